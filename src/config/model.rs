@@ -1,0 +1,143 @@
+//! The checked configuration: a setting that exists is a setting that is valid.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+use super::secret::Secret;
+use crate::domain::id::{ReceiverName, SourceName};
+use crate::domain::organization::Organization;
+use crate::domain::route::Routes;
+
+/// A whole `stormbell.toml`, without the rules it names.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The hospital.
+    pub organization: Organization,
+    /// Where rules come from.
+    pub rules: Vec<RuleOrigin>,
+    /// The database.
+    pub store: StoreConfig,
+    /// Streams to listen to; names are unique.
+    pub sources: Vec<SourceConfig>,
+    /// Who can be told; names are unique.
+    pub receivers: Vec<ReceiverConfig>,
+    /// Who is told of what; receivers they name exist.
+    pub routes: Routes,
+    /// API and, later, console; none without the table.
+    pub web: Option<WebConfig>,
+}
+
+/// One entry of `rules`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RuleOrigin {
+    /// `builtin:NAME`: packs in the binary.
+    Builtin(String),
+    /// A file, or a folder of `*.toml`.
+    Path(PathBuf),
+}
+
+/// `[store]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// The database file.
+    pub path: PathBuf,
+    /// How long posts are kept.
+    pub retention: Duration,
+}
+
+/// One `[[source]]`.
+#[derive(Clone, Debug)]
+pub struct SourceConfig {
+    /// Its name.
+    pub name: SourceName,
+    /// What it speaks.
+    pub kind: SourceKind,
+}
+
+/// The kinds of source.
+#[derive(Clone, Debug)]
+pub enum SourceKind {
+    /// Bluesky's Jetstream, the v1 wire.
+    Jetstream(JetstreamConfig),
+}
+
+/// A `jetstream` source.
+#[derive(Clone, Debug)]
+pub struct JetstreamConfig {
+    /// `ws://` or `wss://` addresses, tried in order; at least one.
+    pub urls: Vec<Url>,
+    /// Collections asked for; by default `app.bsky.feed.post` alone.
+    pub wanted_collections: Vec<String>,
+    /// Longer frames are skipped and counted.
+    pub max_frame_bytes: usize,
+    /// A connection that sends nothing for so long is given up; none for quiet feeds.
+    pub expect_frame_within: Option<Duration>,
+    /// How to get out of the hospital's network.
+    pub transport: Transport,
+}
+
+/// How a connection leaves the building.
+#[derive(Clone, Debug, Default)]
+pub struct Transport {
+    /// HTTP proxy for CONNECT (`http://host:port`), with user and password when it wants them.
+    pub proxy: Option<Proxy>,
+    /// PEM file of certificate authorities trusted besides the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// An HTTP proxy.
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    /// `http://host:port`; holds no credentials.
+    pub url: Url,
+    /// User name and password.
+    pub login: Option<(String, Secret)>,
+}
+
+/// One `[[receiver]]`.
+#[derive(Clone, Debug)]
+pub struct ReceiverConfig {
+    /// Its name.
+    pub name: ReceiverName,
+    /// What it speaks.
+    pub kind: ReceiverKind,
+}
+
+/// The kinds of receiver.
+#[derive(Clone, Debug)]
+pub enum ReceiverKind {
+    /// Any HTTP endpoint.
+    Webhook {
+        /// Where to post.
+        url: Url,
+        /// Signs with the Standard Webhooks headers.
+        secret: Option<Secret>,
+        /// How to get there.
+        transport: Transport,
+    },
+    /// `PagerDuty` Events API v2.
+    PagerDuty {
+        /// The events endpoint.
+        url: Url,
+        /// The integration's key.
+        routing_key: Secret,
+        /// How to get there.
+        transport: Transport,
+    },
+    /// A notification in the session the daemon runs in.
+    Desktop,
+    /// A line in the daemon's log.
+    Log,
+}
+
+/// `[web]`.
+#[derive(Clone, Debug)]
+pub struct WebConfig {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The bearer token of `/api`; none means the daemon makes one beside the database.
+    pub token: Option<Secret>,
+}

@@ -1,0 +1,107 @@
+//! What one step changes on disk, all or nothing (invariant 3).
+
+use std::collections::BTreeMap;
+
+use super::event::{Cursor, Ledger};
+use super::id::{AuthorId, DeliveryId, PostId, SourceName};
+use super::incident::{Alert, Gap, Incident, Sighting, TimelineEntry};
+use super::message::Delivery;
+use super::post::Post;
+
+/// The effects of one or more steps of the engine. The store writes it in one
+/// transaction, in the order of the fields.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Commit {
+    /// Evidence: insert, or replace an older version of the same id.
+    pub posts: Vec<Post>,
+    /// Insert by (rule, post); a later one sets the incident.
+    pub sightings: Vec<Sighting>,
+    /// Text to remove; a hash stays where the post is evidence.
+    pub erased: Vec<Erasure>,
+    /// Insert.
+    pub alerts: Vec<Alert>,
+    /// Insert or replace by id; the last one of an id wins.
+    pub incidents: Vec<Incident>,
+    /// Append.
+    pub timeline: Vec<TimelineEntry>,
+    /// Insert unless the id is known.
+    pub outbox: Vec<Delivery>,
+    /// Parked deliveries that an incident of this commit tells about.
+    pub told: Vec<DeliveryId>,
+    /// Insert or replace by (source, from).
+    pub gaps: Vec<Gap>,
+    /// How far each source was read.
+    pub progress: BTreeMap<SourceName, Progress>,
+}
+
+/// How far a source was read, and the account of its frames since the last commit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Never goes back.
+    pub cursor: Option<Cursor>,
+    /// To be added to what is on disk.
+    pub ledger: Ledger,
+}
+
+/// What an author took back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Erasure {
+    /// One post.
+    Post(PostId),
+    /// All posts of an account.
+    Author(AuthorId),
+}
+
+impl Commit {
+    /// Whether it holds anything beyond progress, which can wait a second.
+    pub fn is_urgent(&self) -> bool {
+        let Self { posts, sightings, erased, alerts, incidents, timeline, outbox, told, gaps, progress: _ } = self;
+        !(posts.is_empty()
+            && sightings.is_empty()
+            && erased.is_empty()
+            && alerts.is_empty()
+            && incidents.is_empty()
+            && timeline.is_empty()
+            && outbox.is_empty()
+            && told.is_empty()
+            && gaps.is_empty())
+    }
+
+    /// Whether it holds nothing at all.
+    pub fn is_empty(&self) -> bool {
+        !self.is_urgent() && self.progress.is_empty()
+    }
+
+    /// Adds the effects of a later step.
+    pub fn append(&mut self, later: Self) {
+        self.posts.extend(later.posts);
+        self.sightings.extend(later.sightings);
+        self.erased.extend(later.erased);
+        self.alerts.extend(later.alerts);
+        self.incidents.extend(later.incidents);
+        self.timeline.extend(later.timeline);
+        self.outbox.extend(later.outbox);
+        self.told.extend(later.told);
+        self.gaps.extend(later.gaps);
+        for (source, progress) in later.progress {
+            let mine = self.progress.entry(source).or_default();
+            mine.cursor = mine.cursor.max(progress.cursor);
+            mine.ledger.add(&progress.ledger);
+        }
+    }
+}
+
+/// What the engine needs to go on where it stopped.
+#[derive(Clone, Debug, Default)]
+pub struct Restored {
+    /// Where each source stands.
+    pub cursors: BTreeMap<SourceName, Cursor>,
+    /// Gaps that have not ended.
+    pub open_gaps: Vec<Gap>,
+    /// Sightings since the horizon asked for, in the order they were made.
+    pub sightings: Vec<Sighting>,
+    /// Incidents that are not resolved.
+    pub incidents: Vec<Incident>,
+    /// Parked deliveries nobody has been told of.
+    pub undelivered: Vec<super::message::Undelivered>,
+}

@@ -1,0 +1,87 @@
+//! Names and identifiers that must not be mixed up.
+//!
+//! Each is a cheap-to-clone immutable string with a type of its own, so that a
+//! receiver's name can never be passed where a rule's id is meant.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+
+macro_rules! string_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The identifier as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                Self(Arc::from(text))
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                Self(Arc::from(text))
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+    };
+}
+
+string_id! {
+    /// A configured source (`[[source]] name`).
+    SourceName
+}
+string_id! {
+    /// A configured receiver (`[[receiver]] name`).
+    ReceiverName
+}
+string_id! {
+    /// A rule's stable id (`[[rule]] id`); state, silences and history hang on it.
+    RuleId
+}
+string_id! {
+    /// What an alert is about; alerts of one topic join one incident.
+    Topic
+}
+string_id! {
+    /// A post's globally unique key: on Bluesky its `at://` URI.
+    PostId
+}
+string_id! {
+    /// An author's stable key: on Bluesky the DID, never the handle.
+    AuthorId
+}
+string_id! {
+    /// An incident, named the same by every run that reads the same posts.
+    IncidentId
+}
+string_id! {
+    /// One message to one receiver; the same over every attempt, so that the
+    /// receiver can tell a repetition from news.
+    DeliveryId
+}

@@ -1,0 +1,267 @@
+//! Alerts of one topic that belong together: what people are paged for.
+
+use std::collections::{BTreeSet, HashSet};
+use std::time::Duration;
+
+use super::event::DownReason;
+use super::id::{AuthorId, IncidentId, PostId, RuleId, SourceName, Topic};
+use super::time::Timestamp;
+
+/// How much it matters, least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// For the record.
+    Info,
+    /// Look at it this week.
+    Low,
+    /// Look at it today.
+    Medium,
+    /// Look at it now.
+    High,
+    /// Wake people.
+    Critical,
+}
+
+impl Severity {
+    /// All severities, most urgent first, as people list them.
+    pub const ALL: [Self; 5] = [Self::Critical, Self::High, Self::Medium, Self::Low, Self::Info];
+
+    /// The word in rules and JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::High => "high",
+            Self::Medium => "medium",
+            Self::Low => "low",
+            Self::Info => "info",
+        }
+    }
+
+    /// The severity of that name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|severity| severity.as_str() == text)
+    }
+}
+
+/// Which test a rule's alert passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConditionKind {
+    /// A post matched.
+    Match,
+    /// Enough posts or authors within a window.
+    Count,
+}
+
+impl ConditionKind {
+    /// The word in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Match => "match",
+            Self::Count => "count",
+        }
+    }
+}
+
+/// A rule's condition became true.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alert {
+    /// Event time of the newest post that made the rule fire.
+    pub at: Timestamp,
+    /// The rule.
+    pub rule: RuleId,
+    /// The rule's severity.
+    pub severity: Severity,
+    /// The rule's topic.
+    pub topic: Topic,
+    /// Which condition.
+    pub condition: ConditionKind,
+    /// The incident it opened or joined.
+    pub incident: IncidentId,
+    /// Whether it opened the incident.
+    pub new_incident: bool,
+    /// Posts that made it true.
+    pub posts: u64,
+    /// Their distinct authors.
+    pub authors: u64,
+    /// The window of a count.
+    pub within: Option<Duration>,
+    /// The post that made the rule fire; none for the daemon's own alerts.
+    pub post: Option<PostId>,
+    /// The decision in a sentence: words, counts, rule and version. Holds no post's text.
+    pub why: String,
+}
+
+/// Where an incident stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IncidentState {
+    /// Nobody has it.
+    Open,
+    /// Somebody has it.
+    Acknowledged,
+    /// It is over.
+    Resolved,
+}
+
+impl IncidentState {
+    /// All states.
+    pub const ALL: [Self; 3] = [Self::Open, Self::Acknowledged, Self::Resolved];
+
+    /// The word in JSON and in the store.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Acknowledged => "acknowledged",
+            Self::Resolved => "resolved",
+        }
+    }
+
+    /// The state of that name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+}
+
+/// Alerts of one topic that belong together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incident {
+    /// Derived from the topic and its first alert, so that a second reading of the
+    /// same posts after a crash names it the same.
+    pub id: IncidentId,
+    /// The topic all its alerts share.
+    pub topic: Topic,
+    /// One line for a person.
+    pub title: String,
+    /// The highest severity of its alerts.
+    pub severity: Severity,
+    /// Where it stands.
+    pub state: IncidentState,
+    /// The rules that fired.
+    pub rules: BTreeSet<RuleId>,
+    /// When the daemon opened it (wall time).
+    pub opened_at: Timestamp,
+    /// Event time of its first post.
+    pub first_post_at: Timestamp,
+    /// Event time of its newest post.
+    pub last_post_at: Timestamp,
+    /// Matching posts so far.
+    pub posts: u64,
+    /// Distinct authors so far.
+    pub authors: u64,
+    /// The first alert's reason.
+    pub why: String,
+    /// File the people on call should follow.
+    pub playbook: Option<String>,
+    /// A drill (invariant 9).
+    pub exercise: bool,
+    /// Learned long after it happened, because a source was away.
+    pub late: bool,
+    /// A few posts to show: the first ones and the newest.
+    pub sample: Vec<PostId>,
+    /// Who took charge.
+    pub acknowledged: Option<Signature>,
+    /// Who ended it.
+    pub resolved: Option<Signature>,
+    /// Grows with every change; part of delivery ids.
+    pub revision: u32,
+    /// What people were last told, to see growth.
+    pub told: Told,
+    /// Where each route that took it stands.
+    pub escalations: Vec<Escalation>,
+}
+
+/// Who did something, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// A person, a receiver, or `stormbell` itself.
+    pub by: String,
+    /// Wall time.
+    pub at: Timestamp,
+}
+
+/// What the last message about an incident said of its size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Severity then.
+    pub severity: Severity,
+    /// Authors then.
+    pub authors: u64,
+}
+
+/// Where one route stands for one incident.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Escalation {
+    /// The route, by its place in the configuration.
+    pub route: usize,
+    /// The step told last.
+    pub step: usize,
+    /// When to go on (next step, or repetition), wall time.
+    pub due: Option<Timestamp>,
+}
+
+/// A post that satisfied a rule's query, kept so that counts survive a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// The rule.
+    pub rule: RuleId,
+    /// The post.
+    pub post: PostId,
+    /// Where it was read.
+    pub source: SourceName,
+    /// Its author.
+    pub author: AuthorId,
+    /// Its event time.
+    pub at: Timestamp,
+    /// The incident it counts for, once there is one.
+    pub incident: Option<IncidentId>,
+}
+
+/// Time a source did not see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The source.
+    pub source: SourceName,
+    /// Event time of the last frame before; with the source it names the gap.
+    pub from: Timestamp,
+    /// Event time of the first frame after; none while it lasts.
+    pub to: Option<Timestamp>,
+    /// Why.
+    pub reason: DownReason,
+    /// The stream was read again from before `from`: late, not lost.
+    pub recovered: bool,
+}
+
+/// One line of an incident's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimelineEntry {
+    /// The incident.
+    pub incident: IncidentId,
+    /// Wall time.
+    pub at: Timestamp,
+    /// What happened: `opened`, `alert`, `updated`, `acknowledged`, `escalated`, `repeated`, `resolved`, `note`, `undelivered`.
+    pub what: &'static str,
+    /// Who did it.
+    pub by: String,
+    /// In words; no post's text.
+    pub text: String,
+}
+
+/// Distinct authors, exact up to [`Authors::EXACT`] and a lower bound beyond.
+#[derive(Clone, Debug, Default)]
+pub struct Authors(HashSet<AuthorId>);
+
+impl Authors {
+    /// How many are told apart; bounds memory when somebody floods an incident.
+    pub const EXACT: usize = 50_000;
+
+    /// Counts an author.
+    pub fn insert(&mut self, author: &AuthorId) {
+        if self.0.len() < Self::EXACT {
+            self.0.insert(author.clone());
+        }
+    }
+
+    /// Distinct authors counted.
+    pub fn count(&self) -> u64 {
+        self.0.len() as u64
+    }
+}

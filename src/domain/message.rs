@@ -1,0 +1,135 @@
+//! What is said to a receiver, before any receiver's own form.
+
+use super::id::{DeliveryId, IncidentId, ReceiverName};
+use super::incident::Incident;
+use super::post::Post;
+use super::time::Timestamp;
+
+/// What happened to an incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageKind {
+    /// It began.
+    Opened,
+    /// Severity rose, or it grew a step.
+    Updated,
+    /// Somebody took charge.
+    Acknowledged,
+    /// Nobody took charge in time; the next step is told.
+    Escalated,
+    /// It ended.
+    Resolved,
+}
+
+impl MessageKind {
+    /// All kinds.
+    pub const ALL: [Self; 5] = [Self::Opened, Self::Updated, Self::Acknowledged, Self::Escalated, Self::Resolved];
+
+    /// The `type` of the webhook payload.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Opened => "incident.opened",
+            Self::Updated => "incident.updated",
+            Self::Acknowledged => "incident.acknowledged",
+            Self::Escalated => "incident.escalated",
+            Self::Resolved => "incident.resolved",
+        }
+    }
+
+    /// The kind of that name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+/// What is said about an incident at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// What happened.
+    pub kind: MessageKind,
+    /// When (wall time).
+    pub at: Timestamp,
+    /// The incident as it then stood.
+    pub incident: Incident,
+}
+
+impl Message {
+    /// Counts and times in a sentence; no post's text.
+    pub fn summary(&self) -> String {
+        summary(&self.incident)
+    }
+}
+
+/// Counts and times of an incident in a sentence; no post's text.
+pub fn summary(incident: &Incident) -> String {
+    let count = |n: u64, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
+    let (posts, authors) = (count(incident.posts, "post"), count(incident.authors, "author"));
+    let spread = incident.last_post_at.since(incident.first_post_at);
+    let when = incident.first_post_at;
+    let mut text = match incident.posts {
+        0 => format!("since {when}"),
+        1 => format!("{posts} at {when}"),
+        _ => format!("{posts} by {authors} within {}, the first at {when}", super::time::human(spread)),
+    };
+    if incident.late {
+        text = format!("happened {when}, learned {}: {text}", incident.opened_at);
+    }
+    text
+}
+
+/// One message to one receiver: a row of the durable outbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// The same over every attempt and every restart.
+    pub id: DeliveryId,
+    /// The receiver.
+    pub receiver: ReceiverName,
+    /// What to say.
+    pub message: Message,
+    /// Not before this (wall time).
+    pub due: Timestamp,
+    /// After this it is given up, and another receiver is told so.
+    pub give_up: Timestamp,
+}
+
+/// A delivery taken out of the outbox by a dispatcher, with the posts to show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leased {
+    /// The row.
+    pub delivery: Delivery,
+    /// Sample posts that still exist: what their authors deleted meanwhile is gone.
+    pub sample: Vec<Post>,
+    /// 1 for the first attempt.
+    pub attempt: u32,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// The receiver took it.
+    Delivered,
+    /// Try again, not before the time.
+    Retry {
+        /// When.
+        due: Timestamp,
+        /// What went wrong; no secret.
+        error: String,
+    },
+    /// It will never be taken: park it and tell another receiver.
+    Parked {
+        /// What went wrong; no secret.
+        error: String,
+    },
+}
+
+/// A parked delivery that nobody has been told of yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undelivered {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// Who could not be reached.
+    pub receiver: ReceiverName,
+    /// About what.
+    pub incident: IncidentId,
+    /// Why.
+    pub error: String,
+}

@@ -1,0 +1,19 @@
+//! The pure core: no I/O, no clock, no chance, no logging.
+//!
+//! Everything here is a value or a function of its arguments. The layers above
+//! bring frames, the present and a disk; `tests/architecture.rs` keeps them out.
+//! Modules are listed in the order in which they build on each other.
+
+pub mod id;
+pub mod time;
+
+pub mod diagnostic;
+pub mod event;
+pub mod organization;
+pub mod post;
+
+pub mod incident;
+pub mod message;
+pub mod route;
+
+pub mod commit;

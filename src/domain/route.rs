@@ -1,0 +1,128 @@
+//! Who is told of an incident, and in which order.
+
+use std::time::Duration;
+
+use super::id::{ReceiverName, Topic};
+use super::incident::{Incident, Severity};
+
+/// The routes of a configuration, in order; the first that fits takes the incident.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Routes(pub Vec<Route>);
+
+/// One `[[route]]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Route {
+    /// Any of these; empty means every severity.
+    pub severity: Vec<Severity>,
+    /// Any of these; empty means every topic.
+    pub topics: Vec<Glob>,
+    /// Who is told, one step after the other until somebody acknowledges.
+    pub steps: Vec<Step>,
+    /// Tell the last step again while nobody acknowledges.
+    pub repeat_every: Option<Duration>,
+    /// Later routes may take the incident too.
+    pub go_on: bool,
+}
+
+/// One step of a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Who is told.
+    pub notify: Vec<ReceiverName>,
+    /// Go to the next step unless somebody acknowledges within this time.
+    pub ack_within: Option<Duration>,
+}
+
+/// A topic pattern in which `*` stands for any characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Glob(pub String);
+
+impl Glob {
+    /// Whether the whole of `text` fits the pattern.
+    pub fn fits(&self, text: &str) -> bool {
+        let mut parts = self.0.split('*');
+        let Some(mut rest) = parts.next().and_then(|head| text.strip_prefix(head)) else { return false };
+        let mut parts = parts.peekable();
+        if parts.peek().is_none() {
+            return rest.is_empty();
+        }
+        while let Some(part) = parts.next() {
+            if parts.peek().is_none() {
+                return rest.ends_with(part);
+            }
+            let Some((_, after)) = rest.split_once(part) else { return false };
+            rest = after;
+        }
+        true
+    }
+}
+
+impl Route {
+    /// Whether this route is for incidents of that severity and topic.
+    pub fn fits(&self, severity: Severity, topic: &Topic) -> bool {
+        (self.severity.is_empty() || self.severity.contains(&severity))
+            && (self.topics.is_empty() || self.topics.iter().any(|glob| glob.fits(topic.as_str())))
+    }
+}
+
+impl Routes {
+    /// The routes that take the incident, by their place.
+    pub fn taking(&self, incident: &Incident) -> Vec<usize> {
+        let mut taking = Vec::new();
+        for (place, route) in self.0.iter().enumerate() {
+            if route.fits(incident.severity, &incident.topic) {
+                taking.push(place);
+                if !route.go_on {
+                    break;
+                }
+            }
+        }
+        taking
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn globs_fit_whole_topics() {
+        for (pattern, text, fits) in [
+            ("cyber*", "cyber", true),
+            ("cyber*", "cyber-attack", true),
+            ("cyber*", "a cyber", false),
+            ("*", "anything", true),
+            ("a*b*c", "axxbyyc", true),
+            ("a*b*c", "axxbyy", false),
+            ("*threat", "active-threat", true),
+            ("active-threat", "active-threat", true),
+            ("active", "active-threat", false),
+            ("ab*ba", "aba", false),
+        ] {
+            assert_eq!(Glob(pattern.to_owned()).fits(text), fits, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn the_first_fitting_route_takes_it_unless_it_says_continue() {
+        let route = |severity: Severity, go_on| Route { severity: vec![severity], go_on, ..Route::default() };
+        let routes = |go_on| {
+            Routes(vec![route(Severity::Low, false), route(Severity::High, go_on), Route::default(), Route::default()])
+        };
+        let fits = |routes: &Routes| {
+            let topic = Topic::from("t");
+            let mut taking = Vec::new();
+            for (place, route) in routes.0.iter().enumerate() {
+                if route.fits(Severity::High, &topic) {
+                    taking.push(place);
+                    if !route.go_on {
+                        break;
+                    }
+                }
+            }
+            taking
+        };
+        assert_eq!(fits(&routes(false)), [1]);
+        assert_eq!(fits(&routes(true)), [1, 2]);
+    }
+}

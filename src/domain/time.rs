@@ -1,0 +1,139 @@
+//! Instants as data.
+//!
+//! Nothing below `domain` reads a clock: the present arrives as an argument, so a
+//! simulation of months runs in seconds. Only `app::clock` implements [`Clock`].
+
+use std::fmt;
+use std::ops::{Add, Sub};
+use std::str::FromStr;
+use std::time::Duration;
+
+/// An instant in microseconds since 1970-01-01T00:00:00Z, leap seconds ignored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+/// The text is not a date and time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a date and time of RFC 3339")]
+pub struct NotATime;
+
+impl Timestamp {
+    /// The instant `micros` microseconds after the epoch.
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// The instant `seconds` after the epoch.
+    pub const fn from_seconds(seconds: i64) -> Self {
+        Self(seconds.saturating_mul(1_000_000))
+    }
+
+    /// Microseconds since the epoch.
+    pub const fn micros(self) -> i64 {
+        self.0
+    }
+
+    /// Time since `earlier`; zero when `earlier` lies in the future.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// Reads RFC 3339. A missing zone is read as UTC, because posts in the wild lack it.
+    ///
+    /// # Errors
+    /// [`NotATime`] when the text is no date with a time of day.
+    pub fn parse(text: &str) -> Result<Self, NotATime> {
+        if let Ok(instant) = jiff::Timestamp::from_str(text) {
+            return Ok(Self(instant.as_microsecond()));
+        }
+        let civil = jiff::civil::DateTime::from_str(text).or(Err(NotATime))?;
+        if text.len() < "2026-11-22T10:00".len() {
+            return Err(NotATime); // a bare date says too little
+        }
+        let zoned = civil.to_zoned(jiff::tz::TimeZone::UTC).or(Err(NotATime))?;
+        Ok(Self(zoned.timestamp().as_microsecond()))
+    }
+}
+
+/// RFC 3339 in UTC, with as many decimals of a second as there are.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_microsecond(self.0) {
+            Ok(instant) => fmt::Display::fmt(&instant, f),
+            Err(_) => write!(f, "{} µs since 1970", self.0),
+        }
+    }
+}
+
+impl Add<Duration> for Timestamp {
+    type Output = Self;
+    fn add(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(span.as_micros()).unwrap_or(i64::MAX)))
+    }
+}
+
+impl Sub<Duration> for Timestamp {
+    type Output = Self;
+    fn sub(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(span.as_micros()).unwrap_or(i64::MAX)))
+    }
+}
+
+/// Where the present comes from. The shell passes one down; tests pass their own.
+pub trait Clock: Send + Sync {
+    /// The present.
+    fn now(&self) -> Timestamp;
+}
+
+/// A span for people: `45 s`, `12 min`, `3 h 5 min`, `2 d 4 h`.
+pub fn human(span: Duration) -> String {
+    let seconds = span.as_secs();
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) if minutes < 10 && !seconds.is_multiple_of(60) => format!("{minutes} min {} s", seconds % 60),
+        (0, 0, _) => format!("{minutes} min"),
+        (0, _, _) if minutes.is_multiple_of(60) => format!("{hours} h"),
+        (0, _, _) => format!("{hours} h {} min", minutes % 60),
+        _ if hours.is_multiple_of(24) => format!("{days} d"),
+        _ => format!("{days} d {} h", hours % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_with_and_without_a_zone() {
+        let expected = Timestamp::from_seconds(1_795_341_600);
+        for text in ["2026-11-22T10:00:00Z", "2026-11-22T11:00:00+01:00", "2026-11-22T10:00:00", "2026-11-22 10:00:00"]
+        {
+            assert_eq!(Timestamp::parse(text), Ok(expected), "{text}");
+        }
+        for text in ["", "yesterday", "2026-11-22", "2026-13-01T00:00:00Z", "99999-01-01T00:00:00Z"] {
+            assert_eq!(Timestamp::parse(text), Err(NotATime), "{text}");
+        }
+    }
+
+    #[test]
+    fn times_print_as_rfc_3339() {
+        assert_eq!(Timestamp::from_seconds(1_795_341_600).to_string(), "2026-11-22T10:00:00Z");
+        assert_eq!(Timestamp::from_micros(1_795_341_600_250_000).to_string(), "2026-11-22T10:00:00.25Z");
+    }
+
+    #[test]
+    fn spans_read_like_speech() {
+        for (seconds, text) in [
+            (0, "0 s"),
+            (45, "45 s"),
+            (90, "1 min 30 s"),
+            (600, "10 min"),
+            (3600, "1 h"),
+            (11_100, "3 h 5 min"),
+            (187_200, "2 d 4 h"),
+        ] {
+            assert_eq!(human(Duration::from_secs(seconds)), text);
+        }
+    }
+}

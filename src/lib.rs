@@ -1,0 +1,11 @@
+//! Stormbell listens to social streams for a hospital and rings the right people.
+//!
+//! The library holds everything; the binary only turns arguments into a call.
+//! `ARCHITECTURE.md` tells how the modules fit, `INVARIANTS.md` what always holds.
+//! Modules are listed in the order in which they build on each other.
+
+pub mod domain;
+
+pub mod config;
+pub mod source;
+pub mod wire;

@@ -1,0 +1,3 @@
+//! The `stormbell` program.
+
+fn main() {}

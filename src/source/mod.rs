@@ -1,0 +1,51 @@
+//! Social streams: sockets in, frames and decoded events out.
+//!
+//! A source's task ([`supervise`] keeps it connected) only reads frames and hands
+//! them on; decoding is a pure function of a frame's bytes, so that it runs on any
+//! worker and `replay` uses the very same one.
+
+use crate::domain::event::{Cursor, DownReason};
+use crate::domain::id::SourceName;
+use crate::domain::time::Timestamp;
+
+/// What a source's task tells the rest of the program, in the order it happened.
+#[derive(Debug)]
+pub enum Incoming {
+    /// A connection stands.
+    Connected {
+        /// The source.
+        source: SourceName,
+        /// The host it stands to.
+        host: String,
+        /// The newest event that had been handed on before, when the server was asked to
+        /// resume there. Its replay proves that nothing was lost.
+        resumed_from: Option<Cursor>,
+        /// When.
+        at: Timestamp,
+    },
+    /// Frames in the order they came.
+    Frames {
+        /// The source.
+        source: SourceName,
+        /// At least one.
+        frames: Vec<Frame>,
+    },
+    /// The connection is gone; the task goes on trying.
+    Down {
+        /// The source.
+        source: SourceName,
+        /// Why.
+        reason: DownReason,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// One frame as it came over the wire.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// When it was read; `None` when it comes from a file.
+    pub received_at: Option<Timestamp>,
+    /// Its payload, or why it was not kept.
+    pub body: Result<tokio_tungstenite::tungstenite::Bytes, crate::domain::event::Rejected>,
+}

@@ -7,6 +7,11 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
+/// The first `bytes` of a digest in hexadecimal.
+pub fn hex(digest: &[u8], bytes: usize) -> String {
+    digest.iter().take(bytes).fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
 macro_rules! string_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

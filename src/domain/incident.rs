@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use super::event::DownReason;
-use super::id::{AuthorId, IncidentId, PostId, RuleId, SourceName, Topic};
+use super::id::{AuthorId, IncidentId, PostId, ReceiverName, RuleId, SourceName, Topic};
 use super::time::Timestamp;
 
 /// How much it matters, least first.
@@ -178,13 +178,15 @@ pub struct Signature {
     pub at: Timestamp,
 }
 
-/// What the last message about an incident said of its size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Who was told of an incident, and what the last message said of its size.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
     /// Severity then.
     pub severity: Severity,
     /// Authors then.
     pub authors: u64,
+    /// Everybody who was told anything; they will also hear how it ends.
+    pub receivers: BTreeSet<ReceiverName>,
 }
 
 /// Where one route stands for one incident.

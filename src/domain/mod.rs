@@ -12,8 +12,15 @@ pub mod event;
 pub mod organization;
 pub mod post;
 
+pub mod matcher;
+pub mod query;
+pub mod text;
+
+pub mod condition;
+pub mod engine;
 pub mod incident;
 pub mod message;
 pub mod route;
+pub mod rule;
 
 pub mod commit;

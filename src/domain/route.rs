@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::id::{ReceiverName, Topic};
-use super::incident::{Incident, Severity};
+use super::incident::{Escalation, Incident, Severity};
+use super::time::Timestamp;
 
 /// The routes of a configuration, in order; the first that fits takes the incident.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,6 +67,28 @@ impl Route {
 }
 
 impl Routes {
+    /// Who is told at this point of the route.
+    pub fn receivers(&self, escalation: &Escalation) -> &[ReceiverName] {
+        let step = self.0.get(escalation.route).and_then(|route| route.steps.get(escalation.step));
+        step.map_or(&[], |step| &step.notify)
+    }
+
+    /// Takes the route to its next step, or to a repetition of the last one.
+    pub fn go_on(&self, escalation: &mut Escalation, now: Timestamp) {
+        let steps = self.0.get(escalation.route).map_or(0, |route| route.steps.len());
+        escalation.step = (escalation.step + 1).min(steps.saturating_sub(1));
+        escalation.due = self.due(escalation, now);
+    }
+
+    /// When the route must go on, if nobody acknowledges: to its next step, or after the
+    /// last one to a repetition.
+    pub fn due(&self, escalation: &Escalation, now: Timestamp) -> Option<Timestamp> {
+        let route = self.0.get(escalation.route)?;
+        let next = route.steps.get(escalation.step + 1).is_some();
+        let wait = if next { route.steps.get(escalation.step)?.ack_within } else { route.repeat_every };
+        wait.map(|wait| now + wait)
+    }
+
     /// The routes that take the incident, by their place.
     pub fn taking(&self, incident: &Incident) -> Vec<usize> {
         let mut taking = Vec::new();

@@ -1,0 +1,243 @@
+//! When matching posts become an alert.
+//!
+//! A [`Window`] holds one rule's recent sightings and says, for each new one,
+//! whether the rule's count has just become true. It counts in event time: a late
+//! post is put where it belongs, and the order of arrival does not matter to what a
+//! window of time contains.
+//!
+//! A count that has become true stays true while posts keep completing it; it fires
+//! again only after a whole window has passed in which none did. Without that, a
+//! stream that hovers around the threshold would page at every swing.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use super::id::{AuthorId, PostId};
+use super::rule::raw::Distinct;
+use super::time::Timestamp;
+
+/// `count = { at_least, distinct, within }`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// How many.
+    pub at_least: u64,
+    /// Of what.
+    pub distinct: Distinct,
+    /// Within how long.
+    pub within: Duration,
+}
+
+/// One rule's recent sightings.
+#[derive(Clone, Debug, Default)]
+pub struct Window {
+    /// Ordered by time, then post.
+    seen: Vec<Seen>,
+    /// Times during which the count was true, oldest first.
+    firing: Vec<(Timestamp, Timestamp)>,
+}
+
+/// One sighting.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seen {
+    /// Event time.
+    pub at: Timestamp,
+    /// The post.
+    pub post: PostId,
+    /// Its author.
+    pub author: AuthorId,
+}
+
+/// A count became true.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fired {
+    /// Everything in the window that made it true, by time.
+    pub seen: Vec<Seen>,
+    /// Distinct authors among it.
+    pub authors: u64,
+}
+
+impl Window {
+    /// Sightings this much older than the newest are forgotten: the longest catch-up.
+    const HORIZON: Duration = Duration::from_hours(48);
+
+    /// Adds a sighting (each post at most once) and says whether the count has just
+    /// become true because of it.
+    pub fn add(&mut self, new: Seen, count: &Count) -> Option<Fired> {
+        let at = new.at;
+        let place = self.seen.partition_point(|seen| *seen < new);
+        self.seen.insert(place, new);
+        self.forget(count);
+        let (from, to) = self.satisfied_around(at, count)?;
+        let through = to + count.within;
+        let running = self.firing.iter_mut().find(|(began, ends)| from <= *ends && to + count.within >= *began);
+        if let Some((began, ends)) = running {
+            (*began, *ends) = ((*began).min(from), (*ends).max(through));
+            return None;
+        }
+        self.firing.push((from, through));
+        self.firing.sort_unstable();
+        let seen: Vec<Seen> = self.seen.iter().filter(|seen| seen.at >= from && seen.at <= to).cloned().collect();
+        let authors = seen.iter().map(|seen| &seen.author).collect::<HashSet<_>>().len() as u64;
+        Some(Fired { seen, authors })
+    }
+
+    /// The span of sightings within one window of time that holds `at` and enough of
+    /// what is counted; of several, the earliest.
+    fn satisfied_around(&self, at: Timestamp, count: &Count) -> Option<(Timestamp, Timestamp)> {
+        let reach = at - count.within;
+        let first = self.seen.partition_point(|seen| seen.at <= reach);
+        let last = self.seen.partition_point(|seen| seen.at < at + count.within);
+        let near = self.seen.get(first..last)?;
+        let mut inside = Inside::default();
+        let mut end = near.iter().peekable();
+        for start in near.iter().take_while(|start| start.at <= at) {
+            while let Some(next) = end.next_if(|next| next.at < start.at + count.within) {
+                inside.enter(next);
+            }
+            if inside.counted(count.distinct) >= count.at_least {
+                return Some((start.at, inside.newest?));
+            }
+            end.peek()?; // nothing follows: later windows only hold less
+            inside.leave(start);
+        }
+        None
+    }
+
+    /// Drops what can matter no more, and keeps memory bounded.
+    fn forget(&mut self, count: &Count) {
+        let Some(newest) = self.seen.last().map(|seen| seen.at) else { return };
+        let oldest = newest - Self::HORIZON.max(count.within * 2);
+        self.seen.drain(..self.seen.partition_point(|seen| seen.at < oldest));
+        self.firing.retain(|(_, ends)| *ends >= oldest);
+        if self.seen.len() > Self::capacity(count) {
+            self.thin(count);
+        }
+    }
+
+    /// How many sightings are kept exactly; beyond it a flood is thinned.
+    fn capacity(count: &Count) -> usize {
+        usize::try_from(count.at_least.saturating_mul(4)).unwrap_or(usize::MAX).max(1024)
+    }
+
+    /// Under a flood: of one author's posts in one sixty-fourth of the window, only the
+    /// first stays, so that a flooder cannot push out the others. Then the oldest go.
+    fn thin(&mut self, count: &Count) {
+        let slot = i64::try_from(count.within.as_micros() / 64).unwrap_or(i64::MAX).max(1);
+        if count.distinct == Distinct::Author {
+            let mut kept = HashSet::new();
+            self.seen.retain(|seen| kept.insert((seen.author.clone(), seen.at.micros() / slot)));
+        }
+        let capacity = Self::capacity(count);
+        if self.seen.len() > capacity / 2 {
+            self.seen.drain(..self.seen.len() - capacity / 2);
+        }
+    }
+}
+
+/// What a sliding window holds.
+#[derive(Default)]
+struct Inside<'a> {
+    posts: u64,
+    authors: HashMap<&'a AuthorId, u32>,
+    newest: Option<Timestamp>,
+}
+
+impl<'a> Inside<'a> {
+    fn enter(&mut self, seen: &'a Seen) {
+        self.posts += 1;
+        *self.authors.entry(&seen.author).or_default() += 1;
+        self.newest = Some(seen.at);
+    }
+
+    fn leave(&mut self, seen: &Seen) {
+        self.posts -= 1;
+        if let Some(posts) = self.authors.get_mut(&seen.author) {
+            *posts -= 1;
+            if *posts == 0 {
+                self.authors.remove(&seen.author);
+            }
+        }
+    }
+
+    fn counted(&self, distinct: Distinct) -> u64 {
+        match distinct {
+            Distinct::Post => self.posts,
+            Distinct::Author => self.authors.len() as u64,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MINUTE: i64 = 60;
+
+    fn seen(post: usize, author: u8, seconds: i64) -> Seen {
+        let author = AuthorId::from(format!("author {author}"));
+        Seen { at: Timestamp::from_seconds(1_000_000 + seconds), post: PostId::from(format!("post {post:04}")), author }
+    }
+
+    fn count(at_least: u64, distinct: Distinct) -> Count {
+        Count { at_least, distinct, within: Duration::from_mins(10) }
+    }
+
+    /// Feeds (author, second) and tells at which posts (by place) the count fired.
+    fn fires(count: &Count, posts: &[(u8, i64)]) -> Vec<usize> {
+        let mut window = Window::default();
+        let add =
+            |(place, &(author, at)): (usize, &(u8, i64))| window.add(seen(place, author, at), count).map(|_| place);
+        posts.iter().enumerate().filter_map(add).collect()
+    }
+
+    #[test]
+    fn a_second_author_within_ten_minutes_fires_once() {
+        let two_authors = count(2, Distinct::Author);
+        assert_eq!(fires(&two_authors, &[(1, 0), (2, 90)]), [1]);
+        assert_eq!(fires(&two_authors, &[(1, 0), (1, 90), (1, 100)]), [0; 0]);
+        assert_eq!(fires(&two_authors, &[(1, 0), (2, 10 * MINUTE)]), [0; 0], "the window is half open");
+        assert_eq!(fires(&two_authors, &[(1, 0), (2, 90), (3, 100), (4, 8 * MINUTE)]), [1]);
+    }
+
+    #[test]
+    fn it_fires_again_after_a_quiet_window() {
+        let two = count(2, Distinct::Post);
+        assert_eq!(fires(&two, &[(1, 0), (1, 60), (1, 40 * MINUTE), (1, 41 * MINUTE)]), [1, 3]);
+    }
+
+    #[test]
+    fn a_late_post_completes_the_window_it_belongs_to() {
+        let two_authors = count(2, Distinct::Author);
+        assert_eq!(fires(&two_authors, &[(1, 0), (3, 300 * MINUTE), (2, 60)]), [2]);
+    }
+
+    #[test]
+    fn a_flood_by_one_author_does_not_hide_another() {
+        let mut posts = vec![(1, 0)];
+        posts.extend((0..20_000).map(|n| (2, 1 + n / 200)));
+        let three = count(3, Distinct::Author);
+        assert_eq!(fires(&three, &posts), [0; 0]);
+        posts.push((3, 200));
+        assert_eq!(fires(&three, &posts), [20_001]);
+    }
+
+    proptest! {
+        #[test]
+        fn it_fires_exactly_when_a_naive_count_says_so_first(
+            posts in prop::collection::vec((0u8..4, 0i64..3600), 1..40),
+            at_least in 2u64..4,
+            by_author: bool,
+        ) {
+            let count = count(at_least, if by_author { Distinct::Author } else { Distinct::Post });
+            let naive = |upto: usize| posts[..=upto].iter().any(|&(_, start)| {
+                let within: Vec<u8> = posts[..=upto].iter().filter(|(_, at)| (start..start + 600).contains(at)).map(|p| p.0).collect();
+                let distinct = within.iter().collect::<HashSet<_>>().len();
+                (if by_author { distinct } else { within.len() }) as u64 >= at_least
+            });
+            let first = (0..posts.len()).find(|&upto| naive(upto));
+            prop_assert_eq!(fires(&count, &posts).first().copied(), first);
+        }
+    }
+}

@@ -1,0 +1,429 @@
+//! Incidents: opening, joining, growing, telling, ending.
+
+use std::collections::{BTreeSet, HashSet};
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use super::recent::key;
+use super::{Action, Command, Engine, Refused};
+use crate::domain::commit::Commit;
+use crate::domain::condition::{Fired, Seen};
+use crate::domain::id::{DeliveryId, IncidentId, ReceiverName, Topic, hex};
+use crate::domain::incident::{
+    Alert, Authors, ConditionKind, Escalation, Incident, IncidentState, Severity, Signature, TimelineEntry, Told,
+};
+use crate::domain::message::{Delivery, Message, MessageKind, Undelivered};
+use crate::domain::route::Routes;
+use crate::domain::rule::Rule;
+use crate::domain::time::Timestamp;
+
+/// An incident ends by itself when its topic has been quiet for so long.
+const QUIET: Duration = Duration::from_hours(6);
+/// News this much older than its telling is marked late.
+const LATE: Duration = Duration::from_mins(5);
+/// A delivery is tried for so long; then it is parked and another receiver is told.
+const GIVE_UP: Duration = Duration::from_hours(1);
+/// People are told again when so many times more authors joined.
+const GROWTH: u64 = 3;
+/// Topics of the daemon's own incidents begin like this.
+const OWN: &str = "stormbell.";
+const UNDELIVERED: &str = "stormbell.undelivered.";
+/// The name under which the daemon signs.
+const SELF: &str = "stormbell";
+
+/// An incident that is not resolved, with what is needed to count on.
+pub(super) struct Live {
+    pub(super) incident: Incident,
+    authors: Authors,
+    posts: HashSet<u64>,
+    /// Changed since people were last told of it.
+    changed: bool,
+    /// Nobody has been told yet.
+    new: bool,
+}
+
+/// Something the daemon has to say about itself.
+pub(super) struct Notice {
+    pub(super) rule: &'static str,
+    pub(super) topic: String,
+    pub(super) severity: Severity,
+    pub(super) title: String,
+    pub(super) why: String,
+    /// Goes to every other receiver instead of along the routes.
+    pub(super) not_to: Option<ReceiverName>,
+}
+
+impl Live {
+    /// Posts told apart; beyond it (a flood) every sighting counts as a post.
+    const EXACT_POSTS: usize = 100_000;
+
+    pub(super) fn new(incident: Incident) -> Self {
+        Self { incident, authors: Authors::default(), posts: HashSet::new(), changed: false, new: false }
+    }
+
+    /// Counts a sighting that the incident's figures already hold.
+    pub(super) fn remember(&mut self, seen: &Seen) {
+        self.posts.insert(key(&seen.post));
+        self.authors.insert(&seen.author);
+    }
+
+    /// Counts a sighting, each post once.
+    pub(super) fn add(&mut self, seen: &Seen) {
+        let post = key(&seen.post);
+        if self.posts.contains(&post) {
+            return;
+        }
+        if self.posts.len() < Self::EXACT_POSTS {
+            self.posts.insert(post);
+        }
+        self.authors.insert(&seen.author);
+        let incident = &mut self.incident;
+        if incident.posts == 0 {
+            (incident.first_post_at, incident.last_post_at) = (seen.at, seen.at);
+        }
+        incident.posts += 1;
+        incident.authors = self.authors.count().max(incident.authors);
+        incident.first_post_at = incident.first_post_at.min(seen.at);
+        incident.last_post_at = incident.last_post_at.max(seen.at);
+        if incident.sample.len() == 5 {
+            incident.sample.remove(3); // the first three and the newest two
+        }
+        incident.sample.push(seen.post.clone());
+        self.changed = true;
+    }
+}
+
+impl Engine {
+    /// The incident for an alert of a rule, and whether it is a new one.
+    pub(super) fn open_or_join(&mut self, rule: &Rule, fired: &Fired, why: &str, now: Timestamp) -> (IncidentId, bool) {
+        let known = self.by_topic.get(&rule.topic).cloned();
+        let is_new = known.is_none();
+        let id = known.unwrap_or_else(|| {
+            let first = fired.seen.first();
+            let at = first.map_or(now, |first| first.at);
+            let id = incident_id(&rule.topic, first.map_or("", |first| first.post.as_str()), at);
+            let mut incident =
+                blank(id.clone(), rule.topic.clone(), rule.severity, rule.title.clone(), why.to_owned(), now);
+            incident.playbook.clone_from(&rule.playbook);
+            incident.late = now.since(at) > LATE;
+            self.by_topic.insert(rule.topic.clone(), id.clone());
+            self.live.insert(id.clone(), Live { new: true, ..Live::new(incident) });
+            id
+        });
+        if let Some(live) = self.live.get_mut(&id) {
+            fired.seen.iter().for_each(|seen| live.add(seen));
+            let incident = &mut live.incident;
+            if rule.severity > incident.severity {
+                // The gravest rule gives the headline and the playbook.
+                incident.severity = rule.severity;
+                incident.title.clone_from(&rule.title);
+                why.clone_into(&mut incident.why);
+                incident.playbook.clone_from(&rule.playbook);
+            }
+            incident.rules.insert(rule.id.clone());
+            live.changed = true;
+        }
+        (id, is_new)
+    }
+
+    /// Writes changed incidents and tells people what they need to know.
+    pub(super) fn tell_changes(&mut self, now: Timestamp, commit: &mut Commit) {
+        let changed: Vec<IncidentId> =
+            self.live.iter().filter(|(_, live)| live.changed).map(|(id, _)| id.clone()).collect();
+        for id in changed {
+            let Some(live) = self.live.get_mut(&id) else { continue };
+            let Live { incident, .. } = live;
+            let graver = incident.severity > incident.told.severity;
+            let grown = incident.authors >= incident.told.authors.max(1) * GROWTH;
+            if std::mem::take(&mut live.new) {
+                self.tell_opened(&id, None, now, commit);
+            } else if graver || grown {
+                self.tell_updated(&id, graver, now, commit);
+            }
+            if let Some(live) = self.live.get_mut(&id) {
+                live.changed = false;
+                commit.incidents.push(live.incident.clone());
+            }
+        }
+    }
+
+    fn tell_opened(&mut self, id: &IncidentId, not_to: Option<&ReceiverName>, now: Timestamp, commit: &mut Commit) {
+        let Some(live) = self.live.get_mut(id) else { return };
+        let incident = &mut live.incident;
+        let receivers: BTreeSet<ReceiverName> = match not_to {
+            Some(failing) => self.receivers.iter().filter(|receiver| *receiver != failing).cloned().collect(),
+            None => take_routes(incident, &self.routes, now),
+        };
+        let text = format!("{}: {}", incident.title, incident.why);
+        commit.timeline.push(entry(id, now, "opened", SELF, text));
+        send(incident, MessageKind::Opened, receivers, now, commit);
+    }
+
+    /// Tells everybody who knows of the incident; a graver one may also take new routes.
+    fn tell_updated(&mut self, id: &IncidentId, graver: bool, now: Timestamp, commit: &mut Commit) {
+        let Some(live) = self.live.get_mut(id) else { return };
+        let incident = &mut live.incident;
+        let knowing = incident.told.receivers.clone();
+        let mut fresh = if graver { take_routes(incident, &self.routes, now) } else { BTreeSet::new() };
+        fresh.retain(|receiver| !knowing.contains(receiver));
+        let text = crate::domain::message::summary(incident);
+        commit.timeline.push(entry(id, now, "updated", SELF, text));
+        send(incident, MessageKind::Updated, knowing, now, commit);
+        send(incident, MessageKind::Opened, fresh, now, commit);
+    }
+
+    /// Ends incidents whose topic fell quiet, and goes on to the next steps of those
+    /// that nobody took charge of. Looks once a second at most.
+    pub(super) fn advance(&mut self, now: Timestamp, commit: &mut Commit) {
+        if now.since(self.advanced) < Duration::from_secs(1) {
+            return;
+        }
+        self.advanced = now;
+        let ids: Vec<IncidentId> = self.live.keys().cloned().collect();
+        for id in ids {
+            if self.is_quiet(&id, now) {
+                self.resolve(&id, SELF, now, commit);
+            } else {
+                self.escalate(&id, now, commit);
+            }
+        }
+    }
+
+    /// Silence counts as the end only while every source sees (invariant 2).
+    fn is_quiet(&self, id: &IncidentId, now: Timestamp) -> bool {
+        let Some(Live { incident, .. }) = self.live.get(id) else { return false };
+        let blind = incident.topic.as_str().starts_with("stormbell.blind.");
+        let newest = incident.last_post_at.max(incident.opened_at);
+        !blind && self.all_see() && now.since(newest) > QUIET
+    }
+
+    fn escalate(&mut self, id: &IncidentId, now: Timestamp, commit: &mut Commit) {
+        let Some(Live { incident, .. }) = self.live.get_mut(id) else { return };
+        if incident.state != IncidentState::Open {
+            return;
+        }
+        let mut receivers = BTreeSet::new();
+        for escalation in &mut incident.escalations {
+            if escalation.due.is_none_or(|due| due > now) {
+                continue;
+            }
+            self.routes.go_on(escalation, now);
+            receivers.extend(self.routes.receivers(escalation).iter().cloned());
+        }
+        if receivers.is_empty() {
+            return;
+        }
+        let names: Vec<&str> = receivers.iter().map(ReceiverName::as_str).collect();
+        commit.timeline.push(entry(
+            id,
+            now,
+            "escalated",
+            SELF,
+            format!("nobody took charge; telling {}", names.join(", ")),
+        ));
+        send(incident, MessageKind::Escalated, receivers, now, commit);
+        commit.incidents.push(incident.clone());
+    }
+
+    pub(super) fn command(
+        &mut self,
+        command: Command,
+        now: Timestamp,
+        commit: &mut Commit,
+    ) -> Result<Incident, Refused> {
+        let Command { incident: id, by, action } = command;
+        if action == Action::Resolve {
+            return self.resolve(&id, &by, now, commit).ok_or(Refused::NoSuchIncident);
+        }
+        let Some(Live { incident, .. }) = self.live.get_mut(&id) else { return Err(Refused::NoSuchIncident) };
+        match action {
+            Action::Note(text) => commit.timeline.push(entry(&id, now, "note", &by, text)),
+            Action::Acknowledge if incident.state == IncidentState::Open => {
+                incident.state = IncidentState::Acknowledged;
+                incident.acknowledged = Some(Signature { by: by.clone(), at: now });
+                incident.escalations.iter_mut().for_each(|escalation| escalation.due = None);
+                commit.timeline.push(entry(&id, now, "acknowledged", &by, String::new()));
+                let knowing = incident.told.receivers.clone();
+                send(incident, MessageKind::Acknowledged, knowing, now, commit);
+                commit.incidents.push(incident.clone());
+            }
+            Action::Acknowledge | Action::Resolve => {} // somebody was faster; nothing to add
+        }
+        Ok(incident.clone())
+    }
+
+    fn resolve(&mut self, id: &IncidentId, by: &str, now: Timestamp, commit: &mut Commit) -> Option<Incident> {
+        let Live { mut incident, .. } = self.live.remove(id)?;
+        self.by_topic.remove(&incident.topic);
+        incident.state = IncidentState::Resolved;
+        incident.resolved = Some(Signature { by: by.to_owned(), at: now });
+        commit.timeline.push(entry(id, now, "resolved", by, String::new()));
+        let knowing = incident.told.receivers.clone();
+        send(&mut incident, MessageKind::Resolved, knowing, now, commit);
+        commit.incidents.push(incident.clone());
+        Some(incident)
+    }
+
+    /// A delivery will never arrive: another receiver learns of it, with the incident it
+    /// was about. A failure to tell that is not told again, or two dead receivers would
+    /// tell each other for ever.
+    pub(super) fn undelivered(&mut self, undelivered: Undelivered, now: Timestamp, commit: &mut Commit) {
+        let Undelivered { id, receiver, incident, error } = undelivered;
+        commit.told.push(id);
+        commit.timeline.push(entry(&incident, now, "undelivered", receiver.as_str(), error.clone()));
+        let about = self.live.get(&incident).map(|live| &live.incident);
+        if about.is_some_and(|about| about.topic.as_str().starts_with(UNDELIVERED)) {
+            return;
+        }
+        let (what, severity) = match about {
+            Some(about) => (format!("of “{}”", about.title), about.severity.max(Severity::High)),
+            None => (format!("of incident {incident}"), Severity::High),
+        };
+        let notice = Notice {
+            rule: "stormbell.undelivered",
+            topic: format!("{UNDELIVERED}{incident}"),
+            severity,
+            title: format!("{receiver} could not be told {what}"),
+            why: format!("{error}; see to it that the people behind {receiver} know, and mend it"),
+            not_to: Some(receiver),
+        };
+        self.raise_notice(notice, now, commit);
+    }
+
+    /// Opens an incident about the daemon itself, unless one of that topic is open.
+    pub(super) fn raise_notice(&mut self, notice: Notice, now: Timestamp, commit: &mut Commit) {
+        let Notice { rule, topic, severity, title, why, not_to } = notice;
+        let topic = Topic::from(topic);
+        if self.by_topic.contains_key(&topic) {
+            return;
+        }
+        let id = incident_id(&topic, "", now);
+        let mut incident = blank(id.clone(), topic.clone(), severity, title, why.clone(), now);
+        incident.rules.insert(rule.into());
+        self.by_topic.insert(topic.clone(), id.clone());
+        self.live.insert(id.clone(), Live::new(incident));
+        let (condition, incident) = (ConditionKind::Match, id.clone());
+        let alert = Alert {
+            at: now,
+            rule: rule.into(),
+            severity,
+            topic,
+            condition,
+            incident,
+            new_incident: true,
+            posts: 0,
+            authors: 0,
+            within: None,
+            post: None,
+            why,
+        };
+        commit.alerts.push(alert);
+        self.tell_opened(&id, not_to.as_ref(), now, commit);
+        commit.incidents.extend(self.live.get(&id).map(|live| live.incident.clone()));
+    }
+
+    /// Ends the daemon's own incident of that topic.
+    pub(super) fn end_notice(&mut self, topic: &str, now: Timestamp, commit: &mut Commit) {
+        if let Some(id) = self.by_topic.get(topic).cloned() {
+            self.resolve(&id, SELF, now, commit);
+        }
+    }
+}
+
+impl Incident {
+    /// Whether it is about the daemon itself.
+    pub fn is_own(&self) -> bool {
+        self.topic.as_str().starts_with(OWN)
+    }
+}
+
+/// One message to each receiver, with ids that a repetition of this step gives again.
+fn send(
+    incident: &mut Incident,
+    kind: MessageKind,
+    receivers: BTreeSet<ReceiverName>,
+    now: Timestamp,
+    commit: &mut Commit,
+) {
+    incident.told.severity = incident.severity;
+    incident.told.authors = incident.authors;
+    incident.told.receivers.extend(receivers.iter().cloned());
+    if receivers.is_empty() {
+        return;
+    }
+    incident.revision += 1;
+    let message = Message { kind, at: now, incident: incident.clone() };
+    commit.outbox.extend(receivers.into_iter().map(|receiver| Delivery {
+        id: delivery_id(incident, &receiver),
+        receiver,
+        message: message.clone(),
+        due: now,
+        give_up: now + GIVE_UP,
+    }));
+}
+
+/// Starts the routes that fit the incident and have not taken it yet; returns who is
+/// told first.
+fn take_routes(incident: &mut Incident, routes: &Routes, now: Timestamp) -> BTreeSet<ReceiverName> {
+    let mut receivers = BTreeSet::new();
+    for route in routes.taking(incident) {
+        if incident.escalations.iter().any(|escalation| escalation.route == route) {
+            continue;
+        }
+        let mut escalation = Escalation { route, step: 0, due: None };
+        if incident.state == IncidentState::Open {
+            escalation.due = routes.due(&escalation, now);
+        }
+        receivers.extend(routes.receivers(&escalation).iter().cloned());
+        incident.escalations.push(escalation);
+    }
+    receivers
+}
+
+fn blank(id: IncidentId, topic: Topic, severity: Severity, title: String, why: String, now: Timestamp) -> Incident {
+    Incident {
+        id,
+        topic,
+        title,
+        severity,
+        state: IncidentState::Open,
+        rules: BTreeSet::new(),
+        opened_at: now,
+        first_post_at: now,
+        last_post_at: now,
+        posts: 0,
+        authors: 0,
+        why,
+        playbook: None,
+        exercise: false,
+        late: false,
+        sample: Vec::new(),
+        acknowledged: None,
+        resolved: None,
+        revision: 0,
+        told: Told { severity, authors: 0, receivers: BTreeSet::new() },
+        escalations: Vec::new(),
+    }
+}
+
+fn entry(incident: &IncidentId, at: Timestamp, what: &'static str, by: &str, text: String) -> TimelineEntry {
+    TimelineEntry { incident: incident.clone(), at, what, by: by.to_owned(), text }
+}
+
+/// Short enough to type: 50 bits of SHA-256 in the letters of RFC 4648's base32, which
+/// leave out 0, 1, 8 and 9.
+fn incident_id(topic: &Topic, first_post: &str, at: Timestamp) -> IncidentId {
+    const LETTERS: [char; 32] = [
+        'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o', 'p', 'q', 'r', 's', 't', 'u', 'v',
+        'w', 'x', 'y', 'z', '2', '3', '4', '5', '6', '7',
+    ];
+    let digest = Sha256::digest(format!("{topic}\n{first_post}\n{}", at.micros()));
+    let letters = digest.iter().take(10).filter_map(|byte| LETTERS.get(usize::from(byte % 32)));
+    IncidentId::from(format!("inc-{}", letters.collect::<String>()))
+}
+
+fn delivery_id(incident: &Incident, receiver: &ReceiverName) -> DeliveryId {
+    let digest = Sha256::digest(format!("{}\n{}\n{receiver}", incident.id, incident.revision));
+    DeliveryId::from(format!("msg_{}", hex(&digest, 12)))
+}

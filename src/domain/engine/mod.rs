@@ -1,0 +1,262 @@
+//! The engine: what the program does with what it sees, as a pure function.
+//!
+//! [`Engine::step`] takes one input and the present, and returns what is to be
+//! written to disk; nobody is told anything before that is done (invariant 3).
+//! `run`, `demo`, `replay` and rule tests are this one code path, so the same input
+//! gives the same output everywhere (invariant 4).
+//!
+//! Time: conditions count in event time. Wall time is only used to page people, and
+//! a batch without stamps of receipt (a recording) brings its own: its event time.
+
+mod incidents;
+mod posts;
+mod recent;
+mod sources;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use super::commit::{Commit, Restored};
+use super::condition::{Seen, Window};
+use super::event::{Cursor, Decoded, DownReason, SourceEvent};
+use super::id::{AuthorId, IncidentId, ReceiverName, RuleId, SourceName, Topic};
+use super::incident::Incident;
+use super::matcher::Scratch;
+use super::message::Undelivered;
+use super::route::Routes;
+use super::rule::raw::RawCondition;
+use super::rule::{RuleIndex, RuleSet};
+use super::time::Timestamp;
+use incidents::Live;
+use recent::{Handles, Recent, key};
+use sources::SourceState;
+
+/// Everything the engine knows. One task owns it.
+pub struct Engine {
+    rules: Arc<RuleSet>,
+    routes: Routes,
+    receivers: Vec<ReceiverName>,
+    windows: HashMap<RuleId, Window>,
+    /// (rule, post): a post counts for a rule once, however often it is read or edited.
+    sighted: Recent,
+    /// (post, version): what was read before.
+    seen: Recent,
+    /// Posts taken back; a create that comes late does not bring them to life.
+    deleted: Recent,
+    /// Posts and authors of which the store holds text.
+    evidence: HashSet<u64>,
+    handles: Handles,
+    live: BTreeMap<IncidentId, Live>,
+    by_topic: HashMap<Topic, IncidentId>,
+    sources: BTreeMap<SourceName, SourceState>,
+    /// The newest event time; the present of recordings.
+    event_clock: Timestamp,
+    /// When quiet incidents and due escalations were last looked at.
+    advanced: Timestamp,
+    scratch: Scratch,
+}
+
+/// What can happen.
+#[derive(Debug)]
+pub enum Input {
+    /// A connection stands.
+    Connected {
+        /// The source.
+        source: SourceName,
+        /// The newest event handed on before, when the server was asked to resume there.
+        resumed_from: Option<Cursor>,
+    },
+    /// A connection is gone.
+    Down {
+        /// The source.
+        source: SourceName,
+        /// Why.
+        reason: DownReason,
+    },
+    /// Frames, decoded and matched.
+    Batch(Batch),
+    /// A person's order.
+    Command(Command),
+    /// A delivery that will never arrive.
+    Undelivered(Undelivered),
+    /// New rules, routes and receivers, all at once (invariant 7).
+    Swap {
+        /// The rules.
+        rules: Arc<RuleSet>,
+        /// The routes.
+        routes: Routes,
+        /// Every configured receiver.
+        receivers: Vec<ReceiverName>,
+    },
+    /// Time passed.
+    Tick,
+}
+
+/// Frames of one source, in their order.
+#[derive(Debug)]
+pub struct Batch {
+    /// The source.
+    pub source: SourceName,
+    /// The rules that the items were matched with.
+    pub rules: Arc<RuleSet>,
+    /// The frames.
+    pub items: Vec<Item>,
+}
+
+/// One frame, decoded and matched.
+#[derive(Debug)]
+pub struct Item {
+    decoded: Decoded,
+    received_at: Option<Timestamp>,
+    hits: Vec<RuleIndex>,
+}
+
+impl Item {
+    /// Matches a decoded frame. Pure; runs on any thread.
+    pub fn matched(decoded: Decoded, received_at: Option<Timestamp>, rules: &RuleSet, scratch: &mut Scratch) -> Self {
+        let hits = match &decoded.event {
+            Ok(SourceEvent::Post(post)) => rules.matches(post, scratch),
+            _ => Vec::new(),
+        };
+        Self { decoded, received_at, hits }
+    }
+}
+
+/// A person's order about an incident.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// Which incident.
+    pub incident: IncidentId,
+    /// Who says so.
+    pub by: String,
+    /// What to do.
+    pub action: Action,
+}
+
+/// What a person can do with an incident.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Take charge: escalation stops.
+    Acknowledge,
+    /// End it.
+    Resolve,
+    /// Write something into its history.
+    Note(String),
+}
+
+/// Why an order could not be followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// It never existed, or it is over.
+    #[error("no open incident has this id")]
+    NoSuchIncident,
+}
+
+/// What a step did.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// To be written before anybody is told.
+    pub commit: Commit,
+    /// The answer to a command.
+    pub reply: Option<Result<Incident, Refused>>,
+}
+
+impl Engine {
+    /// An engine without a past.
+    pub fn new(rules: Arc<RuleSet>, routes: Routes, receivers: Vec<ReceiverName>) -> Self {
+        Self {
+            rules,
+            routes,
+            receivers,
+            windows: HashMap::new(),
+            sighted: Recent::new(1 << 18),
+            seen: Recent::new(1 << 17),
+            deleted: Recent::new(1 << 16),
+            evidence: HashSet::new(),
+            handles: Handles::new(1 << 14),
+            live: BTreeMap::new(),
+            by_topic: HashMap::new(),
+            sources: BTreeMap::new(),
+            event_clock: Timestamp::default(),
+            advanced: Timestamp::default(),
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// Goes on where the last commit left off: windows are rebuilt from the sightings,
+    /// the time since the cursors is a gap until it has been read again.
+    pub fn restore(&mut self, restored: Restored, now: Timestamp) -> Outcome {
+        let mut commit = Commit::default();
+        for incident in restored.incidents {
+            self.by_topic.insert(incident.topic.clone(), incident.id.clone());
+            self.live.insert(incident.id.clone(), Live::new(incident));
+        }
+        for sighting in restored.sightings {
+            self.event_clock = self.event_clock.max(sighting.at);
+            self.sighted.insert(key(&(&sighting.rule, &sighting.post)));
+            self.evidence.insert(key(&sighting.post));
+            self.evidence.insert(key(&sighting.author));
+            let seen = Seen { at: sighting.at, post: sighting.post, author: sighting.author };
+            if let Some(live) = sighting.incident.and_then(|id| self.live.get_mut(&id)) {
+                live.remember(&seen);
+            }
+            if let Some((_, rule)) = self.rules.find(sighting.rule.as_str())
+                && let RawCondition::Count(count) = &rule.condition
+            {
+                self.windows.entry(sighting.rule).or_default().add(seen, count);
+            }
+        }
+        self.restore_sources(restored.cursors, restored.open_gaps, &mut commit);
+        for undelivered in restored.undelivered {
+            self.undelivered(undelivered, now, &mut commit);
+        }
+        Outcome { commit, reply: None }
+    }
+
+    /// Takes one input; `now` is wall time.
+    pub fn step(&mut self, input: Input, now: Timestamp) -> Outcome {
+        let mut outcome = Outcome::default();
+        let commit = &mut outcome.commit;
+        match input {
+            Input::Connected { source, resumed_from } => self.connected(source, resumed_from, now),
+            Input::Down { source, reason } => self.down(&source, reason, now, commit),
+            Input::Batch(batch) => self.batch(batch, now, commit),
+            Input::Command(command) => outcome.reply = Some(self.command(command, now, commit)),
+            Input::Undelivered(undelivered) => self.undelivered(undelivered, now, commit),
+            Input::Swap { rules, routes, receivers } => {
+                self.windows.retain(|rule, _| rules.find(rule.as_str()).is_some());
+                (self.rules, self.routes, self.receivers) = (rules, routes, receivers);
+            }
+            Input::Tick => {
+                self.watch_sources(now, commit);
+                self.advance(now, commit);
+            }
+        }
+        outcome
+    }
+
+    /// The rules in force.
+    pub fn rules(&self) -> &Arc<RuleSet> {
+        &self.rules
+    }
+
+    /// Incidents that are not resolved.
+    pub fn incidents(&self) -> impl Iterator<Item = &Incident> {
+        self.live.values().map(|live| &live.incident)
+    }
+
+    /// How many incidents are not resolved.
+    pub fn open_incidents(&self) -> usize {
+        self.live.len()
+    }
+
+    /// Whether text of this author or post may be in the store.
+    fn is_evidence(&self, of: u64) -> bool {
+        self.evidence.contains(&of)
+    }
+}
+
+/// Makes the store's text of an author's posts findable for later erasure.
+fn author_key(author: &AuthorId) -> u64 {
+    key(author)
+}

@@ -1,0 +1,169 @@
+//! What each source has seen, and what it has not (invariant 2).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Engine;
+use super::incidents::Notice;
+use crate::domain::commit::Commit;
+use crate::domain::event::{Cursor, DownReason};
+use crate::domain::id::SourceName;
+use crate::domain::incident::{Gap, Severity};
+use crate::domain::time::{Timestamp, human};
+
+/// A source that is blind for so long is an alert itself.
+const BLIND_AFTER: Duration = Duration::from_mins(5);
+/// A gap that could not be read again and is longer than this is an alert itself.
+const GAP_WORTH_TELLING: Duration = Duration::from_mins(1);
+/// Hosts stamp events themselves; the same event may be this much later on another host.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(5);
+
+/// Where a source stands.
+#[derive(Debug, Default)]
+pub(super) struct SourceState {
+    cursor: Option<Cursor>,
+    /// Since when nothing comes.
+    blind_since: Option<Timestamp>,
+    gap: Option<Gap>,
+    /// A connection whose first frame has not come yet.
+    fresh: Option<Connection>,
+}
+
+/// Where a connection was asked to resume.
+#[derive(Clone, Copy, Debug)]
+struct Connection {
+    resumed_from: Option<Cursor>,
+}
+
+impl Engine {
+    pub(super) fn restore_sources(
+        &mut self,
+        cursors: BTreeMap<SourceName, Cursor>,
+        open_gaps: Vec<Gap>,
+        commit: &mut Commit,
+    ) {
+        for gap in open_gaps {
+            let source = gap.source.clone();
+            self.sources.entry(source).or_default().gap = Some(gap);
+        }
+        for (source, cursor) in cursors {
+            let state = self.sources.entry(source.clone()).or_default();
+            state.cursor = Some(cursor);
+            state.open_gap(&source, time(cursor), DownReason::NotRunning, commit);
+        }
+    }
+
+    pub(super) fn connected(&mut self, source: SourceName, resumed_from: Option<Cursor>, now: Timestamp) {
+        let state = self.sources.entry(source).or_default();
+        state.blind_since.get_or_insert(now);
+        state.fresh = Some(Connection { resumed_from });
+    }
+
+    pub(super) fn down(&mut self, source: &SourceName, reason: DownReason, now: Timestamp, commit: &mut Commit) {
+        let state = self.sources.entry(source.clone()).or_default();
+        state.fresh = None;
+        state.blind_since.get_or_insert(now);
+        let from = state.cursor.map_or(now, time);
+        state.open_gap(source, from, reason, commit);
+    }
+
+    /// A frame came: the source sees. The first one after a connection tells whether the
+    /// stream goes on where it was left: the event we resumed from must come again.
+    pub(super) fn frame_seen(&mut self, source: &SourceName, cursor: Cursor, now: Timestamp, commit: &mut Commit) {
+        let state = match self.sources.get_mut(source.as_str()) {
+            Some(state) => state,
+            None => self.sources.entry(source.clone()).or_default(),
+        };
+        let fresh = state.fresh.take();
+        let before = state.cursor.replace(state.cursor.map_or(cursor, |known| known.max(cursor)));
+        if state.blind_since.take().is_none() && fresh.is_none() {
+            return;
+        }
+        let resumed_from = fresh.and_then(|connection| connection.resumed_from);
+        let recovered = resumed_from.is_some_and(|from| time(cursor) <= time(from) + CLOCKS_DIFFER);
+        let lost = resumed_from.filter(|_| !recovered);
+        if let Some(from) = lost {
+            let from = before.map_or(from, |before| before.min(from));
+            state.open_gap(source, time(from), DownReason::CursorTooOld, commit);
+        }
+        if let Some(mut gap) = state.gap.take() {
+            gap.to = Some(time(cursor).max(gap.from));
+            gap.recovered = recovered;
+            if lost.is_some() {
+                gap.reason = DownReason::CursorTooOld;
+            }
+            commit.gaps.push(gap.clone());
+            self.tell_gap(&gap, now, commit);
+        }
+        self.end_notice(&blind_topic(source), now, commit);
+    }
+
+    /// Raises an alert for every source that has been blind too long.
+    pub(super) fn watch_sources(&mut self, now: Timestamp, commit: &mut Commit) {
+        let blind: Vec<(SourceName, Timestamp)> = self
+            .sources
+            .iter()
+            .filter_map(|(source, state)| Some((source.clone(), state.blind_since?)))
+            .filter(|(_, since)| now.since(*since) >= BLIND_AFTER)
+            .collect();
+        for (source, since) in blind {
+            let title = format!("Stormbell does not see {source}");
+            let why = format!("no frame since {since}; posts on {source} are not being read, quiet may be blindness");
+            let notice = Notice {
+                rule: "stormbell.blind",
+                topic: blind_topic(&source),
+                severity: Severity::High,
+                title,
+                why,
+                not_to: None,
+            };
+            self.raise_notice(notice, now, commit);
+        }
+    }
+
+    /// Whether every source sees; quiet means something only then.
+    pub(super) fn all_see(&self) -> bool {
+        self.sources.values().all(|state| state.blind_since.is_none())
+    }
+
+    fn tell_gap(&mut self, gap: &Gap, now: Timestamp, commit: &mut Commit) {
+        let Some(to) = gap.to else { return };
+        let length = to.since(gap.from);
+        if gap.recovered || length < GAP_WORTH_TELLING {
+            return;
+        }
+        let (source, from) = (&gap.source, gap.from);
+        let notice = Notice {
+            rule: "stormbell.gap",
+            topic: format!("stormbell.gap.{source}"),
+            severity: Severity::Medium,
+            title: format!("Stormbell missed {} of {source}", human(length)),
+            why: format!(
+                "nothing was read between {from} and {to} and the source no longer has it ({}); look by hand",
+                gap.reason.as_str()
+            ),
+            not_to: None,
+        };
+        self.raise_notice(notice, now, commit);
+    }
+}
+
+impl SourceState {
+    /// Opens a gap unless one is open.
+    fn open_gap(&mut self, source: &SourceName, from: Timestamp, reason: DownReason, commit: &mut Commit) {
+        if self.gap.is_none() {
+            let gap = Gap { source: source.clone(), from, to: None, reason, recovered: false };
+            commit.gaps.push(gap.clone());
+            self.gap = Some(gap);
+        }
+    }
+}
+
+fn blind_topic(source: &SourceName) -> String {
+    format!("stormbell.blind.{source}")
+}
+
+/// On Jetstream's v1 wire a cursor is a time.
+const fn time(cursor: Cursor) -> Timestamp {
+    Timestamp::from_micros(cursor.0)
+}

@@ -1,0 +1,105 @@
+//! From rule files to rules.
+
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+use super::model::{Except, Rule};
+use super::raw::{RawFile, RawRule, Spanned};
+use crate::domain::diagnostic::{Diagnostic, SourceText};
+use crate::domain::id::hex;
+use crate::domain::organization::Organization;
+use crate::domain::query::{Lists, Query, Term, parse};
+
+/// Compiles the rules of a file for an organisation. Rules with mistakes are left
+/// out; every mistake is among the findings.
+pub fn compile(file: &RawFile, organization: &Organization) -> (Vec<Rule>, Vec<Diagnostic>) {
+    let mut findings = Vec::new();
+    let lists = lists(file, organization, &mut findings);
+    let rules = file.rules.iter().filter_map(|raw| rule(raw, file, &lists, &mut findings)).collect();
+    (rules, findings)
+}
+
+/// The organisation's lists and the file's own.
+fn lists(file: &RawFile, organization: &Organization, findings: &mut Vec<Diagnostic>) -> Lists {
+    let mut lists = Lists::of(organization);
+    for list in &file.lists {
+        let mut terms = Vec::with_capacity(list.entries.len());
+        for entry in &list.entries {
+            match Term::new(&entry.value) {
+                Some(term) => terms.push(term),
+                None => findings.push(
+                    Diagnostic::error(
+                        "SB0111",
+                        format!("${} holds a term without a letter, digit or emoji", list.name),
+                    )
+                    .at(&file.source, entry.span.clone(), "nothing to look for")
+                    .help("remove it"),
+                ),
+            }
+        }
+        lists.insert(list.name.clone(), terms);
+    }
+    lists
+}
+
+fn rule(raw: &RawRule, file: &RawFile, lists: &Lists, findings: &mut Vec<Diagnostic>) -> Option<Rule> {
+    let query = query(&raw.query, &file.source, lists, findings);
+    let excepts: Vec<Option<Except>> = raw
+        .excepts
+        .iter()
+        .map(|except| {
+            let query = self::query(&except.query, &file.source, lists, findings)?;
+            Some(Except { reason: except.reason.clone(), query })
+        })
+        .collect();
+    let (query, excepts) = (query?, excepts.into_iter().collect::<Option<Vec<_>>>()?);
+    Some(Rule {
+        id: raw.id.value.as_str().into(),
+        title: raw.title.clone(),
+        severity: raw.severity,
+        status: raw.status,
+        topic: raw.topic.clone(),
+        version: format!("{}+{}", file.pack.version, fingerprint(raw, &query, &excepts)),
+        query,
+        excepts,
+        playbook: raw.playbook.clone(),
+        condition: raw.condition,
+    })
+}
+
+/// Parses a query and places its mistakes in the file.
+fn query(
+    text: &Spanned<String>,
+    source: &Arc<SourceText>,
+    lists: &Lists,
+    findings: &mut Vec<Diagnostic>,
+) -> Option<Query> {
+    match parse(&text.value, lists) {
+        Ok(query) => Some(query),
+        Err(mistakes) => {
+            findings.extend(mistakes.into_iter().map(|mistake| {
+                Diagnostic::error(mistake.code, mistake.message)
+                    .at(source, text.part(mistake.span), mistake.label)
+                    .help(mistake.help)
+            }));
+            None
+        }
+    }
+}
+
+/// Changes whenever the rule would decide differently: 32 bits of SHA-256 over the
+/// queries with their lists' terms, and the condition.
+fn fingerprint(raw: &RawRule, query: &Query, excepts: &[Except]) -> String {
+    let mut hash = Sha256::new();
+    for query in std::iter::once(query).chain(excepts.iter().map(|except| &except.query)) {
+        hash.update(&query.text);
+        for term in query.terms() {
+            hash.update([0]);
+            hash.update(&term.text);
+        }
+        hash.update([1]);
+    }
+    hash.update(format!("{:?}", raw.condition));
+    hex(&hash.finalize(), 4)
+}

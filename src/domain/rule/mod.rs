@@ -1,0 +1,10 @@
+//! Rules: what to look for, when it is an alert, and the tests that come with them.
+
+pub mod compile;
+pub mod lint;
+pub mod model;
+pub mod raw;
+pub mod trial;
+
+pub use compile::compile;
+pub use model::{Rule, RuleIndex, RuleSet};

@@ -1,0 +1,134 @@
+//! Compiled rules: an immutable value, shared by all threads and swapped between two posts.
+
+use std::collections::BTreeMap;
+
+use super::raw::{RawCondition, Status};
+use crate::domain::id::{RuleId, Topic};
+use crate::domain::incident::Severity;
+use crate::domain::matcher::{Matcher, Scratch};
+use crate::domain::post::Post;
+use crate::domain::query::{Query, explain};
+use crate::domain::text::Words;
+
+/// A rule that can be asked about posts.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Stable id.
+    pub id: RuleId,
+    /// One line for people.
+    pub title: String,
+    /// How much it matters.
+    pub severity: Severity,
+    /// How far it is trusted.
+    pub status: Status,
+    /// What its alerts are about.
+    pub topic: Topic,
+    /// What a post must satisfy.
+    pub query: Query,
+    /// What a post must not satisfy.
+    pub excepts: Vec<Except>,
+    /// File the people on call should follow.
+    pub playbook: Option<String>,
+    /// When matching posts become an alert.
+    pub condition: RawCondition,
+    /// The pack's version and a hash of everything that decides, for instance `1.0.0+3f2a9c1d`.
+    pub version: String,
+}
+
+/// Posts that do not count, and why.
+#[derive(Clone, Debug)]
+pub struct Except {
+    /// For people.
+    pub reason: String,
+    /// What such posts satisfy.
+    pub query: Query,
+}
+
+/// A rule's place in its set.
+pub type RuleIndex = usize;
+
+/// All rules of a daemon.
+#[derive(Debug, Default)]
+pub struct RuleSet {
+    rules: Vec<Rule>,
+    by_id: BTreeMap<RuleId, RuleIndex>,
+    matcher: Matcher,
+    /// Where each rule's exceptions begin among the matcher's queries; they follow the
+    /// rules' own queries.
+    excepts_from: Vec<usize>,
+}
+
+/// Why a rule did or did not take a post.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// What became of the query's parts.
+    pub query: explain::Clause,
+    /// The exceptions that took the post out again, with their reasons' places in [`Rule::excepts`].
+    pub excepts: Vec<(usize, explain::Clause)>,
+}
+
+impl Verdict {
+    /// Whether the rule takes the post.
+    pub fn matched(&self) -> bool {
+        self.query.satisfied && self.excepts.iter().all(|(_, clause)| !clause.satisfied)
+    }
+}
+
+impl RuleSet {
+    /// A set of rules; ids are unique.
+    pub fn new(rules: Vec<Rule>) -> Self {
+        let excepts = || rules.iter().flat_map(|rule| &rule.excepts).map(|except| &except.query);
+        let matcher = Matcher::new(rules.iter().map(|rule| &rule.query).chain(excepts()));
+        let mut from = rules.len();
+        let mut excepts_from = Vec::with_capacity(rules.len());
+        for rule in &rules {
+            excepts_from.push(from);
+            from += rule.excepts.len();
+        }
+        let by_id = rules.iter().enumerate().map(|(index, rule)| (rule.id.clone(), index)).collect();
+        Self { rules, by_id, matcher, excepts_from }
+    }
+
+    /// The rules, in the order of their files.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// The rule of that index.
+    pub fn get(&self, index: RuleIndex) -> Option<&Rule> {
+        self.rules.get(index)
+    }
+
+    /// The rule of that id.
+    pub fn find(&self, id: &str) -> Option<(RuleIndex, &Rule)> {
+        let index = *self.by_id.get(id)?;
+        Some((index, self.rules.get(index)?))
+    }
+
+    /// The rules that take the post, ascending.
+    pub fn matches(&self, post: &Post, scratch: &mut Scratch) -> Vec<RuleIndex> {
+        self.matcher.read(post, scratch);
+        let rules = self.rules.len();
+        let mut taken = self.matcher.matches(scratch, |query| query < rules);
+        taken.retain(|&rule| !self.excepted(rule, scratch));
+        taken
+    }
+
+    fn excepted(&self, rule: RuleIndex, scratch: &Scratch) -> bool {
+        let (Some(&from), Some(of)) = (self.excepts_from.get(rule), self.rules.get(rule)) else { return false };
+        (from..from + of.excepts.len()).any(|query| self.matcher.satisfies(scratch, query))
+    }
+}
+
+impl Rule {
+    /// Which words took the post, or what was missing.
+    pub fn explain(&self, post: &Post) -> Verdict {
+        let mut words = Words::default();
+        words.read(post);
+        let excepts = self.excepts.iter().enumerate();
+        Verdict {
+            query: explain::explain(&self.query, &words),
+            excepts: excepts.map(|(index, except)| (index, explain::explain(&except.query, &words))).collect(),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! A rule's own tests, run by the very engine that runs the daemon.
+
+use std::sync::Arc;
+
+use super::model::RuleSet;
+use super::raw::{RawFile, RawRule, RawTest, RawTestPost};
+use crate::domain::diagnostic::Diagnostic;
+use crate::domain::engine::{Batch, Engine, Input, Item};
+use crate::domain::event::{Decoded, SourceEvent};
+use crate::domain::matcher::Scratch;
+use crate::domain::organization::Organization;
+use crate::domain::post::{Author, Post, PostKind};
+use crate::domain::route::Routes;
+use crate::domain::time::Timestamp;
+
+/// When every test begins: a Sunday at ten. Tests see no other clock.
+pub const EPOCH: Timestamp = Timestamp::from_seconds(1_795_341_600);
+
+/// How many tests ran, and those that failed.
+#[derive(Debug, Default)]
+pub struct Trials {
+    /// Tests run.
+    pub ran: usize,
+    /// One finding for each failure.
+    pub failures: Vec<Diagnostic>,
+}
+
+/// Runs the tests of a file's rules.
+pub fn run(file: &RawFile) -> Trials {
+    let example = Organization::example();
+    let organization = file.organization.as_ref().unwrap_or(&example);
+    let (rules, _) = super::compile(file, organization);
+    let rules = Arc::new(RuleSet::new(rules));
+    let mut trials = Trials::default();
+    for raw in &file.rules {
+        for test in raw.tests.iter().filter(|_| rules.find(&raw.id.value).is_some()) {
+            trials.ran += 1;
+            trials.failures.extend(run_one(file, raw, test, &rules));
+        }
+    }
+    trials
+}
+
+fn run_one(file: &RawFile, raw: &RawRule, test: &RawTest, rules: &Arc<RuleSet>) -> Option<Diagnostic> {
+    let posts: Vec<Post> = test.posts.iter().enumerate().map(|(index, raw)| post(index, raw)).collect();
+    let reasons = explain_misses(&posts, raw, rules);
+    let mut engine = Engine::new(Arc::clone(rules), Routes::default(), Vec::new());
+    let mut scratch = Scratch::default();
+    let items = posts.into_iter().map(|post| {
+        let event = Ok(SourceEvent::Post(Box::new(post)));
+        Item::matched(Decoded { cursor: None, event }, None, rules, &mut scratch)
+    });
+    let batch = Batch { source: "test".into(), rules: Arc::clone(rules), items: items.collect() };
+    let outcome = engine.step(Input::Batch(batch), EPOCH);
+    let alerts = outcome.commit.alerts.iter().filter(|alert| alert.rule.as_str() == raw.id.value).count() as u64;
+    (alerts != test.alerts).then(|| {
+        let message = format!("`{}`: {:?} raised {alerts} alerts, not {}", raw.id.value, test.name, test.alerts);
+        Diagnostic::error("SB0301", message)
+            .at(&file.source, test.span.clone(), format!("{alerts} instead of {}", test.alerts))
+            .help(format!("{reasons}; `stormbell explain {} --text …` shows each clause", raw.id.value))
+    })
+}
+
+/// Which posts of the test the rule took.
+fn explain_misses(posts: &[Post], raw: &RawRule, rules: &RuleSet) -> String {
+    let Some((_, rule)) = rules.find(&raw.id.value) else { return String::new() };
+    let of = |post: &Post| {
+        let verdict = rule.explain(post);
+        let except = verdict.excepts.iter().find(|(_, clause)| clause.satisfied);
+        match except.and_then(|(index, _)| rule.excepts.get(*index)) {
+            Some(except) if verdict.query.satisfied => format!("excepted ({})", except.reason),
+            _ if verdict.matched() => "matched".to_owned(),
+            _ => "not matched".to_owned(),
+        }
+    };
+    let posts: Vec<String> = posts.iter().enumerate().map(|(n, post)| format!("post {} {}", n + 1, of(post))).collect();
+    posts.join(", ")
+}
+
+fn post(index: usize, raw: &RawTestPost) -> Post {
+    let at = EPOCH + raw.at;
+    let author = raw.author.clone().unwrap_or_else(|| format!("author {}", index + 1));
+    Post {
+        id: raw.id.clone().unwrap_or_else(|| format!("post {}", index + 1)).into(),
+        version: None,
+        source: "test".into(),
+        url: None,
+        created_at: at,
+        event_time: at,
+        author: Author { id: author.into(), handle: None, name: None, followers: None },
+        text: raw.text.clone(),
+        lang: raw.lang.clone(),
+        kind: if raw.reply_to.is_some() { PostKind::Reply } else { PostKind::Post },
+        reply_to: raw.reply_to.clone().map(Into::into),
+        quote_of: None,
+        repost_of: None,
+        links: Vec::new(),
+        tags: raw.tags.clone(),
+        media_text: raw.media_text.clone(),
+    }
+}

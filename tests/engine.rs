@@ -1,0 +1,319 @@
+//! The engine over hours and days of virtual time: who is told what, and when.
+
+mod support;
+
+use proptest::prelude::*;
+use stormbell::domain::commit::Erasure;
+use stormbell::domain::engine::{Action, Input, Refused};
+use stormbell::domain::event::{Decoded, Rejected, SourceEvent};
+use stormbell::domain::id::{AuthorId, IncidentId, PostId, ReceiverName, RuleId};
+use stormbell::domain::incident::{IncidentState, Severity};
+use stormbell::domain::message::{MessageKind, Undelivered};
+use stormbell::domain::rule::Rule;
+use stormbell::domain::rule::raw::RawCondition;
+use stormbell::domain::time::Timestamp;
+use support::sim::{Sim, at, authors, frame, post, posted, route, rule};
+
+use Severity::{Critical, High, Low};
+
+fn gunman() -> Rule {
+    rule("threat.gunman", "threat", Critical, "$org gunman", authors(2, 10))
+}
+
+fn rumour() -> Rule {
+    rule("threat.rumour", "threat", Low, "$org (rumour OR gunman)", RawCondition::Match)
+}
+
+const REPORT: &str = "gunman at St Brigids";
+
+fn names(sent: &[(String, IncidentId)]) -> Vec<&str> {
+    sent.iter().map(|(receiver, _)| receiver.as_str()).collect()
+}
+
+#[test]
+fn a_second_author_within_ten_minutes_pages_once() {
+    let mut sim = Sim::new(vec![gunman()], vec![route(&[], &[], &[(&["pager"], None)], None)]);
+    sim.post("1", "ann", 0, REPORT);
+    sim.post("2", "ann", 30, REPORT);
+    assert!(sim.model.alerts.is_empty());
+    sim.post("3", "bob", 90, REPORT);
+    sim.post("4", "eve", 95, REPORT);
+    sim.post("5", "dan", 99, "nothing to do with it");
+    assert_eq!(sim.model.fired(), [(RuleId::from("threat.gunman"), Some(PostId::from("3")))]);
+    assert_eq!(names(&sim.model.sent(MessageKind::Opened)), ["pager"]);
+    let incident = sim.incident();
+    assert_eq!((incident.posts, incident.authors, incident.late), (4, 3, false));
+    assert_eq!((incident.first_post_at, incident.last_post_at), (at(0), at(95)));
+    assert!(incident.why.contains("2 authors within 10 min"), "{}", incident.why);
+    assert!(incident.why.contains("“gunman”"), "{}", incident.why);
+}
+
+#[test]
+fn a_graver_rule_joins_the_incident_and_wakes_its_own_route() {
+    let routes =
+        vec![route(&[Critical], &[], &[(&["pager"], None)], None), route(&[], &[], &[(&["chat"], None)], None)];
+    let mut sim = Sim::new(vec![rumour(), gunman()], routes);
+    sim.post("1", "ann", 0, "a rumour about St Brigids");
+    assert_eq!(names(&sim.model.sent(MessageKind::Opened)), ["chat"]);
+    sim.post("2", "bob", 60, REPORT);
+    sim.post("3", "eve", 61, REPORT);
+    assert_eq!(names(&sim.model.sent(MessageKind::Opened)), ["chat", "pager"]);
+    assert_eq!(names(&sim.model.sent(MessageKind::Updated)), ["chat"]);
+    let incident = sim.incident();
+    assert_eq!((incident.severity, incident.posts, incident.authors), (Critical, 3, 3));
+    assert_eq!(incident.title, "title of threat.gunman");
+}
+
+#[test]
+fn growth_is_told_in_steps_not_post_by_post() {
+    let mut sim = Sim::new(vec![rumour()], vec![route(&[], &[], &[(&["chat"], None)], None)]);
+    for n in 0..1000 {
+        sim.post(&format!("p{n}"), &format!("author {n}"), n, REPORT);
+    }
+    assert_eq!(sim.model.alerts.len(), 1000);
+    assert_eq!(sim.model.sent(MessageKind::Opened).len(), 1);
+    assert_eq!(sim.model.sent(MessageKind::Updated).len(), 6, "at 3, 9, 27, 81, 243, 729 authors");
+}
+
+#[test]
+fn a_flood_by_one_author_is_one_incident_and_one_message() {
+    let mut sim = Sim::new(vec![rumour()], vec![route(&[], &[], &[(&["chat"], None)], None)]);
+    for n in 0..5_000 {
+        sim.post(&format!("p{n}"), "flooder", n / 100, REPORT);
+    }
+    assert_eq!((sim.incident().posts, sim.incident().authors), (5_000, 1));
+    assert_eq!(sim.model.outbox.len(), 1);
+}
+
+#[test]
+fn the_ledger_accounts_for_every_frame() {
+    let mut sim = Sim::new(vec![rumour()], Vec::new());
+    let deleted = SourceEvent::PostDeleted { post: "1".into(), at: at(5) };
+    sim.feed(vec![
+        posted("1", "ann", 0, REPORT),
+        posted("1", "ann", 0, REPORT),
+        posted("2", "ann", 1, "nothing"),
+        frame(Ok(SourceEvent::Other), at(2)),
+        frame(Err(Rejected::NotJson), at(3)),
+        Decoded { cursor: None, event: Err(Rejected::TooLarge) },
+        frame(Ok(deleted), at(5)),
+    ]);
+    let ledger = sim.model.ledger;
+    assert_eq!(
+        (ledger.frames, ledger.posts, ledger.other, ledger.rejected_total(), ledger.duplicates),
+        (7, 2, 2, 2, 1)
+    );
+    assert!(ledger.adds_up());
+}
+
+#[test]
+fn what_an_author_takes_back_is_erased_and_does_not_come_back() {
+    let mut sim = Sim::new(vec![rumour()], Vec::new());
+    sim.post("1", "ann", 0, REPORT);
+    sim.post("2", "bob", 1, "not evidence");
+    for (post, seconds) in [("1", 2), ("2", 3), ("unread", 4)] {
+        sim.feed(vec![frame(Ok(SourceEvent::PostDeleted { post: post.into(), at: at(seconds) }), at(seconds))]);
+    }
+    sim.feed(vec![frame(Ok(SourceEvent::AuthorDeleted { author: "ann".into(), at: at(5) }), at(5))]);
+    sim.feed(vec![frame(Ok(SourceEvent::AuthorDeleted { author: "bob".into(), at: at(6) }), at(6))]);
+    assert_eq!(sim.model.erased, [Erasure::Post("1".into()), Erasure::Author(AuthorId::from("ann"))]);
+    // Its create overtaken by the delete: it stays away.
+    sim.feed(vec![posted("unread", "eve", 4, REPORT)]);
+    assert_eq!(sim.model.alerts.len(), 1);
+    assert!(sim.model.ledger.adds_up());
+}
+
+#[test]
+fn an_edit_counts_once() {
+    let mut sim = Sim::new(vec![rumour()], Vec::new());
+    for version in ["a", "b"] {
+        let post =
+            stormbell::domain::post::Post { version: Some(version.to_owned()), ..post("1", "ann", at(0), REPORT) };
+        sim.feed(vec![frame(Ok(SourceEvent::Post(Box::new(post))), at(0))]);
+    }
+    assert_eq!((sim.model.alerts.len(), sim.incident().posts, sim.model.ledger.posts), (1, 1, 2));
+}
+
+#[test]
+fn nobody_answers_so_the_next_step_is_told_until_somebody_acknowledges() {
+    let steps: &[(&[&str], Option<u64>)] = &[(&["on-call"], Some(5)), (&["manager"], Some(10)), (&["everybody"], None)];
+    let mut sim = Sim::new(vec![rumour()], vec![route(&[], &[], steps, Some(60))]);
+    sim.post("1", "ann", 0, REPORT);
+    sim.run_until(299);
+    assert_eq!(sim.model.sent(MessageKind::Escalated), []);
+    sim.run_until(301);
+    assert_eq!(names(&sim.model.sent(MessageKind::Escalated)), ["manager"]);
+    sim.run_until(902);
+    assert_eq!(names(&sim.model.sent(MessageKind::Escalated)), ["everybody", "manager"]);
+    sim.run_until(4_510);
+    assert_eq!(names(&sim.model.sent(MessageKind::Escalated)), ["everybody", "everybody", "manager"]);
+    let id = sim.incident().id.clone();
+    let incident = sim.command(&id, Action::Acknowledge).unwrap();
+    assert_eq!((incident.state, incident.acknowledged.unwrap().by.as_str()), (IncidentState::Acknowledged, "ann"));
+    assert_eq!(names(&sim.model.sent(MessageKind::Acknowledged)), ["everybody", "manager", "on-call"]);
+    sim.run_until(20_000);
+    assert_eq!(sim.model.sent(MessageKind::Escalated).len(), 3, "acknowledged: nobody is told again");
+    sim.command(&id, Action::Resolve).unwrap();
+    assert_eq!(names(&sim.model.sent(MessageKind::Resolved)), ["everybody", "manager", "on-call"]);
+    assert_eq!(sim.command(&id, Action::Acknowledge), Err(Refused::NoSuchIncident));
+}
+
+#[test]
+fn a_quiet_topic_ends_and_the_next_crisis_is_a_new_incident() {
+    let mut sim = Sim::new(vec![rumour()], vec![route(&[], &[], &[(&["chat"], None)], None)]);
+    sim.connect(None);
+    sim.post("1", "ann", 0, REPORT);
+    sim.run_until(6 * 3600 + 5);
+    assert_eq!(sim.incident().state, IncidentState::Resolved);
+    sim.post("2", "bob", 7 * 3600, REPORT);
+    assert_eq!(sim.model.incidents.len(), 2);
+    assert_eq!(sim.model.sent(MessageKind::Opened).len(), 2);
+}
+
+#[test]
+fn blindness_is_not_quiet() {
+    let mut sim = Sim::new(vec![rumour()], vec![route(&[], &[], &[(&["chat"], None)], None)]);
+    sim.connect(None);
+    sim.post("1", "ann", 0, REPORT);
+    sim.cut();
+    sim.run_until(7 * 3600);
+    let states: Vec<_> = sim.model.incidents.values().map(|i| (i.topic.as_str(), i.state)).collect();
+    assert!(states.contains(&("threat", IncidentState::Open)), "{states:?}");
+    assert!(states.contains(&("stormbell.blind.stream", IncidentState::Open)), "{states:?}");
+    assert_eq!(sim.model.sent(MessageKind::Opened).len(), 2, "the blindness itself was told once");
+    sim.connect(Some(0));
+    sim.feed(vec![frame(Ok(SourceEvent::Other), at(0))]);
+    assert_eq!(sim.model.sent(MessageKind::Resolved).len(), 1, "it sees again");
+    assert_eq!(sim.gaps(), ["0-0 closed recovered"]);
+}
+
+#[test]
+fn a_resumed_stream_is_late_and_a_forgotten_one_is_a_gap() {
+    let mut sim = Sim::new(vec![rumour()], vec![route(&[], &[], &[(&["chat"], None)], None)]);
+    sim.connect(None);
+    sim.feed(vec![frame(Ok(SourceEvent::Other), at(100))]);
+    sim.cut();
+    sim.now = at(2_600);
+    sim.connect(Some(100));
+    sim.feed(vec![frame(Ok(SourceEvent::Other), at(95)), posted("1", "ann", 110, REPORT)]);
+    assert_eq!(sim.gaps(), ["100-100 closed recovered"]);
+    let incident = sim.incident();
+    assert!(incident.late);
+    assert_eq!((incident.first_post_at, incident.opened_at), (at(110), at(2_600)));
+    sim.cut();
+    sim.now = at(90_000);
+    sim.connect(Some(110));
+    sim.feed(vec![frame(Ok(SourceEvent::Other), at(4_000))]);
+    assert_eq!(sim.gaps(), ["100-100 closed recovered", "110-4000 cursor_too_old lost"]);
+    let told: Vec<_> = sim.model.incidents.values().map(|incident| incident.title.as_str()).collect();
+    assert!(told.contains(&"Stormbell missed 1 h 4 min of stream"), "{told:?}");
+}
+
+#[test]
+fn a_receiver_that_cannot_be_told_is_told_of_to_the_others_once() {
+    let mut sim = Sim::new(vec![rumour()], vec![route(&[], &[], &[(&["pager", "chat", "mail"], None)], None)]);
+    sim.post("1", "ann", 0, REPORT);
+    let parked = |sim: &Sim, receiver: &str, incident: &IncidentId| {
+        let delivery =
+            sim.model.outbox.values().find(|d| d.receiver.as_str() == receiver && d.message.incident.id == *incident);
+        let id = delivery.unwrap().id.clone();
+        Undelivered { id, receiver: receiver.into(), incident: incident.clone(), error: "410 gone".to_owned() }
+    };
+    let about = sim.incident().id.clone();
+    sim.step(Input::Undelivered(parked(&sim, "pager", &about)));
+    let own = sim.model.incidents.values().find(|incident| incident.is_own()).unwrap().clone();
+    assert_eq!(own.title, "pager could not be told of “title of threat.rumour”");
+    assert_eq!(own.told.receivers.iter().map(ReceiverName::as_str).collect::<Vec<_>>(), ["chat", "mail"]);
+    // The message about the failure fails too: no echo.
+    sim.step(Input::Undelivered(parked(&sim, "chat", &own.id)));
+    assert_eq!(sim.model.incidents.len(), 2);
+}
+
+/// Everything people were told: ids of messages and alerts.
+fn told(sim: &Sim) -> (Vec<String>, Vec<String>) {
+    let mut alerts: Vec<String> =
+        sim.model.alerts.iter().map(|a| format!("{} {:?} {}", a.rule, a.post, a.incident)).collect();
+    alerts.sort();
+    (sim.model.outbox.keys().map(ToString::to_string).collect(), alerts)
+}
+
+/// A stream in which matching and other posts, repetitions and deletes meet.
+fn stream() -> impl Strategy<Value = Vec<Decoded>> {
+    let texts = prop_oneof![4 => Just(REPORT), 1 => Just("a rumour on St Brigids"), 4 => Just("weather")];
+    let step = (0i64..400, 0u8..5, texts, 0u8..12);
+    prop::collection::vec(step, 1..60).prop_map(|steps| {
+        let mut second = 0;
+        let mut frames: Vec<Decoded> = Vec::new();
+        for (number, (pause, author, text, chance)) in steps.into_iter().enumerate() {
+            second += pause;
+            frames.push(match (chance, frames.last()) {
+                (0, _) => frame(Err(Rejected::NotJson), at(second)),
+                (1, Some(last)) => last.clone(),
+                (2, Some(Decoded { event: Ok(SourceEvent::Post(post)), .. })) => {
+                    frame(Ok(SourceEvent::PostDeleted { post: post.id.clone(), at: at(second) }), at(second))
+                }
+                _ => posted(&format!("p{number}"), &format!("author {author}"), second, text),
+            });
+        }
+        frames
+    })
+}
+
+fn two_rules() -> Sim {
+    let routes =
+        vec![route(&[Critical], &[], &[(&["pager"], None)], None), route(&[], &[], &[(&["chat"], None)], None)];
+    let spread = rule("other.spread", "other", High, "rumour", authors(3, 30));
+    Sim::new(vec![rumour(), gunman(), spread], routes)
+}
+
+proptest! {
+    /// Invariant 4.
+    #[test]
+    fn any_batching_gives_the_same_alerts_and_messages(frames in stream(), sizes in prop::collection::vec(1usize..9, 1..60)) {
+        let mut whole = two_rules();
+        whole.feed_received(frames.clone(), None);
+        let mut parts = two_rules();
+        let mut rest = frames.as_slice();
+        for size in sizes.into_iter().cycle() {
+            if rest.is_empty() { break; }
+            let (now, later) = rest.split_at(size.min(rest.len()));
+            parts.feed_received(now.to_vec(), None);
+            rest = later;
+        }
+        prop_assert_eq!(told(&whole), told(&parts));
+        prop_assert!(whole.model.ledger.adds_up());
+        prop_assert_eq!(whole.model.ledger, parts.model.ledger);
+    }
+
+    /// Invariant 3: kill the process anywhere, read again from before the cursor.
+    #[test]
+    fn a_crash_loses_nothing_and_doubles_nothing(frames in stream(), crashes in prop::collection::vec(1usize..40, 0..6)) {
+        let mut steady = two_rules();
+        let mut shaken = two_rules();
+        let received = |frame: &Decoded| Some(Timestamp::from_micros(frame.cursor.unwrap().0));
+        for frame in &frames {
+            steady.now = received(frame).unwrap();
+            steady.feed_received(vec![frame.clone()], received(frame));
+        }
+        let mut next = 0;
+        let mut crashes = crashes.into_iter();
+        let mut until_crash = crashes.next();
+        while let Some(frame) = frames.get(next) {
+            shaken.now = shaken.now.max(received(frame).unwrap());
+            shaken.feed_received(vec![frame.clone()], received(frame));
+            next += 1;
+            until_crash = match until_crash {
+                Some(0) => {
+                    shaken.crash();
+                    let resume = shaken.model.cursors.values().next().unwrap().0 - 5_000_000;
+                    next = frames.iter().position(|frame| frame.cursor.unwrap().0 >= resume).unwrap();
+                    crashes.next()
+                }
+                more => more.map(|more| more - 1),
+            };
+        }
+        let (steady, shaken) = (told(&steady), told(&shaken));
+        prop_assert_eq!(steady.1, shaken.1);
+        prop_assert_eq!(steady.0, shaken.0);
+    }
+}

@@ -1,0 +1,79 @@
+//! A store that is a few maps: what the real one must amount to, and a past for the engine.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use stormbell::domain::commit::{Commit, Erasure, Restored};
+use stormbell::domain::event::{Cursor, Ledger};
+use stormbell::domain::id::{DeliveryId, IncidentId, PostId, RuleId, SourceName};
+use stormbell::domain::incident::{Alert, Gap, Incident, IncidentState, Sighting, TimelineEntry};
+use stormbell::domain::message::{Delivery, MessageKind};
+use stormbell::domain::time::Timestamp;
+
+/// Everything committed so far.
+#[derive(Clone, Debug, Default)]
+pub struct Model {
+    pub posts: BTreeSet<PostId>,
+    pub sightings: Vec<Sighting>,
+    pub alerts: Vec<Alert>,
+    pub incidents: BTreeMap<IncidentId, Incident>,
+    pub timeline: Vec<TimelineEntry>,
+    pub outbox: BTreeMap<DeliveryId, Delivery>,
+    pub gaps: BTreeMap<(SourceName, Timestamp), Gap>,
+    pub cursors: BTreeMap<SourceName, Cursor>,
+    pub ledger: Ledger,
+    pub erased: Vec<Erasure>,
+}
+
+impl Model {
+    /// Writes a commit as its documentation says.
+    pub fn apply(&mut self, commit: &Commit) {
+        self.posts.extend(commit.posts.iter().map(|post| post.id.clone()));
+        for new in &commit.sightings {
+            match self.sightings.iter_mut().find(|old| (&old.rule, &old.post) == (&new.rule, &new.post)) {
+                Some(old) => old.incident = new.incident.clone().or(old.incident.take()),
+                None => self.sightings.push(new.clone()),
+            }
+        }
+        self.erased.extend(commit.erased.iter().cloned());
+        self.alerts.extend(commit.alerts.iter().cloned());
+        self.incidents.extend(commit.incidents.iter().map(|incident| (incident.id.clone(), incident.clone())));
+        self.timeline.extend(commit.timeline.iter().cloned());
+        for delivery in &commit.outbox {
+            self.outbox.entry(delivery.id.clone()).or_insert_with(|| delivery.clone());
+        }
+        for gap in &commit.gaps {
+            self.gaps.insert((gap.source.clone(), gap.from), gap.clone());
+        }
+        for (source, progress) in &commit.progress {
+            if let Some(cursor) = progress.cursor {
+                let known = self.cursors.entry(source.clone()).or_insert(cursor);
+                *known = cursor.max(*known);
+            }
+            self.ledger.add(&progress.ledger);
+        }
+    }
+
+    /// What an engine that starts after a crash is given.
+    pub fn restored(&self) -> Restored {
+        Restored {
+            cursors: self.cursors.clone(),
+            open_gaps: self.gaps.values().filter(|gap| gap.to.is_none()).cloned().collect(),
+            sightings: self.sightings.clone(),
+            incidents: self.incidents.values().filter(|i| i.state != IncidentState::Resolved).cloned().collect(),
+            undelivered: Vec::new(),
+        }
+    }
+
+    /// The alerts that matter to people: which rule fired at which post.
+    pub fn fired(&self) -> Vec<(RuleId, Option<PostId>)> {
+        self.alerts.iter().map(|alert| (alert.rule.clone(), alert.post.clone())).collect()
+    }
+
+    /// Messages of a kind, as (receiver, incident).
+    pub fn sent(&self, kind: MessageKind) -> Vec<(String, IncidentId)> {
+        let of_kind = self.outbox.values().filter(|delivery| delivery.message.kind == kind);
+        let mut sent: Vec<_> = of_kind.map(|d| (d.receiver.to_string(), d.message.incident.id.clone())).collect();
+        sent.sort();
+        sent
+    }
+}

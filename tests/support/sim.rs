@@ -1,0 +1,196 @@
+//! The engine with a virtual clock and a model of the store: days in milliseconds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stormbell::domain::condition::Count;
+use stormbell::domain::engine::{Action, Batch, Command, Engine, Input, Item, Refused};
+use stormbell::domain::event::{Cursor, Decoded, DownReason, Rejected, SourceEvent};
+use stormbell::domain::id::{IncidentId, ReceiverName, SourceName};
+use stormbell::domain::incident::{Incident, Severity};
+use stormbell::domain::matcher::Scratch;
+use stormbell::domain::organization::Organization;
+use stormbell::domain::post::{Author, Post, PostKind};
+use stormbell::domain::query::{Lists, parse};
+use stormbell::domain::route::{Glob, Route, Routes, Step};
+use stormbell::domain::rule::raw::{Distinct, RawCondition, Status};
+use stormbell::domain::rule::{Rule, RuleSet};
+use stormbell::domain::time::Timestamp;
+
+use super::model::Model;
+
+/// Second 0 of every simulation.
+pub const ZERO: Timestamp = Timestamp::from_seconds(1_795_341_600);
+
+/// `at(90)` is a minute and a half into the simulation.
+pub fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_micros(ZERO.micros() + seconds * 1_000_000)
+}
+
+pub fn minutes(minutes: u64) -> Duration {
+    Duration::from_mins(minutes)
+}
+
+pub fn rule(id: &str, topic: &str, severity: Severity, query: &str, condition: RawCondition) -> Rule {
+    Rule {
+        id: id.into(),
+        title: format!("title of {id}"),
+        severity,
+        status: Status::Stable,
+        topic: topic.into(),
+        query: parse(query, &Lists::of(&Organization::example())).unwrap(),
+        excepts: Vec::new(),
+        playbook: None,
+        condition,
+        version: "1".to_owned(),
+    }
+}
+
+pub fn authors(at_least: u64, minutes: u64) -> RawCondition {
+    RawCondition::Count(Count { at_least, distinct: Distinct::Author, within: Duration::from_mins(minutes) })
+}
+
+pub fn post(id: &str, author: &str, at: Timestamp, text: &str) -> Post {
+    Post {
+        id: id.into(),
+        version: None,
+        source: "stream".into(),
+        url: None,
+        created_at: at,
+        event_time: at,
+        author: Author { id: author.into(), handle: None, name: None, followers: None },
+        text: text.to_owned(),
+        lang: Vec::new(),
+        kind: PostKind::Post,
+        reply_to: None,
+        quote_of: None,
+        repost_of: None,
+        links: Vec::new(),
+        tags: Vec::new(),
+        media_text: Vec::new(),
+    }
+}
+
+/// A frame with its place in the stream.
+pub fn frame(event: Result<SourceEvent, Rejected>, at: Timestamp) -> Decoded {
+    Decoded { cursor: Some(Cursor(at.micros())), event }
+}
+
+pub fn posted(id: &str, author: &str, seconds: i64, text: &str) -> Decoded {
+    frame(Ok(SourceEvent::Post(Box::new(post(id, author, at(seconds), text)))), at(seconds))
+}
+
+/// A route: severities, topics, steps of (receivers, minutes to acknowledge), minutes between repetitions.
+pub fn route(severity: &[Severity], topics: &[&str], steps: &[(&[&str], Option<u64>)], repeat: Option<u64>) -> Route {
+    Route {
+        severity: severity.to_vec(),
+        topics: topics.iter().map(|&topic| Glob(topic.to_owned())).collect(),
+        steps: steps
+            .iter()
+            .map(|(notify, ack)| Step {
+                notify: notify.iter().map(|&name| ReceiverName::from(name)).collect(),
+                ack_within: ack.map(minutes),
+            })
+            .collect(),
+        repeat_every: repeat.map(minutes),
+        go_on: false,
+    }
+}
+
+pub struct Sim {
+    pub engine: Engine,
+    pub model: Model,
+    pub now: Timestamp,
+    rules: Arc<RuleSet>,
+    routes: Routes,
+    receivers: Vec<ReceiverName>,
+}
+
+impl Sim {
+    pub fn new(rules: Vec<Rule>, routes: Vec<Route>) -> Self {
+        let rules = Arc::new(RuleSet::new(rules));
+        let routes = Routes(routes);
+        let steps = routes.0.iter().flat_map(|route| &route.steps);
+        let mut receivers: Vec<ReceiverName> = steps.flat_map(|step| step.notify.clone()).collect();
+        receivers.sort();
+        receivers.dedup();
+        let engine = Engine::new(Arc::clone(&rules), routes.clone(), receivers.clone());
+        Self { engine, model: Model::default(), now: ZERO, rules, routes, receivers }
+    }
+
+    pub fn step(&mut self, input: Input) {
+        let outcome = self.engine.step(input, self.now);
+        self.model.apply(&outcome.commit);
+    }
+
+    /// Frames as one batch, received now (or, without a clock, from a recording).
+    pub fn feed(&mut self, frames: Vec<Decoded>) {
+        let now = self.now;
+        self.feed_received(frames, Some(now));
+    }
+
+    pub fn feed_received(&mut self, frames: Vec<Decoded>, received_at: Option<Timestamp>) {
+        let batch = self.batch(frames, received_at);
+        self.step(Input::Batch(batch));
+    }
+
+    pub fn batch(&self, frames: Vec<Decoded>, received_at: Option<Timestamp>) -> Batch {
+        let mut scratch = Scratch::default();
+        let item = |decoded| Item::matched(decoded, received_at, &self.rules, &mut scratch);
+        Batch { source: "stream".into(), rules: Arc::clone(&self.rules), items: frames.into_iter().map(item).collect() }
+    }
+
+    /// A post that arrives the moment it is written.
+    pub fn post(&mut self, id: &str, author: &str, seconds: i64, text: &str) {
+        self.now = self.now.max(at(seconds));
+        self.feed(vec![posted(id, author, seconds, text)]);
+    }
+
+    /// Lets time pass, a tick a second.
+    pub fn run_until(&mut self, seconds: i64) {
+        while self.now < at(seconds) {
+            self.now = self.now + Duration::from_secs(1);
+            self.step(Input::Tick);
+        }
+    }
+
+    pub fn connect(&mut self, resumed_from: Option<i64>) {
+        let resumed_from = resumed_from.map(|seconds| Cursor(at(seconds).micros()));
+        self.step(Input::Connected { source: SourceName::from("stream"), resumed_from });
+    }
+
+    pub fn cut(&mut self) {
+        self.step(Input::Down { source: SourceName::from("stream"), reason: DownReason::Closed });
+    }
+
+    pub fn command(&mut self, incident: &IncidentId, action: Action) -> Result<Incident, Refused> {
+        let command = Command { incident: incident.clone(), by: "ann".to_owned(), action };
+        let outcome = self.engine.step(Input::Command(command), self.now);
+        self.model.apply(&outcome.commit);
+        outcome.reply.unwrap()
+    }
+
+    /// The process dies; a new one starts from what was committed.
+    pub fn crash(&mut self) {
+        self.engine = Engine::new(Arc::clone(&self.rules), self.routes.clone(), self.receivers.clone());
+        let outcome = self.engine.restore(self.model.restored(), self.now);
+        self.model.apply(&outcome.commit);
+    }
+
+    /// The only incident there is.
+    pub fn incident(&self) -> &Incident {
+        assert_eq!(self.model.incidents.len(), 1, "{:#?}", self.model.incidents);
+        self.model.incidents.values().next().unwrap()
+    }
+
+    pub fn gaps(&self) -> Vec<String> {
+        let seconds = |time: Timestamp| (time.micros() - ZERO.micros()) / 1_000_000;
+        let gaps = self.model.gaps.values();
+        gaps.map(|gap| {
+            let to = gap.to.map_or("…".to_owned(), |to| seconds(to).to_string());
+            let how = if gap.recovered { "recovered" } else { "lost" };
+            format!("{}-{to} {} {how}", seconds(gap.from), gap.reason.as_str())
+        })
+        .collect()
+    }
+}

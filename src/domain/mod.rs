@@ -15,5 +15,6 @@ pub mod post;
 pub mod incident;
 pub mod message;
 pub mod route;
+pub mod rule;
 
 pub mod commit;

@@ -1,0 +1,212 @@
+//! A rule file as read: keys and types are right, queries are still text.
+//!
+//! `config::rules` fills these values from TOML; compiling turns them into rules.
+//! Everything a later step may complain about carries its bytes in the file, so
+//! that a fault in a query is underlined where the user wrote it.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::diagnostic::SourceText;
+use crate::domain::id::Topic;
+use crate::domain::incident::Severity;
+use crate::domain::organization::Organization;
+
+/// A value and the bytes of the file it was read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spanned<T> {
+    /// The value.
+    pub value: T,
+    /// Its bytes; of a string the contents, without the quotes.
+    pub span: Range<usize>,
+}
+
+/// One rule file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawFile {
+    /// The file's name and text.
+    pub source: Arc<SourceText>,
+    /// `[pack]`.
+    pub pack: RawPack,
+    /// `[lists]`, in the file's order.
+    pub lists: Vec<RawList>,
+    /// `[[rule]]`, in the file's order; rules that cannot be used are left out.
+    pub rules: Vec<RawRule>,
+    /// The hospital its tests speak of, when it brings its own.
+    pub organization: Option<Organization>,
+}
+
+/// `[pack]`: what the rules of a file have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawPack {
+    /// Its name; the topic of rules that name none.
+    pub name: Spanned<String>,
+    /// One line for people; the name when the file gives none.
+    pub title: String,
+    /// The author's version; `0` when the file gives none.
+    pub version: String,
+}
+
+/// One entry of `[lists]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawList {
+    /// What `$name` in a query refers to.
+    pub name: String,
+    /// The bytes of its name.
+    pub span: Range<usize>,
+    /// Words and phrases.
+    pub entries: Vec<Spanned<String>>,
+}
+
+/// One `[[rule]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawRule {
+    /// Stable and unique over all files: state, silences and history hang on it.
+    pub id: Spanned<String>,
+    /// One line for people.
+    pub title: String,
+    /// How much it matters.
+    pub severity: Severity,
+    /// How far it is trusted.
+    pub status: Status,
+    /// What its alerts are about.
+    pub topic: Topic,
+    /// What a post must satisfy.
+    pub query: Spanned<String>,
+    /// What a post must not satisfy.
+    pub excepts: Vec<RawExcept>,
+    /// File the people on call should follow.
+    pub playbook: Option<String>,
+    /// When matching posts become an alert.
+    pub condition: RawCondition,
+    /// `[[rule.test]]`.
+    pub tests: Vec<RawTest>,
+    /// The bytes of its header.
+    pub span: Range<usize>,
+}
+
+/// How far a rule is trusted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Status {
+    /// Just written.
+    Experimental,
+    /// Being tried out.
+    Test,
+    /// Trusted.
+    #[default]
+    Stable,
+    /// To be removed.
+    Deprecated,
+}
+
+impl Status {
+    /// All of them, in the order of a rule's life.
+    pub const ALL: [Self; 4] = [Self::Experimental, Self::Test, Self::Stable, Self::Deprecated];
+
+    /// The word in rule files.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Experimental => "experimental",
+            Self::Test => "test",
+            Self::Stable => "stable",
+            Self::Deprecated => "deprecated",
+        }
+    }
+}
+
+/// One entry of `except`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawExcept {
+    /// Why posts like these do not count.
+    pub reason: String,
+    /// What they satisfy.
+    pub query: Spanned<String>,
+}
+
+/// When matching posts become an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RawCondition {
+    /// Every matching post.
+    None,
+    /// Enough of them within a window.
+    Count {
+        /// How many; at least 1.
+        at_least: u64,
+        /// Of what.
+        distinct: Distinct,
+        /// The window, in event time; longer than zero.
+        within: Duration,
+    },
+}
+
+/// What a count counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Distinct {
+    /// Posts.
+    #[default]
+    Post,
+    /// Authors, each once.
+    Author,
+}
+
+/// One `[[rule.test]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawTest {
+    /// What it shows.
+    pub name: String,
+    /// The bytes of its header.
+    pub span: Range<usize>,
+    /// Posts to feed, in the file's order; at least one.
+    pub posts: Vec<RawTestPost>,
+    /// How many alerts the rule must raise.
+    pub alerts: u64,
+}
+
+/// A post of a rule test.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RawTestPost {
+    /// Time since the test began.
+    pub at: Duration,
+    /// Who wrote it; posts without one have authors of their own.
+    pub author: Option<String>,
+    /// What it says.
+    pub text: String,
+    /// Its key, when another post refers to it.
+    pub id: Option<String>,
+    /// Languages declared, as BCP 47 tags.
+    pub lang: Vec<String>,
+    /// Hashtags without `#`.
+    pub tags: Vec<String>,
+    /// Descriptions of pictures.
+    pub media_text: Vec<String>,
+    /// The key of the post it answers.
+    pub reply_to: Option<String>,
+}
+
+impl Spanned<String> {
+    /// The file's bytes of a part of the value. Exact when the file holds the value
+    /// as it is; with escapes in between, the whole string: an escape is always longer
+    /// than what it stands for, so equal lengths mean that there are none.
+    pub fn part(&self, part: Range<usize>) -> Range<usize> {
+        if self.span.len() != self.value.len() || part.end > self.value.len() || part.start > part.end {
+            return self.span.clone();
+        }
+        self.span.start + part.start..self.span.start + part.end
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_string_is_found_in_the_file_unless_escapes_shift_it() {
+        let plain = Spanned { value: "gun OR".to_owned(), span: 10..16 };
+        assert_eq!(plain.part(4..6), 14..16);
+        assert_eq!(plain.part(6..6), 16..16);
+        assert_eq!(plain.part(6..7), 10..16);
+        let escaped = Spanned { value: "\"gun\"".to_owned(), span: 10..17 };
+        assert_eq!(escaped.part(1..4), 10..17);
+    }
+}

@@ -40,7 +40,8 @@ pub fn summary(findings: &[Diagnostic]) -> String {
         1 => Some(format!("1 {word}")),
         many => Some(format!("{many} {word}s")),
     };
-    let counts: Vec<_> = [count(Level::Error, "error"), count(Level::Warning, "warning")].into_iter().flatten().collect();
+    let counts: Vec<_> =
+        [count(Level::Error, "error"), count(Level::Warning, "warning")].into_iter().flatten().collect();
     if counts.is_empty() { "no problems".to_owned() } else { counts.join(", ") }
 }
 
@@ -66,7 +67,10 @@ fn snippet(place: &Place) -> Snippet<'_, annotate_snippets::Annotation<'_>> {
     let start = floor(text, place.span.start).saturating_sub(lines.start);
     let end = floor(text, place.span.end).saturating_sub(lines.start).max(start);
     let annotation = AnnotationKind::Primary.span(start..end).label(harmless_line(&place.label));
-    Snippet::source(harmless(shown)).line_start(first_line).path(harmless_line(&place.source.name)).annotation(annotation)
+    Snippet::source(harmless(shown))
+        .line_start(first_line)
+        .path(harmless_line(&place.source.name))
+        .annotation(annotation)
 }
 
 /// The whole lines around a span, and the number of the first.

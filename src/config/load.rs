@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use super::environment::Environment;
 use super::file::{TEXT_LIMIT, read_text};
-use super::model::{Config, RuleEntry, RuleOrigin, StoreConfig, WebConfig};
+use super::model::{Config, ReceiverConfig, RuleEntry, RuleOrigin, SourceConfig, StoreConfig, WebConfig};
 use super::naming::names;
-use super::organization::organization;
+use super::organization::organization as organization_of;
 use super::quantity::duration;
 pub use super::reference::SecretPolicy;
 use super::reference::{Surroundings, secret};
 use super::route::{Known, routes};
-use super::table::{Table, TextKind, read};
+use super::table::{Checked, Noted, Table, TextKind, Value, all, read};
 use super::{receiver, source};
 use crate::domain::diagnostic::{Diagnostic, SourceText, has_errors};
 
@@ -64,43 +64,46 @@ pub fn load(path: &Path, environment: &Environment, secrets: SecretPolicy) -> Lo
 pub fn parse(source: &Arc<SourceText>, folder: &Path, environment: &Environment, secrets: SecretPolicy) -> Loaded {
     let around = Surroundings { environment, folder, secrets };
     let (config, findings) = read(source, TextKind::Settings, |root| config(root, &around));
-    Loaded { config: config.filter(|_| !has_errors(&findings)), findings }
+    Loaded { config: config.ok().filter(|_| !has_errors(&findings)), findings }
 }
 
-fn config(root: &Table<'_>, around: &Surroundings<'_>) -> Option<Config> {
+fn config(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<Config> {
     root.allow_only(&KEYS);
     root.require_schema();
-    let rules = rules(root, around);
-    let hospital = match root.require("organization", "`[organization]` with `name = \"…\"`") {
-        Some(value) => value.table("[organization]").and_then(|table| organization(&table)),
-        None => None,
-    };
+    let rules = root.get("rules").map_or(Ok(Vec::new()), |value| rules(&value, around));
+    let organization = root.require("organization", "`[organization]` with `name = \"…\"`");
+    let organization = organization.and_then(|value| organization_of(&value.table("[organization]")?));
     let store = store(root, around);
-    let sources = {
-        let tables = root.tables("source");
-        let names = names(&tables, "`name = \"bluesky\"`");
-        tables.iter().zip(names).filter_map(|(table, name)| source::source(table, name, around)).collect()
-    };
-    let tables = root.tables("receiver");
-    let receiver_names = names(&tables, "`name = \"on-call\"`");
-    let receivers =
-        tables.iter().zip(&receiver_names).filter_map(|(table, name)| receiver::receiver(table, *name, around)).collect();
-    let known = tables.iter().zip(&receiver_names).filter_map(|(table, name)| {
-        let span = table.get("name").map_or(table.span(), |value| value.span());
-        Some(Known { name: (*name)?, span })
-    });
-    let routes = routes(root, &known.collect::<Vec<_>>());
-    let web = root.get("web").map(|value| value.table("[web]").and_then(|table| web(&table, around)));
+    let sources = sources(root, around);
+    let (receivers, known) = receivers(root, around);
+    let routes = routes(root, &known);
+    let web = root.get("web").map(|value| web(&value.table("[web]")?, around)).transpose();
     warn_of_absences(root);
-    Some(Config {
-        organization: hospital?,
-        rules,
+    Ok(Config {
+        organization: organization?,
+        rules: rules?,
         store: store?,
-        sources,
-        receivers,
+        sources: sources?,
+        receivers: receivers?,
         routes: routes?,
-        web: web.map_or(Some(None), |web| web.map(Some))?,
+        web: web?,
     })
+}
+
+fn sources(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<Vec<SourceConfig>> {
+    let tables = root.tables("source");
+    let names = names(&tables, "`name = \"bluesky\"`");
+    all(tables.iter().zip(names).map(|(table, name)| source::source(table, name, around)))
+}
+
+/// The receivers, and the names routes may use: those of broken receivers too.
+fn receivers<'d>(root: &Table<'d>, around: &Surroundings<'_>) -> (Checked<Vec<ReceiverConfig>>, Vec<Known<'d>>) {
+    let tables = root.tables("receiver");
+    let names = names(&tables, "`name = \"on-call\"`");
+    let receivers = tables.iter().zip(names).map(|(table, name)| receiver::receiver(table, name, around));
+    let given = tables.iter().filter_map(|table| table.get("name"));
+    let known = given.filter_map(|value| Some(Known { name: value.as_str()?, span: value.span() })).collect();
+    (all(receivers), known)
 }
 
 /// A configuration without these is whole, and of little use.
@@ -116,44 +119,43 @@ fn warn_of_absences(root: &Table<'_>) {
     }
 }
 
-fn rules(root: &Table<'_>, around: &Surroundings<'_>) -> Vec<RuleEntry> {
-    let items = root.get("rules").and_then(|value| value.strings()).unwrap_or_default();
+fn rules(value: &Value<'_>, around: &Surroundings<'_>) -> Checked<Vec<RuleEntry>> {
     let origin = |text: &str| match text.strip_prefix("builtin:") {
         Some(name) => RuleOrigin::Builtin(name.to_owned()),
         None => RuleOrigin::Path(around.folder.join(text)),
     };
-    items.iter().map(|(item, text)| RuleEntry { origin: origin(text), place: Some(item.place()) }).collect()
+    let entry = |(item, text): &(Value<'_>, &str)| RuleEntry { origin: origin(text), place: Some(item.place()) };
+    Ok(value.strings()?.iter().map(entry).collect())
 }
 
-fn store(root: &Table<'_>, around: &Surroundings<'_>) -> Option<StoreConfig> {
-    let table = root.get("store").map(|value| value.table("[store]"));
-    let table = table.map_or(Some(None), |table| table.map(Some))?;
-    let get = |key| table.as_ref().and_then(|table| table.get(key));
+fn store(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<StoreConfig> {
+    let table = root.table("store")?;
     if let Some(table) = &table {
         table.allow_only(&["path", "retention"]);
     }
-    let retention = get("retention").map_or(Some(StoreConfig::DEFAULT_RETENTION), |value| value.parsed(duration));
+    let get = |key| table.as_ref().and_then(|table| table.get(key));
+    let retention = get("retention").map_or(Ok(StoreConfig::DEFAULT_RETENTION), |value| value.parsed(duration));
     let path = match get("path") {
         Some(value) => value.filled().map(|path| around.folder.join(path)),
         None => default_store_path(root, around),
     };
-    Some(StoreConfig { path: path?, retention: retention? })
+    Ok(StoreConfig { path: path?, retention: retention? })
 }
 
-fn default_store_path(root: &Table<'_>, around: &Surroundings<'_>) -> Option<PathBuf> {
-    let path = around.environment.store_path();
-    if path.is_none() {
+fn default_store_path(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<PathBuf> {
+    around.environment.store_path().ok_or_else(|| {
         let message = "nowhere to keep the database: $STATE_DIRECTORY, $XDG_STATE_HOME and $HOME are not set";
-        root.absent("SB0413", message, 0..0, "in this file", "add [store] with `path = \"/var/lib/stormbell/stormbell.db\"`");
-    }
-    path
+        let help = "add [store] with `path = \"/var/lib/stormbell/stormbell.db\"`";
+        root.absent("SB0413", message, 0..0, "in this file", help);
+        Noted
+    })
 }
 
-fn web(table: &Table<'_>, around: &Surroundings<'_>) -> Option<WebConfig> {
+fn web(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<WebConfig> {
     table.allow_only(&["listen", "token"]);
-    let token = table.get("token").map(|value| secret(&value, around));
+    let token = table.get("token").map(|value| secret(&value, around)).transpose();
     let listen = table.require("listen", "`listen = \"127.0.0.1:8787\"`")?.parsed(|text| {
         text.parse::<SocketAddr>().or(Err("write an IP address and a port, such as 127.0.0.1:8787 or [::1]:8787"))
     })?;
-    Some(WebConfig { listen, token: token.map_or(Some(None), |token| token.map(Some))? })
+    Ok(WebConfig { listen, token: token? })
 }

@@ -60,7 +60,7 @@ pub struct StoreConfig {
 
 impl StoreConfig {
     /// How long posts are kept unless the configuration says otherwise.
-    pub const DEFAULT_RETENTION: Duration = Duration::from_secs(30 * 86_400);
+    pub const DEFAULT_RETENTION: Duration = Duration::from_hours(30 * 24);
 }
 
 /// One `[[source]]`.

@@ -1,6 +1,8 @@
 //! Names people choose, and the kinds of `[[source]]` and `[[receiver]]`.
 
-use super::table::{Table, Value, nearest, quoted, suggestion};
+use std::collections::HashSet;
+
+use super::table::{Checked, Table, Value, nearest, quoted, suggestion};
 
 const LONGEST_NAME: usize = 64;
 
@@ -21,57 +23,49 @@ pub(super) fn is_name(text: &str, letters: Letters) -> bool {
 }
 
 /// A string that is a name.
-pub(super) fn name<'d>(value: &Value<'d>, letters: Letters) -> Option<&'d str> {
+pub(super) fn name<'d>(value: &Value<'d>, letters: Letters) -> Checked<&'d str> {
     let text = value.string()?;
     if is_name(text, letters) {
-        return Some(text);
+        return Ok(text);
     }
     let help = match letters {
         Letters::Any => "use up to 64 letters, digits, `-`, `_` and `.`",
         Letters::Lower => "use up to 64 lower-case letters, digits, `-`, `_` and `.`",
     };
-    value.error("SB0005", format!("`{}` cannot be {}", value.key(), quoted(text)), help);
-    None
+    value.error("SB0005", format!("`{}` cannot be {}", value.key(), quoted(text)), help)
 }
 
-/// What the tables call themselves, right or wrong; names used twice are noted.
-pub(super) fn names<'d>(tables: &[Table<'d>], example: &str) -> Vec<Option<&'d str>> {
-    let mut names = Vec::new();
-    for table in tables {
-        let Some(value) = table.require("name", example) else {
-            names.push(None);
-            continue;
-        };
-        let given = name(&value, Letters::Any);
-        if given.is_some() && names.contains(&given) {
-            let text = given.unwrap_or_default();
-            value.error("SB0401", format!("the name `{text}` is taken"), "give each its own name");
+/// The name of each table; names used twice are noted.
+pub(super) fn names<'d>(tables: &[Table<'d>], example: &str) -> Vec<Checked<&'d str>> {
+    let mut taken = HashSet::new();
+    let name = |table: &Table<'d>| {
+        let value = table.require("name", example)?;
+        let name = name(&value, Letters::Any)?;
+        if !taken.insert(name) {
+            return value.error("SB0401", format!("the name `{name}` is taken"), "give each its own name");
         }
-        names.push(value.as_str());
-    }
-    names
+        Ok(name)
+    };
+    tables.iter().map(name).collect()
 }
 
 /// The kind a table asks for, when this version has it. `later` are kinds that are
 /// known and not built yet.
-pub(super) fn kind<T: Copy>(table: &Table<'_>, built: &[(&str, T)], later: &[&str]) -> Option<T> {
+pub(super) fn kind<T: Copy>(table: &Table<'_>, built: &[(&str, T)], later: &[&str]) -> Checked<T> {
     let names: Vec<&str> = built.iter().map(|(name, _)| *name).collect();
-    let has = names.join(", ");
-    let value = table.require("kind", &format!("`kind = \"…\"`; this version has: {has}"))?;
+    let has = format!("this version has: {}", names.join(", "));
+    let value = table.require("kind", &format!("`kind = \"…\"`; {has}"))?;
     let text = value.string()?;
     if let Some((_, kind)) = built.iter().find(|(name, _)| *name == text) {
-        return Some(*kind);
+        return Ok(*kind);
     }
     if later.contains(&text) {
-        value.error("SB0405", format!("this version has no `{text}` yet"), &format!("it has: {has}"));
-        return None;
+        return value.error("SB0405", format!("this version cannot do the kind `{text}` yet"), &has);
     }
     let near = nearest(text, names.iter().chain(later).copied());
-    let help = if near.is_some_and(|near| later.contains(&near)) {
-        format!("it has: {has}")
-    } else {
-        suggestion(text, &names, "this version has")
+    let help = match near {
+        Some(near) if later.contains(&near) => has,
+        _ => suggestion(text, &names, "this version has"),
     };
-    value.error("SB0404", format!("there is no kind {}", quoted(text)), &help);
-    None
+    value.error("SB0404", format!("there is no kind {}", quoted(text)), &help)
 }

@@ -1,12 +1,12 @@
 //! Secrets: the configuration says where they are, never what they are.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::environment::Environment;
 use super::file;
 use super::secret::Secret;
-use super::table::{Table, Value, quoted};
+use super::table::{Checked, Noted, Table, Value, quoted};
 use crate::domain::diagnostic::Level;
 
 const PLACES: [&str; 3] = ["credential", "file", "env"];
@@ -44,25 +44,27 @@ pub(super) struct Surroundings<'a> {
 }
 
 /// The secret a value refers to.
-pub(super) fn secret(value: &Value<'_>, around: &Surroundings<'_>) -> Option<Secret> {
+pub(super) fn secret(value: &Value<'_>, around: &Surroundings<'_>) -> Checked<Secret> {
     let key = value.key();
     if !value.is_table() {
         value.hide();
-        value.error("SB0407", format!("`{key}` holds the secret itself"), &format!("{HOW}; and change the secret, it was seen"));
-        return None;
+        let help = format!("{HOW}; and change the secret, a file like this gets around");
+        return value.error("SB0407", format!("`{key}` holds the secret itself"), &help);
     }
     let table = value.table(format!("`{key}`"))?;
     hide_strays(&table);
     table.allow_only(&PLACES);
     let mut given = PLACES.iter().filter_map(|place| table.get(place));
     let (Some(place), None) = (given.next(), given.next()) else {
-        value.error("SB0408", format!("`{key}` must name one place of the secret"), HOW);
-        return None;
+        return value.error("SB0408", format!("`{key}` must name one place of the secret"), HOW);
     };
-    let found = find(&place, around)?;
-    let Err(missing) = found else { return found.ok() };
-    value.note(around.secrets.level(), "SB0409", format!("`{key}`: {}", missing.message), &missing.help);
-    (around.secrets == SecretPolicy::MayBeAbsent).then(|| Secret::new(String::new()))
+    find(&place, around)?.or_else(|missing| {
+        value.note(around.secrets.level(), "SB0409", format!("`{key}`: {}", missing.message), &missing.help);
+        match around.secrets {
+            SecretPolicy::Required => Err(Noted),
+            SecretPolicy::MayBeAbsent => Ok(Secret::new(String::new())),
+        }
+    })
 }
 
 /// A misspelt key may have been given the secret itself.
@@ -80,23 +82,22 @@ struct Missing {
     help: String,
 }
 
-fn find(place: &Value<'_>, around: &Surroundings<'_>) -> Option<Result<Secret, Missing>> {
+fn find(place: &Value<'_>, around: &Surroundings<'_>) -> Checked<Result<Secret, Missing>> {
     let name = place.filled()?;
     match place.key() {
         "credential" => {
             if name.contains('/') || name == "." || name == ".." {
                 let help = "a credential has a name without `/`; for a path, write { file = \"path\" }";
-                place.error("SB0408", format!("{} is not the name of a credential", quoted(name)), help);
-                return None;
+                return place.error("SB0408", format!("{} is not the name of a credential", quoted(name)), help);
             }
-            Some(credential(name, around))
+            Ok(credential(name, around))
         }
         "file" => {
             let path = around.folder.join(name);
             warn_if_open_to_all(place, &path);
-            Some(from_file(&path, "create it, readable by the user the daemon runs as alone"))
+            Ok(from_file(&path, "create it, readable by the user the daemon runs as alone"))
         }
-        _ => Some(from_environment(name, around)),
+        _ => Ok(from_environment(name, around)),
     }
 }
 
@@ -108,7 +109,7 @@ fn credential(name: &str, around: &Surroundings<'_>) -> Result<Secret, Missing> 
     from_file(&folder.join(name), &help)
 }
 
-fn from_file(path: &PathBuf, help: &str) -> Result<Secret, Missing> {
+fn from_file(path: &Path, help: &str) -> Result<Secret, Missing> {
     let missing = |message: String| Missing { message, help: help.to_owned() };
     let text = file::read_text(path, LIMIT).map_err(|error| missing(format!("{} {error}", path.display())))?;
     filled(&text).ok_or_else(|| missing(format!("{} is empty", path.display())))

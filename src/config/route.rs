@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::naming::{Letters, is_name};
 use super::quantity::duration;
-use super::table::{Table, Value, nearest, quoted, suggestion};
+use super::table::{Checked, Table, Value, all, nearest, quoted, suggestion};
 use crate::domain::id::ReceiverName;
 use crate::domain::incident::Severity;
 use crate::domain::route::{Glob, Route, Routes, Step};
@@ -17,12 +17,12 @@ pub(super) struct Known<'d> {
 }
 
 /// Reads all of them. Without any, every receiver is told of every incident at once.
-pub(super) fn routes(root: &Table<'_>, receivers: &[Known<'_>]) -> Option<Routes> {
+pub(super) fn routes(root: &Table<'_>, receivers: &[Known<'_>]) -> Checked<Routes> {
     let tables = root.tables("route");
     if tables.is_empty() {
         let notify: Vec<_> = receivers.iter().map(|known| ReceiverName::from(known.name)).collect();
         let all = Route { steps: vec![Step { notify, ack_within: None }], ..Route::default() };
-        return Some(Routes(if receivers.is_empty() { Vec::new() } else { vec![all] }));
+        return Ok(Routes(if receivers.is_empty() { Vec::new() } else { vec![all] }));
     }
     let mut reader = Reader { receivers, used: BTreeSet::new() };
     let routes: Vec<_> = tables.iter().map(|table| (table, reader.route(table))).collect();
@@ -34,12 +34,12 @@ pub(super) fn routes(root: &Table<'_>, receivers: &[Known<'_>]) -> Option<Routes
             root.warning("SB0403", message, known.span.clone(), "is never told", help);
         }
     }
-    routes.into_iter().map(|(_, route)| route).collect::<Option<Vec<_>>>().map(Routes)
+    all(routes.into_iter().map(|(_, route)| route)).map(Routes)
 }
 
-fn warn_of_unreachable(routes: &[(&Table<'_>, Option<Route>)]) {
+fn warn_of_unreachable(routes: &[(&Table<'_>, Checked<Route>)]) {
     let takes_all = |route: &Route| route.severity.is_empty() && route.topics.is_empty() && !route.go_on;
-    let last = routes.iter().position(|(_, route)| route.as_ref().is_some_and(takes_all));
+    let last = routes.iter().position(|(_, route)| route.as_ref().is_ok_and(takes_all));
     let Some(last) = last else { return };
     for (table, _) in routes.iter().skip(last + 1) {
         let help = "move the route without `severity` and `topics` to the end, or let it `continue = true`";
@@ -53,96 +53,83 @@ struct Reader<'d> {
 }
 
 impl Reader<'_> {
-    fn route(&mut self, table: &Table<'_>) -> Option<Route> {
+    fn route(&mut self, table: &Table<'_>) -> Checked<Route> {
         table.allow_only(&["severity", "topics", "steps", "repeat_every", "continue"]);
-        let severity = table.get("severity").map_or(Some(Vec::new()), |value| severities(&value));
-        let topics = table.get("topics").map_or(Some(Vec::new()), |value| globs(&value));
+        let severity = table.get("severity").map_or(Ok(Vec::new()), |value| severities(&value));
+        let topics = table.get("topics").map_or(Ok(Vec::new()), |value| globs(&value));
         let steps = self.steps(table);
-        let repeat_every = table.get("repeat_every").map(|value| value.parsed(duration));
-        let go_on = table.get("continue").map_or(Some(false), |value| value.boolean());
-        Some(Route {
-            severity: severity?,
-            topics: topics?,
-            steps: steps?,
-            repeat_every: repeat_every.map_or(Some(None), |every| every.map(Some))?,
-            go_on: go_on?,
-        })
+        let repeat_every = table.get("repeat_every").map(|value| value.parsed(duration)).transpose();
+        let go_on = table.get("continue").map_or(Ok(false), |value| value.boolean());
+        Ok(Route { severity: severity?, topics: topics?, steps: steps?, repeat_every: repeat_every?, go_on: go_on? })
     }
 
-    fn steps(&mut self, table: &Table<'_>) -> Option<Vec<Step>> {
+    fn steps(&mut self, table: &Table<'_>) -> Checked<Vec<Step>> {
         let value = table.require("steps", "`steps = [{ notify = [\"receiver\"] }]`")?;
         let items = value.list("a list of tables: [{ notify = [\"receiver\"] }]")?;
         let Some(last) = items.len().checked_sub(1) else {
-            value.error("SB0414", "the route has no step", "write [{ notify = [\"receiver\"] }]");
-            return None;
+            return value.error("SB0414", "the route has no step", "write [{ notify = [\"receiver\"] }]");
         };
-        let steps: Vec<_> = items.iter().enumerate().map(|(place, item)| self.step(item, place == last)).collect();
-        steps.into_iter().collect()
+        let steps: Vec<_> = items.iter().map(|item| self.step(item)).collect();
+        let waits_forever = |step: &Checked<Step>| step.as_ref().is_ok_and(|step| step.ack_within.is_none());
+        if let Some((item, _)) = items.iter().zip(&steps).take(last).find(|(_, step)| waits_forever(step)) {
+            let help = "say how long to wait for an acknowledgement: `ack_within = \"5m\"`";
+            return item.absent("SB0414", "the steps after this one are never reached", help);
+        }
+        all(steps.into_iter())
     }
 
-    fn step(&mut self, value: &Value<'_>, is_last: bool) -> Option<Step> {
+    fn step(&mut self, value: &Value<'_>) -> Checked<Step> {
         let table = value.table("a step")?;
         table.allow_only(&["notify", "ack_within"]);
-        let ack_within = table.get("ack_within").map(|value| value.parsed(duration));
-        if ack_within.is_none() && !is_last {
-            let help = "say how long to wait for an acknowledgement: `ack_within = \"5m\"`";
-            value.absent("SB0414", "the next step is never reached", help);
-        }
+        let ack_within = table.get("ack_within").map(|value| value.parsed(duration)).transpose();
         let notify = table.require("notify", "`notify = [\"receiver\"]`").and_then(|value| self.notify(&value));
-        Some(Step { notify: notify?, ack_within: ack_within.map_or(Some(None), |within| within.map(Some))? })
+        Ok(Step { notify: notify?, ack_within: ack_within? })
     }
 
-    fn notify(&mut self, value: &Value<'_>) -> Option<Vec<ReceiverName>> {
+    fn notify(&mut self, value: &Value<'_>) -> Checked<Vec<ReceiverName>> {
         let names = value.strings()?;
         if names.is_empty() {
-            value.error("SB0414", "the step tells nobody", "name at least one receiver");
-            return None;
+            return value.error("SB0414", "the step tells nobody", "name at least one receiver");
         }
-        let mut all_known = true;
-        for (item, name) in &names {
-            let known = || self.receivers.iter().map(|known| known.name);
-            if let Some(near) = nearest(name, known()) {
-                self.used.insert(near); // a slip of the pen is one mistake, not two
-            }
-            if !known().any(|known| known == *name) {
-                all_known = false;
-                let help = suggestion(name, &known().collect::<Vec<_>>(), "receivers here");
-                item.absent("SB0402", format!("there is no receiver {}", quoted(name)), &help);
-            }
+        all(names.iter().map(|(item, name)| self.receiver(item, name)))
+    }
+
+    fn receiver(&mut self, value: &Value<'_>, name: &str) -> Checked<ReceiverName> {
+        let known: Vec<_> = self.receivers.iter().map(|known| known.name).collect();
+        self.used.extend(nearest(name, known.iter().copied())); // a slip of the pen is one mistake, not two
+        if known.contains(&name) {
+            return Ok(ReceiverName::from(name));
         }
-        all_known.then(|| names.iter().map(|(_, name)| ReceiverName::from(*name)).collect())
+        let help = suggestion(name, &known, "receivers here");
+        value.absent("SB0402", format!("there is no receiver {}", quoted(name)), &help)
     }
 }
 
-fn severities(value: &Value<'_>) -> Option<Vec<Severity>> {
+fn severities(value: &Value<'_>) -> Checked<Vec<Severity>> {
     let words = Severity::ALL.map(|severity| (severity.as_str(), severity));
     let items = value.list("a list such as [\"critical\", \"high\"]")?;
     not_empty(value, &items)?;
-    let severities: Vec<_> = items.iter().map(|item| item.word(&words)).collect();
-    severities.into_iter().collect()
+    all(items.iter().map(|item| item.word(&words)))
 }
 
-fn globs(value: &Value<'_>) -> Option<Vec<Glob>> {
+fn globs(value: &Value<'_>) -> Checked<Vec<Glob>> {
     let items = value.strings()?;
     not_empty(value, &items)?;
-    let globs: Vec<_> = items.iter().map(|(item, text)| glob(item, text)).collect();
-    globs.into_iter().collect()
+    all(items.iter().map(|(item, text)| glob(item, text)))
 }
 
-fn glob(value: &Value<'_>, text: &str) -> Option<Glob> {
+fn glob(value: &Value<'_>, text: &str) -> Checked<Glob> {
     if is_name(&text.replace('*', "x"), Letters::Lower) {
-        return Some(Glob(text.to_owned()));
+        return Ok(Glob(text.to_owned()));
     }
     let help = "use lower-case letters, digits, `-`, `_` and `.`, and `*` for any of them";
-    value.error("SB0005", format!("no topic can be like {}", quoted(text)), help);
-    None
+    value.error("SB0005", format!("no topic can be like {}", quoted(text)), help)
 }
 
-fn not_empty<T>(value: &Value<'_>, items: &[T]) -> Option<()> {
+fn not_empty<T>(value: &Value<'_>, items: &[T]) -> Checked<()> {
     if !items.is_empty() {
-        return Some(());
+        return Ok(());
     }
     let message = format!("`{}` is empty, so the route takes nothing", value.key());
-    value.error("SB0414", message, "remove the key to take every one");
-    None
+    value.error("SB0414", message, "remove the key to take every one")
 }

@@ -1,13 +1,15 @@
 //! `[[source]]`.
 
-use std::time::Duration;
+use std::ops::RangeInclusive;
+
+use url::Url;
 
 use super::endpoint::{TRANSPORT_KEYS, address, transport};
 use super::model::{JetstreamConfig, SourceConfig, SourceKind};
 use super::naming::kind;
 use super::quantity::{duration, size};
 use super::reference::Surroundings;
-use super::table::{Table, Value, quoted};
+use super::table::{Checked, Table, Value, all, quoted};
 use crate::domain::id::SourceName;
 
 /// Kinds that are known and not built yet.
@@ -15,7 +17,7 @@ const LATER: [&str; 10] =
     ["atproto", "mastodon", "nostr", "websocket", "x", "eventstreams", "feed", "webhook", "discord", "twitch"];
 
 /// What `max_frame_bytes` may be: a post of Bluesky is a few KiB, and a frame is held in memory whole.
-const FRAME_BYTES: std::ops::RangeInclusive<u64> = 1 << 10..=64 << 20;
+const FRAME_BYTES: RangeInclusive<u64> = 1 << 10..=64 << 20;
 
 /// Jetstream takes no more collections.
 const MOST_COLLECTIONS: usize = 100;
@@ -25,15 +27,15 @@ enum Kind {
     Jetstream,
 }
 
-/// Reads one; `None` when it cannot be used. `name` was checked by the caller.
-pub(super) fn source(table: &Table<'_>, name: Option<&str>, around: &Surroundings<'_>) -> Option<SourceConfig> {
+/// Reads one, whose name is `name`.
+pub(super) fn source(table: &Table<'_>, name: Checked<&str>, around: &Surroundings<'_>) -> Checked<SourceConfig> {
     let kind = match kind(table, &[("jetstream", Kind::Jetstream)], &LATER)? {
         Kind::Jetstream => SourceKind::Jetstream(jetstream(table, around)?),
     };
-    Some(SourceConfig { name: SourceName::from(name?), kind })
+    Ok(SourceConfig { name: SourceName::from(name?), kind })
 }
 
-fn jetstream(table: &Table<'_>, around: &Surroundings<'_>) -> Option<JetstreamConfig> {
+fn jetstream(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<JetstreamConfig> {
     let [proxy, proxy_user, proxy_password, ca_file] = TRANSPORT_KEYS;
     table.allow_only(&[
         "name",
@@ -49,61 +51,52 @@ fn jetstream(table: &Table<'_>, around: &Surroundings<'_>) -> Option<JetstreamCo
     ]);
     let urls = urls(table);
     let wanted_collections = table.get("wanted_collections").map_or_else(
-        || Some(JetstreamConfig::DEFAULT_COLLECTIONS.map(str::to_owned).to_vec()),
+        || Ok(JetstreamConfig::DEFAULT_COLLECTIONS.map(str::to_owned).to_vec()),
         |value| collections(&value),
     );
-    let max_frame_bytes = table
-        .get("max_frame_bytes")
-        .map_or(Some(JetstreamConfig::DEFAULT_MAX_FRAME_BYTES), |value| frame_bytes(&value));
-    let expect_frame_within = table.get("expect_frame_within").map(|value| value.parsed(duration));
+    let max_frame_bytes =
+        table.get("max_frame_bytes").map_or(Ok(JetstreamConfig::DEFAULT_MAX_FRAME_BYTES), |value| frame_bytes(&value));
+    let expect_frame_within = table.get("expect_frame_within").map(|value| value.parsed(duration)).transpose();
     let transport = transport(table, around);
-    Some(JetstreamConfig {
+    Ok(JetstreamConfig {
         urls: urls?,
         wanted_collections: wanted_collections?,
         max_frame_bytes: max_frame_bytes?,
-        expect_frame_within: optional(expect_frame_within)?,
+        expect_frame_within: expect_frame_within?,
         transport: transport?,
     })
 }
 
-fn optional(value: Option<Option<Duration>>) -> Option<Option<Duration>> {
-    value.map_or(Some(None), |value| value.map(Some))
-}
-
-fn urls(table: &Table<'_>) -> Option<Vec<url::Url>> {
+fn urls(table: &Table<'_>) -> Checked<Vec<Url>> {
     let value = table.require("url", "`url = \"wss://host/subscribe\"`")?;
     let items = value.one_or_more()?;
     if items.is_empty() {
-        value.error("SB0005", "`url` names no address", "write one address, or several to fail over to");
+        return value.error("SB0005", "`url` names no address", "write one address, or several to fail over to");
     }
-    let given = items.len();
-    let urls: Vec<_> = items.iter().filter_map(|(value, _)| address(value, &["wss", "ws"])).collect();
-    (given > 0 && urls.len() == given).then_some(urls)
+    all(items.iter().map(|(value, _)| address(value, &["wss", "ws"])))
 }
 
-fn frame_bytes(value: &Value<'_>) -> Option<usize> {
+fn frame_bytes(value: &Value<'_>) -> Checked<usize> {
     let bytes = if value.is_integer() { value.count(0)? } else { value.parsed(size)? };
-    if !FRAME_BYTES.contains(&bytes) {
-        value.error("SB0005", "`max_frame_bytes` is out of range", "write a size from 1KiB to 64MiB");
-        return None;
+    match usize::try_from(bytes) {
+        Ok(size) if FRAME_BYTES.contains(&bytes) => Ok(size),
+        _ => value.error("SB0005", "`max_frame_bytes` is out of range", "write a size from 1KiB to 64MiB"),
     }
-    usize::try_from(bytes).ok()
 }
 
-fn collections(value: &Value<'_>) -> Option<Vec<String>> {
+fn collections(value: &Value<'_>) -> Checked<Vec<String>> {
     let items = value.strings()?;
     if items.is_empty() || items.len() > MOST_COLLECTIONS {
         let message = format!("`wanted_collections` has {} entries", items.len());
-        value.error("SB0005", message, "name 1 to 100 collections, or remove the key to get posts");
-        return None;
+        return value.error("SB0005", message, "name 1 to 100 collections, or remove the key to get posts");
     }
-    for (item, text) in &items {
-        if !is_collection(text) {
-            let help = "write a collection such as \"app.bsky.feed.post\", or a group such as \"app.bsky.graph.*\"";
-            item.error("SB0005", format!("{} is not a collection", quoted(text)), help);
+    all(items.iter().map(|(item, text)| {
+        if is_collection(text) {
+            return Ok((*text).to_owned());
         }
-    }
-    items.iter().all(|(_, text)| is_collection(text)).then(|| items.iter().map(|(_, text)| (*text).to_owned()).collect())
+        let help = "write a collection such as \"app.bsky.feed.post\", or a group such as \"app.bsky.graph.*\"";
+        item.error("SB0005", format!("{} is not a collection", quoted(text)), help)
+    }))
 }
 
 /// A namespaced identifier (<https://atproto.com/specs/nsid>), or the front of one and `.*`.

@@ -1,8 +1,8 @@
 //! A TOML text read with every mistake noted, not only the first.
 //!
-//! [`read`] parses a text and hands its root to a closure; the getters of [`Table`]
-//! and [`Value`] return `None` for what is absent or wrong and note the finding, so
-//! the caller goes on to the next key. serde is not used: it stops at the first
+//! [`read`] parses a text and hands its root to a closure. The getters of [`Table`]
+//! and [`Value`] note what is wrong and return [`Noted`]; a caller asks for every key
+//! before it lets the first `?` end its reading. serde is not used: it stops at the first
 //! mistake, and its errors know neither the line nor the nearest known key.
 //!
 //! When the TOML itself is broken, the rest of the tree is still read, but nothing
@@ -29,6 +29,19 @@ pub enum TextKind {
     Settings,
     /// A rule file: nothing in it is secret.
     Rules,
+}
+
+/// Something is wrong, and a finding says so already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Noted;
+
+/// A value, or word that a finding was noted.
+pub type Checked<T> = Result<T, Noted>;
+
+/// All values, when none is wrong. Unlike `collect`, it looks at every one of them.
+pub fn all<T>(items: impl Iterator<Item = Checked<T>>) -> Checked<Vec<T>> {
+    let items: Vec<_> = items.collect();
+    items.into_iter().collect()
 }
 
 /// Parses `source`, lets `visit` read the tree, and returns its result with all
@@ -68,7 +81,7 @@ pub fn quoted(word: &str) -> String {
 }
 
 /// "did you mean `x`?", or what there is to choose from.
-pub fn suggestion<'a>(word: &str, candidates: &[&'a str], all: &str) -> String {
+pub fn suggestion(word: &str, candidates: &[&str], all: &str) -> String {
     match nearest(word, candidates.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None if candidates.is_empty() => format!("{all}: none"),
@@ -151,29 +164,28 @@ impl<'d> Table<'d> {
     /// The value of a key, when it is there.
     pub fn get(&self, key: &'static str) -> Option<Value<'d>> {
         let value = self.entries.get(key)?;
-        Some(Value { text: self.text, key, value: value.get_ref(), span: value.span() })
+        Some(Value { text: self.text, key, tree: value.get_ref(), span: value.span() })
     }
 
     /// The value of a key that must be there; `example` shows how to write it.
-    pub fn require(&self, key: &'static str, example: &str) -> Option<Value<'d>> {
-        let value = self.get(key);
-        if value.is_none() {
+    pub fn require(&self, key: &'static str, example: &str) -> Checked<Value<'d>> {
+        self.get(key).ok_or_else(|| {
             let message = format!("key `{key}` is missing in {}", self.name);
             self.absent("SB0003", message, self.span(), "needs this key", format!("add {example}"));
-        }
-        value
+            Noted
+        })
     }
 
     /// A table, when it is there.
-    pub fn table(&self, key: &'static str) -> Option<Table<'d>> {
-        self.get(key)?.table(format!("[{key}]"))
+    pub fn table(&self, key: &'static str) -> Checked<Option<Table<'d>>> {
+        self.get(key).map(|value| value.table(format!("[{key}]"))).transpose()
     }
 
     /// The tables of `[[key]]`; none when there are none.
     pub fn tables(&self, key: &'static str) -> Vec<Table<'d>> {
-        let items = self.get(key).and_then(|value| value.list(&format!("a list of tables: [[{key}]]")));
-        let items = items.unwrap_or_default().into_iter();
-        items.filter_map(|item| item.table(format!("[[{key}]]"))).collect()
+        let items = self.get(key).map(|value| value.list(&format!("a list of tables: [[{key}]]")));
+        let Some(Ok(items)) = items else { return Vec::new() };
+        items.iter().filter_map(|item| item.table(format!("[[{key}]]")).ok()).collect()
     }
 
     /// All entries in the order of the text: key, its bytes, value.
@@ -181,7 +193,7 @@ impl<'d> Table<'d> {
         let value = |value: &'d toml::Spanned<DeValue<'d>>| Value {
             text: self.text,
             key: "entries",
-            value: value.get_ref(),
+            tree: value.get_ref(),
             span: value.span(),
         };
         let entries = self.entries.iter().map(|(key, item)| (key.get_ref().as_ref(), key.span(), value(item)));
@@ -192,12 +204,11 @@ impl<'d> Table<'d> {
 
     /// Checks `schema = 1`.
     pub fn require_schema(&self) {
-        let schema = self.require("schema", "`schema = 1` at the top");
-        let Some(schema) = schema else { return };
-        if let Some(number) = schema.integer()
+        let Ok(schema) = self.require("schema", "`schema = 1` at the top") else { return };
+        if let Ok(number) = schema.integer()
             && number != 1
         {
-            schema.error("SB0005", format!("schema {number} is not known"), "this version reads schema 1");
+            schema.note(Level::Error, "SB0005", format!("schema {number} is not known"), "this version reads schema 1");
         }
     }
 
@@ -251,7 +262,7 @@ impl<'d> Table<'d> {
 pub struct Value<'d> {
     text: &'d Text<'d>,
     key: &'static str,
-    value: &'d DeValue<'d>,
+    tree: &'d DeValue<'d>,
     span: Range<usize>,
 }
 
@@ -263,7 +274,7 @@ impl<'d> Value<'d> {
 
     /// The string it is, if it is one; nothing is noted.
     pub fn as_str(&self) -> Option<&'d str> {
-        self.value.as_str()
+        self.tree.as_str()
     }
 
     /// Its bytes, quotes and brackets included.
@@ -296,106 +307,101 @@ impl<'d> Value<'d> {
     }
 
     /// A string.
-    pub fn string(&self) -> Option<&'d str> {
-        match self.value {
-            DeValue::String(text) => Some(text),
+    pub fn string(&self) -> Checked<&'d str> {
+        match self.tree {
+            DeValue::String(text) => Ok(text),
             _ => self.mistyped("a string"),
         }
     }
 
     /// A string that says something.
-    pub fn filled(&self) -> Option<&'d str> {
+    pub fn filled(&self) -> Checked<&'d str> {
         let text = self.string()?;
         if text.trim().is_empty() {
-            self.error("SB0005", format!("`{}` is empty", self.key), "write something, or remove the key");
-            return None;
+            return self.error("SB0005", format!("`{}` is empty", self.key), "write something, or remove the key");
         }
-        Some(text)
+        Ok(text)
     }
 
     /// A string read by `parse`, whose error says what is wrong with it.
-    pub fn parsed<T, E: Display>(&self, parse: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
-        match parse(self.string()?) {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.label("SB0005", format!("`{}` cannot be used", self.key), error.to_string(), None);
-                None
+    pub fn parsed<T, E: Display>(&self, parse: impl FnOnce(&str) -> Result<T, E>) -> Checked<T> {
+        parse(self.string()?).map_err(|error| {
+            self.label("SB0005", format!("`{}` cannot be used", self.key), error.to_string(), None);
+            Noted
+        })
+    }
+
+    /// One of a few words.
+    pub fn word<T: Copy>(&self, words: &[(&str, T)]) -> Checked<T> {
+        let text = self.string()?;
+        if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
+            return Ok(*value);
+        }
+        let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        let message = format!("`{}` cannot be {}", self.key, quoted(text));
+        self.error("SB0005", message, &suggestion(text, &names, "one of"))
+    }
+
+    /// A whole number.
+    pub fn integer(&self) -> Checked<i64> {
+        let DeValue::Integer(number) = self.tree else { return self.mistyped("a whole number") };
+        match i64::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) => Ok(number),
+            Err(_) => self.error("SB0005", format!("`{}` is too large a number", self.key), "write a smaller number"),
+        }
+    }
+
+    /// A whole number of at least `least`.
+    pub fn count(&self, least: u64) -> Checked<u64> {
+        let number = self.integer()?;
+        match u64::try_from(number) {
+            Ok(count) if count >= least => Ok(count),
+            _ => {
+                let message = format!("`{}` must be at least {least}, and is {number}", self.key);
+                self.error("SB0005", message, "write a larger number")
             }
         }
     }
 
-    /// One of a few words.
-    pub fn word<T: Copy>(&self, words: &[(&str, T)]) -> Option<T> {
-        let text = self.string()?;
-        let found = words.iter().find(|(word, _)| *word == text);
-        if found.is_none() {
-            let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-            let message = format!("`{}` cannot be {}", self.key, quoted(text));
-            self.error("SB0005", message, &suggestion(text, &names, "one of"));
-        }
-        found.map(|(_, value)| *value)
-    }
-
-    /// A whole number.
-    pub fn integer(&self) -> Option<i64> {
-        let DeValue::Integer(number) = self.value else { return self.mistyped("a whole number") };
-        let value = i64::from_str_radix(number.as_str(), number.radix()).ok();
-        if value.is_none() {
-            self.error("SB0005", format!("`{}` is too large a number", self.key), "write a smaller number");
-        }
-        value
-    }
-
-    /// A whole number of at least `least`.
-    pub fn count(&self, least: u64) -> Option<u64> {
-        let number = self.integer()?;
-        let count = u64::try_from(number).ok().filter(|&count| count >= least);
-        if count.is_none() {
-            let message = format!("`{}` must be at least {least}, and is {number}", self.key);
-            self.error("SB0005", message, "write a larger number");
-        }
-        count
-    }
-
     /// A truth value.
-    pub fn boolean(&self) -> Option<bool> {
-        match self.value {
-            DeValue::Boolean(value) => Some(*value),
+    pub fn boolean(&self) -> Checked<bool> {
+        match self.tree {
+            DeValue::Boolean(value) => Ok(*value),
             _ => self.mistyped("true or false"),
         }
     }
 
     /// A list of anything; `expected` says of what.
-    pub fn list(&self, expected: &str) -> Option<Vec<Value<'d>>> {
-        let DeValue::Array(items) = self.value else { return self.mistyped(expected) };
-        Some(items.iter().map(|item| Value { value: item.get_ref(), span: item.span(), ..self.clone() }).collect())
+    pub fn list(&self, expected: &str) -> Checked<Vec<Value<'d>>> {
+        let DeValue::Array(items) = self.tree else { return self.mistyped(expected) };
+        Ok(items.iter().map(|item| Value { tree: item.get_ref(), span: item.span(), ..self.clone() }).collect())
     }
 
-    /// The strings of a list that say something; others are noted and left out.
-    pub fn strings(&self) -> Option<Vec<(Value<'d>, &'d str)>> {
+    /// A list of strings that say something.
+    pub fn strings(&self) -> Checked<Vec<(Value<'d>, &'d str)>> {
         let items = self.list("a list of strings")?;
-        Some(items.into_iter().filter_map(|item| item.filled().map(|text| (item.clone(), text))).collect())
+        all(items.into_iter().map(|item| item.filled().map(|text| (item, text))))
     }
 
     /// One string, or a list of them.
-    pub fn one_or_more(&self) -> Option<Vec<(Value<'d>, &'d str)>> {
-        if let DeValue::Array(_) = self.value { self.strings() } else { Some(vec![(self.clone(), self.filled()?)]) }
+    pub fn one_or_more(&self) -> Checked<Vec<(Value<'d>, &'d str)>> {
+        if let DeValue::Array(_) = self.tree { self.strings() } else { Ok(vec![(self.clone(), self.filled()?)]) }
     }
 
     /// A table, called `name` in findings.
-    pub fn table(&self, name: impl Into<String>) -> Option<Table<'d>> {
-        let DeValue::Table(entries) = self.value else { return self.mistyped("a table") };
-        Some(Table { text: self.text, entries, span: self.span(), name: name.into() })
+    pub fn table(&self, name: impl Into<String>) -> Checked<Table<'d>> {
+        let DeValue::Table(entries) = self.tree else { return self.mistyped("a table") };
+        Ok(Table { text: self.text, entries, span: self.span(), name: name.into() })
     }
 
     /// Whether it is a table.
     pub fn is_table(&self) -> bool {
-        matches!(self.value, DeValue::Table(_))
+        matches!(self.tree, DeValue::Table(_))
     }
 
     /// Whether it is a whole number.
     pub fn is_integer(&self) -> bool {
-        matches!(self.value, DeValue::Integer(_))
+        matches!(self.tree, DeValue::Integer(_))
     }
 
     /// Hides the value in every finding about this text.
@@ -403,9 +409,10 @@ impl<'d> Value<'d> {
         self.text.notes.borrow_mut().masks.push(self.span());
     }
 
-    /// Notes an error here.
-    pub fn error(&self, code: &'static str, message: impl Into<String>, help: &str) {
+    /// Notes an error here, and is that error.
+    pub fn error<T>(&self, code: &'static str, message: impl Into<String>, help: &str) -> Checked<T> {
         self.label(code, message, "here", Some(help));
+        Err(Noted)
     }
 
     /// Notes a finding of either level here.
@@ -414,11 +421,9 @@ impl<'d> Value<'d> {
         self.text.note(finding.at(self.text.source, self.span(), "here").help(help));
     }
 
-    /// Notes an error that rests on something being absent elsewhere in the text.
-    pub fn absent(&self, code: &'static str, message: impl Into<String>, help: &str) {
-        if !self.text.broken {
-            self.error(code, message, help);
-        }
+    /// Notes an error that rests on something being absent elsewhere in the text, and is that error.
+    pub fn absent<T>(&self, code: &'static str, message: impl Into<String>, help: &str) -> Checked<T> {
+        if self.text.broken { Err(Noted) } else { self.error(code, message, help) }
     }
 
     fn label(&self, code: &'static str, message: impl Into<String>, label: impl Into<String>, help: Option<&str>) {
@@ -426,8 +431,8 @@ impl<'d> Value<'d> {
         self.text.note(Diagnostic { help: help.map(str::to_owned), ..finding });
     }
 
-    fn mistyped<T>(&self, expected: &str) -> Option<T> {
-        let is = match self.value {
+    fn mistyped<T>(&self, expected: &str) -> Checked<T> {
+        let is = match self.tree {
             DeValue::String(_) => "a string",
             DeValue::Integer(_) => "a whole number",
             DeValue::Float(_) => "a number with a fraction",
@@ -438,6 +443,6 @@ impl<'d> Value<'d> {
         };
         let message = format!("`{}` must be {expected}, and is {is}", self.key);
         self.label("SB0004", message, format!("this is {is}"), None);
-        None
+        Err(Noted)
     }
 }

@@ -1,4 +1,21 @@
 //! What the user wrote, turned into values that cannot hold nonsense.
+//!
+//! [`table`] reads TOML and notes every mistake; [`load`] and [`rules`] say what
+//! may stand in `stormbell.toml` and in rule files.
 
+pub mod environment;
+pub mod load;
 pub mod model;
+pub mod quantity;
+pub mod rules;
 pub mod secret;
+pub mod table;
+
+mod endpoint;
+mod file;
+mod naming;
+mod organization;
+mod receiver;
+mod reference;
+mod route;
+mod source;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::secret::Secret;
+use crate::domain::diagnostic::Place;
 use crate::domain::id::{ReceiverName, SourceName};
 use crate::domain::organization::Organization;
 use crate::domain::route::Routes;
@@ -17,7 +18,7 @@ pub struct Config {
     /// The hospital.
     pub organization: Organization,
     /// Where rules come from.
-    pub rules: Vec<RuleOrigin>,
+    pub rules: Vec<RuleEntry>,
     /// The database.
     pub store: StoreConfig,
     /// Streams to listen to; names are unique.
@@ -30,7 +31,16 @@ pub struct Config {
     pub web: Option<WebConfig>,
 }
 
-/// One entry of `rules`.
+/// One entry of `rules`, or one path given on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleEntry {
+    /// Where the rules are.
+    pub origin: RuleOrigin,
+    /// Where the configuration says so; none for the command line.
+    pub place: Option<Place>,
+}
+
+/// Where rules come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RuleOrigin {
     /// `builtin:NAME`: packs in the binary.
@@ -46,6 +56,11 @@ pub struct StoreConfig {
     pub path: PathBuf,
     /// How long posts are kept.
     pub retention: Duration,
+}
+
+impl StoreConfig {
+    /// How long posts are kept unless the configuration says otherwise.
+    pub const DEFAULT_RETENTION: Duration = Duration::from_hours(30 * 24);
 }
 
 /// One `[[source]]`.
@@ -77,6 +92,13 @@ pub struct JetstreamConfig {
     pub expect_frame_within: Option<Duration>,
     /// How to get out of the hospital's network.
     pub transport: Transport,
+}
+
+impl JetstreamConfig {
+    /// The collection of posts.
+    pub const DEFAULT_COLLECTIONS: [&str; 1] = ["app.bsky.feed.post"];
+    /// 1 MiB, a hundred times the longest post.
+    pub const DEFAULT_MAX_FRAME_BYTES: usize = 1 << 20;
 }
 
 /// How a connection leaves the building.

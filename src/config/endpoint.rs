@@ -1,0 +1,87 @@
+//! Addresses, and how to get out of the building to them.
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use url::Url;
+
+use super::model::{Proxy, Transport};
+use super::reference::{Surroundings, secret};
+use super::secret::Secret;
+use super::table::{Checked, Table, Value};
+
+/// The keys [`transport`] reads.
+pub(super) const TRANSPORT_KEYS: [&str; 4] = ["proxy", "proxy_user", "proxy_password", "ca_file"];
+
+/// A URL with one of `schemes`, a host, and no login in it.
+pub(super) fn address(value: &Value<'_>, schemes: &[&str]) -> Checked<Url> {
+    let text = value.string()?;
+    if text.contains('@') {
+        value.hide(); // perhaps a password, however wrong the rest is
+    }
+    let key = value.key();
+    let example = schemes.iter().map(|scheme| format!("{scheme}://")).collect::<Vec<_>>().join(" or ");
+    let help = format!("write an address that begins with {example}");
+    let wrong = |message: String, help: &str| value.error("SB0406", message, help);
+    let url = match Url::parse(text) {
+        Ok(url) => url,
+        Err(error) => return wrong(format!("`{key}` is not a URL: {error}"), &help),
+    };
+    if !schemes.contains(&url.scheme()) {
+        return wrong(format!("`{key}` cannot begin with `{}:`", url.scheme()), &help);
+    }
+    if !url.has_host() {
+        return wrong(format!("`{key}` names no host"), &help);
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return wrong(format!("`{key}` holds a login"), "take the part before `@` out; secrets are never in this file");
+    }
+    Ok(url)
+}
+
+/// Proxy and authorities of one source or receiver.
+pub(super) fn transport(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<Transport> {
+    let proxy_url = table.get("proxy").map(|value| proxy(&value)).transpose();
+    let login = login(table, around);
+    let ca_file = table.get("ca_file").map(|value| ca_file(&value, around)).transpose();
+    let (url, login) = (proxy_url?, login?);
+    if url.is_none()
+        && let Some(user) = table.get("proxy_user")
+    {
+        return user.absent("SB0406", "a login for a proxy, but no proxy", "add `proxy = \"http://host:port\"`");
+    }
+    Ok(Transport { proxy: url.map(|url| Proxy { url, login }), ca_file: ca_file? })
+}
+
+fn ca_file(value: &Value<'_>, around: &Surroundings<'_>) -> Checked<PathBuf> {
+    let path = around.folder.join(value.filled()?);
+    if let Err(error) = File::open(&path) {
+        let message = format!("{} cannot be read: {error}", path.display());
+        value.note(around.secrets.level(), "SB0412", message, "name a PEM file with certificate authorities");
+    }
+    Ok(path)
+}
+
+fn proxy(value: &Value<'_>) -> Checked<Url> {
+    let url = address(value, &["http"])?;
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        return value.error("SB0406", "`proxy` has more than host and port", "write \"http://host:port\"");
+    }
+    Ok(url)
+}
+
+fn login(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<Option<(String, Secret)>> {
+    let user = table.get("proxy_user");
+    let password = table.get("proxy_password");
+    let (name, word) = (user.as_ref().map(Value::filled), password.as_ref().map(|value| secret(value, around)));
+    match (user, password) {
+        (Some(user), None) => {
+            let help = "add `proxy_password = { credential = \"name\" }`";
+            user.absent("SB0003", "`proxy_user` without `proxy_password`", help)
+        }
+        (None, Some(password)) => {
+            password.absent("SB0003", "`proxy_password` without `proxy_user`", "add `proxy_user = \"…\"`")
+        }
+        _ => Ok(name.transpose()?.map(str::to_owned).zip(word.transpose()?)),
+    }
+}

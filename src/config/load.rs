@@ -1,0 +1,161 @@
+//! `stormbell.toml`: from a path to a [`Config`], or to everything that is wrong with it.
+//!
+//! One broken source does not hide the mistakes of the next: each part is read on
+//! its own, and only at the end does any error withhold the configuration.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::environment::Environment;
+use super::file::{TEXT_LIMIT, read_text};
+use super::model::{Config, ReceiverConfig, RuleEntry, RuleOrigin, SourceConfig, StoreConfig, WebConfig};
+use super::naming::names;
+use super::organization::organization as organization_of;
+use super::quantity::duration;
+pub use super::reference::SecretPolicy;
+use super::reference::{Surroundings, secret};
+use super::route::{Known, routes};
+use super::table::{Checked, Noted, Table, TextKind, Value, all, read};
+use super::{receiver, source};
+use crate::domain::diagnostic::{Diagnostic, SourceText, has_errors};
+
+const KEYS: [&str; 8] = ["schema", "rules", "organization", "store", "source", "receiver", "route", "web"];
+
+/// What became of a configuration.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration, unless there are errors.
+    pub config: Option<Config>,
+    /// Everything found, in the order of the file.
+    pub findings: Vec<Diagnostic>,
+}
+
+/// The file to load: the one given, `$STORMBELL_CONFIG`, `./stormbell.toml`,
+/// `/etc/stormbell/stormbell.toml`. The first two need not exist: whoever names a
+/// file wants to hear that it is not there. `None` when nothing is named or found.
+pub fn find(given: Option<&Path>, environment: &Environment) -> Option<PathBuf> {
+    let named = given.map(Path::to_owned).or_else(|| environment.path("STORMBELL_CONFIG"));
+    named.or_else(|| first_there(&["stormbell.toml".as_ref(), "/etc/stormbell/stormbell.toml".as_ref()]))
+}
+
+/// A file that cannot be looked at counts as there: loading it will say why.
+fn first_there(candidates: &[&Path]) -> Option<PathBuf> {
+    candidates.iter().find(|path| path.try_exists().unwrap_or(true)).map(|&path| path.to_owned())
+}
+
+/// Loads a configuration file. Relative paths in it begin at its folder.
+pub fn load(path: &Path, environment: &Environment, secrets: SecretPolicy) -> Loaded {
+    let name = path.display().to_string();
+    match read_text(path, TEXT_LIMIT) {
+        Ok(text) => {
+            let folder = path.parent().unwrap_or(Path::new(""));
+            parse(&Arc::new(SourceText { name, text }), folder, environment, secrets)
+        }
+        Err(error) => {
+            let finding = Diagnostic::error("SB0008", format!("{name} {error}"));
+            let help = "name the configuration with --config or $STORMBELL_CONFIG; `stormbell demo` needs none";
+            Loaded { config: None, findings: vec![finding.help(help)] }
+        }
+    }
+}
+
+/// Reads a configuration from its text. Relative paths in it begin at `folder`.
+pub fn parse(source: &Arc<SourceText>, folder: &Path, environment: &Environment, secrets: SecretPolicy) -> Loaded {
+    let around = Surroundings { environment, folder, secrets };
+    let (config, findings) = read(source, TextKind::Settings, |root| config(root, &around));
+    Loaded { config: config.ok().filter(|_| !has_errors(&findings)), findings }
+}
+
+fn config(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<Config> {
+    root.allow_only(&KEYS);
+    root.require_schema();
+    let rules = root.get("rules").map_or(Ok(Vec::new()), |value| rules(&value, around));
+    let organization = root.require("organization", "`[organization]` with `name = \"…\"`");
+    let organization = organization.and_then(|value| organization_of(&value.table("[organization]")?));
+    let store = store(root, around);
+    let sources = sources(root, around);
+    let (receivers, known) = receivers(root, around);
+    let routes = routes(root, &known);
+    let web = root.get("web").map(|value| web(&value.table("[web]")?, around)).transpose();
+    warn_of_absences(root);
+    Ok(Config {
+        organization: organization?,
+        rules: rules?,
+        store: store?,
+        sources: sources?,
+        receivers: receivers?,
+        routes: routes?,
+        web: web?,
+    })
+}
+
+fn sources(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<Vec<SourceConfig>> {
+    let tables = root.tables("source");
+    let names = names(&tables, "`name = \"bluesky\"`");
+    all(tables.iter().zip(names).map(|(table, name)| source::source(table, name, around)))
+}
+
+/// The receivers, and the names routes may use: those of broken receivers too.
+fn receivers<'d>(root: &Table<'d>, around: &Surroundings<'_>) -> (Checked<Vec<ReceiverConfig>>, Vec<Known<'d>>) {
+    let tables = root.tables("receiver");
+    let names = names(&tables, "`name = \"on-call\"`");
+    let receivers = tables.iter().zip(names).map(|(table, name)| receiver::receiver(table, name, around));
+    let given = tables.iter().filter_map(|table| table.get("name"));
+    let known = given.filter_map(|value| Some(Known { name: value.as_str()?, span: value.span() })).collect();
+    (all(receivers), known)
+}
+
+/// A configuration without these is whole, and of little use.
+fn warn_of_absences(root: &Table<'_>) {
+    for (key, message, help) in [
+        ("rules", "no rules: nothing can raise an alert", "add `rules = [\"builtin:active-threat\"]`"),
+        ("source", "no [[source]]: nothing is listened to", "add a [[source]] with `kind = \"jetstream\"`"),
+        ("receiver", "no [[receiver]]: nobody is told", "add a [[receiver]] such as `kind = \"desktop\"`"),
+    ] {
+        if root.is_whole() && root.get(key).is_none() {
+            root.warning("SB0415", message, 0..0, "in this file", help);
+        }
+    }
+}
+
+fn rules(value: &Value<'_>, around: &Surroundings<'_>) -> Checked<Vec<RuleEntry>> {
+    let origin = |text: &str| match text.strip_prefix("builtin:") {
+        Some(name) => RuleOrigin::Builtin(name.to_owned()),
+        None => RuleOrigin::Path(around.folder.join(text)),
+    };
+    let entry = |(item, text): &(Value<'_>, &str)| RuleEntry { origin: origin(text), place: Some(item.place()) };
+    Ok(value.strings()?.iter().map(entry).collect())
+}
+
+fn store(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<StoreConfig> {
+    let table = root.table("store")?;
+    if let Some(table) = &table {
+        table.allow_only(&["path", "retention"]);
+    }
+    let get = |key| table.as_ref().and_then(|table| table.get(key));
+    let retention = get("retention").map_or(Ok(StoreConfig::DEFAULT_RETENTION), |value| value.parsed(duration));
+    let path = match get("path") {
+        Some(value) => value.filled().map(|path| around.folder.join(path)),
+        None => default_store_path(root, around),
+    };
+    Ok(StoreConfig { path: path?, retention: retention? })
+}
+
+fn default_store_path(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<PathBuf> {
+    around.environment.store_path().ok_or_else(|| {
+        let message = "nowhere to keep the database: $STATE_DIRECTORY, $XDG_STATE_HOME and $HOME are not set";
+        let help = "add [store] with `path = \"/var/lib/stormbell/stormbell.db\"`";
+        root.absent("SB0413", message, 0..0, "in this file", help);
+        Noted
+    })
+}
+
+fn web(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<WebConfig> {
+    table.allow_only(&["listen", "token"]);
+    let token = table.get("token").map(|value| secret(&value, around)).transpose();
+    let listen = table.require("listen", "`listen = \"127.0.0.1:8787\"`")?.parsed(|text| {
+        text.parse::<SocketAddr>().or(Err("write an IP address and a port, such as 127.0.0.1:8787 or [::1]:8787"))
+    })?;
+    Ok(WebConfig { listen, token: token? })
+}

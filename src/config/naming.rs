@@ -1,0 +1,71 @@
+//! Names people choose, and the kinds of `[[source]]` and `[[receiver]]`.
+
+use std::collections::HashSet;
+
+use super::table::{Checked, Table, Value, nearest, quoted, suggestion};
+
+const LONGEST_NAME: usize = 64;
+
+/// Which letters a name may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Letters {
+    /// For names that only this configuration uses.
+    Any,
+    /// For names that other files and people refer to: no two differ by case alone.
+    Lower,
+}
+
+/// Whether `text` can stand in URLs, metrics and file names without quoting.
+pub(super) fn is_name(text: &str, letters: Letters) -> bool {
+    let letter = |c: char| c.is_ascii_lowercase() || (letters == Letters::Any && c.is_ascii_uppercase());
+    let fits = |c: char| letter(c) || c.is_ascii_digit() || matches!(c, '-' | '_' | '.');
+    (1..=LONGEST_NAME).contains(&text.len()) && text.chars().all(fits)
+}
+
+/// A string that is a name.
+pub(super) fn name<'d>(value: &Value<'d>, letters: Letters) -> Checked<&'d str> {
+    let text = value.string()?;
+    if is_name(text, letters) {
+        return Ok(text);
+    }
+    let help = match letters {
+        Letters::Any => "use up to 64 letters, digits, `-`, `_` and `.`",
+        Letters::Lower => "use up to 64 lower-case letters, digits, `-`, `_` and `.`",
+    };
+    value.error("SB0005", format!("`{}` cannot be {}", value.key(), quoted(text)), help)
+}
+
+/// The name of each table; names used twice are noted.
+pub(super) fn names<'d>(tables: &[Table<'d>], example: &str) -> Vec<Checked<&'d str>> {
+    let mut taken = HashSet::new();
+    let name = |table: &Table<'d>| {
+        let value = table.require("name", example)?;
+        let name = name(&value, Letters::Any)?;
+        if !taken.insert(name) {
+            return value.error("SB0401", format!("the name `{name}` is taken"), "give each its own name");
+        }
+        Ok(name)
+    };
+    tables.iter().map(name).collect()
+}
+
+/// The kind a table asks for, when this version has it. `later` are kinds that are
+/// known and not built yet.
+pub(super) fn kind<T: Copy>(table: &Table<'_>, built: &[(&str, T)], later: &[&str]) -> Checked<T> {
+    let names: Vec<&str> = built.iter().map(|(name, _)| *name).collect();
+    let has = format!("this version has: {}", names.join(", "));
+    let value = table.require("kind", &format!("`kind = \"…\"`; {has}"))?;
+    let text = value.string()?;
+    if let Some((_, kind)) = built.iter().find(|(name, _)| *name == text) {
+        return Ok(*kind);
+    }
+    if later.contains(&text) {
+        return value.error("SB0405", format!("this version cannot do the kind `{text}` yet"), &has);
+    }
+    let near = nearest(text, names.iter().chain(later).copied());
+    let help = match near {
+        Some(near) if later.contains(&near) => has,
+        _ => suggestion(text, &names, "this version has"),
+    };
+    value.error("SB0404", format!("there is no kind {}", quoted(text)), &help)
+}

@@ -1,0 +1,54 @@
+//! `[organization]`, the same in `stormbell.toml` and in rule files.
+
+use super::table::{Checked, Table, Value, all, nearest, quoted};
+use crate::domain::organization::Organization;
+
+const KEYS: [&str; 6] = ["name", "aliases", "accounts", "people", "places", "timezone"];
+
+/// Reads it.
+pub(super) fn organization(table: &Table<'_>) -> Checked<Organization> {
+    table.allow_only(&KEYS);
+    let name = table.require("name", "`name = \"St. Brigid's Hospital\"`").and_then(|value| value.filled());
+    let texts = |key| {
+        let texts = table.get(key).map_or(Ok(Vec::new()), |value| value.strings())?;
+        Ok(texts.into_iter().map(|(_, text)| text.to_owned()).collect())
+    };
+    let (aliases, people, places) = (texts("aliases"), texts("people"), texts("places"));
+    let accounts = table.get("accounts").map_or(Ok(Vec::new()), |value| accounts(&value));
+    let timezone = table.get("timezone").map_or(Ok("UTC"), |value| timezone(&value));
+    Ok(Organization {
+        name: name?.to_owned(),
+        aliases: aliases?,
+        accounts: accounts?,
+        people: people?,
+        places: places?,
+        timezone: timezone?.to_owned(),
+    })
+}
+
+fn accounts(value: &Value<'_>) -> Checked<Vec<String>> {
+    all(value.strings()?.iter().map(|(value, text)| account(value, text)))
+}
+
+fn account(value: &Value<'_>, text: &str) -> Checked<String> {
+    let handle = text.strip_prefix('@').unwrap_or_default();
+    if handle.is_empty() || handle.contains(|c: char| c.is_whitespace() || c == '@') {
+        let help = "write it as people mention it: \"@name.example\"";
+        return value.error("SB0005", format!("{} is not an account", quoted(text)), help);
+    }
+    Ok(text.to_owned())
+}
+
+fn timezone<'d>(value: &Value<'d>) -> Checked<&'d str> {
+    let name = value.filled()?;
+    if jiff::tz::TimeZone::get(name).is_ok() {
+        return Ok(name);
+    }
+    let known: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+    let help = match nearest(name, known.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if known.is_empty() => "this machine has no time zones; install the package tzdata".to_owned(),
+        None => "write a name of the IANA database, such as \"America/New_York\"".to_owned(),
+    };
+    value.error("SB0411", format!("there is no time zone {}", quoted(name)), &help)
+}

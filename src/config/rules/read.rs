@@ -1,0 +1,200 @@
+//! One rule file: its text in, raw rules and findings out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::naming::{Letters, is_name, name};
+use crate::config::organization::organization as organization_of;
+use crate::config::quantity::{duration, offset};
+use crate::config::table::{Checked, Table, TextKind, Value, all, quoted, read};
+use crate::domain::condition::Count;
+use crate::domain::diagnostic::{Diagnostic, SourceText};
+use crate::domain::id::Topic;
+use crate::domain::incident::Severity;
+use crate::domain::rule::raw::{
+    Distinct, RawCondition, RawExcept, RawFile, RawList, RawPack, RawRule, RawTest, RawTestPost, Spanned, Status,
+};
+
+/// Lists every query has without a file defining them.
+const BUILT_IN_LISTS: [&str; 3] = ["org", "people", "places"];
+
+/// Conditions that are known and not built yet.
+const LATER: [&str; 4] = ["spike", "share", "new_term", "quiet"];
+
+/// Reads a file; `None` when it has no usable `[pack]`.
+pub(super) fn file(source: &Arc<SourceText>) -> (Option<RawFile>, Vec<Diagnostic>) {
+    let (file, findings) = read(source, TextKind::Rules, |root| file_of(root, source));
+    (file.ok(), findings)
+}
+
+fn file_of(root: &Table<'_>, source: &Arc<SourceText>) -> Checked<RawFile> {
+    root.allow_only(&["schema", "pack", "lists", "rule", "organization"]);
+    root.require_schema();
+    let pack = root.require("pack", "`[pack]` with `name = \"…\"`");
+    let pack = pack.and_then(|value| pack_of(&value.table("[pack]")?));
+    let organization =
+        root.table("organization").and_then(|table| table.map(|table| organization_of(&table)).transpose());
+    let lists = root.table("lists").ok().flatten().map(|table| lists_of(&table)).unwrap_or_default();
+    // Without a pack the rules are still read for their mistakes.
+    let topic = pack.as_ref().map_or("", |pack| pack.name.value.as_str());
+    let rules = root.tables("rule").iter().filter_map(|table| rule(table, topic).ok()).collect();
+    Ok(RawFile { source: Arc::clone(source), pack: pack?, lists, rules, organization: organization.ok().flatten() })
+}
+
+fn spanned(value: &Value<'_>, text: &str) -> Spanned<String> {
+    Spanned { value: text.to_owned(), span: value.contents() }
+}
+
+fn pack_of(table: &Table<'_>) -> Checked<RawPack> {
+    table.allow_only(&["name", "title", "version"]);
+    let text = |key, default| table.get(key).map_or(Ok(default), |value| value.filled());
+    let value = table.require("name", "`name = \"my-hospital\"`");
+    let name = value.clone().and_then(|value| name(&value, Letters::Lower));
+    let (title, version) = (text("title", name.unwrap_or_default()), text("version", "0"));
+    Ok(RawPack { name: spanned(&value?, name?), title: title?.to_owned(), version: version?.to_owned() })
+}
+
+fn lists_of(table: &Table<'_>) -> Vec<RawList> {
+    let mut lists = Vec::new();
+    for (name, span, value) in table.in_order() {
+        if BUILT_IN_LISTS.contains(&name) {
+            let message = format!("`${name}` is built in and cannot be a list here");
+            table.error("SB0202", message, span, "choose another name", "its words come from [organization]");
+            continue;
+        }
+        if !is_name(name, Letters::Lower) || name.contains('.') {
+            let message = format!("{} cannot be the name of a list", quoted(name));
+            table.error("SB0202", message, span, "not a name", "use lower-case letters, digits, `-` and `_`");
+            continue;
+        }
+        let items = value.list("a list of words and phrases").unwrap_or_default();
+        let entries = items.iter().filter_map(|item| Some(spanned(item, item.filled().ok()?))).collect();
+        lists.push(RawList { name: name.to_owned(), span, entries });
+    }
+    lists
+}
+
+fn rule(table: &Table<'_>, pack: &str) -> Checked<RawRule> {
+    table.allow_only(&[
+        "id", "title", "severity", "status", "topic", "query", "except", "playbook", "count", "spike", "share",
+        "new_term", "quiet", "test",
+    ]);
+    let id = table.require("id", "`id = \"my-hospital.closed\"`");
+    let id = id.and_then(|value| Ok(spanned(&value, name(&value, Letters::Lower)?)));
+    let title = table.require("title", "`title = \"What happened, in one line\"`").and_then(|value| value.filled());
+    let severity = table.require("severity", "`severity = \"high\"`");
+    let severity = severity.and_then(|value| value.word(&Severity::ALL.map(|one| (one.as_str(), one))));
+    let status = table
+        .get("status")
+        .map_or(Ok(Status::default()), |value| value.word(&Status::ALL.map(|status| (status.as_str(), status))));
+    let topic = table.get("topic").map_or(Ok(pack), |value| name(&value, Letters::Lower));
+    let query = table.require("query", "`query = '$org (closed OR closing)'`").and_then(|value| query(&value));
+    let excepts = table.get("except").map_or(Ok(Vec::new()), |value| excepts(&value));
+    let playbook = table.get("playbook").map(|value| value.filled().map(str::to_owned)).transpose();
+    let condition = condition(table);
+    let tests = table.tables("test").iter().filter_map(|table| test(table).ok()).collect();
+    Ok(RawRule {
+        id: id?,
+        title: title?.to_owned(),
+        severity: severity?,
+        status: status?,
+        topic: Topic::from(topic?),
+        query: query?,
+        excepts: excepts?,
+        playbook: playbook?,
+        condition: condition?,
+        tests,
+        span: table.span(),
+    })
+}
+
+fn query(value: &Value<'_>) -> Checked<Spanned<String>> {
+    Ok(spanned(value, value.filled()?))
+}
+
+fn excepts(value: &Value<'_>) -> Checked<Vec<RawExcept>> {
+    let items = value.list("a list of tables: [{ reason = \"…\", query = '…' }]")?;
+    all(items.iter().map(except))
+}
+
+fn except(value: &Value<'_>) -> Checked<RawExcept> {
+    let table = value.table("an entry of `except`")?;
+    table.allow_only(&["reason", "query"]);
+    let reason = table.require("reason", "`reason = \"announced drills\"`").and_then(|value| value.filled());
+    let query = table.require("query", "`query = 'drill'`").and_then(|value| query(&value));
+    Ok(RawExcept { reason: reason?.to_owned(), query: query? })
+}
+
+fn condition(table: &Table<'_>) -> Checked<RawCondition> {
+    let mut given: Vec<_> = LATER.into_iter().chain(["count"]).filter_map(|key| table.get(key)).collect();
+    given.sort_by_key(|value| value.span().start);
+    let checked = all(given.iter().enumerate().map(|(place, value)| {
+        if LATER.contains(&value.key()) {
+            let message = format!("this version has no condition `{}` yet", value.key());
+            let help = "it has `count`; without a condition every matching post raises the alert";
+            return value.error("SB0203", message, help);
+        }
+        let count = value.table("`count`").and_then(|table| count(&table));
+        if place > 0 {
+            return value.error("SB0204", "a rule has at most one condition", "make another rule for the other one");
+        }
+        count
+    }));
+    Ok(checked?.into_iter().next().unwrap_or(RawCondition::Match))
+}
+
+fn count(table: &Table<'_>) -> Checked<RawCondition> {
+    table.allow_only(&["at_least", "distinct", "within"]);
+    let at_least = table.require("at_least", "`at_least = 2`").and_then(|value| value.count(1));
+    let distinct = table.get("distinct").map_or(Ok(Distinct::default()), |value| distinct(&value));
+    let within = table.require("within", "`within = \"10m\"`").and_then(|value| value.parsed(duration));
+    Ok(RawCondition::Count(Count { at_least: at_least?, distinct: distinct?, within: within? }))
+}
+
+fn distinct(value: &Value<'_>) -> Checked<Distinct> {
+    if value.as_str() == Some("story") {
+        return value.error("SB0203", "this version cannot count stories yet", "it counts \"post\" or \"author\"");
+    }
+    value.word(&[("post", Distinct::Post), ("author", Distinct::Author)])
+}
+
+fn test(table: &Table<'_>) -> Checked<RawTest> {
+    table.allow_only(&["name", "posts", "alerts"]);
+    let name = table.require("name", "`name = \"what it shows\"`").and_then(|value| value.filled());
+    let posts = table.require("posts", "`posts = [{ text = \"…\" }]`").and_then(|value| posts(&value));
+    let alerts = table.require("alerts", "`alerts = 1`").and_then(|value| value.count(0));
+    Ok(RawTest { name: name?.to_owned(), span: table.span(), posts: posts?, alerts: alerts? })
+}
+
+fn posts(value: &Value<'_>) -> Checked<Vec<RawTestPost>> {
+    let items = value.list("a list of tables: [{ text = \"…\" }]")?;
+    if items.is_empty() {
+        return value.error("SB0301", "a test without posts shows nothing", "write at least { text = \"…\" }");
+    }
+    all(items.iter().map(post))
+}
+
+fn post(value: &Value<'_>) -> Checked<RawTestPost> {
+    let table = value.table("a post")?;
+    table.allow_only(&["at", "author", "text", "id", "lang", "tags", "media_text", "reply_to"]);
+    let text = |key| table.get(key).map(|value| value.filled().map(str::to_owned)).transpose();
+    let texts = |key| {
+        let items = table.get(key).map_or(Ok(Vec::new()), |value| value.one_or_more())?;
+        Ok(items.into_iter().map(|(_, text)| text.to_owned()).collect())
+    };
+    let at = table.get("at").map_or(Ok(Duration::ZERO), |value| value.parsed(offset));
+    let (author, id, reply_to) = (text("author"), text("id"), text("reply_to"));
+    let (lang, tags, media_text) = (texts("lang"), texts("tags"), texts("media_text"));
+    // A post may be only a picture, so its text may be empty.
+    let text = table.require("text", "`text = \"…\"`").and_then(|value| value.string());
+    Ok(RawTestPost {
+        at: at?,
+        author: author?,
+        text: text?.to_owned(),
+        id: id?,
+        lang: lang?,
+        tags: tags?,
+        media_text: media_text?,
+        reply_to: reply_to?,
+    })
+}

@@ -1,0 +1,128 @@
+//! `[[source]]`.
+
+use std::ops::RangeInclusive;
+
+use url::Url;
+
+use super::endpoint::{TRANSPORT_KEYS, address, transport};
+use super::model::{JetstreamConfig, SourceConfig, SourceKind};
+use super::naming::kind;
+use super::quantity::{duration, size};
+use super::reference::Surroundings;
+use super::table::{Checked, Table, Value, all, quoted};
+use crate::domain::id::SourceName;
+
+/// Kinds that are known and not built yet.
+const LATER: [&str; 10] =
+    ["atproto", "mastodon", "nostr", "websocket", "x", "eventstreams", "feed", "webhook", "discord", "twitch"];
+
+/// What `max_frame_bytes` may be: a post of Bluesky is a few KiB, and a frame is held in memory whole.
+const FRAME_BYTES: RangeInclusive<u64> = 1 << 10..=64 << 20;
+
+/// Jetstream takes no more collections.
+const MOST_COLLECTIONS: usize = 100;
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Jetstream,
+}
+
+/// Reads one, whose name is `name`.
+pub(super) fn source(table: &Table<'_>, name: Checked<&str>, around: &Surroundings<'_>) -> Checked<SourceConfig> {
+    let kind = match kind(table, &[("jetstream", Kind::Jetstream)], &LATER)? {
+        Kind::Jetstream => SourceKind::Jetstream(jetstream(table, around)?),
+    };
+    Ok(SourceConfig { name: SourceName::from(name?), kind })
+}
+
+fn jetstream(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<JetstreamConfig> {
+    let [proxy, proxy_user, proxy_password, ca_file] = TRANSPORT_KEYS;
+    table.allow_only(&[
+        "name",
+        "kind",
+        "url",
+        "wanted_collections",
+        "max_frame_bytes",
+        "expect_frame_within",
+        proxy,
+        proxy_user,
+        proxy_password,
+        ca_file,
+    ]);
+    let urls = urls(table);
+    let wanted_collections = table.get("wanted_collections").map_or_else(
+        || Ok(JetstreamConfig::DEFAULT_COLLECTIONS.map(str::to_owned).to_vec()),
+        |value| collections(&value),
+    );
+    let max_frame_bytes =
+        table.get("max_frame_bytes").map_or(Ok(JetstreamConfig::DEFAULT_MAX_FRAME_BYTES), |value| frame_bytes(&value));
+    let expect_frame_within = table.get("expect_frame_within").map(|value| value.parsed(duration)).transpose();
+    let transport = transport(table, around);
+    Ok(JetstreamConfig {
+        urls: urls?,
+        wanted_collections: wanted_collections?,
+        max_frame_bytes: max_frame_bytes?,
+        expect_frame_within: expect_frame_within?,
+        transport: transport?,
+    })
+}
+
+fn urls(table: &Table<'_>) -> Checked<Vec<Url>> {
+    let value = table.require("url", "`url = \"wss://host/subscribe\"`")?;
+    let items = value.one_or_more()?;
+    if items.is_empty() {
+        return value.error("SB0005", "`url` names no address", "write one address, or several to fail over to");
+    }
+    all(items.iter().map(|(value, _)| address(value, &["wss", "ws"])))
+}
+
+fn frame_bytes(value: &Value<'_>) -> Checked<usize> {
+    let bytes = if value.is_integer() { value.count(0)? } else { value.parsed(size)? };
+    match usize::try_from(bytes) {
+        Ok(size) if FRAME_BYTES.contains(&bytes) => Ok(size),
+        _ => value.error("SB0005", "`max_frame_bytes` is out of range", "write a size from 1KiB to 64MiB"),
+    }
+}
+
+fn collections(value: &Value<'_>) -> Checked<Vec<String>> {
+    let items = value.strings()?;
+    if items.is_empty() || items.len() > MOST_COLLECTIONS {
+        let message = format!("`wanted_collections` has {} entries", items.len());
+        return value.error("SB0005", message, "name 1 to 100 collections, or remove the key to get posts");
+    }
+    all(items.iter().map(|(item, text)| {
+        if is_collection(text) {
+            return Ok((*text).to_owned());
+        }
+        let help = "write a collection such as \"app.bsky.feed.post\", or a group such as \"app.bsky.graph.*\"";
+        item.error("SB0005", format!("{} is not a collection", quoted(text)), help)
+    }))
+}
+
+/// A namespaced identifier (<https://atproto.com/specs/nsid>), or the front of one and `.*`.
+fn is_collection(text: &str) -> bool {
+    let (name, least) = text.strip_suffix(".*").map_or((text, 3), |front| (front, 2));
+    let segment = |part: &str| {
+        (1..=63).contains(&part.len())
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+            && !part.starts_with('-')
+            && !part.ends_with('-')
+    };
+    let front_is_letter = name.starts_with(|c: char| c.is_ascii_alphabetic());
+    name.len() <= 317 && front_is_letter && name.split('.').count() >= least && name.split('.').all(segment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn collections_are_names_of_three_parts_or_groups_of_two() {
+        for text in ["app.bsky.feed.post", "app.bsky.graph.*", "app.bsky.*", "com.example.fooBar"] {
+            assert!(is_collection(text), "{text}");
+        }
+        for text in ["", "*", "app.*", "app.bsky", "app..post.x", "app.bsky.feed.*post", "app.bsky.fe ed", "-a.b.c"] {
+            assert!(!is_collection(text), "{text}");
+        }
+    }
+}

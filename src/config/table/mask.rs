@@ -1,0 +1,93 @@
+//! Hides secrets that stand in a configuration text although they should not.
+//!
+//! Bytes become asterisks one for one, so that spans and columns stay right.
+
+use std::ops::Range;
+
+use crate::domain::diagnostic::SourceText;
+
+/// Whether a key of this name is likely to hold a secret.
+pub(super) fn looks_secret(key: &str) -> bool {
+    let key = key.to_lowercase();
+    ["secret", "token", "passw", "key", "auth"].iter().any(|part| key.contains(part))
+}
+
+/// The text with the given bytes replaced.
+pub(super) fn masked(source: &SourceText, spans: &[Range<usize>]) -> SourceText {
+    let hidden = |at: usize| spans.iter().any(|span| span.contains(&at));
+    let mut text = String::with_capacity(source.text.len());
+    for (at, c) in source.text.char_indices() {
+        if hidden(at) && c != '\n' && c != '\r' {
+            text.extend(std::iter::repeat_n('*', c.len_utf8()));
+        } else {
+            text.push(c);
+        }
+    }
+    SourceText { name: source.name.clone(), text }
+}
+
+/// In a text whose TOML is broken, the bytes after each key that looks like a
+/// secret's. There is no tree to ask, so this goes by lines, and hides too much
+/// rather than too little.
+pub(super) fn secret_looking_lines(text: &str) -> Vec<Range<usize>> {
+    let mut spans = Vec::new();
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        if let Some(value) = value_of_secret_key(line) {
+            let end = multi_line_end(text, start + value.start).unwrap_or(start + value.end);
+            spans.push(start + value.start..end);
+        }
+        start += line.len();
+    }
+    spans
+}
+
+fn value_of_secret_key(line: &str) -> Option<Range<usize>> {
+    let part_of_key = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
+    let mut rest = line;
+    while let Some(word_start) = rest.find(part_of_key) {
+        rest = rest.get(word_start..)?;
+        let word_end = rest.find(|c| !part_of_key(c)).unwrap_or(rest.len());
+        let (word, after) = rest.split_at(word_end);
+        rest = after;
+        if looks_secret(word) {
+            let value = after.trim_start_matches(['"', '\'', ' ', '\t', '=']);
+            let start = line.len() - value.len();
+            return (!is_reference(value)).then_some(start..line.len());
+        }
+    }
+    None
+}
+
+fn is_reference(value: &str) -> bool {
+    let inner = value.strip_prefix('{').map(str::trim_start);
+    inner.is_some_and(|inner| ["credential", "file", "env"].iter().any(|word| inner.starts_with(word)))
+}
+
+/// Where a multi-line string whose quotes were just passed ends.
+fn multi_line_end(text: &str, value: usize) -> Option<usize> {
+    let quotes = ["\"\"\"", "'''"].into_iter().find(|quotes| text.get(..value).is_some_and(|t| t.ends_with(quotes)))?;
+    let rest = text.get(value..)?;
+    Some(value + rest.find(quotes).unwrap_or(rest.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_with_a_secret_are_hidden_however_broken_they_are() {
+        for (line, shown) in [
+            ("routing_key = \"R0UT\n", "routing_key = \"****\n"),
+            ("routing_key R0UT", "routing_key ****"),
+            ("token = { env = \"T\" }", "token = { env = \"T\" }"),
+            ("token = { \"R0UT\" }", "token = ************"),
+            ("r = { name = \"x\", secret = \"é\" }", "r = { name = \"x\", secret = \"*****"),
+            ("secret = '''\nab\ncd''' \nx = 1", "secret = '''\n**\n**''' \nx = 1"),
+            ("name = \"x\"", "name = \"x\""),
+        ] {
+            let source = SourceText { name: String::new(), text: line.to_owned() };
+            assert_eq!(masked(&source, &secret_looking_lines(line)).text, shown);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Findings as people read them: the line itself, underlined, and what to do.
+//!
+//! Plain for files and pipes, coloured for terminals, and always the same text for
+//! the same findings. What is shown may come from anywhere, so nothing in it can
+//! move the cursor, change colours or turn the direction of writing.
+
+use std::ops::Range;
+
+use annotate_snippets::{AnnotationKind, Level as Shown, Renderer, Snippet};
+
+use crate::domain::diagnostic::{Diagnostic, Level, Place};
+
+/// Where the text goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colours {
+    /// To a file or a pipe.
+    Plain,
+    /// To a terminal.
+    Ansi,
+}
+
+/// All findings, one below the other, each followed by an empty line.
+pub fn render(findings: &[Diagnostic], colours: Colours) -> String {
+    let renderer = match colours {
+        Colours::Plain => Renderer::plain(),
+        Colours::Ansi => Renderer::styled(),
+    };
+    let mut text = String::new();
+    for finding in findings {
+        text.push_str(&one(finding, &renderer));
+        text.push_str("\n\n");
+    }
+    text
+}
+
+/// How many of each: `3 errors, 1 warning`.
+pub fn summary(findings: &[Diagnostic]) -> String {
+    let count = |level, word: &str| match findings.iter().filter(|finding| finding.level == level).count() {
+        0 => None,
+        1 => Some(format!("1 {word}")),
+        many => Some(format!("{many} {word}s")),
+    };
+    let counts: Vec<_> =
+        [count(Level::Error, "error"), count(Level::Warning, "warning")].into_iter().flatten().collect();
+    if counts.is_empty() { "no problems".to_owned() } else { counts.join(", ") }
+}
+
+fn one(finding: &Diagnostic, renderer: &Renderer) -> String {
+    let level = match finding.level {
+        Level::Error => Shown::ERROR,
+        Level::Warning => Shown::WARNING,
+    };
+    let title = level.primary_title(harmless(&finding.message)).id(finding.code);
+    let help = finding.help.as_ref().map(|help| Shown::HELP.message(harmless_line(help)));
+    let report = match &finding.place {
+        None => annotate_snippets::Group::with_title(title).elements(help),
+        Some(place) => title.element(snippet(place)).elements(help),
+    };
+    renderer.render(&[report])
+}
+
+/// The lines a place touches. The rest of a long file is none of the renderer's business.
+fn snippet(place: &Place) -> Snippet<'_, annotate_snippets::Annotation<'_>> {
+    let text = &place.source.text;
+    let (lines, first_line) = lines_of(text, &place.span);
+    let shown = text.get(lines.clone()).unwrap_or_default();
+    let start = floor(text, place.span.start).saturating_sub(lines.start);
+    let end = floor(text, place.span.end).saturating_sub(lines.start).max(start);
+    let annotation = AnnotationKind::Primary.span(start..end).label(harmless_line(&place.label));
+    Snippet::source(harmless(shown))
+        .line_start(first_line)
+        .path(harmless_line(&place.source.name))
+        .annotation(annotation)
+}
+
+/// The whole lines around a span, and the number of the first.
+fn lines_of(text: &str, span: &Range<usize>) -> (Range<usize>, usize) {
+    let (start, end) = (floor(text, span.start), floor(text, span.end.max(span.start)));
+    let before = text.get(..start).unwrap_or_default();
+    let from = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let to = text.get(end..).and_then(|rest| rest.find('\n')).map_or(text.len(), |newline| end + newline);
+    (from..to, 1 + before.matches('\n').count())
+}
+
+/// The nearest boundary of a character at or before `at`.
+fn floor(text: &str, at: usize) -> usize {
+    text.floor_char_boundary(at)
+}
+
+/// Replaces what the renderer lets through: controls of the C1 range and marks that
+/// turn the direction of writing or cannot be seen. As long in bytes as before, so that spans hold.
+fn harmless(text: &str) -> String {
+    let replace = |c: char| match c {
+        '\u{80}'..='\u{9f}' | '\u{61c}' => '·',
+        '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' => '\u{fffd}',
+        _ => c,
+    };
+    text.chars().map(replace).collect()
+}
+
+/// The same for texts the renderer trusts as they are.
+fn harmless_line(text: &str) -> String {
+    annotate_snippets::normalize_untrusted_str(&harmless(text)).replace('\n', " ")
+}

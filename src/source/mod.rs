@@ -4,6 +4,11 @@
 //! them on; decoding is a pure function of a frame's bytes, so that it runs on any
 //! worker and `replay` uses the very same one.
 
+pub mod jetstream;
+pub mod posts;
+mod record;
+mod sanity;
+
 use crate::domain::event::{Cursor, DownReason};
 use crate::domain::id::SourceName;
 use crate::domain::time::Timestamp;

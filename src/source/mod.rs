@@ -4,6 +4,23 @@
 //! them on; decoding is a pure function of a frame's bytes, so that it runs on any
 //! worker and `replay` uses the very same one.
 
+pub mod jetstream;
+pub mod posts;
+mod record;
+mod sanity;
+
+pub mod proxy;
+pub mod tls;
+pub mod ws;
+
+mod backoff;
+pub mod position;
+mod reader;
+mod seam;
+mod session;
+pub mod supervise;
+pub mod timing;
+
 use crate::domain::event::{Cursor, DownReason};
 use crate::domain::id::SourceName;
 use crate::domain::time::Timestamp;
@@ -48,4 +65,11 @@ pub struct Frame {
     pub received_at: Option<Timestamp>,
     /// Its payload, or why it was not kept.
     pub body: Result<tokio_tungstenite::tungstenite::Bytes, crate::domain::event::Rejected>,
+}
+
+impl Incoming {
+    /// Whether it is a batch without frames, which nobody needs to hear of.
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::Frames { frames, .. } if frames.is_empty())
+    }
 }

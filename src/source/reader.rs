@@ -1,0 +1,139 @@
+//! Frames off a connection, in batches.
+//!
+//! Whatever can be read without waiting goes out together, so that a replay of thousands
+//! a second costs few hand-overs, while a lone live frame goes out at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{self, Bytes, Message};
+
+use super::Frame;
+use super::jetstream::peek_time_us;
+use super::sanity::event_time;
+use super::ws::Socket;
+use crate::domain::event::Rejected;
+use crate::domain::time::{Clock, Timestamp};
+
+/// Most frames of one batch.
+const MAX_FRAMES: usize = 256;
+/// A batch ends with the frame that takes it over so many bytes, which bounds what a full
+/// queue of batches can hold.
+const MAX_BYTES: usize = 1 << 20;
+
+/// Reads one connection.
+pub(super) struct Reader {
+    socket: Socket,
+    max_frame_bytes: usize,
+    clock: Arc<dyn Clock>,
+}
+
+/// What could be read without waiting.
+#[derive(Default)]
+pub(super) struct Batch {
+    /// In the order they came; none when only control frames came.
+    pub(super) frames: Vec<Frame>,
+    /// The time of the first frame that has one.
+    pub(super) first: Option<i64>,
+    /// The latest time of a frame.
+    pub(super) newest: Option<i64>,
+    /// How the connection ended, if it did.
+    pub(super) end: Option<Ended>,
+    bytes: usize,
+}
+
+/// How a connection ended by itself.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// The server said goodbye, or vanished.
+    Closed(Option<tungstenite::Error>),
+    /// A frame came that cannot be read past. It is the last of the batch.
+    Unreadable(Rejected),
+}
+
+impl Reader {
+    pub(super) fn new(socket: Socket, max_frame_bytes: usize, clock: Arc<dyn Clock>) -> Self {
+        Self { socket, max_frame_bytes, clock }
+    }
+
+    /// Waits for something to come. May be dropped while it waits.
+    pub(super) async fn batch(&mut self) -> Batch {
+        let mut batch = Batch::default();
+        let first = self.socket.next().await;
+        self.take(first, &mut batch);
+        while !batch.is_full() {
+            match self.socket.next().now_or_never() {
+                Some(message) => self.take(message, &mut batch),
+                None => break,
+            }
+        }
+        batch
+    }
+
+    /// Asks the other side for a sign of life. False when not even that can be sent.
+    pub(super) async fn ping(&mut self, within: Duration) -> bool {
+        matches!(timeout(within, self.socket.send(Message::Ping(Bytes::new()))).await, Ok(Ok(())))
+    }
+
+    /// Says goodbye and waits a moment for the answer, so that the server's log stays clean.
+    pub(super) async fn goodbye(mut self, within: Duration) {
+        let farewell = async {
+            let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+            if self.socket.close(Some(frame)).await.is_ok() {
+                while let Some(Ok(_)) = self.socket.next().await {}
+            }
+        };
+        // Whether the answer came changes nothing: the connection is dropped either way.
+        timeout(within, farewell).await.unwrap_or_default();
+    }
+
+    fn take(&self, message: Option<Result<Message, tungstenite::Error>>, batch: &mut Batch) {
+        match message {
+            Some(Ok(Message::Text(text))) => self.frame(text.into(), batch),
+            // Compression is never asked for; the decoder will find that this is not JSON.
+            Some(Ok(Message::Binary(bytes))) => self.frame(bytes, batch),
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+            Some(Ok(Message::Close(_))) | None => batch.end = Some(Ended::Closed(None)),
+            Some(Err(tungstenite::Error::Capacity(_))) => self.unreadable(Rejected::TooLarge, batch),
+            Some(Err(tungstenite::Error::Utf8(_))) => self.unreadable(Rejected::NotJson, batch),
+            Some(Err(error)) => batch.end = Some(Ended::Closed(Some(error))),
+        }
+    }
+
+    fn frame(&self, bytes: Bytes, batch: &mut Batch) {
+        let now = self.clock.now();
+        if let Some(time) = place(&bytes, now) {
+            batch.first = batch.first.or(Some(time));
+            batch.newest = batch.newest.max(Some(time));
+        }
+        let body = if bytes.len() > self.max_frame_bytes {
+            Err(Rejected::TooLarge)
+        } else {
+            batch.bytes += bytes.len();
+            Ok(bytes)
+        };
+        batch.frames.push(Frame { received_at: Some(now), body });
+    }
+
+    fn unreadable(&self, reason: Rejected, batch: &mut Batch) {
+        batch.frames.push(Frame { received_at: Some(self.clock.now()), body: Err(reason) });
+        batch.end = Some(Ended::Unreadable(reason));
+    }
+}
+
+impl Batch {
+    fn is_full(&self) -> bool {
+        self.end.is_some() || self.frames.len() >= MAX_FRAMES || self.bytes >= MAX_BYTES
+    }
+}
+
+/// The time of a frame, when it can be, and never ahead of our clock: one absurd stamp
+/// must not decide where to resume.
+fn place(frame: &[u8], now: Timestamp) -> Option<i64> {
+    let stamp = Timestamp::from_micros(peek_time_us(frame)?);
+    event_time(stamp, Some(now)).ok().map(Timestamp::micros)
+}

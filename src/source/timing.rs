@@ -1,0 +1,64 @@
+//! How patient a source is. One place for all numbers, so that tests can hurry.
+
+use std::time::Duration;
+
+/// The waits and limits of one source's connection.
+#[derive(Clone, Debug)]
+pub struct Timing {
+    /// From the name to the end of the handshake.
+    pub connect_within: Duration,
+    /// A ping goes out when nothing came for so long.
+    pub ping_every: Duration,
+    /// Nothing at all for so long, though pinged: the connection is half open.
+    pub answer_within: Duration,
+    /// The ceiling of the first wait after a failure.
+    pub first_backoff: Duration,
+    /// The ceiling of all waits after failures.
+    pub longest_backoff: Duration,
+    /// A connection that lasted so long forgives the failures before it.
+    pub healthy_after: Duration,
+    /// The longest `Retry-After` that is believed.
+    pub longest_rest: Duration,
+    /// How long a full queue is waited for before the connection is given up.
+    pub queue_patience: Duration,
+    /// What a resume repeats on the same host.
+    pub overlap: Duration,
+    /// What a resume repeats on another host, whose clock may differ.
+    pub overlap_other_host: Duration,
+    /// A replay whose frames are no older than this has caught up.
+    pub caught_up_within: Duration,
+    /// How long after catching up the hand-over is read again.
+    pub seam_delay: Duration,
+    /// How much before and after the hand-over is read again.
+    pub seam_margin: Duration,
+    /// The longest that reading a hand-over again may take.
+    pub seam_within: Duration,
+    /// No frame for so long: the hand-over has been read to its end.
+    pub seam_silence: Duration,
+    /// How long saying goodbye may take.
+    pub stop_within: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            connect_within: seconds(10),
+            ping_every: seconds(20),
+            answer_within: seconds(60),
+            first_backoff: Duration::from_millis(500),
+            longest_backoff: seconds(30),
+            healthy_after: seconds(60),
+            longest_rest: seconds(300),
+            queue_patience: seconds(15),
+            overlap: seconds(5),
+            overlap_other_host: seconds(10),
+            caught_up_within: seconds(2),
+            seam_delay: seconds(60),
+            seam_margin: seconds(5),
+            seam_within: seconds(60),
+            seam_silence: seconds(5),
+            stop_within: seconds(2),
+        }
+    }
+}

@@ -7,5 +7,6 @@
 pub mod domain;
 
 pub mod config;
+pub mod notify;
 pub mod source;
 pub mod wire;

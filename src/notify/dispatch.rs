@@ -2,9 +2,9 @@
 //! writes down how it went. It remembers nothing that a crash could lose.
 //!
 //! Several sends are in flight at once, yet messages about one incident go in order:
-//! the outbox leases at most one message per receiver and incident at a time, so the
-//! next one is only handed out once its forerunner is finished. This module relies on
-//! that and keeps no order of its own.
+//! of one incident the outbox hands out only the oldest unfinished message, so the next
+//! one starts when its forerunner was delivered or given up. This module relies on that
+//! and keeps no order of its own.
 //!
 //! A lease outlives every attempt. When the process dies in between, the lease runs out
 //! and the message is sent again with the same id; that is the "at least" of at least once.
@@ -47,8 +47,9 @@ const ALARMS: usize = 64;
 /// The durable list of messages to send. Calls return when the effect is on disk; a
 /// disk that fails ends the process, so they cannot fail here.
 pub trait Outbox: Send + Sync {
-    /// Takes up to `limit` messages for `receiver` that are due at `now` and not leased,
-    /// oldest first, and at most one per incident, counting those leased already.
+    /// Takes up to `limit` messages for `receiver` that are due at `now`, oldest first.
+    /// Of one incident only the oldest unfinished message can be taken, and not while it
+    /// is leased or waits for its retry: an end never overtakes its beginning.
     fn lease(
         &self,
         receiver: &ReceiverName,

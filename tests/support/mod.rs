@@ -1,0 +1,8 @@
+//! What several suites share: a world that misbehaves on demand.
+
+#![allow(dead_code, unreachable_pub, reason = "each suite is a program of its own and uses a part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a broken world fails the test")]
+
+pub mod message;
+pub mod outbox;
+pub mod sink;

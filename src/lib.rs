@@ -6,7 +6,16 @@
 
 pub mod domain;
 
-pub mod config;
 pub mod report;
-pub mod source;
+
 pub mod wire;
+
+pub mod config;
+
+
+pub mod notify;
+pub mod source;
+
+
+
+

@@ -1,12 +1,10 @@
-//! What several suites need.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on should fail"
-)]
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "each suite uses its own part")]
+//! What several suites share: a world that misbehaves on demand.
 
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "each suite is a program of its own and uses a part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a broken world fails the test")]
+
+pub mod message;
 pub mod model;
+pub mod outbox;
 pub mod sim;
+pub mod sink;

@@ -1,0 +1,227 @@
+//! The one way in which receivers speak HTTP: one JSON `POST`, one verdict.
+//!
+//! The retry rule is the same for all: a lost connection, 408, 429 and 5xx may work
+//! later; a redirect is never followed (it would carry the message, and its secrets,
+//! to a place nobody configured) and is as final as any other answer of 3xx or 4xx.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::{Certificate, Client, Proxy, Response, StatusCode};
+use url::Url;
+
+use super::{BuildError, SendError};
+use crate::config::model::Transport;
+use crate::domain::time::Timestamp;
+
+/// For name, TCP, proxy and TLS together.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// For the whole of an attempt.
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
+/// For the rest of an answer whose status is known; only a courtesy to the connection.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+/// How much of an answer is read.
+const MAX_ANSWER: usize = 64 * 1024;
+/// However long a receiver asks us to wait, it is asked again within this time.
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
+
+/// One address to post to.
+pub(super) struct Endpoint {
+    client: Client,
+    url: Url,
+}
+
+/// A refusal, with what the receiver said to it.
+pub(super) struct Refused {
+    /// What it means.
+    pub(super) error: SendError,
+    /// The answer's body, at most [`MAX_ANSWER`] bytes. It may repeat what was sent.
+    pub(super) body: Vec<u8>,
+}
+
+impl Endpoint {
+    /// Prepares connections; none is made yet. Proxies in the environment are ignored:
+    /// what leaves the building is in the configuration.
+    pub(super) fn new(url: Url, transport: &Transport) -> Result<Self, BuildError> {
+        let mut builder = Client::builder()
+            .user_agent(concat!("stormbell/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TOTAL_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .no_proxy();
+        if let Some(proxy) = &transport.proxy {
+            let mut target = Proxy::all(proxy.url.clone()).map_err(client_error)?;
+            if let Some((user, password)) = &proxy.login {
+                target = target.basic_auth(user, password.expose());
+            }
+            builder = builder.proxy(target);
+        }
+        builder = match &transport.ca_file {
+            Some(path) => builder.tls_certs_merge(read_certificates(path)?),
+            // Plain HTTP must work on machines without any system certificates.
+            None if url.scheme() == "http" => builder.tls_certs_only([]),
+            None => builder,
+        };
+        Ok(Self { client: builder.build().map_err(client_error)?, url })
+    }
+
+    /// Posts once. `now` turns a `Retry-After` date into a span.
+    pub(super) async fn post(&self, headers: HeaderMap, body: Vec<u8>, now: Timestamp) -> Result<(), Refused> {
+        let request = self
+            .client
+            .post(self.url.clone())
+            .headers(headers)
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .body(body);
+        let response = request.send().await.map_err(|error| self.unreachable(error))?;
+        let verdict = self.verdict(response.status(), response.headers(), now);
+        let reading = tokio::time::timeout(DRAIN_TIMEOUT, read_bounded(response));
+        let answer = reading.await.unwrap_or_default();
+        verdict.map_err(|error| Refused { error, body: answer })
+    }
+
+    fn verdict(&self, status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Result<(), SendError> {
+        if status.is_success() {
+            return Ok(());
+        }
+        let host = self.host();
+        if status.is_server_error()
+            || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
+            || status.is_informational()
+        {
+            let after = headers.get(RETRY_AFTER).and_then(|value| retry_after(value, now));
+            return Err(SendError::Retry { after, error: format!("{host} answered {status}") });
+        }
+        let remedy = match status {
+            StatusCode::GONE => "; it wants no more messages: remove or replace the receiver",
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "; check the receiver's secret",
+            StatusCode::NOT_FOUND => "; check the receiver's url",
+            _ if status.is_redirection() => "; redirects are not followed: configure the final address",
+            _ => "",
+        };
+        Err(SendError::Permanent { error: format!("{host} answered {status}{remedy}") })
+    }
+
+    fn unreachable(&self, error: reqwest::Error) -> Refused {
+        let error = error.without_url();
+        let mut text = format!("{}: ", self.host());
+        match (error.is_timeout(), error.is_connect()) {
+            (true, true) => text.push_str("no connection in time"),
+            (true, false) => text.push_str("no answer in time"),
+            (false, true) => text.push_str("cannot connect"),
+            (false, false) => text.push_str("no answer"),
+        }
+        if let Some(cause) = root_cause(&error) {
+            let _infallible = write!(text, " ({cause})");
+        }
+        Refused { error: SendError::Retry { after: None, error: text }, body: Vec::new() }
+    }
+
+    fn host(&self) -> &str {
+        self.url.host_str().unwrap_or("the receiver")
+    }
+}
+
+fn client_error(error: reqwest::Error) -> BuildError {
+    let error = error.without_url();
+    BuildError::Client(root_cause(&error).unwrap_or_else(|| error.to_string()))
+}
+
+/// The innermost error, which names the cause ("Connection refused") and no address.
+fn root_cause(error: &reqwest::Error) -> Option<String> {
+    let mut cause = error.source()?;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    Some(cause.to_string())
+}
+
+fn read_certificates(path: &std::path::Path) -> Result<Vec<Certificate>, BuildError> {
+    let pem = std::fs::read(path).map_err(|cause| BuildError::CaFile { path: path.to_owned(), cause })?;
+    match Certificate::from_pem_bundle(&pem) {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        _ => Err(BuildError::NoCertificate { path: path.to_owned() }),
+    }
+}
+
+async fn read_bounded(mut response: Response) -> Vec<u8> {
+    let mut body = Vec::new();
+    while body.len() < MAX_ANSWER {
+        match response.chunk().await {
+            Ok(Some(chunk)) => body.extend(chunk.iter().take(MAX_ANSWER - body.len())),
+            Ok(None) | Err(_) => break,
+        }
+    }
+    body
+}
+
+/// Seconds or a date (RFC 9110 §10.2.3); what makes no sense is ignored.
+fn retry_after(value: &HeaderValue, now: Timestamp) -> Option<Duration> {
+    let text = value.to_str().ok()?.trim();
+    let seconds = text.parse().map(Duration::from_secs).ok();
+    let span = seconds.or_else(|| {
+        let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+        Some(Timestamp::from_micros(date.as_microsecond()).since(now))
+    })?;
+    Some(span.min(MAX_RETRY_AFTER))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receiver_may_ask_for_patience_in_seconds_or_by_date() {
+        let now = Timestamp::parse("1994-11-06T08:49:00Z").unwrap();
+        for (header, seconds) in [
+            ("120", Some(120)),
+            (" 0 ", Some(0)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(37)),
+            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
+            ("99999999", Some(3600)),
+            ("Mon, 06 Nov 2034 08:49:37 GMT", Some(3600)),
+            ("soon", None),
+            ("-5", None),
+            ("", None),
+        ] {
+            let value = HeaderValue::from_static(header);
+            assert_eq!(retry_after(&value, now), seconds.map(Duration::from_secs), "{header:?}");
+        }
+    }
+
+    #[test]
+    fn every_status_has_a_verdict_that_names_no_more_than_the_host() {
+        let url = Url::parse("http://user:pw@hooks.example/services/SECRET?token=SECRET").unwrap();
+        let endpoint = Endpoint::new(url, &Transport::default()).unwrap();
+        for code in 100..=599 {
+            let status = StatusCode::from_u16(code).unwrap();
+            let verdict = endpoint.verdict(status, &HeaderMap::new(), Timestamp::default());
+            match (code, &verdict) {
+                (200..=299, Ok(()))
+                | (100..=199 | 408 | 429 | 500..=599, Err(SendError::Retry { .. }))
+                | (300..=407 | 409..=428 | 430..=499, Err(SendError::Permanent { .. })) => {}
+                _ => panic!("{code}: {verdict:?}"),
+            }
+            if let Err(error) = verdict {
+                let text = error.to_string();
+                assert!(text.starts_with("hooks.example answered") && !text.contains("SECRET") && !text.contains("pw"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_certificate_file_that_is_none_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        let url = Url::parse("https://h.example").unwrap();
+        let build = |path: &std::path::Path| {
+            Endpoint::new(url.clone(), &Transport { proxy: None, ca_file: Some(path.to_owned()) }).err()
+        };
+        assert!(matches!(build(&path), Some(BuildError::CaFile { .. })));
+        std::fs::write(&path, "not a certificate").unwrap();
+        assert!(matches!(build(&path), Some(BuildError::NoCertificate { .. })));
+    }
+}

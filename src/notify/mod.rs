@@ -1,0 +1,128 @@
+//! Receivers: a message in, a person told. One file a receiver, and [`dispatch`],
+//! which takes messages out of the durable outbox and tries until one is taken.
+//!
+//! A receiver only renders and sends once. It never retries, never waits for a better
+//! moment and keeps no queue: all that is the outbox's, which survives a crash. What a
+//! failed attempt means is its answer: [`SendError::Retry`] or [`SendError::Permanent`].
+
+pub mod desktop;
+pub mod dispatch;
+mod http;
+mod log;
+pub mod pagerduty;
+pub mod untrusted;
+pub mod webhook;
+
+use std::time::Duration;
+
+use url::Url;
+
+use crate::config::model::{ReceiverConfig, ReceiverKind};
+use crate::domain::message::Leased;
+use crate::domain::time::Timestamp;
+
+/// Somebody or something that can be told, ready to send.
+pub enum Receiver {
+    /// Any HTTP endpoint.
+    Webhook(webhook::Webhook),
+    /// `PagerDuty` Events API v2.
+    PagerDuty(pagerduty::PagerDuty),
+    /// A notification in the session the daemon runs in.
+    Desktop(desktop::Desktop),
+    /// A line in the daemon's log.
+    Log,
+}
+
+/// Why an attempt failed. Texts hold no secret, no post and of an address only the host.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// It may work later. Whether the receiver took the message is unknown when its answer
+    /// was lost; the delivery's id makes a repetition harmless.
+    #[error("{error}")]
+    Retry {
+        /// Not before this long, when the receiver said so; at most an hour.
+        after: Option<Duration>,
+        /// What happened.
+        error: String,
+    },
+    /// It will never work as things are.
+    #[error("{error}")]
+    Permanent {
+        /// What happened, and what to do about it.
+        error: String,
+    },
+}
+
+/// Why a receiver cannot be made from its configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The private certificate authorities cannot be read.
+    #[error("ca_file {path:?} cannot be read")]
+    CaFile {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// The file of private certificate authorities holds none.
+    #[error("ca_file {path:?} holds no PEM certificate")]
+    NoCertificate {
+        /// The file.
+        path: std::path::PathBuf,
+    },
+    /// TLS or the proxy cannot be set up.
+    #[error("the HTTP client cannot be set up: {0}")]
+    Client(String),
+    /// `whsec_` is not followed by base64, or the secret is empty.
+    #[error("the webhook secret is neither plain text nor `whsec_` followed by base64")]
+    Secret,
+}
+
+impl Receiver {
+    /// A receiver ready to send; `console` is where people can open an incident.
+    ///
+    /// # Errors
+    /// [`BuildError`] when a certificate file, a proxy or a secret cannot be used.
+    pub fn build(config: &ReceiverConfig, console: Option<&Url>) -> Result<Self, BuildError> {
+        let console = console.cloned();
+        Ok(match &config.kind {
+            ReceiverKind::Webhook { url, secret, transport } => {
+                Self::Webhook(webhook::Webhook::new(url.clone(), secret.as_ref(), transport, console)?)
+            }
+            ReceiverKind::PagerDuty { url, routing_key, transport } => {
+                Self::PagerDuty(pagerduty::PagerDuty::new(url.clone(), routing_key.clone(), transport, console)?)
+            }
+            ReceiverKind::Desktop => Self::Desktop(desktop::Desktop::new()),
+            ReceiverKind::Log => Self::Log,
+        })
+    }
+
+    /// Tries once; `now` is the time of the attempt.
+    ///
+    /// # Errors
+    /// [`SendError`]: the message was not taken, or nobody knows whether it was.
+    pub async fn send(&self, leased: &Leased, now: Timestamp) -> Result<(), SendError> {
+        match self {
+            Self::Webhook(webhook) => webhook.send(leased, now).await,
+            Self::PagerDuty(pagerduty) => pagerduty.send(leased, now).await,
+            Self::Desktop(desktop) => desktop.send(leased).await,
+            Self::Log => {
+                log::write(&leased.delivery.message);
+                Ok(())
+            }
+        }
+    }
+
+    /// Looks at start-up whether the receiver can work at all, without telling anybody
+    /// anything. Only the desktop can know before it is needed.
+    ///
+    /// # Errors
+    /// [`SendError`] as [`Receiver::send`] would give it.
+    pub async fn probe(&self) -> Result<(), SendError> {
+        match self {
+            Self::Desktop(desktop) => desktop.probe().await,
+            Self::Webhook(_) | Self::PagerDuty(_) | Self::Log => Ok(()),
+        }
+    }
+}

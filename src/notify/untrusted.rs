@@ -1,0 +1,259 @@
+//! Strangers' text made fit to be shown: posts are attacker-written (invariant 6).
+//!
+//! The order matters and [`shown`] keeps it: first characters that hide or reorder
+//! text go, then links lose their bite, then the length is bounded. What is special to
+//! one receiver's markup is escaped last, by that receiver ([`escape_markup`]).
+
+use unicode_normalization::char::is_combining_mark;
+
+/// Marks stacked on one letter; real scripts need four at most, more paint over the neighbours.
+const MAX_MARKS: usize = 4;
+
+/// One line of plain text of at most `max_chars` characters, without hidden characters
+/// and with links that cannot be clicked.
+pub fn shown(text: &str, max_chars: usize) -> String {
+    clip(&defang(&clean(text)), max_chars)
+}
+
+/// Removes what is not seen or changes how its neighbours are seen: control characters,
+/// bidirectional overrides, zero-width characters, tags. White space becomes one space.
+pub fn clean(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut marks = 0;
+    let mut space = false;
+    for c in text.chars() {
+        if c.is_whitespace() {
+            space = !out.is_empty();
+            continue;
+        }
+        if is_hidden(c) {
+            continue;
+        }
+        marks = if is_combining_mark(c) { marks + 1 } else { 0 };
+        if marks > MAX_MARKS {
+            continue;
+        }
+        if space {
+            out.push(' ');
+            space = false;
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// Whether a character is invisible or changes the order of its neighbours.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{AD}'                    // soft hyphen
+            | '\u{34F}'                 // combining grapheme joiner
+            | '\u{61C}'                 // Arabic letter mark
+            | '\u{115F}' | '\u{1160}' | '\u{3164}' | '\u{FFA0}' // Hangul fillers
+            | '\u{180E}'                // Mongolian vowel separator
+            | '\u{200B}'..='\u{200F}'   // zero width, marks of direction
+            | '\u{202A}'..='\u{202E}'   // embeddings and overrides
+            | '\u{2060}'..='\u{206F}'   // word joiner, invisible operators, isolates
+            | '\u{FEFF}'                // byte order mark
+            | '\u{FFF9}'..='\u{FFFB}'   // interlinear annotation
+            | '\u{E0000}'..='\u{E0FFF}' // tags and variation selectors of the supplement
+        )
+}
+
+/// Shows links as hosts that cannot be clicked: `https://evil.example/login` becomes
+/// `hxxps://evil[.]example/…`; letters that are not ASCII are shown as punycode.
+fn defang(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for (place, word) in text.split(' ').enumerate() {
+        if place > 0 {
+            out.push(' ');
+        }
+        match link_in(word) {
+            Some(link) => link.write(&mut out),
+            None => out.push_str(word),
+        }
+    }
+    out
+}
+
+/// A word taken apart at its link.
+struct Link<'a> {
+    before: &'a str,
+    scheme: &'a str,
+    host: &'a str,
+    more: bool,
+    after: &'a str,
+}
+
+/// The first link of a word. What follows it in the same word counts as its path.
+fn link_in(word: &str) -> Option<Link<'_>> {
+    let www = word.to_ascii_lowercase().find("www.").unwrap_or(word.len());
+    let (before, scheme, rest) = match word.split_once("://") {
+        Some((head, rest)) if head.len() <= www => {
+            let scheme = head.rsplit(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+            (head.strip_suffix(scheme).unwrap_or(head), scheme, rest)
+        }
+        _ if www < word.len() => {
+            let (before, rest) = word.split_at_checked(www)?;
+            (before, "", rest)
+        }
+        _ => return None,
+    };
+    let path = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at_checked(path)?;
+    let host = authority.rsplit('@').next().unwrap_or(authority);
+    let ends_word = |c: char| !c.is_alphanumeric() && c != ']';
+    let trimmed = if path.is_empty() { host.trim_end_matches(ends_word) } else { host };
+    let after = host.strip_prefix(trimmed).unwrap_or_default();
+    Some(Link { before, scheme, host: trimmed, more: !path.is_empty(), after })
+}
+
+impl Link<'_> {
+    fn write(&self, out: &mut String) {
+        out.push_str(self.before);
+        match self.scheme.to_ascii_lowercase().as_str() {
+            "" => {}
+            "http" | "hxxp" => out.push_str("hxxp://"),
+            "https" | "hxxps" => out.push_str("hxxps://"),
+            other => {
+                out.push_str(other);
+                out.push_str("[:]//");
+            }
+        }
+        let (name, port) = match self.host.rsplit_once(':') {
+            Some((name, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => (name, Some(port)),
+            _ => (self.host, None),
+        };
+        match url::Host::parse(&name.replace("[.]", ".")) {
+            Ok(host) => out.push_str(&host.to_string().replace('.', "[.]")),
+            Err(_) => out.push_str("[unreadable]"),
+        }
+        if let Some(port) = port {
+            out.push(':');
+            out.push_str(port);
+        }
+        if self.more {
+            out.push_str("/…");
+        }
+        out.push_str(self.after);
+    }
+}
+
+/// The text, cut to `max_chars` characters of which the last is `…` when something is missing.
+pub fn clip(text: &str, max_chars: usize) -> String {
+    if text.chars().nth(max_chars).is_none() {
+        return text.to_owned();
+    }
+    let mut out: String = text.chars().take(max_chars.saturating_sub(1)).collect();
+    out.truncate(out.trim_end().len());
+    out.push('…');
+    out
+}
+
+/// Escapes what the desktop's body markup (and XML) gives a meaning to.
+pub fn escape_markup(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn hidden_characters_go_and_words_stay() {
+        for (text, expected) in [
+            ("  two\n\twords  ", "two words"),
+            ("\u{1b}[31mred\u{7}", "[31mred"),
+            ("a\u{9b}31mb", "a31mb"),
+            ("\u{202e}live\u{202c}", "live"),
+            ("\u{2066}x\u{2069}", "x"),
+            ("pass\u{200b}word\u{feff}", "password"),
+            ("hi\u{e0068}\u{e0069}", "hi"),
+            ("line\u{2028}break", "line break"),
+            ("café ñ 病院 🚑", "café ñ 病院 🚑"),
+            ("z\u{300}\u{301}\u{302}\u{303}\u{304}\u{305}", "z\u{300}\u{301}\u{302}\u{303}"),
+        ] {
+            assert_eq!(clean(text), expected);
+        }
+    }
+
+    #[test]
+    fn links_are_shown_as_hosts_nobody_can_click() {
+        for (text, expected) in [
+            ("see https://evil.example/login?x=1 now", "see hxxps://evil[.]example/… now"),
+            ("HTTP://Evil.example.", "hxxp://evil[.]example."),
+            ("(https://evil.example)", "(hxxps://evil[.]example)"),
+            ("http://bank.example@evil.example:8080/", "hxxp://evil[.]example:8080/…"),
+            ("https://bücher.example", "hxxps://xn--bcher-kva[.]example"),
+            ("https://раураl.example/x", "hxxps://xn--l-7sba6dbr[.]example/…"),
+            ("www.evil.example/a", "www[.]evil[.]example/…"),
+            ("ftp://evil.example", "ftp[:]//evil[.]example"),
+            ("file:///etc/passwd", "file[:]//[unreadable]/…"),
+            ("http://[::1]:80/", "hxxp://[::1]:80/…"),
+            ("hxxps://evil[.]example/…", "hxxps://evil[.]example/…"),
+            ("mean 3.5 or e.g. a/b: fine", "mean 3.5 or e.g. a/b: fine"),
+            ("病院https://evil.example", "病院hxxps://evil[.]example"),
+        ] {
+            assert_eq!(defang(text), expected);
+        }
+    }
+
+    #[test]
+    fn long_text_says_that_it_was_cut() {
+        assert_eq!(clip("hospital", 8), "hospital");
+        assert_eq!(clip("hospitals", 8), "hospita…");
+        assert_eq!(clip("病院 病院", 4), "病院…");
+    }
+
+    /// Text rich in what attackers use.
+    fn hostile() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            any::<String>(),
+            Just("http://".to_owned()),
+            Just("hTTps://".to_owned()),
+            Just("www.".to_owned()),
+            Just("evil.example".to_owned()),
+            Just("\u{202e}".to_owned()),
+            Just("\u{200b}".to_owned()),
+            Just("\u{1b}]8;;".to_owned()),
+            Just("<a href='x'>&amp;</a>".to_owned()),
+            Just("ht\u{ad}tp://".to_owned()),
+            Just(" ".to_owned()),
+        ];
+        proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_hidden_survives(text in hostile()) {
+            let clean = clean(&text);
+            prop_assert!(!clean.chars().any(is_hidden));
+            prop_assert!(!clean.contains("  ") && clean.trim() == clean);
+            prop_assert_eq!(super::clean(&clean), clean);
+        }
+
+        #[test]
+        fn no_link_survives(text in hostile()) {
+            let shown = shown(&text, 10_000).to_lowercase();
+            prop_assert!(!shown.contains("http://") && !shown.contains("https://"));
+            let named = |after_www: &str| after_www.starts_with(char::is_alphanumeric);
+            prop_assert!(!shown.split("www.").skip(1).any(named), "{}", shown);
+        }
+
+        #[test]
+        fn no_text_is_longer_than_asked(text in hostile(), max in 1_usize..40) {
+            prop_assert!(shown(&text, max).chars().count() <= max);
+        }
+
+        #[test]
+        fn escaped_text_is_no_markup(text in hostile()) {
+            let escaped = escape_markup(&text);
+            prop_assert!(!escaped.contains(['<', '>']));
+            let back = escaped.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
+            prop_assert_eq!(back, text);
+        }
+    }
+}

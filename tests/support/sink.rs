@@ -1,0 +1,291 @@
+//! A receiver on loopback that misbehaves by script and remembers everything.
+//!
+//! It speaks just enough HTTP/1.1. Of what it took it keeps alerts as `PagerDuty` does,
+//! so that a test can ask what a person would have seen, and it proves which faults fired.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+/// What the sink does to one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Takes it (2xx) or refuses it.
+    Answer(u16),
+    /// The same with a header.
+    With(u16, &'static str, String),
+    /// The same with a body.
+    Saying(u16, String),
+    /// The same after a while.
+    After(Duration, u16),
+    /// Takes it, answers 200, and dribbles the body for so long.
+    SlowBody(Duration),
+    /// Takes it and cuts the connection before a byte of the answer.
+    DropAnswer,
+    /// Takes it and resets the connection in the middle of the answer's head.
+    ResetMidAnswer,
+    /// Resets the connection without having taken anything.
+    Reset,
+}
+
+impl Act {
+    fn takes(&self) -> bool {
+        match self {
+            Self::Answer(status) | Self::With(status, ..) | Self::Saying(status, _) | Self::After(_, status) => {
+                (200..300).contains(status)
+            }
+            Self::SlowBody(_) | Self::DropAnswer | Self::ResetMidAnswer => true,
+            Self::Reset => false,
+        }
+    }
+}
+
+/// A request as it came.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// `POST /path HTTP/1.1`.
+    pub line: String,
+    /// Names in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// The body.
+    pub body: Vec<u8>,
+    /// Whether the sink took it, whatever the sender learned.
+    pub taken: bool,
+}
+
+impl Request {
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).expect("the body is JSON")
+    }
+
+    /// A header's value, or nothing.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
+}
+
+/// An alert as `PagerDuty` keeps it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PagerDutyAlert {
+    /// How often it was opened: once, or again after its end.
+    pub opened: u32,
+    /// Triggers taken, repetitions among them.
+    pub triggers: u32,
+    /// Somebody took charge.
+    pub acknowledged: bool,
+    /// It is not resolved.
+    pub open: bool,
+}
+
+type Otherwise = Box<dyn FnMut(&Request) -> Act + Send>;
+
+struct State {
+    requests: Vec<Request>,
+    script: VecDeque<Act>,
+    otherwise: Otherwise,
+    fired: Vec<Act>,
+    alerts: BTreeMap<(String, String), PagerDutyAlert>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+/// The running receiver; it ends when dropped.
+pub struct SimSink {
+    port: u16,
+    shared: Arc<Shared>,
+    _server: JoinSet<()>,
+}
+
+impl SimSink {
+    /// A receiver that answers 202 until told otherwise.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let state = State {
+            requests: Vec::new(),
+            script: VecDeque::new(),
+            otherwise: Box::new(|_| Act::Answer(202)),
+            fired: Vec::new(),
+            alerts: BTreeMap::new(),
+        };
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Notify::new() });
+        let mut server = JoinSet::new();
+        server.spawn(accept(listener, Arc::clone(&shared)));
+        Self { port, shared, _server: server }
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// An address on it.
+    pub fn url(&self, path: &str) -> url::Url {
+        format!("http://127.0.0.1:{}{path}", self.port).parse().unwrap()
+    }
+
+    /// What it does to the next requests.
+    pub fn script(&self, acts: impl IntoIterator<Item = Act>) {
+        self.state().script.extend(acts);
+    }
+
+    /// What it does to requests beyond the script.
+    pub fn otherwise(&self, decide: impl FnMut(&Request) -> Act + Send + 'static) {
+        self.state().otherwise = Box::new(decide);
+    }
+
+    /// Every request so far.
+    pub fn requests(&self) -> Vec<Request> {
+        self.state().requests.clone()
+    }
+
+    /// Everything it did so far, in order.
+    pub fn fired(&self) -> Vec<Act> {
+        self.state().fired.clone()
+    }
+
+    /// The alerts a `PagerDuty` would show, by (routing key, dedup key).
+    pub fn alerts(&self) -> BTreeMap<(String, String), PagerDutyAlert> {
+        self.state().alerts.clone()
+    }
+
+    /// Waits until that many requests came, at most 10 s.
+    pub async fn received(&self, count: usize) -> Vec<Request> {
+        let waiting = async {
+            loop {
+                let changed = self.shared.changed.notified();
+                if self.state().requests.len() >= count {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        let came = tokio::time::timeout(Duration::from_secs(10), waiting).await;
+        assert!(came.is_ok(), "{count} requests expected, came {:#?}", self.requests());
+        self.requests()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap()
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            Ok((socket, _)) = listener.accept() => {
+                connections.spawn(serve(socket, Arc::clone(&shared)));
+            }
+            Some(ended) = connections.join_next() => ended.unwrap(),
+        }
+    }
+}
+
+async fn serve(mut socket: TcpStream, shared: Arc<Shared>) {
+    while let Some(request) = read(&mut socket).await {
+        let act = shared.decide(request);
+        if !perform(&mut socket, &act).await {
+            return;
+        }
+    }
+}
+
+impl Shared {
+    fn decide(&self, mut request: Request) -> Act {
+        let mut state = self.state.lock().unwrap();
+        let act = state.script.pop_front().unwrap_or_else(|| (state.otherwise)(&request));
+        request.taken = act.takes();
+        if request.taken {
+            state.take(&request);
+        }
+        state.requests.push(request);
+        state.fired.push(act.clone());
+        self.changed.notify_waiters();
+        act
+    }
+}
+
+impl State {
+    /// What `PagerDuty` makes of an event; other bodies leave no alert.
+    fn take(&mut self, request: &Request) {
+        let Ok(event) = serde_json::from_slice::<Value>(&request.body) else { return };
+        let text = |name: &str| event.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
+        let (Some(key), Some(dedup)) = (text("routing_key"), text("dedup_key")) else { return };
+        let alert = self.alerts.entry((key, dedup)).or_default();
+        match text("event_action").as_deref() {
+            Some("trigger") => {
+                alert.opened += u32::from(!alert.open);
+                alert.open = true;
+                alert.triggers += 1;
+            }
+            Some("acknowledge") => alert.acknowledged |= alert.open,
+            Some("resolve") => alert.open = false,
+            other => panic!("PagerDuty knows no event_action {other:?}"),
+        }
+    }
+}
+
+async fn read(socket: &mut TcpStream) -> Option<Request> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(socket.read_u8().await.ok()?);
+    }
+    let head = String::from_utf8(head).unwrap();
+    let mut lines = head.lines();
+    let line = lines.next().unwrap().to_owned();
+    let headers: BTreeMap<_, _> = lines
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+        .collect();
+    let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
+    let mut body = vec![0; length];
+    socket.read_exact(&mut body).await.ok()?;
+    Some(Request { line, headers, body, taken: false })
+}
+
+/// Does it; whether the connection may go on.
+async fn perform(socket: &mut TcpStream, act: &Act) -> bool {
+    match act {
+        Act::Answer(status) => answer(socket, *status, "", "").await,
+        Act::With(status, name, value) => answer(socket, *status, &format!("{name}: {value}\r\n"), "").await,
+        Act::Saying(status, body) => answer(socket, *status, "", body).await,
+        Act::After(delay, status) => {
+            tokio::time::sleep(*delay).await;
+            answer(socket, *status, "", "").await
+        }
+        Act::SlowBody(time) => {
+            let head = "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n.";
+            if socket.write_all(head.as_bytes()).await.is_ok() {
+                tokio::time::sleep(*time).await;
+            }
+            false
+        }
+        Act::DropAnswer => false,
+        Act::ResetMidAnswer => {
+            socket.write_all(b"HTTP/1.1 20").await.unwrap();
+            socket.set_zero_linger().unwrap();
+            false
+        }
+        Act::Reset => {
+            socket.set_zero_linger().unwrap();
+            false
+        }
+    }
+}
+
+async fn answer(socket: &mut TcpStream, status: u16, headers: &str, body: &str) -> bool {
+    let length = body.len();
+    let text = format!("HTTP/1.1 {status} Scripted\r\n{headers}content-length: {length}\r\n\r\n{body}");
+    socket.write_all(text.as_bytes()).await.is_ok()
+}

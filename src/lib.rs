@@ -8,4 +8,5 @@ pub mod domain;
 
 pub mod config;
 pub mod source;
+pub mod telemetry;
 pub mod wire;

@@ -8,5 +8,6 @@ pub mod domain;
 
 pub mod config;
 pub mod source;
+pub mod store;
 pub mod telemetry;
 pub mod wire;

@@ -7,15 +7,15 @@
 pub mod domain;
 
 pub mod report;
-
+pub mod telemetry;
 pub mod wire;
 
 pub mod config;
 
-
+pub mod demo;
 pub mod notify;
 pub mod source;
+pub mod store;
+pub mod web;
 
-
-
-
+pub mod app;

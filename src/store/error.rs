@@ -1,0 +1,87 @@
+//! What can go wrong with the store, told apart by what to do about it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Why the store could not do what was asked. Cheap to clone, because one failed
+/// transaction is the answer to everybody who waited for it.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another daemon has the database. Temporary (exit 75).
+    #[error("{path} is used by another stormbell; stop it first, or give this one a store.path of its own", path = path.display())]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// A newer program wrote the database; this one must not touch it.
+    #[error(
+        "the database has schema {found}, this program knows {known}: \
+         run the newer stormbell that wrote it, or restore a backup from before the upgrade"
+    )]
+    TooNew {
+        /// The schema found.
+        found: i64,
+        /// The newest schema this program knows.
+        known: i64,
+    },
+    /// The file is somebody else's.
+    #[error("{path} is not a database of stormbell; point store.path at a file of its own", path = path.display())]
+    NotOurs {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another program holds the database for long; worth another try.
+    #[error("the database is busy: another program holds it")]
+    Busy,
+    /// No room on the disk; worth another try once somebody made room.
+    #[error("the disk of the database is full; nothing is lost yet, make room")]
+    Full,
+    /// The file is damaged.
+    #[error("the database is damaged; stop, keep the files for inspection, and restore a backup")]
+    Corrupt(#[source] Arc<rusqlite::Error>),
+    /// A row cannot be read back.
+    #[error("a row of {table} cannot be read: {id}")]
+    Unreadable {
+        /// The table.
+        table: &'static str,
+        /// Which row.
+        id: String,
+    },
+    /// A file or folder beside the database.
+    #[error("{path}: {source}", path = path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: Arc<std::io::Error>,
+    },
+    /// The writer has ended; the process is on its way out.
+    #[error("the store is closed")]
+    Closed,
+    /// Anything else SQLite says.
+    #[error("the database refused")]
+    Other(#[source] Arc<rusqlite::Error>),
+}
+
+impl StoreError {
+    /// Whether the very same request may work later, without anybody changing it.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Busy | Self::Full)
+    }
+
+    pub(super) fn file(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+        Self::File { path: path.into(), source: Arc::new(source) }
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode as Code;
+        match error.sqlite_error_code() {
+            Some(Code::DatabaseBusy | Code::DatabaseLocked) => Self::Busy,
+            Some(Code::DiskFull) => Self::Full,
+            Some(Code::DatabaseCorrupt | Code::NotADatabase) => Self::Corrupt(Arc::new(error)),
+            _ => Self::Other(Arc::new(error)),
+        }
+    }
+}

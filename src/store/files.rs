@@ -1,0 +1,52 @@
+//! The files of the database: private to their owner, and locked while in use.
+//!
+//! The lock is a file of its own, because SQLite's locks come and go with each
+//! transaction: two daemons on one database would both page.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::error::StoreError;
+
+/// Held for as long as the database is open; the system lets go of it even after `kill -9`.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+}
+
+/// Makes the folder (0700) and the database file (0600) if they are missing, and takes the lock.
+///
+/// SQLite gives its `-wal` and `-shm` files the mode of the database file.
+pub(super) fn prepare(path: &Path) -> Result<Lock, StoreError> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(|error| StoreError::file(folder, error))?;
+    }
+    let lock_path = beside(path, ".lock");
+    let lock = private(&lock_path).map_err(|error| StoreError::file(&lock_path, error))?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(StoreError::Locked { path: lock_path }),
+        Err(TryLockError::Error(error)) => return Err(StoreError::file(lock_path, error)),
+    }
+    private(path).map_err(|error| StoreError::file(path, error))?;
+    Ok(Lock { _file: lock })
+}
+
+/// The path with something added to its last part.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Opens or creates a file that only its owner may read, whatever the umask or its past.
+fn private(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    if file.metadata()?.permissions().mode() & 0o077 != 0 {
+        file.set_permissions(PermissionsExt::from_mode(0o600))?;
+    }
+    Ok(file)
+}

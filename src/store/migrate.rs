@@ -1,0 +1,78 @@
+//! The schema and how an older one becomes the present one.
+//!
+//! SQLite's `user_version` counts the scripts that ran; each runs in a transaction
+//! together with its number, so a crash between two leaves a valid older schema.
+//! Scripts are never changed after a release, only added.
+
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::error::StoreError;
+use super::write::integer;
+
+/// The scripts; the first makes schema 1.
+const SCRIPTS: [&str; 1] = [include_str!("schema/0001.sql")];
+
+/// Marks the file as ours (`file(1)` shows it): "strm".
+const APPLICATION_ID: i64 = 0x7374_726d;
+
+/// Brings the database to the present schema.
+pub(super) fn migrate(conn: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    if is_empty(conn)? {
+        conn.pragma_update(None, "application_id", APPLICATION_ID)?;
+    }
+    let mut version = check(conn, path)?;
+    while let Some(script) = usize::try_from(version).ok().and_then(|version| SCRIPTS.get(version)) {
+        let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(script)?;
+        version += 1;
+        transaction.pragma_update(None, "user_version", version)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// The schema of a database that is ours and not newer than the program.
+pub(super) fn check(conn: &Connection, path: &Path) -> Result<i64, StoreError> {
+    let pragma = |name| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    if pragma("application_id")? != APPLICATION_ID {
+        return Err(StoreError::NotOurs { path: path.to_owned() });
+    }
+    let (found, known) = (pragma("user_version")?, integer(SCRIPTS.len() as u64));
+    if found > known { Err(StoreError::TooNew { found, known }) } else { Ok(found) }
+}
+
+/// Whether nothing was ever written.
+fn is_empty(conn: &Connection) -> Result<bool, StoreError> {
+    Ok(conn.query_row("SELECT count(*) = 0 FROM sqlite_schema", (), |row| row.get(0))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_file_gets_the_present_schema_once() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        migrate(&mut conn, Path::new("a.db")).unwrap();
+        migrate(&mut conn, Path::new("a.db")).unwrap();
+        assert_eq!(check(&conn, Path::new("a.db")).unwrap(), integer(SCRIPTS.len() as u64));
+    }
+
+    #[test]
+    fn a_newer_database_is_refused_and_left_alone() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        migrate(&mut conn, Path::new("a.db")).unwrap();
+        conn.pragma_update(None, "user_version", 99).unwrap();
+        let refused = migrate(&mut conn, Path::new("a.db"));
+        assert!(matches!(refused, Err(StoreError::TooNew { found: 99, .. })), "{refused:?}");
+    }
+
+    #[test]
+    fn a_foreign_database_is_refused_and_left_alone() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch("CREATE TABLE photos (id)").unwrap();
+        assert!(matches!(migrate(&mut conn, Path::new("a.db")), Err(StoreError::NotOurs { .. })));
+    }
+}

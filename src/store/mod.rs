@@ -1,0 +1,29 @@
+//! What the daemon remembers: one SQLite file, one writer, any number of readers.
+//!
+//! The effects of the engine's steps (evidence, incidents, messages to send, how far
+//! each source was read) go to disk in one transaction, so that after a crash at any
+//! instruction either all of a step happened or none of it (invariant 3). `outbox`
+//! is the durable queue the dispatchers take messages from; `retention` forgets
+//! what may not be kept. Nothing here decides anything, and nothing here reads a clock.
+//!
+//! SQLite was chosen over a log of our own because its durability is tested by others
+//! (590 times more test code than library), and over a server because a page must not
+//! depend on a second machine.
+
+mod error;
+mod files;
+mod migrate;
+mod outbox;
+mod read;
+mod restore;
+mod retention;
+mod stored;
+mod write;
+mod writer;
+
+pub use error::StoreError;
+pub use outbox::OutboxState;
+pub use read::{AlertRow, IncidentRecord, OutboxCount, Reader, SourceRecord, TimelineRow};
+pub use retention::Forgotten;
+pub use write::Store;
+pub use writer::{Requests, StoreHandle, channel, run};

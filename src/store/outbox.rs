@@ -1,0 +1,226 @@
+//! The durable queue of messages, one line per receiver and incident.
+//!
+//! A dispatcher leases rows, sends, and says how it went. A lease that runs out (the
+//! process died between sending and saying so) is taken again under the same id, so that
+//! nothing is lost and the receiver can tell the repetition. Of one incident only the
+//! oldest unfinished message may be out: "resolved" must never overtake "opened".
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::error::StoreError;
+use super::stored;
+use super::write::{Store, Writing};
+use crate::domain::id::{DeliveryId, IncidentId, PostId, ReceiverName};
+use crate::domain::message::{Attempt, Delivery, Leased, Undelivered};
+use crate::domain::post::Post;
+use crate::domain::time::Timestamp;
+
+/// Where a message stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OutboxState {
+    /// Waits to be sent, for the first time or again.
+    Pending,
+    /// A dispatcher has it.
+    Leased,
+    /// The receiver took it.
+    Delivered,
+    /// It will never be taken.
+    Parked,
+}
+
+impl OutboxState {
+    /// All states.
+    pub const ALL: [Self; 4] = [Self::Pending, Self::Leased, Self::Delivered, Self::Parked];
+
+    /// The word in the database and in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Leased => "leased",
+            Self::Delivered => "delivered",
+            Self::Parked => "parked",
+        }
+    }
+
+    /// The state of that name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+}
+
+/// The oldest unfinished message of each incident for a receiver, with the time from which it may be taken.
+const HEADS: &str = "SELECT seq, id, message, due, give_up, attempts, coalesce(leased_until, due) AS ready
+     FROM outbox AS row
+     WHERE receiver = ?1 AND state IN ('pending', 'leased')
+       AND NOT EXISTS (SELECT 1 FROM outbox AS older
+                       WHERE older.receiver = row.receiver AND older.incident = row.incident
+                         AND older.state IN ('pending', 'leased') AND older.seq < row.seq)";
+
+impl Store {
+    /// Takes up to `limit` messages that are due for a receiver, oldest first. They are this
+    /// dispatcher's until `now + lease`.
+    pub fn lease(
+        &mut self,
+        receiver: &ReceiverName,
+        now: Timestamp,
+        lease: Duration,
+        limit: usize,
+    ) -> Result<Vec<Leased>, StoreError> {
+        self.transact(|writing| writing.lease(receiver, now, lease, limit))
+    }
+
+    /// Records how an attempt ended. Parking answers with what another receiver has to be told.
+    /// What is finished stays as it was finished first.
+    pub fn finish(
+        &mut self,
+        id: &DeliveryId,
+        attempt: &Attempt,
+        now: Timestamp,
+    ) -> Result<Option<Undelivered>, StoreError> {
+        self.transact(|writing| writing.finish(id, attempt, now))
+    }
+
+    /// When the next message for a receiver can be leased; may lie in the past.
+    pub fn next_due(&self, receiver: &ReceiverName) -> Result<Option<Timestamp>, StoreError> {
+        next_due(self.conn(), receiver)
+    }
+}
+
+impl Writing<'_> {
+    pub(super) fn lease(
+        &mut self,
+        receiver: &ReceiverName,
+        now: Timestamp,
+        lease: Duration,
+        limit: usize,
+    ) -> Result<Vec<Leased>, StoreError> {
+        let mut select =
+            self.sql.prepare_cached(&format!("SELECT * FROM ({HEADS}) WHERE ready <= ?2 ORDER BY seq LIMIT ?3"))?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = select.query_map(params![receiver.as_str(), now.micros(), limit], Head::read)?;
+        let heads = rows.collect::<Result<Vec<_>, _>>()?;
+        let mut take = self.sql.prepare_cached(
+            "UPDATE outbox SET state = 'leased', leased_until = ?2, attempts = attempts + 1 WHERE seq = ?1",
+        )?;
+        let mut leased = Vec::with_capacity(heads.len());
+        for head in heads {
+            take.execute(params![head.seq, (now + lease).micros()])?;
+            leased.push(head.into_leased(receiver, self.sql)?);
+        }
+        Ok(leased)
+    }
+
+    pub(super) fn finish(
+        &mut self,
+        id: &DeliveryId,
+        attempt: &Attempt,
+        now: Timestamp,
+    ) -> Result<Option<Undelivered>, StoreError> {
+        match attempt {
+            Attempt::Delivered => {
+                let mut update = self.sql.prepare_cached(
+                    "UPDATE outbox SET state = 'delivered', leased_until = NULL, finished_at = ?2, error = NULL
+                     WHERE id = ?1 AND state IN ('pending', 'leased')",
+                )?;
+                update.execute(params![id.as_str(), now.micros()])?;
+                Ok(None)
+            }
+            Attempt::Retry { due, error } => {
+                let mut update = self.sql.prepare_cached(
+                    "UPDATE outbox SET state = 'pending', leased_until = NULL, due = ?2, error = ?3
+                     WHERE id = ?1 AND state = 'leased'",
+                )?;
+                update.execute(params![id.as_str(), due.micros(), error])?;
+                Ok(None)
+            }
+            Attempt::Parked { error } => {
+                let mut update = self.sql.prepare_cached(
+                    "UPDATE outbox SET state = 'parked', leased_until = NULL, finished_at = ?2, error = ?3
+                     WHERE id = ?1 AND state IN ('pending', 'leased')
+                     RETURNING id, receiver, incident, error",
+                )?;
+                Ok(update.query_row(params![id.as_str(), now.micros(), error], read_undelivered).optional()?)
+            }
+        }
+    }
+}
+
+pub(super) fn next_due(sql: &Connection, receiver: &ReceiverName) -> Result<Option<Timestamp>, StoreError> {
+    let mut select = sql.prepare_cached(&format!("SELECT min(ready) FROM ({HEADS})"))?;
+    let ready: Option<i64> = select.query_row([receiver.as_str()], |row| row.get(0))?;
+    Ok(ready.map(Timestamp::from_micros))
+}
+
+/// Parked messages nobody has been told of, oldest first.
+pub(super) fn undelivered(sql: &Connection) -> Result<Vec<Undelivered>, StoreError> {
+    let mut select = sql.prepare(
+        "SELECT id, receiver, incident, coalesce(error, '') FROM outbox WHERE state = 'parked' AND told = 0 ORDER BY seq",
+    )?;
+    let rows = select.query_map((), read_undelivered)?.collect::<Result<_, _>>()?;
+    Ok(rows)
+}
+
+/// Those of the posts that still have their text, in the order asked for.
+pub(super) fn existing_posts<'a>(
+    sql: &Connection,
+    ids: impl IntoIterator<Item = &'a str>,
+) -> Result<Vec<Post>, StoreError> {
+    let mut select = sql.prepare_cached("SELECT json FROM post WHERE id = ?1 AND json IS NOT NULL")?;
+    let mut posts = Vec::new();
+    for id in ids {
+        let json: Option<String> = select.query_row([id], |row| row.get(0)).optional()?;
+        if let Some(json) = json {
+            let post = stored::post_from_json(&json);
+            posts.push(post.or(Err(StoreError::Unreadable { table: "post", id: id.to_owned() }))?);
+        }
+    }
+    Ok(posts)
+}
+
+fn read_undelivered(row: &Row<'_>) -> rusqlite::Result<Undelivered> {
+    let text = |column| row.get::<_, String>(column);
+    Ok(Undelivered {
+        id: text(0)?.into(),
+        receiver: text(1)?.into(),
+        incident: IncidentId::from(text(2)?),
+        error: text(3)?,
+    })
+}
+
+struct Head {
+    seq: i64,
+    id: String,
+    message: String,
+    due: i64,
+    give_up: i64,
+    attempts: u32,
+}
+
+impl Head {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            seq: row.get("seq")?,
+            id: row.get("id")?,
+            message: row.get("message")?,
+            due: row.get("due")?,
+            give_up: row.get("give_up")?,
+            attempts: row.get("attempts")?,
+        })
+    }
+
+    fn into_leased(self, receiver: &ReceiverName, sql: &Connection) -> Result<Leased, StoreError> {
+        let message = stored::message_from_json(&self.message);
+        let message = message.or(Err(StoreError::Unreadable { table: "outbox", id: self.id.clone() }))?;
+        let sample = existing_posts(sql, message.incident.sample.iter().map(PostId::as_str))?;
+        let delivery = Delivery {
+            id: self.id.into(),
+            receiver: receiver.clone(),
+            message,
+            due: Timestamp::from_micros(self.due),
+            give_up: Timestamp::from_micros(self.give_up),
+        };
+        Ok(Leased { delivery, sample, attempt: self.attempts.saturating_add(1) })
+    }
+}

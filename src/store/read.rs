@@ -1,0 +1,303 @@
+//! Looking, without touching: what the API and `status` show.
+//!
+//! A reader sees the state of the last commit and never holds up the writer. It may be
+//! opened by another process while the daemon runs.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, params};
+
+use super::error::StoreError;
+use super::outbox::{OutboxState, existing_posts};
+use super::{migrate, restore};
+use crate::domain::event::{Cursor, Ledger, Rejected};
+use crate::domain::id::{IncidentId, PostId, ReceiverName, RuleId, SourceName};
+use crate::domain::incident::{Gap, Incident, IncidentState, Severity};
+use crate::domain::post::Post;
+use crate::domain::time::Timestamp;
+
+/// Posts shown with an incident, at most.
+const POSTS_SHOWN: i64 = 50;
+/// Alerts shown with an incident, at most (the newest).
+const ALERTS_SHOWN: i64 = 200;
+
+/// A connection that can only read.
+#[derive(Debug)]
+pub struct Reader {
+    sql: Connection,
+}
+
+/// All that is kept about one incident.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IncidentRecord {
+    /// As it stands.
+    pub incident: Incident,
+    /// Its history, oldest first.
+    pub timeline: Vec<TimelineRow>,
+    /// Its newest alerts, oldest first.
+    pub alerts: Vec<AlertRow>,
+    /// Posts that count for it and still exist: first the sample, then the newest.
+    pub posts: Vec<Post>,
+}
+
+/// One line of an incident's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimelineRow {
+    /// Wall time.
+    pub at: Timestamp,
+    /// What happened, in one word.
+    pub what: String,
+    /// Who did it.
+    pub by: String,
+    /// In words.
+    pub text: String,
+}
+
+/// One alert of an incident.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlertRow {
+    /// Event time.
+    pub at: Timestamp,
+    /// The rule.
+    pub rule: RuleId,
+    /// The rule's severity then.
+    pub severity: Severity,
+    /// Which condition, as in JSON.
+    pub condition: String,
+    /// Posts that made it true.
+    pub posts: u64,
+    /// Their authors.
+    pub authors: u64,
+    /// The post that made it fire.
+    pub post: Option<PostId>,
+    /// Why.
+    pub why: String,
+}
+
+/// How a source is doing, as far as the disk knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceRecord {
+    /// Its name.
+    pub name: SourceName,
+    /// Where it can resume.
+    pub cursor: Option<Cursor>,
+    /// All frames ever.
+    pub ledger: Ledger,
+    /// Gaps that touch the time asked for, oldest first.
+    pub gaps: Vec<Gap>,
+}
+
+/// How many messages of a receiver are in a state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboxCount {
+    /// The receiver; perhaps one that is no longer configured.
+    pub receiver: ReceiverName,
+    /// The state.
+    pub state: OutboxState,
+    /// How many.
+    pub messages: u64,
+    /// When the oldest of them was due.
+    pub oldest_due: Timestamp,
+}
+
+impl Reader {
+    /// Opens a database that a [`super::Store`] has made.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let sql =
+            Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        sql.busy_timeout(Duration::from_secs(5))?;
+        sql.pragma_update(None, "temp_store", "memory")?;
+        migrate::check(&sql, path)?;
+        Ok(Self { sql })
+    }
+
+    /// Incidents, newest first; of one state or of all.
+    pub fn incidents(&self, state: Option<IncidentState>, limit: usize) -> Result<Vec<Incident>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let which = "(?1 IS NULL OR state = ?1) ORDER BY opened_at DESC, id LIMIT ?2";
+        restore::incidents(&self.sql, which, params![state.map(IncidentState::as_str), limit])
+    }
+
+    /// One incident with all that belongs to it.
+    pub fn incident(&self, id: &IncidentId) -> Result<Option<IncidentRecord>, StoreError> {
+        let Some(incident) = restore::incidents(&self.sql, "id = ?1", [id.as_str()])?.pop() else { return Ok(None) };
+        let (timeline, alerts) = (self.timeline(id)?, self.alerts(id)?);
+        let mut posts: Vec<String> = incident.sample.iter().map(ToString::to_string).collect();
+        let mut select = self.sql.prepare_cached(
+            "SELECT post FROM sighting WHERE incident = ?1 GROUP BY post ORDER BY max(at) DESC, post LIMIT ?2",
+        )?;
+        for post in select.query_map(params![id.as_str(), POSTS_SHOWN], |row| row.get::<_, String>(0))? {
+            let post = post?;
+            if !posts.contains(&post) {
+                posts.push(post);
+            }
+        }
+        let posts = existing_posts(&self.sql, posts.iter().map(String::as_str))?;
+        Ok(Some(IncidentRecord { incident, timeline, alerts, posts }))
+    }
+
+    /// Every source that was ever read, with its gaps since a time.
+    pub fn sources(&self, gaps_since: Timestamp) -> Result<Vec<SourceRecord>, StoreError> {
+        let mut records: BTreeMap<SourceName, SourceRecord> = BTreeMap::new();
+        let mut select =
+            self.sql.prepare_cached("SELECT name, cursor, frames, posts, other, duplicates, dropped FROM source")?;
+        let mut rows = select.query(())?;
+        while let Some(row) = rows.next()? {
+            let count = |column| row.get::<_, i64>(column).map(i64::unsigned_abs);
+            let name = SourceName::from(row.get::<_, String>(0)?);
+            let cursor = row.get::<_, Option<i64>>(1)?.map(Cursor);
+            let rejected = self.rejected(&name)?;
+            let ledger = Ledger {
+                frames: count(2)?,
+                posts: count(3)?,
+                other: count(4)?,
+                rejected,
+                duplicates: count(5)?,
+                dropped: count(6)?,
+            };
+            records.insert(name.clone(), SourceRecord { name, cursor, ledger, gaps: Vec::new() });
+        }
+        for gap in restore::gaps(&self.sql, "to_at IS NULL OR to_at >= ?1", [gaps_since.micros()])? {
+            let record = records.entry(gap.source.clone()).or_insert_with(|| SourceRecord {
+                name: gap.source.clone(),
+                cursor: None,
+                ledger: Ledger::default(),
+                gaps: Vec::new(),
+            });
+            record.gaps.push(gap);
+        }
+        Ok(records.into_values().collect())
+    }
+
+    /// Messages per receiver and state, in that order.
+    pub fn outbox(&self) -> Result<Vec<OutboxCount>, StoreError> {
+        let mut select = self.sql.prepare_cached(
+            "SELECT receiver, state, count(*), min(due) FROM outbox GROUP BY receiver, state ORDER BY receiver, state",
+        )?;
+        let mut rows = select.query(())?;
+        let mut counts = Vec::new();
+        while let Some(row) = rows.next()? {
+            let state: String = row.get(1)?;
+            let Some(state) = OutboxState::parse(&state) else {
+                return Err(StoreError::Unreadable { table: "outbox", id: state });
+            };
+            counts.push(OutboxCount {
+                receiver: row.get::<_, String>(0)?.into(),
+                state,
+                messages: row.get::<_, i64>(2)?.unsigned_abs(),
+                oldest_due: Timestamp::from_micros(row.get(3)?),
+            });
+        }
+        Ok(counts)
+    }
+
+    fn timeline(&self, id: &IncidentId) -> Result<Vec<TimelineRow>, StoreError> {
+        let mut select =
+            self.sql.prepare_cached("SELECT at, what, by, text FROM timeline WHERE incident = ?1 ORDER BY seq")?;
+        let rows = select.query_map([id.as_str()], |row| {
+            Ok(TimelineRow {
+                at: Timestamp::from_micros(row.get(0)?),
+                what: row.get(1)?,
+                by: row.get(2)?,
+                text: row.get(3)?,
+            })
+        })?;
+        let rows = rows.collect::<Result<_, _>>()?;
+        Ok(rows)
+    }
+
+    fn alerts(&self, id: &IncidentId) -> Result<Vec<AlertRow>, StoreError> {
+        let mut select = self.sql.prepare_cached(
+            "SELECT at, rule, severity, condition, posts, authors, post, why FROM
+               (SELECT * FROM alert WHERE incident = ?1 ORDER BY at DESC, seq DESC LIMIT ?2) ORDER BY at, seq",
+        )?;
+        let mut rows = select.query(params![id.as_str(), ALERTS_SHOWN])?;
+        let mut alerts = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (rule, severity): (String, String) = (row.get(1)?, row.get(2)?);
+            let Some(severity) = Severity::parse(&severity) else {
+                return Err(StoreError::Unreadable { table: "alert", id: rule });
+            };
+            alerts.push(AlertRow {
+                at: Timestamp::from_micros(row.get(0)?),
+                rule: rule.into(),
+                severity,
+                condition: row.get(3)?,
+                posts: row.get::<_, i64>(4)?.unsigned_abs(),
+                authors: row.get::<_, i64>(5)?.unsigned_abs(),
+                post: row.get::<_, Option<String>>(6)?.map(PostId::from),
+                why: row.get(7)?,
+            });
+        }
+        Ok(alerts)
+    }
+
+    fn rejected(&self, source: &SourceName) -> Result<[u64; Rejected::ALL.len()], StoreError> {
+        let mut select = self.sql.prepare_cached("SELECT reason, frames FROM rejected WHERE source = ?1")?;
+        let mut rows = select.query([source.as_str()])?;
+        let mut counts = [0; Rejected::ALL.len()];
+        while let Some(row) = rows.next()? {
+            let reason: String = row.get(0)?;
+            let place = Rejected::ALL.iter().position(|known| known.as_str() == reason);
+            let Some(count) = place.and_then(|place| counts.get_mut(place)) else {
+                return Err(StoreError::Unreadable { table: "rejected", id: reason });
+            };
+            *count = row.get::<_, i64>(1)?.unsigned_abs();
+        }
+        Ok(counts)
+    }
+}
+
+impl SourceRecord {
+    /// The share of the time between two instants that was seen, late or in time: 0 to 1.
+    /// The gaps must have been asked for since `from` or earlier.
+    pub fn coverage(&self, from: Timestamp, to: Timestamp) -> f64 {
+        let whole = to.since(from);
+        if whole.is_zero() {
+            return 1.0;
+        }
+        let mut blind = Duration::ZERO;
+        let mut seen_until = from; // gaps may overlap: count no second twice
+        for gap in self.gaps.iter().filter(|gap| !gap.recovered) {
+            let end = gap.to.unwrap_or(to).min(to);
+            blind += end.since(gap.from.max(seen_until));
+            seen_until = seen_until.max(end);
+        }
+        1.0 - blind.as_secs_f64() / whole.as_secs_f64()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::event::DownReason;
+
+    #[test]
+    fn coverage_counts_every_blind_second_once() {
+        let at = Timestamp::from_seconds;
+        let gap = |from, to: Option<i64>, recovered| Gap {
+            source: "s".into(),
+            from: at(from),
+            to: to.map(at),
+            reason: DownReason::Closed,
+            recovered,
+        };
+        let coverage = |gaps| {
+            let record = SourceRecord { name: "s".into(), cursor: None, ledger: Ledger::default(), gaps };
+            (record.coverage(at(100), at(200)) * 100.0).round()
+        };
+        for (gaps, percent) in [
+            (vec![], 100.0),
+            (vec![gap(110, Some(120), false)], 90.0),
+            (vec![gap(110, Some(120), true)], 100.0),
+            (vec![gap(50, Some(110), false)], 90.0),
+            (vec![gap(190, None, false)], 90.0),
+            (vec![gap(110, Some(130), false), gap(120, Some(125), false), gap(125, Some(140), false)], 70.0),
+            (vec![gap(0, None, false)], 0.0),
+        ] {
+            assert!((coverage(gaps.clone()) - percent).abs() < f64::EPSILON, "{gaps:?}");
+        }
+    }
+}

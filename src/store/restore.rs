@@ -1,0 +1,84 @@
+//! What the engine needs to go on where it stopped.
+
+use rusqlite::{Connection, Row};
+
+use super::error::StoreError;
+use super::write::Store;
+use super::{outbox, stored};
+use crate::domain::commit::Restored;
+use crate::domain::event::{Cursor, DownReason};
+use crate::domain::id::IncidentId;
+use crate::domain::incident::{Gap, Incident, Sighting};
+use crate::domain::time::Timestamp;
+
+impl Store {
+    /// The state of the last commit: all that is alive, and sightings from `horizon` (event time) on.
+    pub fn restore(&self, horizon: Timestamp) -> Result<Restored, StoreError> {
+        let sql = self.conn();
+        let mut cursors = sql.prepare("SELECT name, cursor FROM source WHERE cursor IS NOT NULL")?;
+        let cursors = cursors
+            .query_map((), |row| Ok((row.get::<_, String>(0)?.into(), Cursor(row.get(1)?))))?
+            .collect::<Result<_, _>>()?;
+        let mut sightings =
+            sql.prepare("SELECT rule, post, source, author, at, incident FROM sighting WHERE at >= ?1 ORDER BY seq")?;
+        let sightings = sightings.query_map([horizon.micros()], read_sighting)?.collect::<Result<_, _>>()?;
+        Ok(Restored {
+            cursors,
+            open_gaps: gaps(sql, "to_at IS NULL", ())?,
+            sightings,
+            incidents: incidents(sql, "state <> 'resolved' ORDER BY opened_at, id", ())?,
+            undelivered: outbox::undelivered(sql)?,
+        })
+    }
+}
+
+/// Incidents; `which` is what follows WHERE.
+pub(super) fn incidents(
+    sql: &Connection,
+    which: &str,
+    params: impl rusqlite::Params,
+) -> Result<Vec<Incident>, StoreError> {
+    let mut select = sql.prepare(&format!("SELECT id, detail FROM incident WHERE {which}"))?;
+    let mut rows = select.query(params)?;
+    let mut incidents = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (id, detail): (String, String) = (row.get(0)?, row.get(1)?);
+        let incident = stored::incident_from_json(&detail);
+        incidents.push(incident.or(Err(StoreError::Unreadable { table: "incident", id }))?);
+    }
+    Ok(incidents)
+}
+
+/// Gaps, oldest first; `which` is what follows WHERE.
+pub(super) fn gaps(sql: &Connection, which: &str, params: impl rusqlite::Params) -> Result<Vec<Gap>, StoreError> {
+    let query = format!("SELECT source, from_at, to_at, reason, recovered FROM gap WHERE {which} ORDER BY from_at");
+    let mut select = sql.prepare(&query)?;
+    let mut rows = select.query(params)?;
+    let mut gaps = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (source, reason): (String, String) = (row.get(0)?, row.get(3)?);
+        let Some(reason) = DownReason::parse(&reason) else {
+            return Err(StoreError::Unreadable { table: "gap", id: source });
+        };
+        gaps.push(Gap {
+            source: source.into(),
+            from: Timestamp::from_micros(row.get(1)?),
+            to: row.get::<_, Option<i64>>(2)?.map(Timestamp::from_micros),
+            reason,
+            recovered: row.get(4)?,
+        });
+    }
+    Ok(gaps)
+}
+
+fn read_sighting(row: &Row<'_>) -> rusqlite::Result<Sighting> {
+    let text = |column| row.get::<_, String>(column);
+    Ok(Sighting {
+        rule: text(0)?.into(),
+        post: text(1)?.into(),
+        source: text(2)?.into(),
+        author: text(3)?.into(),
+        at: Timestamp::from_micros(row.get(4)?),
+        incident: row.get::<_, Option<String>>(5)?.map(IncidentId::from),
+    })
+}

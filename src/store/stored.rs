@@ -1,0 +1,288 @@
+//! Domain values as JSON on disk, without loss, and back.
+//!
+//! Not the JSON of webhooks: that one leaves out what only the engine needs
+//! (escalations, what people were told). Fields are only ever added, with a default,
+//! so that a database from before an upgrade stays readable.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::id::{PostId, RuleId, SourceName};
+use crate::domain::incident::{Escalation, Incident, IncidentState, Severity, Signature, Told};
+use crate::domain::message::{Message, MessageKind};
+use crate::domain::post::Post;
+use crate::domain::time::Timestamp;
+use crate::wire::post::PostJson;
+
+/// The JSON is not what this program writes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unreadable;
+
+pub(super) fn incident_to_json(incident: &Incident) -> String {
+    json(&IncidentJson::from(incident))
+}
+
+pub(super) fn incident_from_json(text: &str) -> Result<Incident, Unreadable> {
+    parse::<IncidentJson>(text)?.into_incident()
+}
+
+pub(super) fn message_to_json(message: &Message) -> String {
+    json(&MessageJson {
+        kind: message.kind.as_str().to_owned(),
+        at: message.at.micros(),
+        incident: (&message.incident).into(),
+    })
+}
+
+pub(super) fn message_from_json(text: &str) -> Result<Message, Unreadable> {
+    let MessageJson { kind, at, incident } = parse(text)?;
+    Ok(Message {
+        kind: MessageKind::parse(&kind).ok_or(Unreadable)?,
+        at: Timestamp::from_micros(at),
+        incident: incident.into_incident()?,
+    })
+}
+
+pub(super) fn post_to_json(post: &Post) -> String {
+    json(&PostJson::from(post))
+}
+
+pub(super) fn post_from_json(text: &str) -> Result<Post, Unreadable> {
+    // The post names its source itself; the name here only stands in for a missing one.
+    parse::<PostJson<'_>>(text)?.into_post(&SourceName::from("unknown")).or(Err(Unreadable))
+}
+
+/// Structs of strings and numbers always have a JSON form; were that ever wrong, the
+/// empty text is refused when it is read.
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Unreadable> {
+    serde_json::from_str(text).or(Err(Unreadable))
+}
+
+#[derive(Serialize, Deserialize)]
+struct MessageJson {
+    kind: String,
+    at: i64,
+    incident: IncidentJson,
+}
+
+#[derive(Serialize, Deserialize)]
+struct IncidentJson {
+    id: String,
+    topic: String,
+    title: String,
+    severity: String,
+    state: String,
+    rules: Vec<String>,
+    opened_at: i64,
+    first_post_at: i64,
+    last_post_at: i64,
+    posts: u64,
+    authors: u64,
+    why: String,
+    playbook: Option<String>,
+    exercise: bool,
+    late: bool,
+    sample: Vec<String>,
+    acknowledged: Option<SignatureJson>,
+    resolved: Option<SignatureJson>,
+    revision: u32,
+    told: ToldJson,
+    escalations: Vec<EscalationJson>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SignatureJson {
+    by: String,
+    at: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ToldJson {
+    severity: String,
+    authors: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct EscalationJson {
+    route: usize,
+    step: usize,
+    due: Option<i64>,
+}
+
+impl From<&Incident> for IncidentJson {
+    fn from(incident: &Incident) -> Self {
+        // Taken apart, so that a field added to the domain cannot be forgotten here.
+        let Incident {
+            id,
+            topic,
+            title,
+            severity,
+            state,
+            rules,
+            opened_at,
+            first_post_at,
+            last_post_at,
+            posts,
+            authors,
+            why,
+            playbook,
+            exercise,
+            late,
+            sample,
+            acknowledged,
+            resolved,
+            revision,
+            told,
+            escalations,
+        } = incident;
+        let signature = |signature: &Option<Signature>| {
+            signature.as_ref().map(|Signature { by, at }| SignatureJson { by: by.clone(), at: at.micros() })
+        };
+        let escalation = |&Escalation { route, step, due }: &Escalation| EscalationJson {
+            route,
+            step,
+            due: due.map(Timestamp::micros),
+        };
+        Self {
+            id: id.to_string(),
+            topic: topic.to_string(),
+            title: title.clone(),
+            severity: severity.as_str().to_owned(),
+            state: state.as_str().to_owned(),
+            rules: rules.iter().map(ToString::to_string).collect(),
+            opened_at: opened_at.micros(),
+            first_post_at: first_post_at.micros(),
+            last_post_at: last_post_at.micros(),
+            posts: *posts,
+            authors: *authors,
+            why: why.clone(),
+            playbook: playbook.clone(),
+            exercise: *exercise,
+            late: *late,
+            sample: sample.iter().map(ToString::to_string).collect(),
+            acknowledged: signature(acknowledged),
+            resolved: signature(resolved),
+            revision: *revision,
+            told: ToldJson { severity: told.severity.as_str().to_owned(), authors: told.authors },
+            escalations: escalations.iter().map(escalation).collect(),
+        }
+    }
+}
+
+impl IncidentJson {
+    fn into_incident(self) -> Result<Incident, Unreadable> {
+        let severity = |text: &str| Severity::parse(text).ok_or(Unreadable);
+        let time = Timestamp::from_micros;
+        let signature = |signature: SignatureJson| Signature { by: signature.by, at: time(signature.at) };
+        Ok(Incident {
+            id: self.id.into(),
+            topic: self.topic.into(),
+            title: self.title,
+            severity: severity(&self.severity)?,
+            state: IncidentState::parse(&self.state).ok_or(Unreadable)?,
+            rules: self.rules.into_iter().map(RuleId::from).collect(),
+            opened_at: time(self.opened_at),
+            first_post_at: time(self.first_post_at),
+            last_post_at: time(self.last_post_at),
+            posts: self.posts,
+            authors: self.authors,
+            why: self.why,
+            playbook: self.playbook,
+            exercise: self.exercise,
+            late: self.late,
+            sample: self.sample.into_iter().map(PostId::from).collect(),
+            acknowledged: self.acknowledged.map(signature),
+            resolved: self.resolved.map(signature),
+            revision: self.revision,
+            told: Told { severity: severity(&self.told.severity)?, authors: self.told.authors },
+            escalations: self
+                .escalations
+                .into_iter()
+                .map(|EscalationJson { route, step, due }| Escalation { route, step, due: due.map(time) })
+                .collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::post::{Author, PostKind};
+
+    fn incident() -> Incident {
+        let at = Timestamp::from_micros(1_795_341_600_123_456);
+        Incident {
+            id: "i1".into(),
+            topic: "active-threat".into(),
+            title: "Gunman \"reported\"\n".to_owned(),
+            severity: Severity::Critical,
+            state: IncidentState::Resolved,
+            rules: ["b".into(), "a".into()].into(),
+            opened_at: at,
+            first_post_at: Timestamp::from_micros(-5),
+            last_post_at: at,
+            posts: u64::MAX,
+            authors: 2,
+            why: "because".to_owned(),
+            playbook: Some("p.md".to_owned()),
+            exercise: true,
+            late: true,
+            sample: vec!["at://1".into()],
+            acknowledged: Some(Signature { by: "ann".to_owned(), at }),
+            resolved: Some(Signature { by: "stormbell".to_owned(), at }),
+            revision: 7,
+            told: Told { severity: Severity::High, authors: 1 },
+            escalations: vec![
+                Escalation { route: 1, step: 2, due: Some(at) },
+                Escalation { route: 0, step: 0, due: None },
+            ],
+        }
+    }
+
+    #[test]
+    fn messages_come_back_as_they_were() {
+        for kind in MessageKind::ALL {
+            let message = Message { kind, at: Timestamp::from_micros(1), incident: incident() };
+            assert_eq!(message_from_json(&message_to_json(&message)), Ok(message));
+        }
+        assert_eq!(incident_from_json(&incident_to_json(&incident())), Ok(incident()));
+    }
+
+    #[test]
+    fn posts_come_back_to_the_microsecond() {
+        let post = Post {
+            id: "at://1".into(),
+            version: Some("cid".to_owned()),
+            source: "bluesky".into(),
+            url: None,
+            created_at: Timestamp::from_micros(1_795_341_600_000_001),
+            event_time: Timestamp::from_micros(1_795_341_600_999_999),
+            author: Author {
+                id: "did:1".into(),
+                handle: None,
+                name: Some("Ann \u{1F6A8}".to_owned()),
+                followers: Some(0),
+            },
+            text: "a \"quote\"\u{0}\n".to_owned(),
+            lang: vec!["en".to_owned()],
+            kind: PostKind::Reply,
+            reply_to: Some("at://0".into()),
+            quote_of: None,
+            repost_of: None,
+            links: vec!["https://l.example".to_owned()],
+            tags: vec![],
+            media_text: vec!["a picture".to_owned()],
+        };
+        assert_eq!(post_from_json(&post_to_json(&post)), Ok(post));
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for text in ["", "{}", "[]", r#"{"kind":"incident.eaten","at":1,"incident":{}}"#] {
+            assert_eq!(message_from_json(text), Err(Unreadable), "{text}");
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! The one connection that writes, and what a commit of the engine becomes on disk.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use super::error::StoreError;
+use super::files::{self, Lock};
+use super::retention::{erase, erase_author};
+use super::{migrate, stored};
+use crate::domain::commit::{Commit, Erasure, Progress};
+use crate::domain::event::Rejected;
+use crate::domain::id::{DeliveryId, IncidentId, PostId, SourceName};
+use crate::domain::incident::{Alert, Gap, Incident, Sighting, TimelineEntry};
+use crate::domain::message::Delivery;
+use crate::domain::post::Post;
+use crate::domain::time::Timestamp;
+
+/// How long a transaction waits for a stranger's lock (a shell, a backup tool).
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The database, open for writing; there is one in the world per file.
+///
+/// Every method blocks until the disk has it; the daemon calls them from the thread of
+/// [`super::run`] alone.
+#[derive(Debug)]
+pub struct Store {
+    conn: Connection,
+    /// Text that was removed may still stand in the write-ahead log.
+    text_in_log: bool,
+    /// Dropped last: nobody else may open the files before the connection is gone.
+    _lock: Lock,
+}
+
+impl Store {
+    /// Opens or creates the database and brings it to the present schema.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] while another process has it, [`StoreError::TooNew`] and
+    /// [`StoreError::NotOurs`] when it must not be touched, and what the disk says.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let lock = files::prepare(path)?;
+        let mut conn = Connection::open(path)?;
+        conn.busy_timeout(BUSY_TIMEOUT)?;
+        conn.set_prepared_statement_cache_capacity(64);
+        // A page must survive a power cut once its commit returned: WAL alone promises that only with FULL.
+        conn.pragma_update(None, "journal_mode", "wal")?;
+        conn.pragma_update(None, "synchronous", "full")?;
+        // What an author took back has to be gone from the file, not only from the tables. FAST would
+        // leave the overflow pages of long posts as they were.
+        conn.pragma_update(None, "secure_delete", "on")?;
+        // Sorting must not leave text in temporary files.
+        conn.pragma_update(None, "temp_store", "memory")?;
+        conn.pragma_update(None, "trusted_schema", "off")?;
+        // After a flood the log gives its space back.
+        conn.pragma_update(None, "journal_size_limit", 32 * 1024 * 1024)?;
+        migrate::migrate(&mut conn, path)?;
+        // What the last run removed before it was killed may still stand in the log.
+        let mut store = Self { conn, text_in_log: true, _lock: lock };
+        store.scrub()?;
+        Ok(store)
+    }
+
+    /// Writes the commits in order, all or none; on disk when it returns.
+    pub fn commit(&mut self, commits: &[Commit]) -> Result<(), StoreError> {
+        self.transact(|transaction| commits.iter().try_for_each(|commit| transaction.commit(commit)))
+    }
+
+    /// Makes sure that removed text is gone from the log too, unless a reader is using it just now.
+    pub fn scrub(&mut self) -> Result<(), StoreError> {
+        if self.text_in_log {
+            // Without patience: a reader must not hold up a page. The next call tries again.
+            self.conn.busy_timeout(Duration::ZERO)?;
+            let held_up = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get::<_, bool>(0));
+            self.conn.busy_timeout(BUSY_TIMEOUT)?;
+            self.text_in_log = held_up.optional()?.unwrap_or(true);
+        }
+        Ok(())
+    }
+
+    /// Puts the log into the database and closes it.
+    pub fn close(mut self) -> Result<(), StoreError> {
+        self.text_in_log = true;
+        self.scrub()?;
+        self.conn.close().map_err(|(_, error)| error.into())
+    }
+
+    /// Runs the work in one transaction.
+    pub(super) fn transact<T>(
+        &mut self,
+        work: impl FnOnce(&mut Writing<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut writing = Writing { sql: &transaction, removed_text: false };
+        let answer = work(&mut writing)?;
+        let removed_text = writing.removed_text;
+        transaction.commit()?;
+        self.text_in_log |= removed_text;
+        Ok(answer)
+    }
+
+    pub(super) fn conn(&self) -> &Connection {
+        &self.conn
+    }
+}
+
+/// A transaction under way.
+pub(super) struct Writing<'a> {
+    pub(super) sql: &'a Transaction<'a>,
+    /// Whether any post's text was removed or replaced.
+    pub(super) removed_text: bool,
+}
+
+impl Writing<'_> {
+    /// Writes one commit, in the order of its fields.
+    pub(super) fn commit(&mut self, commit: &Commit) -> Result<(), StoreError> {
+        let Commit { posts, sightings, erased, alerts, incidents, timeline, outbox, told, gaps, progress } = commit;
+        posts.iter().try_for_each(|post| self.post(post))?;
+        sightings.iter().try_for_each(|sighting| self.sighting(sighting))?;
+        for erasure in erased {
+            let gone = match erasure {
+                Erasure::Post(post) => erase(self.sql, post.as_str())?,
+                Erasure::Author(author) => erase_author(self.sql, author.as_str())?,
+            };
+            self.removed_text |= gone;
+        }
+        alerts.iter().try_for_each(|alert| self.alert(alert))?;
+        incidents.iter().try_for_each(|incident| self.incident(incident))?;
+        timeline.iter().try_for_each(|entry| self.timeline(entry))?;
+        outbox.iter().try_for_each(|delivery| self.delivery(delivery))?;
+        told.iter().try_for_each(|id| self.told(id))?;
+        gaps.iter().try_for_each(|gap| self.gap(gap))?;
+        progress.iter().try_for_each(|(source, progress)| self.progress(source, progress))
+    }
+
+    /// A post that was erased stays erased: after a crash the stream is read again, and an
+    /// author who took something back must not see it return for even a second.
+    fn post(&mut self, post: &Post) -> Result<(), StoreError> {
+        let mut known = self.sql.prepare_cached("SELECT json IS NOT NULL FROM post WHERE id = ?1")?;
+        let has_text: Option<bool> = known.query_row([post.id.as_str()], |row| row.get(0)).optional()?;
+        self.removed_text |= has_text == Some(true);
+        let mut upsert = self.sql.prepare_cached(
+            "INSERT INTO post (id, author, at, json) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (id) DO UPDATE SET author = excluded.author, at = excluded.at, json = excluded.json
+             WHERE json IS NOT NULL",
+        )?;
+        upsert.execute(params![
+            post.id.as_str(),
+            post.author.id.as_str(),
+            post.event_time.micros(),
+            stored::post_to_json(post)
+        ])?;
+        Ok(())
+    }
+
+    fn sighting(&self, sighting: &Sighting) -> Result<(), StoreError> {
+        let Sighting { rule, post, source, author, at, incident } = sighting;
+        let mut upsert = self.sql.prepare_cached(
+            "INSERT INTO sighting (rule, post, source, author, at, incident) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (rule, post) DO UPDATE SET incident = coalesce(excluded.incident, incident)",
+        )?;
+        let incident = incident.as_ref().map(IncidentId::as_str);
+        upsert.execute(params![
+            rule.as_str(),
+            post.as_str(),
+            source.as_str(),
+            author.as_str(),
+            at.micros(),
+            incident
+        ])?;
+        Ok(())
+    }
+
+    fn alert(&self, alert: &Alert) -> Result<(), StoreError> {
+        let mut insert = self.sql.prepare_cached(
+            "INSERT INTO alert (at, rule, severity, topic, condition, incident, new_incident, posts, authors, within, post, why)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT DO NOTHING",
+        )?;
+        insert.execute(params![
+            alert.at.micros(),
+            alert.rule.as_str(),
+            alert.severity.as_str(),
+            alert.topic.as_str(),
+            alert.condition.as_str(),
+            alert.incident.as_str(),
+            alert.new_incident,
+            integer(alert.posts),
+            integer(alert.authors),
+            alert.within.map(micros),
+            alert.post.as_ref().map(PostId::as_str),
+            alert.why,
+        ])?;
+        Ok(())
+    }
+
+    fn incident(&self, incident: &Incident) -> Result<(), StoreError> {
+        let mut upsert = self.sql.prepare_cached(
+            "INSERT INTO incident (id, state, opened_at, detail) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (id) DO UPDATE SET state = excluded.state, opened_at = excluded.opened_at, detail = excluded.detail",
+        )?;
+        let detail = stored::incident_to_json(incident);
+        let (state, opened_at) = (incident.state.as_str(), incident.opened_at.micros());
+        upsert.execute(params![incident.id.as_str(), state, opened_at, detail])?;
+        Ok(())
+    }
+
+    fn timeline(&self, entry: &TimelineEntry) -> Result<(), StoreError> {
+        let TimelineEntry { incident, at, what, by, text } = entry;
+        let mut insert = self
+            .sql
+            .prepare_cached("INSERT INTO timeline (incident, at, what, by, text) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+        insert.execute(params![incident.as_str(), at.micros(), what, by, text])?;
+        Ok(())
+    }
+
+    fn delivery(&self, delivery: &Delivery) -> Result<(), StoreError> {
+        let Delivery { id, receiver, message, due, give_up } = delivery;
+        let mut insert = self.sql.prepare_cached(
+            "INSERT INTO outbox (id, receiver, incident, message, due, give_up) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (id) DO NOTHING",
+        )?;
+        insert.execute(params![
+            id.as_str(),
+            receiver.as_str(),
+            message.incident.id.as_str(),
+            stored::message_to_json(message),
+            due.micros(),
+            give_up.micros()
+        ])?;
+        Ok(())
+    }
+
+    fn told(&self, id: &DeliveryId) -> Result<(), StoreError> {
+        let mut update = self.sql.prepare_cached("UPDATE outbox SET told = 1 WHERE id = ?1")?;
+        update.execute([id.as_str()])?;
+        Ok(())
+    }
+
+    fn gap(&self, gap: &Gap) -> Result<(), StoreError> {
+        let Gap { source, from, to, reason, recovered } = gap;
+        let mut upsert = self.sql.prepare_cached(
+            "INSERT INTO gap (source, from_at, to_at, reason, recovered) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (source, from_at) DO UPDATE
+             SET to_at = excluded.to_at, reason = excluded.reason, recovered = excluded.recovered",
+        )?;
+        let to = to.map(Timestamp::micros);
+        upsert.execute(params![source.as_str(), from.micros(), to, reason.as_str(), recovered])?;
+        Ok(())
+    }
+
+    fn progress(&self, source: &SourceName, progress: &Progress) -> Result<(), StoreError> {
+        let ledger = &progress.ledger;
+        // `max` of SQL is null when either side is, hence the two coalesces.
+        let mut upsert = self.sql.prepare_cached(
+            "INSERT INTO source (name, cursor, frames, posts, other, duplicates, dropped)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (name) DO UPDATE SET
+               cursor = max(coalesce(cursor, excluded.cursor), coalesce(excluded.cursor, cursor)),
+               frames = frames + excluded.frames, posts = posts + excluded.posts, other = other + excluded.other,
+               duplicates = duplicates + excluded.duplicates, dropped = dropped + excluded.dropped",
+        )?;
+        upsert.execute(params![
+            source.as_str(),
+            progress.cursor.map(|cursor| cursor.0),
+            integer(ledger.frames),
+            integer(ledger.posts),
+            integer(ledger.other),
+            integer(ledger.duplicates),
+            integer(ledger.dropped),
+        ])?;
+        let mut reject = self.sql.prepare_cached(
+            "INSERT INTO rejected (source, reason, frames) VALUES (?1, ?2, ?3)
+             ON CONFLICT (source, reason) DO UPDATE SET frames = frames + excluded.frames",
+        )?;
+        for (reason, &frames) in Rejected::ALL.iter().zip(&ledger.rejected).filter(|(_, frames)| **frames > 0) {
+            reject.execute(params![source.as_str(), reason.as_str(), integer(frames)])?;
+        }
+        Ok(())
+    }
+}
+
+/// SQLite counts to 2^63; nothing here comes near.
+pub(super) fn integer(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn micros(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
+}

@@ -7,5 +7,6 @@
 pub mod domain;
 
 pub mod config;
+pub mod demo;
 pub mod source;
 pub mod wire;

@@ -66,7 +66,7 @@ impl Crowd {
     }
 
     fn small_talk(&mut self) -> Draft {
-        let (lang, template) = if self.rng.one_in(60) { ("en", self.rng.pick(HOSPITAL)) } else { self.rng.pick(TALK) };
+        let (lang, template) = if self.rng.one_in(120) { ("en", self.rng.pick(HOSPITAL)) } else { self.rng.pick(TALK) };
         let mut draft = Draft { text: self.rng.phrase(template), lang, ..Draft::default() };
         match self.rng.below(20) {
             0..=2 => {
@@ -108,9 +108,9 @@ const PICTURES: &[&str] = &[
 const HOSPITAL: &[&str] = &[
     "{Huge thanks|So grateful} to the {nurses|night shift|midwives} at St. Brigid's Hospital {❤️|🙏|👏}",
     "{Four|Five|Six} hours in the waiting room at St Brigids and {still counting|nobody tells us anything|one chair}",
-    "Parking at St Brigids is {a scandal|£9 now|impossible before ten} 🚗",
+    "Parking at St Brigids is {a scandal|14 dollars now|impossible before ten} 🚗",
     "Flu shots at St. Brigid’s Hospital are walk-in {this week|until Friday}, took me {five|ten} minutes",
-    "The {soup|coffee|lift} at Saint Brigid's is {better than it has any right to be|broken again}",
+    "The {soup|coffee|bread pudding} at Saint Brigid's is {better than it has any right to be|cold again}",
     "Started my {first|last} week of placement at St Brigids {today|this morning}!",
 ];
 

@@ -191,7 +191,7 @@ const CALM: &[(u64, &str, &str, &str)] = &[
         5_500,
         "waiting-since-six.example",
         "en",
-        "5 hours in the St Brigids emergency room and still no doctor. Unacceptable #nhs",
+        "5 hours in the St Brigids emergency room and still no doctor. Unacceptable #patientcare",
     ),
     (
         8_000,

@@ -16,6 +16,4 @@ pub mod demo;
 pub mod notify;
 pub mod source;
 pub mod store;
-pub mod web;
 
-pub mod app;

@@ -103,6 +103,7 @@ struct SignatureJson {
 struct ToldJson {
     severity: String,
     authors: u64,
+    receivers: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -166,7 +167,11 @@ impl From<&Incident> for IncidentJson {
             acknowledged: signature(acknowledged),
             resolved: signature(resolved),
             revision: *revision,
-            told: ToldJson { severity: told.severity.as_str().to_owned(), authors: told.authors },
+            told: ToldJson {
+                severity: told.severity.as_str().to_owned(),
+                authors: told.authors,
+                receivers: told.receivers.iter().map(ToString::to_string).collect(),
+            },
             escalations: escalations.iter().map(escalation).collect(),
         }
     }
@@ -197,7 +202,11 @@ impl IncidentJson {
             acknowledged: self.acknowledged.map(signature),
             resolved: self.resolved.map(signature),
             revision: self.revision,
-            told: Told { severity: severity(&self.told.severity)?, authors: self.told.authors },
+            told: Told {
+                severity: severity(&self.told.severity)?,
+                authors: self.told.authors,
+                receivers: self.told.receivers.into_iter().map(Into::into).collect(),
+            },
             escalations: self
                 .escalations
                 .into_iter()
@@ -234,7 +243,7 @@ mod tests {
             acknowledged: Some(Signature { by: "ann".to_owned(), at }),
             resolved: Some(Signature { by: "stormbell".to_owned(), at }),
             revision: 7,
-            told: Told { severity: Severity::High, authors: 1 },
+            told: Told { severity: Severity::High, authors: 1, receivers: ["on-call".into()].into() },
             escalations: vec![
                 Escalation { route: 1, step: 2, due: Some(at) },
                 Escalation { route: 0, step: 0, due: None },

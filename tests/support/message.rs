@@ -40,7 +40,7 @@ pub fn incident(id: &str, kind: MessageKind) -> Incident {
         acknowledged,
         resolved,
         revision: 1,
-        told: Told { severity: Severity::Critical, authors: 2 },
+        told: Told { severity: Severity::Critical, authors: 2, receivers: std::collections::BTreeSet::new() },
         escalations: Vec::new(),
     }
 }

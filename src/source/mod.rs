@@ -4,6 +4,7 @@
 //! them on; decoding is a pure function of a frame's bytes, so that it runs on any
 //! worker and `replay` uses the very same one.
 
+mod format;
 pub mod jetstream;
 pub mod posts;
 mod record;
@@ -20,6 +21,8 @@ mod seam;
 mod session;
 pub mod supervise;
 pub mod timing;
+
+pub use format::Format;
 
 use crate::domain::event::{Cursor, DownReason};
 use crate::domain::id::SourceName;

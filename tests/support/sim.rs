@@ -34,6 +34,7 @@ pub fn minutes(minutes: u64) -> Duration {
 pub fn rule(id: &str, topic: &str, severity: Severity, query: &str, condition: RawCondition) -> Rule {
     Rule {
         id: id.into(),
+        pack: "test".to_owned(),
         title: format!("title of {id}"),
         severity,
         status: Status::Stable,

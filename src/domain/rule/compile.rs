@@ -56,6 +56,7 @@ fn rule(raw: &RawRule, file: &RawFile, lists: &Lists, findings: &mut Vec<Diagnos
     let (query, excepts) = (query?, excepts.into_iter().collect::<Option<Vec<_>>>()?);
     Some(Rule {
         id: raw.id.value.as_str().into(),
+        pack: file.pack.name.value.clone(),
         title: raw.title.clone(),
         severity: raw.severity,
         status: raw.status,

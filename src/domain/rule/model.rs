@@ -15,6 +15,8 @@ use crate::domain::text::Words;
 pub struct Rule {
     /// Stable id.
     pub id: RuleId,
+    /// The pack it came in.
+    pub pack: String,
     /// One line for people.
     pub title: String,
     /// How much it matters.

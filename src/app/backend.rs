@@ -1,0 +1,230 @@
+//! What the API shows and orders, answered by the store and the engine.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::desk::{Request, STUCK_UNREADY};
+use super::status::{Status, Statuses};
+use crate::domain::engine::{self, Command, Refused};
+use crate::domain::event::{Ledger, Rejected};
+use crate::domain::id::{IncidentId, ReceiverName};
+use crate::domain::incident::{Gap, Incident, IncidentState};
+use crate::domain::rule::RuleSet;
+use crate::domain::time::{Clock, Timestamp};
+use crate::store::{OutboxCount, OutboxState, Reader, SourceRecord, StoreError, StoreHandle};
+use crate::web::{
+    Action, ActionKind, AlertView, Backend, BackendError, GapView, IncidentDetail, LedgerView, ReceiverView, RuleView,
+    SourceView, StatusView, TimelineView,
+};
+
+/// Coverage and gaps are told for so long.
+const LOOK_BACK: Duration = Duration::from_hours(24);
+
+/// The daemon behind the API.
+pub struct Daemon {
+    /// The database.
+    pub database: PathBuf,
+    /// The writer, to see whether it is stuck.
+    pub store: StoreHandle,
+    /// The engine.
+    pub engine: mpsc::Sender<Request>,
+    /// The rules in force.
+    pub rules: watch::Receiver<Arc<RuleSet>>,
+    /// The sources right now.
+    pub statuses: Statuses,
+    /// Every configured receiver.
+    pub receivers: Vec<ReceiverName>,
+    /// Whom the daemon listens for.
+    pub organization: String,
+    /// When it started.
+    pub started: Timestamp,
+    /// The present.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Daemon {
+    /// Reads from the database on a thread that may block.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, BackendError> {
+        let database = self.database.clone();
+        let result = tokio::task::spawn_blocking(move || read(&Reader::open(&database)?)).await;
+        let unavailable = |error: &dyn std::error::Error| BackendError::Unavailable(error.to_string());
+        result.map_err(|error| unavailable(&error))?.map_err(|error| unavailable(&error))
+    }
+
+    fn source(&self, name: &str, status: &Status, record: Option<&SourceRecord>) -> SourceView {
+        let now = self.clock.now();
+        let ledger = record.map(|record| record.ledger).unwrap_or_default();
+        SourceView {
+            name: name.to_owned(),
+            up: status.down.is_none(),
+            host: status.host.clone(),
+            reason: status.down.map(|(reason, _)| reason.as_str().to_owned()),
+            lag_seconds: status.newest.map(|newest| now.since(newest).as_secs_f64()),
+            cursor: record.and_then(|record| record.cursor).map(|cursor| cursor.0),
+            coverage: record.map_or(0.0, |record| record.coverage((now - LOOK_BACK).max(self.started), now)),
+            ledger: ledger_view(&ledger),
+            gaps: record.map(|record| record.gaps.iter().map(gap_view).collect()).unwrap_or_default(),
+        }
+    }
+}
+
+impl Backend for Daemon {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    async fn not_ready(&self) -> Vec<String> {
+        let now = self.clock.now();
+        let mut reasons: Vec<String> = Vec::new();
+        for (source, status) in self.statuses.all() {
+            if let Some((reason, since)) = status.down {
+                reasons.push(format!("source {source} sees nothing since {since} ({})", reason.as_str()));
+            }
+        }
+        if self.store.stuck_since().is_some_and(|since| now.since(since) >= STUCK_UNREADY) {
+            reasons.push("the store does not answer".to_owned());
+        }
+        if self.engine.is_closed() {
+            reasons.push("the daemon is stopping".to_owned());
+        }
+        reasons
+    }
+
+    async fn incidents(&self, state: Option<IncidentState>, limit: usize) -> Result<Vec<Incident>, BackendError> {
+        self.read(move |reader| reader.incidents(state, limit)).await
+    }
+
+    async fn incident(&self, id: IncidentId) -> Result<Option<IncidentDetail>, BackendError> {
+        let record = self.read(move |reader| reader.incident(&id)).await?;
+        Ok(record.map(|record| IncidentDetail {
+            incident: record.incident,
+            timeline: record
+                .timeline
+                .into_iter()
+                .map(|row| TimelineView { at: row.at.to_string(), what: row.what, by: row.by, text: row.text })
+                .collect(),
+            alerts: record
+                .alerts
+                .into_iter()
+                .map(|alert| AlertView {
+                    at: alert.at.to_string(),
+                    rule: alert.rule.to_string(),
+                    severity: alert.severity.as_str().to_owned(),
+                    condition: alert.condition,
+                    posts: alert.posts,
+                    authors: alert.authors,
+                    post: alert.post.map(|post| post.to_string()),
+                    why: alert.why,
+                })
+                .collect(),
+            posts: record.posts,
+        }))
+    }
+
+    async fn act(&self, id: IncidentId, action: Action) -> Result<Option<Incident>, BackendError> {
+        let Action { kind, by, text } = action;
+        let what = match kind {
+            ActionKind::Acknowledge => engine::Action::Acknowledge,
+            ActionKind::Resolve => engine::Action::Resolve,
+            ActionKind::Note => engine::Action::Note(text),
+        };
+        let stopping = || BackendError::Unavailable("the daemon is stopping; try again in a few seconds".to_owned());
+        let (answer, answered) = oneshot::channel();
+        let command = Command { incident: id.clone(), by, action: what };
+        self.engine.send(Request::Command(command, answer)).await.or(Err(stopping()))?;
+        match answered.await.or(Err(stopping()))? {
+            Ok(incident) => Ok(Some(incident)),
+            Err(Refused::NoSuchIncident) => {
+                let known = self.read(move |reader| reader.incident(&id)).await?;
+                match known {
+                    Some(_) => Err(BackendError::Conflict("the incident is resolved already".to_owned())),
+                    None => Ok(None),
+                }
+            }
+        }
+    }
+
+    async fn sources(&self) -> Result<Vec<SourceView>, BackendError> {
+        let since = self.clock.now() - LOOK_BACK;
+        let records = self.read(move |reader| reader.sources(since)).await?;
+        let statuses = self.statuses.all();
+        let record = |name: &str| records.iter().find(|record| record.name.as_str() == name);
+        Ok(statuses.iter().map(|(name, status)| self.source(name.as_str(), status, record(name.as_str()))).collect())
+    }
+
+    async fn rules(&self) -> Result<Vec<RuleView>, BackendError> {
+        let rules = Arc::clone(&self.rules.borrow());
+        let view = |rule: &crate::domain::rule::Rule| RuleView {
+            id: rule.id.to_string(),
+            title: rule.title.clone(),
+            severity: rule.severity.as_str().to_owned(),
+            topic: rule.topic.to_string(),
+            pack: rule.pack.clone(),
+            query: rule.query.text.clone(),
+        };
+        Ok(rules.rules().iter().map(view).collect())
+    }
+
+    async fn status(&self) -> Result<StatusView, BackendError> {
+        let reasons = self.not_ready().await;
+        let (incidents, outbox) = self.read(|reader| Ok((open(reader)?, reader.outbox()?))).await?;
+        let state = |wanted| incidents.iter().filter(|incident| incident.state == wanted).count() as u64;
+        Ok(StatusView {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            organization: self.organization.clone(),
+            started_at: self.started.to_string(),
+            ready: reasons.is_empty(),
+            reasons,
+            rules: self.rules.borrow().rules().len() as u64,
+            open: state(IncidentState::Open),
+            acknowledged: state(IncidentState::Acknowledged),
+            sources: self.sources().await?,
+            receivers: self.receivers.iter().map(|receiver| receiver_view(receiver, &outbox)).collect(),
+        })
+    }
+}
+
+fn open(reader: &Reader) -> Result<Vec<Incident>, StoreError> {
+    let mut incidents = reader.incidents(Some(IncidentState::Open), 10_000)?;
+    incidents.extend(reader.incidents(Some(IncidentState::Acknowledged), 10_000)?);
+    Ok(incidents)
+}
+
+fn ledger_view(ledger: &Ledger) -> LedgerView {
+    let rejected = Rejected::ALL.iter().zip(ledger.rejected).filter(|(_, count)| *count > 0);
+    LedgerView {
+        frames: ledger.frames,
+        posts: ledger.posts,
+        other: ledger.other,
+        rejected: rejected.map(|(reason, count)| (reason.as_str().to_owned(), count)).collect(),
+        duplicates: ledger.duplicates,
+        dropped: ledger.dropped,
+    }
+}
+
+fn gap_view(gap: &Gap) -> GapView {
+    GapView {
+        from: gap.from.to_string(),
+        to: gap.to.map(|to| to.to_string()),
+        reason: gap.reason.as_str().to_owned(),
+        recovered: gap.recovered,
+    }
+}
+
+fn receiver_view(receiver: &ReceiverName, outbox: &[OutboxCount]) -> ReceiverView {
+    let of = |state| outbox.iter().find(move |count| count.receiver == *receiver && count.state == state);
+    let messages = |state| of(state).map_or(0, |count| count.messages);
+    ReceiverView {
+        name: receiver.to_string(),
+        pending: messages(OutboxState::Pending),
+        leased: messages(OutboxState::Leased),
+        parked: messages(OutboxState::Parked),
+        oldest_due: of(OutboxState::Pending).map(|count| count.oldest_due.to_string()),
+    }
+}

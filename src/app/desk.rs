@@ -1,0 +1,255 @@
+//! The engine's task: one owner of the truth, one commit under way at a time.
+//!
+//! While a commit is on its way to the disk the engine goes on; what it does
+//! meanwhile is the next commit. So a lone alert is written at once and a flood in
+//! groups, and nobody is told before the disk has it (invariant 3).
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::pipeline::Arrived;
+use super::service::Service;
+use super::status::{Status, Statuses};
+use crate::domain::commit::Commit;
+use crate::domain::engine::{Command, Engine, Input, Outcome, Refused};
+use crate::domain::id::{ReceiverName, SourceName};
+use crate::domain::incident::{Incident, IncidentState};
+use crate::domain::message::Undelivered;
+use crate::domain::route::Routes;
+use crate::domain::rule::RuleSet;
+use crate::domain::time::{Clock, Timestamp};
+use crate::source::position::Position;
+use crate::store::{StoreError, StoreHandle};
+use crate::telemetry::events;
+use crate::telemetry::metrics::Metrics;
+
+/// Steps whose effects may wait for one commit; then the stream waits.
+const MAX_PENDING: usize = 32;
+/// Progress without effects is written at most this often.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+/// A store at one piece of work for so long makes the daemon not ready …
+pub const STUCK_UNREADY: Duration = Duration::from_secs(10);
+/// … and for so long ends it, so that the service manager starts it afresh.
+const STUCK_FATAL: Duration = Duration::from_secs(60);
+
+/// What others may ask of the engine.
+pub enum Request {
+    /// A person's order, and where the answer goes once it is on disk.
+    Command(Command, oneshot::Sender<Result<Incident, Refused>>),
+    /// A delivery that will never arrive.
+    Undelivered(Undelivered),
+    /// New rules and routes.
+    Swap {
+        /// The rules.
+        rules: Arc<RuleSet>,
+        /// The routes.
+        routes: Routes,
+        /// Every configured receiver.
+        receivers: Vec<ReceiverName>,
+    },
+}
+
+/// Everything the engine's task works with.
+pub struct Desk {
+    /// The engine, restored.
+    pub engine: Engine,
+    /// What restoring it brought about.
+    pub first: Outcome,
+    /// Where commits go.
+    pub store: StoreHandle,
+    /// Bells of the dispatchers.
+    pub bells: Vec<Arc<Notify>>,
+    /// How far each source was processed.
+    pub positions: BTreeMap<SourceName, Position>,
+    /// Where the workers find the rules in force.
+    pub rules: watch::Sender<Arc<RuleSet>>,
+    /// The present.
+    pub clock: Arc<dyn Clock>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// What the API shows of the sources.
+    pub statuses: Statuses,
+    /// The service manager.
+    pub service: Service,
+}
+
+type Answer = (oneshot::Sender<Result<Incident, Refused>>, Result<Incident, Refused>);
+type Writing = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
+
+/// Effects that are not on disk yet.
+#[derive(Default)]
+struct Pending {
+    commit: Commit,
+    answers: Vec<Answer>,
+    steps: usize,
+}
+
+impl Desk {
+    /// Works until the stream of frames ends and everything is on disk.
+    ///
+    /// # Errors
+    /// When the store fails, or is stuck for a minute.
+    pub async fn run(
+        mut self,
+        arrived: impl Stream<Item = Arrived>,
+        mut requests: mpsc::Receiver<Request>,
+    ) -> anyhow::Result<()> {
+        let mut arrived = std::pin::pin!(arrived);
+        let mut tick = interval(Duration::from_secs(1));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut pending = Pending::default();
+        let first = std::mem::take(&mut self.first);
+        self.took(first, None, &mut pending);
+        let mut writing: Option<(Writing, Pending)> = None;
+        let mut written = self.clock.now();
+        let mut open = true;
+        while open || writing.is_some() || !pending.commit.is_empty() {
+            let now = self.clock.now();
+            let due = pending.commit.is_urgent() || now.since(written) >= PROGRESS_EVERY || !open;
+            if writing.is_none() && due && !(pending.commit.is_empty() && pending.answers.is_empty()) {
+                let pending = std::mem::take(&mut pending);
+                let store = self.store.clone();
+                let commit = pending.commit.clone();
+                writing = Some((Box::pin(async move { store.commit(commit).await }), pending));
+                written = now;
+            }
+            tokio::select! {
+                biased;
+                result = done(&mut writing) => {
+                    result?;
+                    if let Some((_, pending)) = writing.take() {
+                        self.committed(pending);
+                    }
+                }
+                Some(request) = requests.recv(), if open => self.request(request, &mut pending),
+                next = arrived.next(), if open && pending.steps < MAX_PENDING => match next {
+                    Some(arrived) => self.arrived(arrived, &mut pending),
+                    None => open = false,
+                },
+                _ = tick.tick() => self.tick(&mut pending)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn arrived(&mut self, arrived: Arrived, pending: &mut Pending) {
+        let Arrived { input, at, host } = arrived;
+        let now = at.unwrap_or_else(|| self.clock.now());
+        match &input {
+            Input::Connected { source, .. } => {
+                events::source_connected(source, host.as_deref().unwrap_or_default());
+                self.statuses.set(source, |status| *status = Status { host, ..status.clone() });
+            }
+            Input::Down { source, reason } => {
+                events::source_down(source, *reason);
+                self.metrics.source_up(source, false);
+                self.statuses.set(source, |status| status.down = Some((*reason, now)));
+            }
+            _ => {}
+        }
+        let outcome = self.engine.step(input, now);
+        self.took(outcome, None, pending);
+    }
+
+    fn request(&mut self, request: Request, pending: &mut Pending) {
+        let now = self.clock.now();
+        let (input, answer) = match request {
+            Request::Command(command, answer) => (Input::Command(command), Some(answer)),
+            Request::Undelivered(undelivered) => (Input::Undelivered(undelivered), None),
+            Request::Swap { rules, routes, receivers } => {
+                self.rules.send_replace(Arc::clone(&rules));
+                self.metrics.rules(rules.rules().len());
+                (Input::Swap { rules, routes, receivers }, None)
+            }
+        };
+        let outcome = self.engine.step(input, now);
+        self.took(outcome, answer, pending);
+    }
+
+    fn tick(&mut self, pending: &mut Pending) -> anyhow::Result<()> {
+        let now = self.clock.now();
+        let stuck = self.store.stuck_since().map_or(Duration::ZERO, |since| now.since(since));
+        anyhow::ensure!(
+            stuck < STUCK_FATAL,
+            "the store has been at one piece of work for {} s; the disk does not answer",
+            stuck.as_secs()
+        );
+        let outcome = self.engine.step(Input::Tick, now);
+        self.took(outcome, None, pending);
+        if stuck < STUCK_UNREADY {
+            self.service.alive();
+        }
+        self.service.status(&self.statuses.line(self.engine.open_incidents()));
+        Ok(())
+    }
+
+    /// Takes over what a step did; nothing of it is known outside yet.
+    fn took(&mut self, outcome: Outcome, answer: Option<oneshot::Sender<Result<Incident, Refused>>>, pending: &mut Pending) {
+        let Outcome { commit, reply } = outcome;
+        for (source, progress) in &commit.progress {
+            if let (Some(position), Some(cursor)) = (self.positions.get(source), progress.cursor) {
+                position.advance(cursor);
+            }
+        }
+        pending.commit.append(commit);
+        pending.steps += 1;
+        if let (Some(answer), Some(reply)) = (answer, reply) {
+            pending.answers.push((answer, reply));
+        }
+    }
+
+    /// The disk has it: now it may be told.
+    fn committed(&mut self, pending: Pending) {
+        let Pending { commit, answers, .. } = pending;
+        for (source, progress) in &commit.progress {
+            self.metrics.ledger(source, &progress.ledger);
+            if let Some(cursor) = progress.cursor {
+                self.metrics.source_up(source, true);
+                self.metrics.source_seen(source, Timestamp::from_micros(cursor.0));
+                self.statuses.set(source, |status| {
+                    status.down = None;
+                    status.newest = status.newest.max(Some(Timestamp::from_micros(cursor.0)));
+                });
+            }
+        }
+        for gap in &commit.gaps {
+            if let Some(to) = gap.to {
+                events::source_gap(gap);
+                if !gap.recovered {
+                    self.metrics.gap(&gap.source, to.since(gap.from));
+                }
+            }
+        }
+        commit.alerts.iter().for_each(|alert| self.metrics.alert(&alert.rule));
+        for entry in &commit.timeline {
+            let incident = commit.incidents.iter().rev().find(|incident| incident.id == entry.incident);
+            match (entry.what, incident) {
+                ("opened", Some(incident)) => events::incident_opened(incident),
+                ("updated", Some(incident)) if incident.state != IncidentState::Resolved => events::incident_updated(incident),
+                ("acknowledged", _) => events::incident_acknowledged(&entry.incident, &entry.by),
+                ("resolved", _) => events::incident_resolved(&entry.incident, &entry.by),
+                _ => {}
+            }
+        }
+        if !commit.outbox.is_empty() {
+            self.bells.iter().for_each(|bell| bell.notify_one());
+        }
+        for (answer, reply) in answers {
+            // The asker may have gone away; the order was followed all the same.
+            drop(answer.send(reply));
+        }
+    }
+}
+
+async fn done(writing: &mut Option<(Writing, Pending)>) -> Result<(), StoreError> {
+    match writing {
+        Some((writing, _)) => writing.await,
+        None => std::future::pending().await,
+    }
+}

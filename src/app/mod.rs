@@ -1,0 +1,16 @@
+//! Where the parts meet: wiring, clock, tasks, stopping, reloading.
+//!
+//! The edges (`source`, `notify`, `store`, `web`) do not know each other; here one's
+//! output becomes the other's input. Nothing here decides what is an alert.
+
+mod backend;
+pub mod clock;
+pub mod daemon;
+mod desk;
+mod outbox;
+pub mod pipeline;
+pub mod reload;
+pub mod rulebook;
+mod service;
+mod status;
+mod tasks;

@@ -1,0 +1,70 @@
+//! New rules and routes without a restart, all or nothing (invariant 7).
+
+use std::path::PathBuf;
+
+use tokio::sync::mpsc;
+
+use super::desk::Request;
+use super::rulebook::Rulebook;
+use super::service::Service;
+use crate::config::environment::Environment;
+use crate::config::load::{SecretPolicy, load};
+use crate::domain::diagnostic::{Diagnostic, Level};
+use crate::domain::id::ReceiverName;
+use crate::report;
+use crate::telemetry::events;
+
+/// Where to read again.
+#[derive(Clone, Debug)]
+pub struct Reload {
+    /// The configuration file.
+    pub path: PathBuf,
+    /// The environment it was read in.
+    pub environment: Environment,
+    /// Receivers that have a dispatcher; new ones need a restart.
+    pub receivers: Vec<ReceiverName>,
+}
+
+impl Reload {
+    /// Reads, checks and tries everything; then swaps, or keeps the old and says why.
+    pub async fn run(&self, engine: &mpsc::Sender<Request>) {
+        Service::default().reloading();
+        let reload = self.clone();
+        let read = tokio::task::spawn_blocking(move || reload.read()).await;
+        match read.unwrap_or_else(|_| Err(vec![Diagnostic::error("SB0402", "reading the configuration panicked")])) {
+            Ok((request, rules)) => {
+                if engine.send(request).await.is_ok() {
+                    events::reload_done(rules);
+                }
+            }
+            Err(findings) => {
+                events::reload_refused(findings.iter().filter(|finding| finding.level == Level::Error).count());
+                for finding in &findings {
+                    tracing::warn!(code = finding.code, "{}", report::line(finding));
+                }
+            }
+        }
+        Service::default().ready();
+    }
+
+    fn read(&self) -> Result<(Request, usize), Vec<Diagnostic>> {
+        let loaded = load(&self.path, &self.environment, SecretPolicy::Required);
+        let Some(config) = loaded.config else { return Err(loaded.findings) };
+        let mut rulebook = Rulebook::load(&config.rules, &config.organization);
+        rulebook.try_rules();
+        for receiver in &config.receivers {
+            if !self.receivers.contains(&receiver.name) {
+                let message = format!("receiver {} is new", receiver.name);
+                rulebook.findings.push(
+                    Diagnostic::error("SB0401", message).help("restart the daemon: receivers and sources are not reloaded"),
+                );
+            }
+        }
+        if !rulebook.is_sound() {
+            return Err(rulebook.findings);
+        }
+        let rules = rulebook.rules.rules().len();
+        let receivers = self.receivers.clone();
+        Ok((Request::Swap { rules: rulebook.rules, routes: config.routes, receivers }, rules))
+    }
+}

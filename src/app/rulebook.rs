@@ -1,0 +1,76 @@
+//! All rules of a configuration: read, compiled, linted, tried.
+
+use std::sync::Arc;
+
+use crate::config::model::{RuleEntry, RuleOrigin};
+use crate::config::rules::{Builtin, load_rules};
+use crate::domain::diagnostic::{Diagnostic, SourceText, has_errors};
+use crate::domain::organization::Organization;
+use crate::domain::rule::raw::RawFile;
+use crate::domain::rule::{Rule, RuleSet, compile, lint, trial};
+
+/// The packs in the binary.
+pub const BUILTIN: &[Builtin] = &[Builtin {
+    name: "hospital",
+    files: &[("rules/crisis/active-threat.toml", include_str!("../../rules/crisis/active-threat.toml"))],
+}];
+
+/// What reading the rules gave.
+pub struct Rulebook {
+    /// The rules that can be used.
+    pub rules: Arc<RuleSet>,
+    /// Their files.
+    pub files: Vec<RawFile>,
+    /// Everything found: mistakes and warnings.
+    pub findings: Vec<Diagnostic>,
+}
+
+impl Rulebook {
+    /// Reads and compiles all rules for an organisation.
+    pub fn load(entries: &[RuleEntry], organization: &Organization) -> Self {
+        let (files, mut findings) = load_rules(entries, BUILTIN);
+        let mut rules: Vec<Rule> = Vec::new();
+        for file in &files {
+            let (compiled, mistakes) = compile(file, organization);
+            if !is_builtin(&file.source) {
+                findings.extend(lint::lint(file, &compiled));
+            }
+            findings.extend(mistakes);
+            rules.extend(compiled);
+        }
+        if rules.is_empty() && !has_errors(&findings) {
+            findings.push(
+                Diagnostic::error("SB0201", "there is no rule, so nothing can ever be found")
+                    .help("name packs or files in `rules`, for instance rules = [\"builtin:hospital\", \"rules/\"]"),
+            );
+        }
+        Self { rules: Arc::new(RuleSet::new(rules)), files, findings }
+    }
+
+    /// Runs the rules' own tests; gives how many ran.
+    pub fn try_rules(&mut self) -> usize {
+        let mut ran = 0;
+        for file in &self.files {
+            let trials = trial::run(file);
+            ran += trials.ran;
+            self.findings.extend(trials.failures);
+        }
+        ran
+    }
+
+    /// Whether the rules may be used.
+    pub fn is_sound(&self) -> bool {
+        !has_errors(&self.findings)
+    }
+}
+
+/// The packs used when nothing says which.
+pub fn default_rules() -> Vec<RuleEntry> {
+    vec![RuleEntry { origin: RuleOrigin::Builtin("hospital".to_owned()), place: None }]
+}
+
+/// A site's operators cannot mend the packs in the binary, so they are not lectured on
+/// them; the project's own checks lint them by path.
+fn is_builtin(source: &SourceText) -> bool {
+    source.name.starts_with("builtin:")
+}

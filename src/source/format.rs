@@ -1,0 +1,56 @@
+//! The forms in which a frame can be written.
+
+use std::str::FromStr;
+
+use super::{jetstream, posts};
+use crate::domain::event::Decoded;
+use crate::domain::id::SourceName;
+use crate::domain::time::Timestamp;
+
+/// How to read a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Normalised posts as JSON.
+    Posts,
+    /// Jetstream's v1 wire.
+    Jetstream,
+}
+
+impl Format {
+    /// All formats.
+    pub const ALL: [Self; 2] = [Self::Posts, Self::Jetstream];
+
+    /// The word on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Posts => "posts",
+            Self::Jetstream => "jetstream",
+        }
+    }
+
+    /// Reads a frame.
+    pub fn decode(self, source: &SourceName, frame: &[u8], received_at: Option<Timestamp>) -> Decoded {
+        match self {
+            Self::Posts => posts::decode(source, frame, received_at),
+            Self::Jetstream => jetstream::decode(source, frame, received_at),
+        }
+    }
+
+    /// The format of a recording, by its first line that says: frames of Jetstream name
+    /// their kind and time, posts their author and creation.
+    pub fn guess(line: &[u8]) -> Option<Self> {
+        let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(line).ok()?;
+        let has = |keys: [&str; 2]| keys.iter().all(|&key| object.contains_key(key));
+        if has(["time_us", "kind"]) {
+            return Some(Self::Jetstream);
+        }
+        has(["created_at", "author"]).then_some(Self::Posts)
+    }
+}
+
+impl FromStr for Format {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|format| format.as_str() == text).ok_or(())
+    }
+}

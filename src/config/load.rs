@@ -91,14 +91,14 @@ fn config(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<Config> {
 }
 
 fn sources(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<Vec<SourceConfig>> {
-    let tables = root.tables("source");
+    let tables = root.tables("source", "[[source]]");
     let names = names(&tables, "`name = \"bluesky\"`");
     all(tables.iter().zip(names).map(|(table, name)| source::source(table, name, around)))
 }
 
 /// The receivers, and the names routes may use: those of broken receivers too.
 fn receivers<'d>(root: &Table<'d>, around: &Surroundings<'_>) -> (Checked<Vec<ReceiverConfig>>, Vec<Known<'d>>) {
-    let tables = root.tables("receiver");
+    let tables = root.tables("receiver", "[[receiver]]");
     let names = names(&tables, "`name = \"on-call\"`");
     let receivers = tables.iter().zip(names).map(|(table, name)| receiver::receiver(table, name, around));
     let given = tables.iter().filter_map(|table| table.get("name"));
@@ -113,8 +113,8 @@ fn warn_of_absences(root: &Table<'_>) {
         ("source", "no [[source]]: nothing is listened to", "add a [[source]] with `kind = \"jetstream\"`"),
         ("receiver", "no [[receiver]]: nobody is told", "add a [[receiver]] such as `kind = \"desktop\"`"),
     ] {
-        if root.is_whole() && root.get(key).is_none() {
-            root.warning("SB0415", message, 0..0, "in this file", help);
+        if root.get(key).is_none() {
+            root.missing(key, root.at_top(Diagnostic::warning("SB0415", message)).help(help));
         }
     }
 }
@@ -146,7 +146,7 @@ fn default_store_path(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<Pa
     around.environment.store_path().ok_or_else(|| {
         let message = "nowhere to keep the database: $STATE_DIRECTORY, $XDG_STATE_HOME and $HOME are not set";
         let help = "add [store] with `path = \"/var/lib/stormbell/stormbell.db\"`";
-        root.absent("SB0413", message, 0..0, "in this file", help);
+        root.missing("store", root.at_top(Diagnostic::error("SB0413", message)).help(help));
         Noted
     })
 }
@@ -158,4 +158,19 @@ fn web(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<WebConfig> {
         text.parse::<SocketAddr>().or(Err("write an IP address and a port, such as 127.0.0.1:8787 or [::1]:8787"))
     })?;
     Ok(WebConfig { listen, token: token? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_file_that_is_there_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let [absent, near, far] = ["absent", "near", "far"].map(|name| folder.path().join(name));
+        std::fs::write(&near, "").unwrap();
+        std::fs::write(&far, "").unwrap();
+        assert_eq!(first_there(&[&absent, &near, &far]), Some(near));
+        assert_eq!(first_there(&[&absent]), None);
+    }
 }

@@ -18,7 +18,7 @@ pub(super) struct Known<'d> {
 
 /// Reads all of them. Without any, every receiver is told of every incident at once.
 pub(super) fn routes(root: &Table<'_>, receivers: &[Known<'_>]) -> Checked<Routes> {
-    let tables = root.tables("route");
+    let tables = root.tables("route", "[[route]]");
     if tables.is_empty() {
         let notify: Vec<_> = receivers.iter().map(|known| ReceiverName::from(known.name)).collect();
         let all = Route { steps: vec![Step { notify, ack_within: None }], ..Route::default() };

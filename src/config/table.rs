@@ -25,7 +25,8 @@ mod mask;
 /// What a text is, which decides whether secrets may have strayed into it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextKind {
-    /// `stormbell.toml`: lines with a secret-looking key are masked when TOML is broken.
+    /// `stormbell.toml`: logins in addresses are masked, and whole lines with a
+    /// secret-looking key when its TOML is broken.
     Settings,
     /// A rule file: nothing in it is secret.
     Rules,
@@ -57,8 +58,11 @@ pub fn read<T>(source: &Arc<SourceText>, kind: TextKind, visit: impl FnOnce(&Tab
     let root = Table { text: &text, entries: tree.get_ref(), span: 0..0, name: "the file".to_owned() };
     let value = visit(&root);
     let mut notes = text.notes.into_inner();
-    if kind == TextKind::Settings && !errors.is_empty() {
-        notes.masks.extend(mask::secret_looking_lines(&source.text));
+    if kind == TextKind::Settings {
+        notes.masks.extend(mask::logins(&source.text));
+        if !errors.is_empty() {
+            notes.masks.extend(mask::secret_looking_lines(&source.text));
+        }
     }
     (value, notes.finish(source, &errors))
 }
@@ -100,6 +104,10 @@ struct Text<'d> {
 #[derive(Default)]
 struct Notes {
     findings: Vec<Diagnostic>,
+    /// Findings about keys that are not there, by the table's place and the key.
+    missing: Vec<(Range<usize>, &'static str, Diagnostic)>,
+    /// Keys that are there, but misspelt.
+    misspelt: Vec<(Range<usize>, String)>,
     masks: Vec<Range<usize>>,
 }
 
@@ -115,6 +123,11 @@ impl Notes {
         let broken_lines: Vec<usize> = syntax.iter().filter_map(|error| Some(line(error.span()?.start))).collect();
         let start = |finding: &Diagnostic| finding.place.as_ref().map_or(usize::MAX, |place| place.span.start);
         let mut findings = self.findings;
+        let misspelt = self.misspelt;
+        let is_misspelt =
+            |table: &Range<usize>, key: &str| misspelt.iter().any(|(at, near)| at == table && near == key);
+        let missing = self.missing.into_iter().filter(|(table, key, _)| !is_misspelt(table, key));
+        findings.extend(missing.map(|(_, _, finding)| finding));
         if !broken_lines.is_empty() {
             findings.retain(|finding| finding.code == "SB0001" || !broken_lines.contains(&line(start(finding))));
         }
@@ -152,6 +165,9 @@ impl<'d> Table<'d> {
                 continue;
             }
             let near = nearest(name, known.iter().copied());
+            if let Some(near) = near {
+                self.text.notes.borrow_mut().misspelt.push((self.span(), near.to_owned()));
+            }
             if mask::looks_secret(name) || near.is_some_and(mask::looks_secret) {
                 self.text.notes.borrow_mut().masks.push(value.span());
             }
@@ -170,10 +186,18 @@ impl<'d> Table<'d> {
     /// The value of a key that must be there; `example` shows how to write it.
     pub fn require(&self, key: &'static str, example: &str) -> Checked<Value<'d>> {
         self.get(key).ok_or_else(|| {
-            let message = format!("key `{key}` is missing in {}", self.name);
-            self.absent("SB0003", message, self.span(), "needs this key", format!("add {example}"));
+            let finding = Diagnostic::error("SB0003", format!("key `{key}` is missing in {}", self.name));
+            let finding = finding.at(self.text.source, self.span(), "needs this key");
+            self.missing(key, finding.help(format!("add {example}")));
             Noted
         })
+    }
+
+    /// Notes what it means that a key is not there, unless it is there misspelt.
+    pub fn missing(&self, key: &'static str, finding: Diagnostic) {
+        if !self.text.broken {
+            self.text.notes.borrow_mut().missing.push((self.span(), key, finding));
+        }
     }
 
     /// A table, when it is there.
@@ -181,22 +205,19 @@ impl<'d> Table<'d> {
         self.get(key).map(|value| value.table(format!("[{key}]"))).transpose()
     }
 
-    /// The tables of `[[key]]`; none when there are none.
-    pub fn tables(&self, key: &'static str) -> Vec<Table<'d>> {
-        let items = self.get(key).map(|value| value.list(&format!("a list of tables: [[{key}]]")));
+    /// The tables of a list, called `name` in findings; none when there are none.
+    pub fn tables(&self, key: &'static str, name: &str) -> Vec<Table<'d>> {
+        let items = self.get(key).map(|value| value.list(&format!("a list of tables: {name}")));
         let Some(Ok(items)) = items else { return Vec::new() };
-        items.iter().filter_map(|item| item.table(format!("[[{key}]]")).ok()).collect()
+        items.iter().filter_map(|item| item.table(name).ok()).collect()
     }
 
     /// All entries in the order of the text: key, its bytes, value.
     pub fn in_order(&self) -> Vec<(&'d str, Range<usize>, Value<'d>)> {
-        let value = |value: &'d toml::Spanned<DeValue<'d>>| Value {
-            text: self.text,
-            key: "entries",
-            tree: value.get_ref(),
-            span: value.span(),
-        };
-        let entries = self.entries.iter().map(|(key, item)| (key.get_ref().as_ref(), key.span(), value(item)));
+        let entries = self.entries.iter().map(|(key, item)| {
+            let name: &str = key.get_ref();
+            (name, key.span(), Value { text: self.text, key: name, tree: item.get_ref(), span: item.span() })
+        });
         let mut entries: Vec<_> = entries.collect();
         entries.sort_by_key(|(_, span, _)| span.start);
         entries
@@ -236,19 +257,9 @@ impl<'d> Table<'d> {
         self.text.note(Diagnostic::warning(code, message).at(self.text.source, span, label).help(help));
     }
 
-    /// Notes an error that rests on something being absent: said only of a text that
-    /// could be read as a whole.
-    pub fn absent(
-        &self,
-        code: &'static str,
-        message: impl Into<String>,
-        span: Range<usize>,
-        label: &str,
-        help: impl Into<String>,
-    ) {
-        if !self.text.broken {
-            self.error(code, message, span, label, help);
-        }
+    /// A finding about the text as a whole: placed at its beginning.
+    pub fn at_top(&self, finding: Diagnostic) -> Diagnostic {
+        finding.at(self.text.source, 0..0, "in this file")
     }
 
     /// Whether the text could be read as a whole.
@@ -261,14 +272,14 @@ impl<'d> Table<'d> {
 #[derive(Clone)]
 pub struct Value<'d> {
     text: &'d Text<'d>,
-    key: &'static str,
+    key: &'d str,
     tree: &'d DeValue<'d>,
     span: Range<usize>,
 }
 
 impl<'d> Value<'d> {
     /// The key it belongs to; an item of a list belongs to the list's.
-    pub fn key(&self) -> &'static str {
+    pub fn key(&self) -> &'d str {
         self.key
     }
 

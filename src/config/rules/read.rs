@@ -37,7 +37,7 @@ fn file_of(root: &Table<'_>, source: &Arc<SourceText>) -> Checked<RawFile> {
     let lists = root.table("lists").ok().flatten().map(|table| lists_of(&table)).unwrap_or_default();
     // Without a pack the rules are still read for their mistakes.
     let topic = pack.as_ref().map_or("", |pack| pack.name.value.as_str());
-    let rules = root.tables("rule").iter().filter_map(|table| rule(table, topic).ok()).collect();
+    let rules = root.tables("rule", "[[rule]]").iter().filter_map(|table| rule(table, topic).ok()).collect();
     Ok(RawFile { source: Arc::clone(source), pack: pack?, lists, rules, organization: organization.ok().flatten() })
 }
 
@@ -92,7 +92,7 @@ fn rule(table: &Table<'_>, pack: &str) -> Checked<RawRule> {
     let excepts = table.get("except").map_or(Ok(Vec::new()), |value| excepts(&value));
     let playbook = table.get("playbook").map(|value| value.filled().map(str::to_owned)).transpose();
     let condition = condition(table);
-    let tests = table.tables("test").iter().filter_map(|table| test(table).ok()).collect();
+    let tests = table.tables("test", "[[rule.test]]").iter().filter_map(|table| test(table).ok()).collect();
     Ok(RawRule {
         id: id?,
         title: title?.to_owned(),

@@ -42,6 +42,20 @@ pub(super) fn secret_looking_lines(text: &str) -> Vec<Range<usize>> {
     spans
 }
 
+/// The logins of all URLs: what stands between `://` and `@`.
+pub(super) fn logins(text: &str) -> Vec<Range<usize>> {
+    let mut spans = Vec::new();
+    for (scheme_end, mark) in text.match_indices("://") {
+        let start = scheme_end + mark.len();
+        let authority = text.get(start..).unwrap_or_default();
+        let end = authority.find(['/', '"', '\'', '\n']).unwrap_or(authority.len());
+        if let Some(at) = authority.get(..end).and_then(|authority| authority.rfind('@')) {
+            spans.push(start..start + at);
+        }
+    }
+    spans
+}
+
 fn value_of_secret_key(line: &str) -> Option<Range<usize>> {
     let part_of_key = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
     let mut rest = line;
@@ -81,7 +95,7 @@ mod tests {
             ("routing_key = \"R0UT\n", "routing_key = \"****\n"),
             ("routing_key R0UT", "routing_key ****"),
             ("token = { env = \"T\" }", "token = { env = \"T\" }"),
-            ("token = { \"R0UT\" }", "token = ************"),
+            ("token = { \"R0UT\" }", "token = **********"),
             ("r = { name = \"x\", secret = \"é\" }", "r = { name = \"x\", secret = \"*****"),
             ("secret = '''\nab\ncd''' \nx = 1", "secret = '''\n**\n**''' \nx = 1"),
             ("name = \"x\"", "name = \"x\""),
@@ -89,5 +103,13 @@ mod tests {
             let source = SourceText { name: String::new(), text: line.to_owned() };
             assert_eq!(masked(&source, &secret_looking_lines(line)).text, shown);
         }
+    }
+
+    #[test]
+    fn logins_in_addresses_are_hidden() {
+        let text = "a = \"https://ann:pw@h/@x\"\nb = 'wss://h/' # @\nc = \"http://p@ss@h";
+        let source = SourceText { name: String::new(), text: text.to_owned() };
+        let shown = "a = \"https://******@h/@x\"\nb = 'wss://h/' # @\nc = \"http://****@h";
+        assert_eq!(masked(&source, &logins(text)).text, shown);
     }
 }

@@ -1,0 +1,579 @@
+//! What a user sees when a configuration or a rule file is right, and when it is wrong.
+//!
+//! Reports are compared with tests/golden/config-*.snap; after a wanted change, run with
+//! `INSTA_UPDATE=always` and read the difference.
+
+#![expect(clippy::expect_used, reason = "helpers of tests fail like tests")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use stormbell::config::environment::Environment;
+use stormbell::config::load::{Loaded, SecretPolicy, find, load, parse};
+use stormbell::config::model::{Config, ReceiverKind, RuleEntry, RuleOrigin, SourceKind};
+use stormbell::config::rules::{Builtin, load_rules, parse_rules};
+use stormbell::domain::diagnostic::{Diagnostic, SourceText, has_errors};
+use stormbell::domain::id::ReceiverName;
+use stormbell::domain::incident::Severity;
+use stormbell::domain::organization::Organization;
+use stormbell::domain::rule::raw::{Distinct, RawCondition, RawFile, Status};
+use stormbell::report::{Colours, render, summary};
+
+/// The sample of the interface description, with the receiver its route speaks of.
+const SAMPLE: &str = include_str!("golden/sample-config.toml");
+const SAMPLE_RULES: &str = include_str!("golden/sample-rules.toml");
+
+/// What every configuration needs.
+const HEAD: &str = "schema = 1\nrules = [\"rules\"]\n[organization]\nname = \"St. Brigid's\"\n";
+const SOURCE: &str = "[[source]]\nname = \"bluesky\"\nkind = \"jetstream\"\nurl = \"wss://jet.example/subscribe\"\n";
+const RECEIVER: &str = "[[receiver]]\nname = \"log\"\nkind = \"log\"\n";
+const PACK: &str = "schema = 1\n[pack]\nname = \"p\"\n";
+
+fn home() -> Environment {
+    [("HOME", "/home/ann")].into_iter().collect()
+}
+
+fn source(name: &str, text: &str) -> Arc<SourceText> {
+    Arc::new(SourceText { name: name.to_owned(), text: text.to_owned() })
+}
+
+fn read(text: &str, environment: &Environment, secrets: SecretPolicy) -> Loaded {
+    parse(&source("stormbell.toml", text), Path::new("/etc/stormbell"), environment, secrets)
+}
+
+fn works(text: &str) -> Config {
+    let loaded = read(text, &home(), SecretPolicy::MayBeAbsent);
+    assert!(!has_errors(&loaded.findings), "{}", render(&loaded.findings, Colours::Plain));
+    loaded.config.expect("a configuration without errors is there")
+}
+
+fn rules(text: &str) -> (RawFile, Vec<Diagnostic>) {
+    let (file, findings) = parse_rules(&source("rules/own.toml", text));
+    (file.expect("the pack is right"), findings)
+}
+
+fn shown(findings: &[Diagnostic]) -> String {
+    format!("{}{}\n", render(findings, Colours::Plain), summary(findings))
+}
+
+fn golden(name: &str, report: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("golden");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(format!("config-{name}"), report));
+}
+
+/// The report on a configuration of which `HEAD`, `SOURCE` and `RECEIVER` are right.
+fn golden_config(name: &str, rest: &str) {
+    let loaded = read(&format!("{HEAD}{SOURCE}{RECEIVER}{rest}"), &home(), SecretPolicy::Required);
+    assert!(loaded.config.is_none() || !has_errors(&loaded.findings));
+    golden(name, &shown(&loaded.findings));
+}
+
+fn golden_rules(name: &str, rest: &str) {
+    golden(name, &shown(&rules(&format!("{PACK}{rest}")).1));
+}
+
+#[test]
+fn the_sample_configuration_is_read_whole() {
+    let loaded = read(SAMPLE, &Environment::default(), SecretPolicy::MayBeAbsent);
+    let codes: Vec<_> = loaded.findings.iter().map(|finding| finding.code).collect();
+    assert_eq!(codes, ["SB0409"], "only the secret is absent: {}", shown(&loaded.findings));
+    let config = loaded.config.expect("warnings withhold nothing");
+    assert_eq!(config.organization, Organization::example());
+    let origins: Vec<_> = config.rules.into_iter().map(|entry| entry.origin).collect();
+    let folder = RuleOrigin::Path(PathBuf::from("/etc/stormbell/rules/"));
+    assert_eq!(origins, [RuleOrigin::Builtin("hospital".to_owned()), folder]);
+    assert_eq!(config.store.path, Path::new("/var/lib/stormbell/stormbell.db"));
+    assert_eq!(config.store.retention, Duration::from_hours(720));
+    let [bluesky] = config.sources.as_slice() else { panic!("one source") };
+    let SourceKind::Jetstream(jetstream) = &bluesky.kind;
+    assert_eq!(jetstream.urls[0].as_str(), "wss://jetstream2.us-east.bsky.network/subscribe");
+    assert_eq!(jetstream.wanted_collections, ["app.bsky.feed.post"]);
+    assert_eq!(jetstream.max_frame_bytes, 1 << 20);
+    assert_eq!(jetstream.expect_frame_within, None);
+    let ReceiverKind::PagerDuty { url, .. } = &config.receivers[0].kind else { panic!("pagerduty comes first") };
+    assert_eq!(url.as_str(), "https://events.pagerduty.com/v2/enqueue");
+    let [route] = config.routes.0.as_slice() else { panic!("one route") };
+    assert_eq!(route.severity, [Severity::Critical, Severity::High]);
+    assert_eq!(route.steps[0].ack_within, Some(Duration::from_mins(5)));
+    assert_eq!(route.repeat_every, Some(Duration::from_hours(4)));
+    assert_eq!(config.web.expect("a console").listen.to_string(), "127.0.0.1:8787");
+}
+
+#[test]
+fn the_sample_rules_are_read_whole() {
+    let (file, findings) = rules(SAMPLE_RULES);
+    assert_eq!(findings, [], "{}", shown(&findings));
+    assert_eq!((file.pack.name.value.as_str(), file.pack.version.as_str()), ("active-threat", "1.0.0"));
+    let [weapon] = file.lists.as_slice() else { panic!("one list") };
+    let words: Vec<_> = weapon.entries.iter().map(|entry| entry.value.as_str()).collect();
+    assert_eq!(words, ["gunman", "shooter", "active shooter", "shots fired", "bomb threat"]);
+    let [rule] = file.rules.as_slice() else { panic!("one rule") };
+    assert_eq!(rule.id.value, "active-threat.gunman");
+    assert_eq!((rule.severity, rule.status), (Severity::Critical, Status::Stable));
+    assert_eq!(rule.topic.as_str(), "active-threat");
+    assert_eq!(rule.query.value, "$org NEAR/12 ($weapon OR lockdown)");
+    assert_eq!(rule.excepts[0].reason, "announced drills");
+    let within = Duration::from_mins(10);
+    assert_eq!(rule.condition, RawCondition::Count { at_least: 2, distinct: Distinct::Author, within });
+    let [two_people, drill] = rule.tests.as_slice() else { panic!("two tests") };
+    assert_eq!((two_people.alerts, drill.alerts), (1, 0));
+    assert_eq!(two_people.posts[1].at, Duration::from_secs(90));
+    assert_eq!(two_people.posts[1].author.as_deref(), Some("b"));
+}
+
+#[test]
+fn a_fault_in_a_query_is_underlined_where_it_was_written() {
+    for (quoted, exact) in [
+        ("'gun $wepon'", true),
+        ("\"gun $wepon\"", true),
+        ("'''\ngun $wepon'''", true),
+        ("\"\"\"\r\ngun $wepon\"\"\"", true),
+        ("\"\\\"gun\\\" $wepon\"", false),
+    ] {
+        let text = format!("{PACK}[[rule]]\nid = \"a\"\ntitle = \"A\"\nseverity = \"low\"\nquery = {quoted}\n");
+        let (file, findings) = rules(&text);
+        assert_eq!(findings, [], "{}", shown(&findings));
+        let query = &file.rules[0].query;
+        let at = query.value.find("$wepon").expect("the query names it");
+        let underlined = text.get(query.part(at..at + "$wepon".len())).expect("whole characters");
+        assert_eq!(underlined == "$wepon", exact, "{underlined}");
+        assert!(underlined.contains("$wepon"));
+    }
+}
+
+#[test]
+fn ten_mistakes_are_told_at_once() {
+    let text = r#"schema = 2
+rulez = ["builtin:hospital"]
+
+[organization]
+name = ""
+timezone = "America/New_Yrok"
+
+[store]
+retention = "30 days"
+
+[[source]]
+name = "bluesky"
+kind = "jetsream"
+
+[[source]]
+name = "bluesky"
+kind = "jetstream"
+url = "https://jet.example/subscribe"
+
+[[receiver]]
+name = "on-call"
+kind = "pagerduty"
+routing_key = "R0UTINGKEY"
+
+[[route]]
+severity = ["criticl"]
+steps = [{ notify = ["oncall"] }]
+
+[web]
+listen = "localhost:8787"
+"#;
+    let loaded = read(text, &home(), SecretPolicy::Required);
+    assert!(loaded.config.is_none());
+    golden("ten-mistakes", &shown(&loaded.findings));
+}
+
+#[test]
+fn unknown_keys_suggest_the_nearest() {
+    golden_config(
+        "unknown-keys",
+        "[store]\npth = \"x\"\ncolour = 1\n[[source]]\nname = \"b\"\nkind = \"jetstream\"\nurl = \"wss://h/\"\nexpect-frame-within = \"30s\"\n",
+    );
+}
+
+#[test]
+fn missing_keys_say_what_to_add() {
+    golden("missing-keys", &shown(&read("[[source]]\n[[receiver]]\nname = \"p\"\nkind = \"pagerduty\"\n[[receiver]]\nname = \"w\"\nkind = \"webhook\"\n[web]\n", &Environment::default(), SecretPolicy::Required).findings));
+}
+
+#[test]
+fn values_of_the_wrong_type_say_which_is_right() {
+    golden_config(
+        "wrong-types",
+        "[store]\npath = 1\nretention = 30\n[[route]]\nseverity = \"critical\"\ncontinue = \"yes\"\nsteps = { notify = [\"log\"] }\n[web]\nlisten = 8787\n[[source]]\nname = 1.5\nkind = true\n",
+    );
+}
+
+#[test]
+fn kinds_of_the_future_are_told_from_slips_of_the_pen() {
+    golden_config(
+        "kinds",
+        "[[source]]\nname = \"m\"\nkind = \"mastodon\"\n[[source]]\nname = \"n\"\nkind = \"mastadon\"\n[[receiver]]\nname = \"s\"\nkind = \"slack\"\n[[receiver]]\nname = \"t\"\nkind = \"pagerdooty\"\n[[receiver]]\nname = \"u\"\nkind = \"carrier-pigeon\"\n[[route]]\nsteps = [{ notify = [\"log\", \"s\", \"t\", \"u\"] }]\n",
+    );
+}
+
+#[test]
+fn addresses_must_fit_their_use_and_hold_no_login() {
+    golden_config(
+        "addresses",
+        "[[source]]\nname = \"a\"\nkind = \"jetstream\"\nurl = [\"https://a.example\", \"wss://ok.example\", \"wss:/\", \"nowhere\"]\nproxy = \"https://proxy.example:3128\"\nproxy_user = \"ann\"\n[[receiver]]\nname = \"w\"\nkind = \"webhook\"\nurl = \"https://ann:hunter2@example.org/hook\"\nproxy = \"http://proxy.example:3128/path\"\nca_file = \"absent.pem\"\n[[route]]\nsteps = [{ notify = [\"log\", \"w\"] }]\n",
+    );
+}
+
+#[test]
+fn jetstream_settings_out_of_range_are_refused() {
+    golden_config(
+        "jetstream",
+        "[[source]]\nname = \"a\"\nkind = \"jetstream\"\nurl = []\nwanted_collections = [\"app.bsky.feed.post\", \"posts\"]\nmax_frame_bytes = \"1TB\"\nexpect_frame_within = \"0s\"\n[[source]]\nname = \"b\"\nkind = \"jetstream\"\nurl = \"wss://h/\"\nwanted_collections = []\nmax_frame_bytes = 10\nexpect_frame_within = \"-5s\"\n",
+    );
+}
+
+#[test]
+fn routes_are_checked_against_the_receivers() {
+    golden_config(
+        "routes",
+        "[[receiver]]\nname = \"manager\"\nkind = \"log\"\n[[receiver]]\nname = \"spare\"\nkind = \"log\"\n[[route]]\ntopics = [\"Cyber*\", \"a topic\"]\nsteps = [{ notify = [\"manger\"] }, { notify = [\"log\"] }]\n[[route]]\nsteps = []\n[[route]]\nseverity = []\nsteps = [{ notify = [] }]\n[[route]]\nsteps = [{ notify = [\"log\"], ack_within = \"5 minutes\" }]\n",
+    );
+}
+
+#[test]
+fn a_route_that_cannot_be_reached_or_continued_is_told() {
+    golden_config(
+        "unreachable",
+        "[[route]]\nsteps = [{ notify = [\"log\"] }, { notify = [\"log\"] }]\n[[route]]\nsteps = [{ notify = [\"log\"] }]\n[[route]]\nseverity = [\"low\"]\nsteps = [{ notify = [\"log\"] }]\n",
+    );
+}
+
+#[test]
+fn broken_toml_is_told_with_every_fault_and_no_guesses() {
+    golden("broken-toml", &shown(&read("schema = 1\nrules = [\"a\",, \"b\"]\n[organization]\nname = St. Brigid's\nname = \"x\"\n[web\nlisten = \"127.0.0.1:1\"\n", &home(), SecretPolicy::Required).findings));
+}
+
+#[test]
+fn a_configuration_without_sources_receivers_and_rules_is_of_little_use() {
+    golden(
+        "nothing-there",
+        &shown(&read("schema = 1\n[organization]\nname = \"x\"\n", &home(), SecretPolicy::Required).findings),
+    );
+}
+
+#[test]
+fn a_secret_in_the_file_is_refused_and_not_shown() {
+    let secret = "hunter2";
+    let on_call = "[[receiver]]\nname = \"p\"\nkind = \"pagerduty\"\n";
+    let texts = [
+        format!("{HEAD}{SOURCE}{on_call}routing_key = \"{secret}\"\n"),
+        format!("{HEAD}{SOURCE}{on_call}routing_key = [\"{secret}\"]\n"),
+        format!("{HEAD}{SOURCE}{on_call}routing_kye = \"{secret}\"\n"),
+        format!("{HEAD}{SOURCE}{on_call}routing_key = {{ credentail = \"{secret}\" }}\n"),
+        format!("{HEAD}{SOURCE}{on_call}routing_key = \"{secret}\n"),
+        format!("{HEAD}{SOURCE}{on_call}routing_key = {secret}\n"),
+        format!("{HEAD}{SOURCE}{on_call}routing_key {secret}\n"),
+        format!("{HEAD}{SOURCE}{on_call}url = \"ftp://ann:{secret}@h/\"\n"),
+        format!("{HEAD}{SOURCE}{on_call}uri = \"https://ann:{secret}@h/\"\n"),
+        format!("{HEAD}{SOURCE}{on_call}url = \"https://ann:{secret}@h/\n"),
+        format!("{HEAD}{SOURCE}{RECEIVER}[web]\nlisten = \"127.0.0.1:1\"\ntoken = \"{secret}\"\n"),
+    ];
+    let mut reports = String::new();
+    for text in texts {
+        let loaded = read(&text, &home(), SecretPolicy::MayBeAbsent);
+        assert!(has_errors(&loaded.findings), "{text}");
+        let report = shown(&loaded.findings);
+        assert!(!report.contains(secret), "{report}");
+        assert!(!format!("{:?}", loaded.findings).contains(secret), "{report}");
+        reports.push_str(&report);
+    }
+    golden("plain-secrets", &reports);
+}
+
+#[test]
+fn secrets_are_read_from_where_the_configuration_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    fs::write(path("pagerduty"), "from-credential\n").unwrap();
+    fs::write(path("hook"), "from-file\r\n").unwrap();
+    fs::set_permissions(path("hook"), fs::Permissions::from_mode(0o600)).unwrap();
+    let text = format!(
+        "{HEAD}[[receiver]]\nname = \"p\"\nkind = \"pagerduty\"\nrouting_key = {{ credential = \"pagerduty\" }}\n\
+         [[receiver]]\nname = \"w\"\nkind = \"webhook\"\nurl = \"http://127.0.0.1:9/\"\nsecret = {{ file = \"hook\" }}\n\
+         [web]\nlisten = \"127.0.0.1:0\"\ntoken = {{ env = \"TOKEN\" }}\n{SOURCE}"
+    );
+    let environment: Environment = [
+        ("CREDENTIALS_DIRECTORY", folder.path().as_os_str()),
+        ("TOKEN", "from-environment".as_ref()),
+        ("HOME", "/home/ann".as_ref()),
+    ]
+    .into_iter()
+    .collect();
+    let loaded = parse(&source("c", &text), folder.path(), &environment, SecretPolicy::Required);
+    assert_eq!(loaded.findings, [], "{}", shown(&loaded.findings));
+    let config = loaded.config.unwrap();
+    let ReceiverKind::PagerDuty { routing_key, .. } = &config.receivers[0].kind else { panic!("pagerduty") };
+    assert_eq!(routing_key.expose(), "from-credential");
+    let ReceiverKind::Webhook { secret: Some(secret), .. } = &config.receivers[1].kind else { panic!("webhook") };
+    assert_eq!(secret.expose(), "from-file");
+    assert_eq!(config.web.unwrap().token.unwrap().expose(), "from-environment");
+}
+
+#[test]
+fn absent_secrets_are_errors_at_run_and_warnings_in_check() {
+    let keys = [
+        "{ credential = \"none\" }",
+        "{ file = \"/nonexistent/key\" }",
+        "{ env = \"UNSET\" }",
+        "{ credential = \"../key\" }",
+        "{ credential = \"a\", env = \"B\" }",
+        "{}",
+    ];
+    let receivers = keys
+        .iter()
+        .enumerate()
+        .map(|(place, key)| format!("[[receiver]]\nname = \"p{place}\"\nkind = \"pagerduty\"\nrouting_key = {key}\n"));
+    let text = format!("{HEAD}{SOURCE}{}", receivers.collect::<String>());
+    golden("absent-secrets-at-run", &shown(&read(&text, &home(), SecretPolicy::Required).findings));
+    golden("absent-secrets-in-check", &shown(&read(&text, &home(), SecretPolicy::MayBeAbsent).findings));
+}
+
+#[test]
+fn an_empty_secret_counts_as_absent_and_a_file_open_to_all_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("empty"), "\n").unwrap();
+    fs::write(folder.path().join("open"), "secret").unwrap();
+    fs::set_permissions(folder.path().join("empty"), fs::Permissions::from_mode(0o600)).unwrap();
+    fs::set_permissions(folder.path().join("open"), fs::Permissions::from_mode(0o644)).unwrap();
+    let codes = |file: &str| {
+        let text = format!("{HEAD}{SOURCE}{RECEIVER}[web]\nlisten = \"[::1]:0\"\ntoken = {{ file = \"{file}\" }}\n");
+        let loaded = parse(&source("c", &text), folder.path(), &home(), SecretPolicy::Required);
+        (loaded.findings.iter().map(|finding| finding.code).collect::<Vec<_>>(), loaded.config.is_some())
+    };
+    assert_eq!(codes("empty"), (vec!["SB0409"], false));
+    assert_eq!(codes("open"), (vec!["SB0410"], true));
+}
+
+#[test]
+fn without_routes_every_receiver_is_told() {
+    let config = works(&format!("{HEAD}{SOURCE}{RECEIVER}[[receiver]]\nname = \"screen\"\nkind = \"desktop\"\n"));
+    let [route] = config.routes.0.as_slice() else { panic!("one route") };
+    assert!(route.severity.is_empty() && route.topics.is_empty());
+    assert_eq!(route.steps[0].notify, [ReceiverName::from("log"), ReceiverName::from("screen")]);
+    assert_eq!(config.store.path, Path::new("/home/ann/.local/state/stormbell/stormbell.db"));
+    assert!(config.web.is_none());
+}
+
+#[test]
+fn sources_can_fail_over_and_go_through_a_proxy() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("ca.pem"), "").unwrap();
+    let text = format!(
+        "{HEAD}{RECEIVER}[[source]]\nname = \"b\"\nkind = \"jetstream\"\nurl = [\"wss://a.example/s\", \"ws://b.example\"]\n\
+         max_frame_bytes = \"64 kB\"\nexpect_frame_within = \"250ms\"\nwanted_collections = [\"app.bsky.feed.*\"]\n\
+         proxy = \"http://proxy.example:3128\"\nproxy_user = \"ann\"\nproxy_password = {{ env = \"PASSWORD\" }}\nca_file = \"ca.pem\"\n"
+    );
+    let environment = [("HOME", "/h"), ("PASSWORD", "open sesame")].into_iter().collect();
+    let loaded = parse(&source("c", &text), folder.path(), &environment, SecretPolicy::Required);
+    assert_eq!(loaded.findings, [], "{}", shown(&loaded.findings));
+    let config = loaded.config.unwrap();
+    let SourceKind::Jetstream(jetstream) = &config.sources[0].kind;
+    assert_eq!(jetstream.urls.len(), 2);
+    assert_eq!(jetstream.max_frame_bytes, 64_000);
+    assert_eq!(jetstream.expect_frame_within, Some(Duration::from_millis(250)));
+    assert_eq!(jetstream.transport.ca_file.as_deref(), Some(folder.path().join("ca.pem").as_path()));
+    let proxy = jetstream.transport.proxy.as_ref().unwrap();
+    assert_eq!(proxy.url.as_str(), "http://proxy.example:3128/");
+    let (user, password) = proxy.login.as_ref().unwrap();
+    assert_eq!((user.as_str(), password.expose()), ("ann", "open sesame"));
+}
+
+#[test]
+fn the_file_given_comes_before_the_environment() {
+    let environment = [("STORMBELL_CONFIG", "/from/environment")].into_iter().collect();
+    assert_eq!(find(Some(Path::new("given")), &environment), Some(PathBuf::from("given")));
+    assert_eq!(find(None, &environment), Some(PathBuf::from("/from/environment")));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_told_with_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("stormbell.toml");
+    let message = || {
+        let loaded = load(&path, &home(), SecretPolicy::Required);
+        assert!(loaded.config.is_none());
+        shown(&loaded.findings)
+    };
+    assert!(message().contains("stormbell.toml cannot be read: No such file"), "{}", message());
+    fs::write(&path, b"schema = 1\nname = \"\xff\"").unwrap();
+    assert!(message().contains("stormbell.toml is not UTF-8 text: byte 19 is wrong"), "{}", message());
+}
+
+#[test]
+fn mistakes_in_rules_are_told_at_once() {
+    golden_rules(
+        "rules",
+        r#"[lists]
+org = ["x"]
+Weapon = ["x"]
+good = ["x", ""]
+bad = "x"
+
+[[rule]]
+id = "Big"
+title = "x"
+severity = "urgent"
+status = "stabel"
+topic = "no topic"
+query = ""
+except = [{ query = 'x' }, "x"]
+
+[[rule]]
+id = "late"
+title = "x"
+severity = "low"
+query = 'x'
+spike = { false_alarms = "1 per 30d" }
+count = { at_least = 0, distinct = "story", within = "10" }
+
+[[rule]]
+id = "twice"
+title = "x"
+severity = "low"
+query = 'x'
+count = { at_least = 2, distinct = "authors", within = "10m" }
+quiet = { for = "1h" }
+
+[[rule]]
+id = "tests"
+title = "x"
+severity = "low"
+query = 'x'
+[[rule.test]]
+posts = []
+alerts = -1
+[[rule.test]]
+name = "x"
+posts = [{ at = "soon", txet = "x" }]
+"#,
+    );
+}
+
+#[test]
+fn a_rule_without_mistakes_survives_its_neighbours() {
+    let (file, findings) = rules(&format!(
+        "{PACK}[[rule]]\nid = \"bad\"\n[[rule]]\nid = \"good\"\ntitle = \"x\"\nseverity = \"low\"\nquery = 'x'\n\
+         [[rule.test]]\nname = \"n\"\nalerts = 0\nposts = [{{ text = \"\", media_text = \"alt\", lang = [\"en\"] }}]\n"
+    ));
+    assert!(has_errors(&findings));
+    let [rule] = file.rules.as_slice() else { panic!("the good rule") };
+    assert_eq!((rule.id.value.as_str(), rule.topic.as_str(), rule.status), ("good", "p", Status::Stable));
+    assert_eq!(rule.condition, RawCondition::None);
+    assert_eq!(rule.tests[0].posts[0].media_text, ["alt"]);
+}
+
+#[test]
+fn rule_files_are_read_in_the_order_of_their_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, id: &str| {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let rule = format!("[[rule]]\nid = \"{id}\"\ntitle = \"x\"\nseverity = \"low\"\nquery = 'x'\n");
+        fs::write(path, format!("{PACK}{rule}")).unwrap();
+    };
+    for (name, id) in [("b.toml", "b"), ("a/z.toml", "a"), ("c.toml", "b"), (".d.toml", "d"), ("e.txt", "e")] {
+        write(name, id);
+    }
+    fs::create_dir(folder.path().join("empty")).unwrap();
+    std::os::unix::fs::symlink(folder.path(), folder.path().join("loop")).unwrap();
+    let entry = |origin| RuleEntry { origin, place: None };
+    let path = |name: &str| entry(RuleOrigin::Path(folder.path().join(name)));
+    let builtin = |name: &str| entry(RuleOrigin::Builtin(name.to_owned()));
+    let entries = [path(""), path("b.toml"), path("absent"), path("empty/"), builtin("hopsital"), builtin("hospital")];
+    let text = "schema = 1\n[pack]\nname = \"h\"\n";
+    let builtins = [Builtin { name: "hospital", files: Box::leak(Box::new([("crisis.toml", text)])) }];
+
+    let (files, findings) = load_rules(&entries, &builtins);
+
+    let folder_name = folder.path().display().to_string();
+    let names: Vec<_> = files.iter().map(|file| file.source.name.replace(&folder_name, "rules")).collect();
+    assert_eq!(names, ["rules/a/z.toml", "rules/b.toml", "rules/c.toml", "builtin:hospital/crisis.toml"]);
+    let ids: Vec<_> = files.iter().flat_map(|file| &file.rules).map(|rule| rule.id.value.as_str()).collect();
+    assert_eq!(ids, ["a", "b"]);
+    golden("rule-files", &shown(&findings).replace(&folder_name, "rules"));
+}
+
+#[test]
+fn an_unknown_pack_is_underlined_in_the_configuration() {
+    let config = works(&format!("{}{SOURCE}{RECEIVER}", HEAD.replace("[\"rules\"]", "[\"builtin:hopsital\"]")));
+    let builtins = [Builtin { name: "hospital", files: &[] }];
+    golden("unknown-pack", &shown(&load_rules(&config.rules, &builtins).1));
+}
+
+#[test]
+fn reports_for_terminals_are_coloured_and_harmless() {
+    let text = format!(
+        "{HEAD}{SOURCE}{RECEIVER}[store]\n\"a\\u001b[2J\\u009b\" = \"\u{9b}31m\u{202e}\u{200f}\"\npath = \"\u{1b}[2J\"\n"
+    );
+    let findings = read(&text, &home(), SecretPolicy::Required).findings;
+    let plain = render(&findings, Colours::Plain);
+    let dangerous = |c: char| c.is_control() && c != '\n' || "\u{202e}\u{200f}".contains(c);
+    assert!(!plain.contains(dangerous), "{plain:?}");
+    assert!(plain.contains("SB0001") && plain.contains("SB0002"), "{plain}");
+    let coloured = render(&findings, Colours::Ansi);
+    assert!(coloured.contains('\u{1b}'));
+    assert!(!coloured.contains("\u{1b}[2J") && !coloured.contains('\u{9b}'));
+}
+
+#[test]
+fn summaries_count_both_levels() {
+    let (error, warning) = (Diagnostic::error("SB0001", "x"), Diagnostic::warning("SB0403", "x"));
+    assert_eq!(summary(&[]), "no problems");
+    assert_eq!(summary(&[error.clone(), warning.clone(), error.clone()]), "2 errors, 1 warning");
+    assert_eq!(summary(&[warning.clone(), warning]), "2 warnings");
+}
+
+/// A sample with a few bytes of it cut out or written over.
+fn damaged(text: &'static str) -> impl Strategy<Value = String> {
+    let damage = (any::<prop::sample::Index>(), 0..12_usize, "[\\PC\n\"'={}\\[\\],.#]{0,6}");
+    prop::collection::vec(damage, 1..6).prop_map(move |damages| {
+        let mut text = text.to_owned();
+        for (at, length, insert) in damages {
+            let start = text.floor_char_boundary(at.index(text.len() + 1));
+            let end = text.floor_char_boundary((start + length).min(text.len())).max(start);
+            text.replace_range(start..end, &insert);
+        }
+        text
+    })
+}
+
+fn stays_upright(text: &str) {
+    let loaded = read(text, &home(), SecretPolicy::MayBeAbsent);
+    assert_eq!(loaded.config.is_none(), has_errors(&loaded.findings), "{}", shown(&loaded.findings));
+    let (file, findings) = parse_rules(&source("rules", text));
+    assert!(file.is_some() || has_errors(&findings));
+    for finding in loaded.findings.iter().chain(&findings) {
+        let place = finding.place.as_ref().expect("all findings in a text have a place");
+        assert!(place.source.text.get(place.span.clone()).is_some(), "{finding:?}");
+    }
+    assert!(!render(&loaded.findings, Colours::Plain).contains('\u{1b}'));
+    assert!(!render(&findings, Colours::Ansi).contains("\u{1b}[2J"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_stops_the_reader(text in "(\\PC|[\n\t\u{1b}\u{0}]|[\"'={}\\[\\],.#]){0,120}") {
+        stays_upright(&text);
+    }
+
+    #[test]
+    fn no_damaged_configuration_stops_the_reader(text in damaged(SAMPLE)) {
+        stays_upright(&text);
+    }
+
+    #[test]
+    fn no_damaged_rule_file_stops_the_reader(text in damaged(SAMPLE_RULES)) {
+        stays_upright(&text);
+    }
+}

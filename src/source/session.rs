@@ -157,7 +157,7 @@ impl Session<'_> {
 
     /// Hands frames on, waiting a while for room. The socket is not read meanwhile, which
     /// is how the server is told to slow down.
-    async fn hand_on(&self, frames: Vec<super::Frame>) -> Result<(), End> {
+    async fn hand_on(&mut self, frames: Vec<super::Frame>) -> Result<(), End> {
         let incoming = Incoming::Frames { source: self.source.clone(), frames };
         if incoming.is_empty() {
             return Ok(());

@@ -76,3 +76,9 @@ impl Incoming {
         matches!(self, Self::Frames { frames, .. } if frames.is_empty())
     }
 }
+
+/// An error with its causes, for a log line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

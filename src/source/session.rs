@@ -7,15 +7,16 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::Incoming;
 use super::reader::{Batch, Ended, Reader};
 use super::seam::{self, Seam, SeamError};
 use super::timing::Timing;
+use super::{Frame, Incoming, chain};
 use crate::domain::event::{DownReason, Rejected};
 use crate::domain::id::SourceName;
 use crate::domain::time::{Clock, Timestamp};
@@ -24,7 +25,7 @@ use crate::domain::time::{Clock, Timestamp};
 pub(super) struct Session<'a> {
     pub(super) source: &'a SourceName,
     pub(super) timing: &'a Timing,
-    pub(super) expect_frame_within: Option<std::time::Duration>,
+    pub(super) expect_frame_within: Option<Duration>,
     pub(super) out: &'a mpsc::Sender<Incoming>,
     pub(super) clock: &'a Arc<dyn Clock>,
     pub(super) cancel: &'a CancellationToken,
@@ -157,7 +158,7 @@ impl Session<'_> {
 
     /// Hands frames on, waiting a while for room. The socket is not read meanwhile, which
     /// is how the server is told to slow down.
-    async fn hand_on(&self, frames: Vec<super::Frame>) -> Result<(), End> {
+    async fn hand_on(&mut self, frames: Vec<Frame>) -> Result<(), End> {
         let incoming = Incoming::Frames { source: self.source.clone(), frames };
         if incoming.is_empty() {
             return Ok(());
@@ -200,7 +201,7 @@ impl Session<'_> {
 
     fn close_seam(&mut self, outcome: Result<(), SeamError>) {
         if let Err(error) = outcome {
-            let error = super::supervise::chain(&error);
+            let error = chain(&error);
             tracing::warn!(source = %self.source, error, "the hand-over from replay to live could not be read again");
         }
         self.seam = SeamWatch::None;

@@ -14,7 +14,6 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::Incoming;
 use super::backoff::{Backoff, Hosts, Jitter};
 use super::position::{Position, Resume, Start};
 use super::reader::Reader;
@@ -22,6 +21,7 @@ use super::seam::{self, Seam};
 use super::session::{End, Report, SeamWatch, Session};
 use super::timing::Timing;
 use super::ws::{ConnectError, Connector, HARD_LIMIT_BYTES, Socket, peer};
+use super::{Incoming, chain};
 use crate::config::model::JetstreamConfig;
 use crate::domain::event::{Cursor, DownReason};
 use crate::domain::id::SourceName;
@@ -239,12 +239,6 @@ fn subscription(base: &Url, wanted_collections: &[String], from: Option<Cursor>)
         url.set_query(None);
     }
     url
-}
-
-/// An error with its causes, for a log line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]

@@ -25,7 +25,8 @@ pub struct Timing {
     pub overlap: Duration,
     /// What a resume repeats on another host, whose clock may differ.
     pub overlap_other_host: Duration,
-    /// A replay whose frames are no older than this has caught up.
+    /// A replay whose frames are no older than this has caught up. Leaves room for clocks
+    /// that differ.
     pub caught_up_within: Duration,
     /// How long after catching up the hand-over is read again.
     pub seam_delay: Duration,
@@ -53,9 +54,9 @@ impl Default for Timing {
             queue_patience: seconds(15),
             overlap: seconds(5),
             overlap_other_host: seconds(10),
-            caught_up_within: seconds(2),
+            caught_up_within: seconds(5),
             seam_delay: seconds(60),
-            seam_margin: seconds(5),
+            seam_margin: seconds(10),
             seam_within: seconds(60),
             seam_silence: seconds(5),
             stop_within: seconds(2),

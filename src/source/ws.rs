@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn excerpts_hold_no_secrets_and_no_escapes() {
-        let body = b"<html>bad \x1b[31mtoken=abc123 https://u:p@h/x cursor\r\n too old";
+        let body = b"<html>\nbad \x1b[31mtoken=abc123 https://u:p@h/x cursor\r\n too old";
         assert_eq!(excerpt(body), "bad cursor too old");
         assert_eq!(excerpt(&[b'x'; 5000]).len(), 160);
     }

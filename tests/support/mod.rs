@@ -3,8 +3,12 @@
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each suite is a program of its own and uses a part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a broken world fails the test")]
 
+pub mod clock;
+pub mod frames;
+pub mod jetstream;
 pub mod message;
 pub mod model;
 pub mod outbox;
+pub mod proxy;
 pub mod sim;
 pub mod sink;

@@ -5,7 +5,6 @@
 //! replaces its popup, so that a crisis is one popup and not fifty.
 
 use std::collections::VecDeque;
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use notify_rust::{Hint, Notification, Timeout, Urgency};
 use super::SendError;
 use super::untrusted::{clean, clip, escape_markup, shown};
 use crate::domain::id::IncidentId;
-use crate::domain::incident::{Incident, Severity};
+use crate::domain::incident::{Severity, Signature};
 use crate::domain::message::{Leased, Message, MessageKind};
 use crate::domain::post::Post;
 
@@ -26,6 +25,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_TITLE: usize = 120;
 const MAX_WHY: usize = 240;
 const MAX_POST: usize = 200;
+const MAX_HANDLE: usize = 40;
 const SAMPLE: usize = 2;
 
 /// The session's notification service.
@@ -147,29 +147,31 @@ fn title(message: &Message) -> String {
     clip(&clean(&format!("{mark}{state}: {}", incident.title)), MAX_TITLE)
 }
 
+/// What people say first, then how many, then why it was raised.
 fn body(message: &Message, sample: &[Post]) -> String {
     let incident = &message.incident;
-    let mut body = clean(&message.summary());
-    match message.kind {
-        MessageKind::Acknowledged => signed(&mut body, "acknowledged", incident.acknowledged.as_ref()),
-        MessageKind::Resolved => signed(&mut body, "resolved", incident.resolved.as_ref()),
-        MessageKind::Opened | MessageKind::Updated | MessageKind::Escalated => evidence(&mut body, incident, sample),
-    }
-    body
+    let summary = clean(&message.summary());
+    let signed = |signature: Option<&Signature>| {
+        let by = signature.map(|signature| format!("By {}.", shown(&signature.by, MAX_TITLE)));
+        by.into_iter().chain([summary.clone()]).collect()
+    };
+    let lines: Vec<String> = match message.kind {
+        MessageKind::Acknowledged => signed(incident.acknowledged.as_ref()),
+        MessageKind::Resolved => signed(incident.resolved.as_ref()),
+        MessageKind::Opened | MessageKind::Updated | MessageKind::Escalated => {
+            let mut lines: Vec<String> = sample.iter().take(SAMPLE).map(quotation).collect();
+            lines.extend([summary, format!("Why: {}", shown(&incident.why, MAX_WHY))]);
+            lines
+        }
+    };
+    lines.join("\n")
 }
 
-fn signed(body: &mut String, what: &str, signature: Option<&crate::domain::incident::Signature>) {
-    if let Some(signature) = signature {
-        let _infallible = write!(body, "\n{what} by {}", shown(&signature.by, MAX_TITLE));
-    }
-}
-
-fn evidence(body: &mut String, incident: &Incident, sample: &[Post]) {
-    let _infallible = write!(body, "\n{}", shown(&incident.why, MAX_WHY));
-    for post in sample.iter().take(SAMPLE) {
-        let author = post.author.handle.as_deref().map(|handle| format!("@{}: ", shown(handle, 40)));
-        let text = shown(&post.text, MAX_POST);
-        let _infallible = write!(body, "\n{}“{text}”", author.unwrap_or_default());
+fn quotation(post: &Post) -> String {
+    let text = shown(&post.text, MAX_POST);
+    match &post.author.handle {
+        Some(handle) => format!("“{text}” @{}", shown(handle, MAX_HANDLE)),
+        None => format!("“{text}”"),
     }
 }
 

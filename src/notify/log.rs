@@ -23,3 +23,57 @@ pub(super) fn write(message: &Message) {
         MessageKind::Resolved => line!("incident resolved"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use crate::domain::id::ReceiverName;
+    use crate::domain::message::{Delivery, Leased, Message, MessageKind};
+    use crate::domain::time::Timestamp;
+    use crate::notify::{Receiver, ReceiverConfig, ReceiverKind};
+    use crate::wire::message::from_stored;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    const OPENED: &str = r#"{"kind":"incident.opened","at":0,"incident":{"id":"7h3x","topic":"active-threat",
+        "title":"Gunman\u001b[31m reported","severity":"critical","state":"open","rules":[],"opened_at":0,
+        "first_post_at":0,"last_post_at":0,"posts":1,"authors":1,"why":"gunman","playbook":null,"exercise":false,
+        "late":false,"sample":[],"acknowledged":null,"resolved":null,"revision":1,
+        "told":{"severity":"critical","authors":1},"escalations":[]}}"#;
+
+    #[test]
+    fn an_incident_is_one_line_with_fields() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let log =
+            tracing_subscriber::fmt().with_ansi(false).without_time().with_writer(move || writer.clone()).finish();
+        let name = ReceiverName::from("log");
+        let receiver = Receiver::build(&ReceiverConfig { name: name.clone(), kind: ReceiverKind::Log }, None).unwrap();
+        let message: Message = from_stored(OPENED).unwrap();
+        assert_eq!(message.kind, MessageKind::Opened);
+        let now = Timestamp::default();
+        let delivery = Delivery { id: "1".into(), receiver: name, message, due: now, give_up: now };
+        let leased = Leased { delivery, sample: Vec::new(), attempt: 1 };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        tracing::subscriber::with_default(log, || runtime.block_on(receiver.send(&leased, now))).unwrap();
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(
+            text,
+            " WARN stormbell::notify::log: incident opened id=\"7h3x\" severity=\"critical\" topic=\"active-threat\" \
+             title=\"Gunman[31m reported\" summary=\"1 post at 1970-01-01T00:00:00Z\" why=\"gunman\" exercise=false\n"
+        );
+    }
+}

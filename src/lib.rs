@@ -17,3 +17,4 @@ pub mod notify;
 pub mod source;
 pub mod store;
 
+pub mod app;

@@ -45,6 +45,16 @@ pub fn summary(findings: &[Diagnostic]) -> String {
     if counts.is_empty() { "no problems".to_owned() } else { counts.join(", ") }
 }
 
+/// A finding in one line, for the log: where, what, and what to do.
+pub fn line(finding: &Diagnostic) -> String {
+    let place = finding.place.as_ref().map(|place| {
+        let (_, number) = lines_of(&place.source.text, &place.span);
+        format!("{}:{number}: ", place.source.name)
+    });
+    let help = finding.help.as_ref().map(|help| format!(" ({help})"));
+    harmless_line(&format!("{}{}{}", place.unwrap_or_default(), finding.message, help.unwrap_or_default())).into()
+}
+
 fn one(finding: &Diagnostic, renderer: &Renderer) -> String {
     let level = match finding.level {
         Level::Error => Shown::ERROR,

@@ -43,6 +43,7 @@ impl Store {
         let lock = files::prepare(path)?;
         let mut conn = Connection::open(path)?;
         conn.busy_timeout(BUSY_TIMEOUT)?;
+        migrate::claim(&conn, path)?;
         conn.set_prepared_statement_cache_capacity(64);
         // A page must survive a power cut once its commit returned: WAL alone promises that only with FULL.
         conn.pragma_update(None, "journal_mode", "wal")?;

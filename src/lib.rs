@@ -10,4 +10,5 @@ pub mod config;
 pub mod source;
 pub mod store;
 pub mod telemetry;
+pub mod web;
 pub mod wire;

@@ -8,6 +8,7 @@ pub mod domain;
 
 pub mod report;
 pub mod telemetry;
+pub mod web;
 pub mod wire;
 
 pub mod config;

@@ -17,11 +17,16 @@ const SCRIPTS: [&str; 1] = [include_str!("schema/0001.sql")];
 /// Marks the file as ours (`file(1)` shows it): "strm".
 const APPLICATION_ID: i64 = 0x7374_726d;
 
-/// Brings the database to the present schema.
-pub(super) fn migrate(conn: &mut Connection, path: &Path) -> Result<(), StoreError> {
+/// Makes an empty file ours; refuses others before anything is changed in them.
+pub(super) fn claim(conn: &Connection, path: &Path) -> Result<(), StoreError> {
     if is_empty(conn)? {
         conn.pragma_update(None, "application_id", APPLICATION_ID)?;
     }
+    check(conn, path).map(|_| ())
+}
+
+/// Brings a database of ours to the present schema.
+pub(super) fn migrate(conn: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let mut version = check(conn, path)?;
     while let Some(script) = usize::try_from(version).ok().and_then(|version| SCRIPTS.get(version)) {
         let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -55,6 +60,7 @@ mod tests {
     #[test]
     fn a_new_file_gets_the_present_schema_once() {
         let mut conn = Connection::open_in_memory().unwrap();
+        claim(&conn, Path::new("a.db")).unwrap();
         migrate(&mut conn, Path::new("a.db")).unwrap();
         migrate(&mut conn, Path::new("a.db")).unwrap();
         assert_eq!(check(&conn, Path::new("a.db")).unwrap(), integer(SCRIPTS.len() as u64));
@@ -63,16 +69,17 @@ mod tests {
     #[test]
     fn a_newer_database_is_refused_and_left_alone() {
         let mut conn = Connection::open_in_memory().unwrap();
+        claim(&conn, Path::new("a.db")).unwrap();
         migrate(&mut conn, Path::new("a.db")).unwrap();
         conn.pragma_update(None, "user_version", 99).unwrap();
-        let refused = migrate(&mut conn, Path::new("a.db"));
+        let refused = claim(&conn, Path::new("a.db"));
         assert!(matches!(refused, Err(StoreError::TooNew { found: 99, .. })), "{refused:?}");
     }
 
     #[test]
     fn a_foreign_database_is_refused_and_left_alone() {
-        let mut conn = Connection::open_in_memory().unwrap();
+        let conn = Connection::open_in_memory().unwrap();
         conn.execute_batch("CREATE TABLE photos (id)").unwrap();
-        assert!(matches!(migrate(&mut conn, Path::new("a.db")), Err(StoreError::NotOurs { .. })));
+        assert!(matches!(claim(&conn, Path::new("a.db")), Err(StoreError::NotOurs { .. })));
     }
 }

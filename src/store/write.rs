@@ -43,6 +43,7 @@ impl Store {
         let lock = files::prepare(path)?;
         let mut conn = Connection::open(path)?;
         conn.busy_timeout(BUSY_TIMEOUT)?;
+        migrate::claim(&conn, path)?;
         conn.set_prepared_statement_cache_capacity(64);
         // A page must survive a power cut once its commit returned: WAL alone promises that only with FULL.
         conn.pragma_update(None, "journal_mode", "wal")?;
@@ -287,4 +288,38 @@ pub(super) fn integer(count: u64) -> i64 {
 
 fn micros(span: Duration) -> i64 {
     i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::event::{Cursor, Ledger};
+
+    #[test]
+    fn a_full_disk_takes_nothing_and_later_everything() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(&folder.path().join("a.db")).unwrap();
+        let long = "why ".repeat(50_000);
+        let progress = Progress { cursor: Some(Cursor(1)), ledger: Ledger::default() };
+        let entry = TimelineEntry {
+            incident: "i".into(),
+            at: Timestamp::default(),
+            what: "note",
+            by: long.clone(),
+            text: long,
+        };
+        let commit = Commit { timeline: vec![entry], progress: [("s".into(), progress)].into(), ..Commit::default() };
+
+        let pages: i64 = store.conn.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        let limit = |store: &Store, pages: i64| {
+            store.conn.pragma_update_and_check(None, "max_page_count", pages, |row| row.get::<_, i64>(0)).unwrap()
+        };
+        limit(&store, pages);
+        let refused = store.commit(std::slice::from_ref(&commit)).unwrap_err();
+        assert!(matches!(refused, StoreError::Full) && refused.is_passing(), "{refused:?}");
+        assert!(store.restore(Timestamp::default()).unwrap().cursors.is_empty(), "all or nothing");
+        limit(&store, pages + 1000);
+        store.commit(&[commit]).unwrap();
+        assert_eq!(store.restore(Timestamp::default()).unwrap().cursors.len(), 1);
+    }
 }

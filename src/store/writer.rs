@@ -182,6 +182,7 @@ pub fn run(mut store: Store, requests: Requests) -> Result<(), StoreError> {
         batch.fill(&mut queue);
         let begun = clock.now();
         busy_since.store(begun.micros(), Ordering::Relaxed);
+        let writes = !batch.commits.is_empty(); // a look for due messages is no measure of the disk
         let mut held_up = false;
         while let Err(error) = batch.write(&mut store) {
             if !error.is_passing() || batch.is_last(&queue) {
@@ -197,7 +198,7 @@ pub fn run(mut store: Store, requests: Requests) -> Result<(), StoreError> {
             batch.fill(&mut queue);
         }
         busy_since.store(IDLE, Ordering::Relaxed);
-        report(&metrics, clock.now().since(begun), held_up);
+        report(writes.then_some(&*metrics), clock.now().since(begun), held_up);
         if let Some(answer) = batch.close.take() {
             return close(store, answer);
         }
@@ -219,8 +220,10 @@ fn scrub(store: &mut Store) -> Result<(), StoreError> {
     store.scrub().or_else(|error| if error.is_passing() { Ok(()) } else { Err(error) })
 }
 
-fn report(metrics: &Metrics, took: Duration, held_up: bool) {
-    metrics.commit(took);
+fn report(metrics: Option<&Metrics>, took: Duration, held_up: bool) {
+    if let Some(metrics) = metrics {
+        metrics.commit(took);
+    }
     if held_up {
         events::store_recovered(took);
     } else if took > SLOW {

@@ -115,7 +115,7 @@ impl Metrics {
         self.rules.store(count as u64, Relaxed);
     }
 
-    /// A transaction of the store is on disk.
+    /// A commit of the engine is on disk.
     pub fn commit(&self, took: Duration) {
         self.commits.observe(&COMMIT_BOUNDS, took);
     }
@@ -163,7 +163,7 @@ impl Metrics {
         );
         let help = "From a post's event time to the receiver's answer.";
         page.histogram("stormbell_post_to_delivery_seconds", help, &POST_TO_DELIVERY_BOUNDS, &self.post_to_delivery);
-        let help = "Transactions of the store, until they are on disk.";
+        let help = "Commits of the engine, until they are on disk.";
         page.histogram("stormbell_commit_seconds", help, &COMMIT_BOUNDS, &self.commits);
         page.head("process_resident_memory_bytes", "gauge", "Memory held.");
         page.sample("process_resident_memory_bytes", &[], memory().resident_bytes);

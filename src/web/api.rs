@@ -1,0 +1,222 @@
+//! The addresses and what answers there.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, PathRejection};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router, middleware};
+use serde::{Deserialize, Serialize};
+
+use super::Shared;
+use super::backend::{Action, ActionKind, Backend, BackendError, IncidentDetail};
+use super::guard::guard;
+use super::view::{self, IncidentDetailView, IncidentView, ReadyView};
+use crate::domain::id::IncidentId;
+use crate::domain::incident::IncidentState;
+
+/// The longest request body.
+const BODY_LIMIT: usize = 64 * 1024;
+/// Incidents in one answer.
+const INCIDENTS: usize = 500;
+/// The longest name of a person, in characters.
+const NAME_LIMIT: usize = 200;
+/// The longest note, in characters.
+const TEXT_LIMIT: usize = 4000;
+
+type App<B> = State<Arc<Shared<B>>>;
+type Answer = Result<Response, Problem>;
+
+pub(super) fn router<B: Backend>(shared: Arc<Shared<B>>) -> Router {
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready::<B>))
+        .route("/metrics", get(metrics::<B>))
+        .route("/api/v1/incidents", get(incidents::<B>))
+        .route("/api/v1/incidents/{id}", get(incident::<B>))
+        .route("/api/v1/incidents/{id}/{action}", post(act::<B>))
+        .route("/api/v1/sources", get(sources::<B>))
+        .route("/api/v1/rules", get(rules::<B>))
+        .route("/api/v1/status", get(status::<B>))
+        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing at this address"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this address does not take that method")
+        })
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(middleware::from_fn_with_state(Arc::clone(&shared), guard::<B>))
+        .with_state(shared)
+}
+
+async fn ready<B: Backend>(State(shared): App<B>) -> Response {
+    let reasons = shared.backend.not_ready().await;
+    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(ReadyView { ready: reasons.is_empty(), reasons })).into_response()
+}
+
+async fn metrics<B: Backend>(State(shared): App<B>) -> Response {
+    let text = shared.metrics.render(shared.backend.now());
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IncidentsQuery {
+    state: Option<String>,
+}
+
+async fn incidents<B: Backend>(State(shared): App<B>, uri: Uri) -> Answer {
+    let Ok(Query(query)) = Query::<IncidentsQuery>::try_from_uri(&uri) else {
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "the only thing to ask for here is state"));
+    };
+    let state = match query.state.as_deref() {
+        None => None,
+        Some(word) => Some(
+            IncidentState::parse(word)
+                .ok_or_else(|| Problem::new(StatusCode::BAD_REQUEST, "state is open, acknowledged or resolved"))?,
+        ),
+    };
+    let incidents = shared.backend.incidents(state, INCIDENTS).await?;
+    let base = shared.base();
+    Ok(Json(incidents.iter().map(|incident| IncidentView::new(incident, &base)).collect::<Vec<_>>()).into_response())
+}
+
+async fn incident<B: Backend>(State(shared): App<B>, id: Result<Path<String>, PathRejection>) -> Answer {
+    let Path(id) = id?;
+    let Some(detail) = shared.backend.incident(IncidentId::from(id)).await? else { return Err(no_such_incident()) };
+    let IncidentDetail { incident, timeline, alerts, posts } = &detail;
+    let incident = IncidentView::new(incident, &shared.base());
+    Ok(Json(IncidentDetailView { incident, sample: view::posts(posts), timeline, alerts }).into_response())
+}
+
+async fn act<B: Backend>(
+    State(shared): App<B>,
+    path: Result<Path<(String, String)>, PathRejection>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer {
+    let Path((id, action)) = path?;
+    let Some(kind) = ActionKind::parse(&action) else {
+        return Err(Problem::new(StatusCode::NOT_FOUND, "what can be done to an incident is ack, resolve or note"));
+    };
+    let action = read_action(kind, &headers, &body?)?;
+    let Some(incident) = shared.backend.act(IncidentId::from(id), action).await? else {
+        return Err(no_such_incident());
+    };
+    Ok(Json(IncidentView::new(&incident, &shared.base())).into_response())
+}
+
+async fn sources<B: Backend>(State(shared): App<B>) -> Answer {
+    Ok(Json(shared.backend.sources().await?).into_response())
+}
+
+async fn rules<B: Backend>(State(shared): App<B>) -> Answer {
+    Ok(Json(shared.backend.rules().await?).into_response())
+}
+
+async fn status<B: Backend>(State(shared): App<B>) -> Answer {
+    Ok(Json(shared.backend.status().await?).into_response())
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ActionBody {
+    by: Option<String>,
+    text: Option<String>,
+}
+
+/// A body is optional except for a note, whose words it holds.
+fn read_action(kind: ActionKind, headers: &HeaderMap, body: &[u8]) -> Result<Action, Problem> {
+    let unprocessable = |text: String| Err(Problem { status: StatusCode::UNPROCESSABLE_ENTITY, text });
+    let ActionBody { by, text } = if body.is_empty() {
+        ActionBody::default()
+    } else if is_json(headers) {
+        serde_json::from_slice(body).map_err(|error| Problem {
+            status: StatusCode::BAD_REQUEST,
+            text: format!("the body must be like {{\"by\": \"ann\", \"text\": \"words\"}}: {error}"),
+        })?
+    } else {
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be application/json"));
+    };
+    let (by, text) = (by.unwrap_or_default(), text.unwrap_or_default());
+    let (by, text) = (by.trim(), text.trim());
+    if by.chars().count() > NAME_LIMIT || by.contains(char::is_control) {
+        return unprocessable(format!("by must be one line of at most {NAME_LIMIT} characters"));
+    }
+    if text.chars().count() > TEXT_LIMIT {
+        return unprocessable(format!("text must have at most {TEXT_LIMIT} characters"));
+    }
+    if kind == ActionKind::Note && text.is_empty() {
+        return unprocessable("a note needs text".to_owned());
+    }
+    let by = if by.is_empty() { "api" } else { by };
+    Ok(Action { kind, by: by.to_owned(), text: text.to_owned() })
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+}
+
+fn no_such_incident() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "there is no such incident")
+}
+
+impl<B> Shared<B> {
+    /// Where this server is, for links.
+    fn base(&self) -> String {
+        format!("http://{}", self.listen)
+    }
+}
+
+/// An answer that is not what was asked for: `{"error": …}` with the status that fits.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    text: String,
+}
+
+#[derive(Serialize)]
+struct ErrorView<'a> {
+    error: &'a str,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, text: &str) -> Self {
+        Self { status, text: text.to_owned() }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(ErrorView { error: &self.text })).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl From<BackendError> for Problem {
+    fn from(error: BackendError) -> Self {
+        let status = match error {
+            BackendError::Conflict(_) => StatusCode::CONFLICT,
+            BackendError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self { status, text: error.to_string() }
+    }
+}
+
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Self {
+        Self { status: rejection.status(), text: rejection.body_text() }
+    }
+}
+
+impl From<BytesRejection> for Problem {
+    fn from(rejection: BytesRejection) -> Self {
+        Self { status: rejection.status(), text: rejection.body_text() }
+    }
+}

@@ -1,0 +1,102 @@
+//! What the API needs from the daemon.
+
+use std::future::Future;
+
+use super::view::{AlertView, RuleView, SourceView, StatusView, TimelineView};
+use crate::domain::id::IncidentId;
+use crate::domain::incident::{Incident, IncidentState};
+use crate::domain::post::Post;
+use crate::domain::time::Timestamp;
+
+/// The daemon behind the API. `None` stands for "there is no such incident".
+pub trait Backend: Send + Sync + 'static {
+    /// The present, for lags.
+    fn now(&self) -> Timestamp;
+
+    /// Why the daemon is not ready; empty when it is.
+    fn not_ready(&self) -> impl Future<Output = Vec<String>> + Send;
+
+    /// Incidents, newest first.
+    fn incidents(
+        &self,
+        state: Option<IncidentState>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Incident>, BackendError>> + Send;
+
+    /// One incident with all that belongs to it.
+    fn incident(&self, id: IncidentId) -> impl Future<Output = Result<Option<IncidentDetail>, BackendError>> + Send;
+
+    /// Does something to an incident, and answers with it as it then stands, on disk.
+    fn act(
+        &self,
+        id: IncidentId,
+        action: Action,
+    ) -> impl Future<Output = Result<Option<Incident>, BackendError>> + Send;
+
+    /// How every source is doing.
+    fn sources(&self) -> impl Future<Output = Result<Vec<SourceView>, BackendError>> + Send;
+
+    /// The rules in force.
+    fn rules(&self) -> impl Future<Output = Result<Vec<RuleView>, BackendError>> + Send;
+
+    /// What `stormbell status` shows.
+    fn status(&self) -> impl Future<Output = Result<StatusView, BackendError>> + Send;
+}
+
+/// An incident with its history and evidence.
+#[derive(Clone, Debug)]
+pub struct IncidentDetail {
+    /// As it stands.
+    pub incident: Incident,
+    /// Oldest first.
+    pub timeline: Vec<TimelineView>,
+    /// Oldest first.
+    pub alerts: Vec<AlertView>,
+    /// Posts that still exist.
+    pub posts: Vec<Post>,
+}
+
+/// What a person does to an incident.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Action {
+    /// What.
+    pub kind: ActionKind,
+    /// Who, as they say.
+    pub by: String,
+    /// In words; never empty for a note.
+    pub text: String,
+}
+
+/// The actions there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActionKind {
+    /// Take charge.
+    Acknowledge,
+    /// End it.
+    Resolve,
+    /// Write something down.
+    Note,
+}
+
+impl ActionKind {
+    /// The action with that name in the address.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "ack" => Self::Acknowledge,
+            "resolve" => Self::Resolve,
+            "note" => Self::Note,
+            _ => return None,
+        })
+    }
+}
+
+/// Why the daemon could not answer; the text is shown to the caller.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BackendError {
+    /// It makes no sense in the incident's state.
+    #[error("{0}")]
+    Conflict(String),
+    /// Not now: the store is stuck, or the daemon is stopping.
+    #[error("{0}")]
+    Unavailable(String),
+}

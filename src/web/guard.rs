@@ -1,0 +1,146 @@
+//! Who may ask, from which page, and how long an answer may take.
+//!
+//! A page in a browser on the same machine can reach loopback. Two checks keep it out even
+//! from an open demo: the `Host` must name this server by address (a name could be the
+//! attacker's, pointed here: DNS rebinding), and an `Origin`, which browsers add to all that
+//! could change something, must be this server's own. Whoever sends the token is past the
+//! first check: a browser that was lured here does not have it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use sha2::{Digest, Sha256};
+
+use super::api::Problem;
+use super::backend::Backend;
+use super::{Access, Shared};
+
+/// Reading the request and answering it.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Nothing the API says is to be framed, sniffed, cached or referred to.
+const HEADERS: [(HeaderName, HeaderValue); 5] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+];
+
+/// The middleware around everything.
+pub(super) async fn guard<B: Backend>(State(shared): State<Arc<Shared<B>>>, request: Request, next: Next) -> Response {
+    let answer = match admit(&shared.access, shared.listen, request.uri().path(), request.headers()) {
+        Err(problem) => problem.into_response(),
+        Ok(()) => tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await.unwrap_or_else(|_| {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the answer took too long; try again").into_response()
+        }),
+    };
+    (HEADERS, answer).into_response()
+}
+
+fn admit(access: &Access, listen: SocketAddr, path: &str, headers: &HeaderMap) -> Result<(), Problem> {
+    let host = single(headers, &header::HOST);
+    if headers.contains_key(header::ORIGIN) && !own_origin(single(headers, &header::ORIGIN), host) {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "the request comes from a page of another site"));
+    }
+    let presented = single(headers, &header::AUTHORIZATION).and_then(bearer);
+    let (expected, authorized) = match access {
+        Access::Token(token) => (true, presented.is_some_and(|presented| same(presented, token.expose()))),
+        Access::Open => (false, false),
+    };
+    if !authorized && !host.is_some_and(|host| names_us(host, listen)) {
+        let text = "the Host header must be the address this server listens on, or a loopback address";
+        return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, text));
+    }
+    let protected = path == "/api" || path.starts_with("/api/");
+    if protected && expected && !authorized {
+        return Err(Problem::new(StatusCode::UNAUTHORIZED, "send the header Authorization: Bearer TOKEN"));
+    }
+    Ok(())
+}
+
+/// The header's value, unless there are several or it is not text.
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?;
+    if values.next().is_some() { None } else { value.to_str().ok() }
+}
+
+fn own_origin(origin: Option<&str>, host: Option<&str>) -> bool {
+    let (Some(origin), Some(host)) = (origin, host) else { return false };
+    let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
+}
+
+/// Whether the Host is an address of this server (or `localhost`), on any port: a tunnel may change it.
+fn names_us(host: &str, listen: SocketAddr) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').map_or("", |(name, _)| name),
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    };
+    match name.parse::<IpAddr>() {
+        Ok(ip) => ip.is_loopback() || listen.ip().is_unspecified() || ip == listen.ip(),
+        Err(_) => name.eq_ignore_ascii_case("localhost"),
+    }
+}
+
+fn bearer(authorization: &str) -> Option<&str> {
+    let (scheme, token) = authorization.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Compares digests: how long it takes tells nothing about the token.
+fn same(presented: &str, token: &str) -> bool {
+    Sha256::digest(presented) == Sha256::digest(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_of_this_server_are_its_name() {
+        let loopback = "127.0.0.1:8787".parse().unwrap();
+        let lan = "10.0.0.5:8787".parse().unwrap();
+        let all = "0.0.0.0:8787".parse().unwrap();
+        for (host, listen, ours) in [
+            ("127.0.0.1:8787", loopback, true),
+            ("localhost:8787", loopback, true),
+            ("LOCALHOST", loopback, true),
+            ("[::1]:8787", loopback, true),
+            ("127.0.0.1", loopback, true),
+            ("10.0.0.5:8787", lan, true),
+            ("127.0.0.1:9", lan, true),
+            ("10.0.0.6:8787", lan, false),
+            ("10.0.0.6:8787", all, true),
+            ("evil.example", all, false),
+            ("evil.example:8787", loopback, false),
+            ("localhost.evil.example", loopback, false),
+            ("127.0.0.1.evil.example:8787", loopback, false),
+            ("[::1", loopback, false),
+            ("", loopback, false),
+        ] {
+            assert_eq!(names_us(host, listen), ours, "{host} {listen}");
+        }
+    }
+
+    #[test]
+    fn only_the_servers_own_pages_are_its_origin() {
+        let host = Some("127.0.0.1:8787");
+        assert!(own_origin(Some("http://127.0.0.1:8787"), host));
+        for origin in
+            ["null", "http://127.0.0.1:9999", "http://evil.example", "127.0.0.1:8787", "file://127.0.0.1:8787"]
+        {
+            assert!(!own_origin(Some(origin), host), "{origin}");
+        }
+        assert!(!own_origin(None, host) && !own_origin(Some("http://a"), None));
+    }
+}

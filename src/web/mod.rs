@@ -1,0 +1,79 @@
+//! The HTTP API of the daemon: health, metrics, incidents.
+//!
+//! It knows neither store nor engine: what it shows and does is behind [`Backend`], which
+//! `app` fills. What is here is the manners of a server that hospital staff and strangers on
+//! the same network can reach: who may ask, how much, and how long it may take.
+
+mod api;
+mod backend;
+mod guard;
+mod listener;
+mod token;
+pub mod view;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use backend::{Action, ActionKind, Backend, BackendError, IncidentDetail};
+pub use token::token;
+
+use listener::Bounded;
+
+use crate::config::secret::Secret;
+use crate::telemetry::metrics::Metrics;
+
+/// Connections at a time; the next ones wait in the system's queue.
+const CONNECTIONS: usize = 64;
+/// How long a connection may go without a part of an answer. Longer than a request may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Answers under way get so long to finish when the daemon stops.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Who may use what lies under `/api`.
+#[derive(Clone, Debug)]
+pub enum Access {
+    /// Whoever sends `Authorization: Bearer` with this.
+    Token(Secret),
+    /// Everybody who can connect: a demo on loopback.
+    Open,
+}
+
+/// What every handler can reach.
+#[derive(Debug)]
+struct Shared<B> {
+    backend: Arc<B>,
+    metrics: Arc<Metrics>,
+    access: Access,
+    listen: SocketAddr,
+}
+
+/// Serves until `cancel`, then finishes the answers under way.
+///
+/// # Errors
+/// When the listener has no address; a connection's trouble is its own.
+pub async fn serve<B: Backend>(
+    listener: TcpListener,
+    backend: Arc<B>,
+    access: Access,
+    metrics: Arc<Metrics>,
+    cancel: CancellationToken,
+) -> io::Result<()> {
+    let listen = listener.local_addr()?;
+    let router = api::router(Arc::new(Shared { backend, metrics, access, listen }));
+    let stop = cancel.clone();
+    let server = axum::serve(Bounded::new(listener, CONNECTIONS, PATIENCE), router)
+        .with_graceful_shutdown(async move { stop.cancelled().await });
+    let out_of_patience = async {
+        cancel.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        result = server => result,
+        () = out_of_patience => Ok(()),
+    }
+}

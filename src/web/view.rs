@@ -1,0 +1,239 @@
+//! What the API answers, as JSON. The command line reads the same structs back.
+//!
+//! The incident's fields are those of the webhook payload, so that a program written for
+//! one understands the other.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::id::RuleId;
+use crate::domain::incident::{Incident, Signature};
+use crate::domain::message::summary;
+use crate::domain::post::Post;
+use crate::wire::post::PostJson;
+
+/// An incident.
+#[derive(Serialize, Debug)]
+pub struct IncidentView<'a> {
+    id: &'a str,
+    title: &'a str,
+    severity: &'static str,
+    state: &'static str,
+    topic: &'a str,
+    rules: Vec<&'a str>,
+    opened_at: String,
+    first_post_at: String,
+    last_post_at: String,
+    posts: u64,
+    authors: u64,
+    summary: String,
+    why: &'a str,
+    playbook: Option<&'a str>,
+    url: String,
+    exercise: bool,
+    late: bool,
+    acknowledged: Option<SignatureView<'a>>,
+    resolved: Option<SignatureView<'a>>,
+}
+
+/// Who did something, and when.
+#[derive(Serialize, Debug)]
+struct SignatureView<'a> {
+    by: &'a str,
+    at: String,
+}
+
+impl<'a> IncidentView<'a> {
+    /// The view of an incident on the server at `base` (`http://host:port`).
+    pub fn new(incident: &'a Incident, base: &str) -> Self {
+        let signature = |signature: &'a Option<Signature>| {
+            signature.as_ref().map(|Signature { by, at }| SignatureView { by, at: at.to_string() })
+        };
+        Self {
+            id: incident.id.as_str(),
+            title: &incident.title,
+            severity: incident.severity.as_str(),
+            state: incident.state.as_str(),
+            topic: incident.topic.as_str(),
+            rules: incident.rules.iter().map(RuleId::as_str).collect(),
+            opened_at: incident.opened_at.to_string(),
+            first_post_at: incident.first_post_at.to_string(),
+            last_post_at: incident.last_post_at.to_string(),
+            posts: incident.posts,
+            authors: incident.authors,
+            summary: summary(incident),
+            why: &incident.why,
+            playbook: incident.playbook.as_deref(),
+            url: format!("{base}/api/v1/incidents/{}", incident.id),
+            exercise: incident.exercise,
+            late: incident.late,
+            acknowledged: signature(&incident.acknowledged),
+            resolved: signature(&incident.resolved),
+        }
+    }
+}
+
+/// An incident with its history and evidence.
+#[derive(Serialize, Debug)]
+pub(super) struct IncidentDetailView<'a> {
+    #[serde(flatten)]
+    pub(super) incident: IncidentView<'a>,
+    pub(super) sample: Vec<PostJson<'a>>,
+    pub(super) timeline: &'a [TimelineView],
+    pub(super) alerts: &'a [AlertView],
+}
+
+/// The posts of an incident.
+pub(super) fn posts(posts: &[Post]) -> Vec<PostJson<'_>> {
+    posts.iter().map(PostJson::from).collect()
+}
+
+/// One line of an incident's history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimelineView {
+    /// RFC 3339.
+    pub at: String,
+    /// What happened, in one word.
+    pub what: String,
+    /// Who did it.
+    pub by: String,
+    /// In words.
+    pub text: String,
+}
+
+/// One alert.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertView {
+    /// Event time, RFC 3339.
+    pub at: String,
+    /// The rule.
+    pub rule: String,
+    /// The rule's severity.
+    pub severity: String,
+    /// Which condition.
+    pub condition: String,
+    /// Posts that made it true.
+    pub posts: u64,
+    /// Their authors.
+    pub authors: u64,
+    /// The post that made it fire.
+    pub post: Option<String>,
+    /// Why.
+    pub why: String,
+}
+
+/// A source.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SourceView {
+    /// Its name.
+    pub name: String,
+    /// Whether it is connected.
+    pub up: bool,
+    /// The host it is connected to.
+    pub host: Option<String>,
+    /// Why it is down.
+    pub reason: Option<String>,
+    /// Present minus event time of the newest frame, seconds.
+    pub lag_seconds: Option<f64>,
+    /// Where it can resume.
+    pub cursor: Option<i64>,
+    /// Share of the last 24 hours that was seen, 0 to 1.
+    pub coverage: f64,
+    /// The account of its frames.
+    pub ledger: LedgerView,
+    /// Recent gaps, oldest first.
+    pub gaps: Vec<GapView>,
+}
+
+/// The account of a source's frames.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerView {
+    /// Frames received.
+    pub frames: u64,
+    /// Posts handed to the rules.
+    pub posts: u64,
+    /// Frames that carry no post.
+    pub other: u64,
+    /// Frames that could not be used, by reason.
+    pub rejected: std::collections::BTreeMap<String, u64>,
+    /// Posts seen before.
+    pub duplicates: u64,
+    /// Frames given up.
+    pub dropped: u64,
+}
+
+/// Time a source did not see.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GapView {
+    /// RFC 3339.
+    pub from: String,
+    /// RFC 3339; none while it lasts.
+    pub to: Option<String>,
+    /// Why.
+    pub reason: String,
+    /// Read later: late, not lost.
+    pub recovered: bool,
+}
+
+/// A rule in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleView {
+    /// Its id.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// Its severity.
+    pub severity: String,
+    /// Its topic.
+    pub topic: String,
+    /// The pack it came in.
+    pub pack: String,
+    /// Its query as written.
+    pub query: String,
+}
+
+/// What `stormbell status` shows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StatusView {
+    /// The running program.
+    pub version: String,
+    /// Whom it listens for.
+    pub organization: String,
+    /// RFC 3339.
+    pub started_at: String,
+    /// Whether sources and store are fine.
+    pub ready: bool,
+    /// Why not.
+    pub reasons: Vec<String>,
+    /// Rules in force.
+    pub rules: u64,
+    /// Incidents nobody has.
+    pub open: u64,
+    /// Incidents somebody has.
+    pub acknowledged: u64,
+    /// Every source.
+    pub sources: Vec<SourceView>,
+    /// Every receiver.
+    pub receivers: Vec<ReceiverView>,
+}
+
+/// A receiver's line of messages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiverView {
+    /// Its name.
+    pub name: String,
+    /// Messages that wait.
+    pub pending: u64,
+    /// Messages being sent.
+    pub leased: u64,
+    /// Messages given up.
+    pub parked: u64,
+    /// When the oldest that waits was due, RFC 3339.
+    pub oldest_due: Option<String>,
+}
+
+/// `/readyz`.
+#[derive(Serialize, Debug)]
+pub(super) struct ReadyView {
+    pub(super) ready: bool,
+    pub(super) reasons: Vec<String>,
+}

@@ -1,0 +1,97 @@
+//! Erasure and retention: text must be gone from the files.
+
+use stormbell::domain::commit::{Commit, Erasure};
+use stormbell::domain::id::PostId;
+use stormbell::domain::incident::IncidentState;
+use stormbell::domain::message::Attempt;
+use stormbell::store::OutboxState;
+
+use crate::support::*;
+
+#[test]
+fn what_an_author_takes_back_is_gone_from_the_files_and_stays_gone() {
+    let folder = Folder::new();
+    let mut store = folder.open();
+    let long = format!("{} overheard-in-the-long-tail", "x".repeat(20_000)); // lies in overflow pages
+    let posts = vec![
+        post("p1", "ann", "overheard-at-the-door"),
+        post("p2", "bob", &long),
+        post("p3", "bob", "overheard-too"),
+        post("p4", "eve", "stays"),
+        post("p5", "eve", "overheard-before-the-edit"),
+    ];
+    store
+        .commit(&[Commit {
+            posts: posts.clone(),
+            incidents: vec![incident("i", IncidentState::Open, &["p4", "p1"])],
+            outbox: vec![delivery("d", "pager", incident("i", IncidentState::Open, &["p4", "p1"]), 1)],
+            ..Commit::default()
+        }])
+        .unwrap();
+    assert!(folder.contains("overheard-at-the-door"), "the check must be able to fail");
+
+    let erased = vec![Erasure::Post("p1".into()), Erasure::Author("bob".into()), Erasure::Post("unknown".into())];
+    store.commit(&[Commit { erased, posts: vec![post("p5", "eve", "edited")], ..Commit::default() }]).unwrap();
+    // After a crash the stream may be read again from before the deletion.
+    store.commit(&[Commit { posts: posts[..4].to_vec(), ..Commit::default() }]).unwrap();
+    store.scrub().unwrap();
+    assert!(!folder.contains("overheard"));
+    assert!(folder.contains("stays") && folder.contains("edited"));
+    let sample: Vec<_> = lease(&mut store, "pager", 5)[0].sample.iter().map(|post| post.id.clone()).collect();
+    assert_eq!(sample, [PostId::from("p4")], "a message shows only what still exists");
+
+    let sql = rusqlite::Connection::open(folder.db()).unwrap();
+    let hashes: i64 = sql.query_row("SELECT count(*) FROM post WHERE length(hash) = 32", (), |row| row.get(0)).unwrap();
+    assert_eq!(hashes, 3, "evidence keeps a hash");
+}
+
+#[test]
+fn after_the_retention_time_texts_are_gone_and_incidents_remain() {
+    let folder = Folder::new();
+    let mut store = folder.open();
+    let posts = (0..1200).map(|n| post(&format!("p{n}"), "a", "an-old-text")).collect();
+    let mut young = post("young", "a", "a-young-text");
+    young.event_time = at(1000);
+    store
+        .commit(&[
+            Commit { posts, ..Commit::default() },
+            Commit {
+                posts: vec![young],
+                sightings: vec![sighting("p1", 100, None), sighting("young", 1000, None)],
+                alerts: vec![alert(Some("p1"), "over"), alert(Some("p2"), "open")],
+                incidents: vec![
+                    incident("over", IncidentState::Resolved, &[]),
+                    incident("open", IncidentState::Open, &[]),
+                ],
+                timeline: vec![note("over", 100), note("open", 100)],
+                outbox: ["done", "parked", "told", "waiting"]
+                    .map(|id| delivery(id, id, incident("over", IncidentState::Resolved, &[]), 1))
+                    .to_vec(),
+                gaps: vec![gap(1, Some(2)), gap(3, None)],
+                ..Commit::default()
+            },
+        ])
+        .unwrap();
+    store.finish(&"done".into(), &Attempt::Delivered, at(100)).unwrap();
+    for id in ["parked", "told"] {
+        store.finish(&id.into(), &Attempt::Parked { error: "404".to_owned() }, at(100)).unwrap();
+    }
+    store.commit(&[Commit { told: vec!["told".into()], ..Commit::default() }]).unwrap();
+
+    let mut rounds = vec![store.forget(at(500)).unwrap()];
+    while rounds.last().unwrap().more {
+        rounds.push(store.forget(at(500)).unwrap());
+    }
+    assert_eq!(rounds.iter().map(|round| round.posts).collect::<Vec<_>>(), [500, 500, 200]);
+    store.scrub().unwrap();
+    assert!(!folder.contains("an-old-text") && folder.contains("a-young-text"));
+    assert_eq!(store.restore(at(0)).unwrap().sightings, [sighting("young", 1000, None)]);
+    let reader = folder.reader();
+    let over = reader.incident(&"over".into()).unwrap().unwrap();
+    assert_eq!((over.alerts.len(), over.timeline.len()), (0, 0));
+    let open = reader.incident(&"open".into()).unwrap().unwrap();
+    assert_eq!((open.alerts.len(), open.timeline.len()), (1, 1), "what is alive is kept whole");
+    let left: Vec<_> = reader.outbox().unwrap().into_iter().map(|row| (row.receiver.to_string(), row.state)).collect();
+    assert_eq!(left, [("parked".to_owned(), OutboxState::Parked), ("waiting".to_owned(), OutboxState::Pending)]);
+    assert_eq!(reader.sources(at(0)).unwrap()[0].gaps, [gap(3, None)]);
+}

@@ -1,0 +1,11 @@
+//! The store as the daemon uses it: on a real disk, over restarts, under `kill -9`.
+
+#![cfg(test)]
+
+mod crash;
+mod forgetting;
+mod opening;
+mod outbox;
+mod restart;
+mod support;
+mod writer;

@@ -1,0 +1,174 @@
+//! The durable queue, compared with a list.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use stormbell::domain::commit::Commit;
+use stormbell::domain::id::ReceiverName;
+use stormbell::domain::incident::IncidentState;
+use stormbell::domain::message::{Attempt, Leased, Undelivered};
+
+use crate::support::*;
+
+#[test]
+fn messages_of_one_incident_never_overtake_each_other() {
+    let folder = Folder::new();
+    let mut store = folder.open();
+    let about = |id| incident(id, IncidentState::Open, &[]);
+    store
+        .commit(&[outbox(vec![
+            delivery("a1", "pager", about("a"), 10),
+            delivery("a2", "pager", about("a"), 1),
+            delivery("b1", "pager", about("b"), 5),
+            delivery("a1-chat", "chat", about("a"), 1),
+        ])])
+        .unwrap();
+    assert_eq!(store.next_due(&"pager".into()).unwrap(), Some(at(5)));
+    assert_eq!(ids(&lease(&mut store, "pager", 4)), [] as [&str; 0], "a2 is due, but a1 comes first");
+    assert_eq!(ids(&lease(&mut store, "pager", 10)), ["a1", "b1"]);
+    assert_eq!(ids(&lease(&mut store, "pager", 10)), [] as [&str; 0], "what is out is out");
+    let retry = Attempt::Retry { due: at(40), error: "503".to_owned() };
+    store.finish(&"a1".into(), &retry, at(11)).unwrap();
+    assert_eq!(ids(&lease(&mut store, "pager", 39)), [] as [&str; 0]);
+    let again = lease(&mut store, "pager", 40);
+    assert_eq!((ids(&again), again[0].attempt), (vec!["a1"], 2));
+    store.finish(&"a1".into(), &Attempt::Delivered, at(41)).unwrap();
+    assert_eq!(ids(&lease(&mut store, "pager", 41)), ["a2"]);
+    assert_eq!(ids(&lease(&mut store, "chat", 41)), ["a1-chat"]);
+    assert_eq!(store.next_due(&"nobody".into()).unwrap(), None);
+}
+
+#[test]
+fn a_lease_that_runs_out_is_taken_again_under_the_same_id() {
+    let folder = Folder::new();
+    let mut store = folder.open();
+    let original = delivery("d", "pager", incident("i", IncidentState::Open, &["gone"]), 1);
+    store.commit(&[outbox(vec![original.clone()])]).unwrap();
+    assert_eq!(lease(&mut store, "pager", 1)[0].attempt, 1);
+    assert_eq!(store.next_due(&"pager".into()).unwrap(), Some(at(61)));
+    store.close().unwrap(); // the process dies before it can say how it went
+    let mut store = folder.open();
+    assert!(lease(&mut store, "pager", 60).is_empty());
+    let again = lease(&mut store, "pager", 61);
+    assert_eq!(again, [Leased { delivery: original.clone(), sample: vec![], attempt: 2 }]);
+    store.commit(&[outbox(vec![original])]).unwrap(); // derived again: no second message
+    store.finish(&"d".into(), &Attempt::Delivered, at(62)).unwrap();
+    store.finish(&"d".into(), &Attempt::Parked { error: "late".to_owned() }, at(63)).unwrap();
+    assert!(lease(&mut store, "pager", 1000).is_empty());
+    assert_eq!(folder.reader().outbox().unwrap().len(), 1);
+}
+
+#[test]
+fn a_parked_message_is_reported_until_somebody_was_told() {
+    let folder = Folder::new();
+    let mut store = folder.open();
+    store.commit(&[outbox(vec![delivery("d", "pager", incident("i", IncidentState::Open, &[]), 1)])]).unwrap();
+    lease(&mut store, "pager", 1);
+    let parked = Attempt::Parked { error: "401".to_owned() };
+    let expected =
+        Undelivered { id: "d".into(), receiver: "pager".into(), incident: "i".into(), error: "401".to_owned() };
+    assert_eq!(store.finish(&"d".into(), &parked, at(2)).unwrap(), Some(expected.clone()));
+    assert_eq!(store.finish(&"d".into(), &parked, at(3)).unwrap(), None, "said once");
+    assert_eq!(store.restore(at(0)).unwrap().undelivered, [expected]);
+    store.commit(&[Commit { told: vec!["d".into()], ..Commit::default() }]).unwrap();
+    assert_eq!(store.restore(at(0)).unwrap().undelivered, []);
+}
+
+/// What may happen to the outbox, for the comparison with the model.
+#[derive(Clone, Debug)]
+enum Step {
+    Add { receiver: u8, incident: u8, id: u8, due: u8 },
+    Lease { receiver: u8, limit: usize },
+    Finish { id: u8, how: u8 },
+    Pass(u8),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0..2u8, 0..3u8, 0..40u8, 0..20u8).prop_map(|(receiver, incident, id, due)| Step::Add { receiver, incident, id, due }),
+        3 => (0..2u8, 1..4usize).prop_map(|(receiver, limit)| Step::Lease { receiver, limit }),
+        3 => (0..40u8, 0..3u8).prop_map(|(id, how)| Step::Finish { id, how }),
+        1 => (1..80u8).prop_map(Step::Pass),
+    ]
+}
+
+#[derive(Debug)]
+struct Row {
+    id: String,
+    receiver: String,
+    incident: u8,
+    /// When it can be taken; none once finished.
+    ready: Option<i64>,
+    leased: bool,
+    attempts: u32,
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #[test]
+    fn the_outbox_behaves_like_a_list(steps in prop::collection::vec(step(), 1..60)) {
+        let folder = Folder::new();
+        let mut store = folder.open();
+        let mut model: Vec<Row> = Vec::new();
+        let mut now = 0;
+        for step in steps {
+            match step {
+                Step::Add { receiver, incident: about, id, due } => {
+                    let (id, receiver, due) = (format!("d{id}"), format!("r{receiver}"), now + i64::from(due));
+                    let about_it = incident(&format!("i{about}"), IncidentState::Open, &[]);
+                    store.commit(&[outbox(vec![delivery(&id, &receiver, about_it, due)])]).unwrap();
+                    if model.iter().all(|row| row.id != id) {
+                        model.push(Row { id, receiver, incident: about, ready: Some(due), leased: false, attempts: 0 });
+                    }
+                }
+                Step::Lease { receiver, limit } => {
+                    let receiver = format!("r{receiver}");
+                    let mut expected = Vec::new();
+                    let mut taken = BTreeSet::new();
+                    for row in model.iter_mut().filter(|row| row.receiver == receiver) {
+                        let Some(ready) = row.ready else { continue };
+                        if taken.insert(row.incident) && ready <= now && expected.len() < limit {
+                            row.attempts += 1;
+                            row.leased = true;
+                            row.ready = Some(now + 60);
+                            expected.push((row.id.clone(), row.attempts));
+                        }
+                    }
+                    let leased = store.lease(&receiver.as_str().into(), at(now), LEASE, limit).unwrap();
+                    let leased: Vec<_> = leased.iter().map(|l| (l.delivery.id.to_string(), l.attempt)).collect();
+                    prop_assert_eq!(leased, expected);
+                }
+                Step::Finish { id, how } => {
+                    let id = format!("d{id}");
+                    let row = model.iter_mut().find(|row| row.id == id && row.ready.is_some());
+                    let mut parked = false;
+                    let attempt = match how {
+                        0 => Attempt::Delivered,
+                        1 => Attempt::Retry { due: at(now + 7), error: "e".to_owned() },
+                        _ => Attempt::Parked { error: "e".to_owned() },
+                    };
+                    if let Some(row) = row {
+                        match how {
+                            0 => row.ready = None,
+                            1 if row.leased => row.ready = Some(now + 7),
+                            1 => {}
+                            _ => { row.ready = None; parked = true; }
+                        }
+                        row.leased = false;
+                    }
+                    let told = store.finish(&id.as_str().into(), &attempt, at(now)).unwrap();
+                    prop_assert_eq!(told.is_some(), parked);
+                }
+                Step::Pass(seconds) => now += i64::from(seconds),
+            }
+            for receiver in ["r0", "r1"] {
+                let mut heads = BTreeMap::new();
+                for row in model.iter().filter(|row| row.receiver == receiver) {
+                    if let Some(ready) = row.ready { heads.entry(row.incident).or_insert(ready); }
+                }
+                let next = store.next_due(&ReceiverName::from(receiver)).unwrap();
+                prop_assert_eq!(next, heads.values().min().map(|&ready| at(ready)));
+            }
+        }
+    }
+}

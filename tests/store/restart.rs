@@ -1,0 +1,94 @@
+//! What survives a restart, and what readers see of it.
+
+use stormbell::domain::commit::{Commit, Progress};
+use stormbell::domain::event::{Cursor, Ledger, Rejected};
+use stormbell::domain::incident::{IncidentState, Severity};
+
+use crate::support::*;
+
+#[test]
+fn after_a_restart_the_engine_finds_what_it_had() {
+    let folder = Folder::new();
+    let mut ledger = Ledger { frames: 3, posts: 1, other: 1, ..Ledger::default() };
+    ledger.reject(Rejected::NotJson);
+    let progress = |cursor| [("bluesky".into(), Progress { cursor, ledger })].into();
+    let open = incident("open", IncidentState::Open, &["p1"]);
+    let mut store = folder.open();
+    store
+        .commit(&[
+            Commit {
+                sightings: vec![sighting("p2", 100, None), sighting("p1", 99, None), sighting("old", 10, None)],
+                incidents: vec![
+                    incident("open", IncidentState::Open, &[]),
+                    open.clone(),
+                    incident("over", IncidentState::Resolved, &[]),
+                ],
+                gaps: vec![gap(10, None), gap(50, None)],
+                progress: progress(Some(Cursor(70))),
+                ..Commit::default()
+            },
+            Commit {
+                sightings: vec![sighting("p1", 99, Some("open"))],
+                gaps: vec![gap(10, Some(20))],
+                progress: progress(Some(Cursor(60))),
+                ..Commit::default()
+            },
+            Commit { progress: progress(None), ..Commit::default() },
+        ])
+        .unwrap();
+    store.close().unwrap();
+
+    let restored = folder.open().restore(at(50)).unwrap();
+    assert_eq!(restored.sightings, [sighting("p2", 100, None), sighting("p1", 99, Some("open"))]);
+    assert_eq!(restored.incidents, [open]);
+    assert_eq!(restored.open_gaps, [gap(50, None)]);
+    assert_eq!(restored.cursors, [("bluesky".into(), Cursor(70))].into(), "a cursor never goes back");
+    let sources = folder.reader().sources(at(0)).unwrap();
+    assert_eq!(sources.len(), 1);
+    assert_eq!(
+        sources[0].ledger,
+        Ledger { frames: 9, posts: 3, other: 3, rejected: ledger.rejected.map(|n| n * 3), ..ledger }
+    );
+    assert_eq!(sources[0].gaps, [gap(10, Some(20)), gap(50, None)]);
+}
+
+#[test]
+fn an_alert_derived_again_after_a_crash_is_one_alert() {
+    let folder = Folder::new();
+    let mut store = folder.open();
+    let commit = Commit {
+        alerts: vec![alert(Some("p1"), "i"), alert(None, "i")],
+        incidents: vec![incident("i", IncidentState::Open, &[])],
+        ..Commit::default()
+    };
+    store.commit(&[commit.clone(), commit]).unwrap();
+    let record = folder.reader().incident(&"i".into()).unwrap().unwrap();
+    assert_eq!(record.alerts.len(), 2, "{:?}", record.alerts);
+}
+
+#[test]
+fn readers_see_an_incident_with_all_that_belongs_to_it() {
+    let folder = Folder::new();
+    let mut store = folder.open();
+    let shown = incident("i", IncidentState::Open, &["p1"]);
+    store
+        .commit(&[Commit {
+            posts: vec![post("p1", "a", "one"), post("p2", "b", "two"), post("p3", "c", "three")],
+            sightings: vec![sighting("p1", 90, Some("i")), sighting("p2", 95, Some("i")), sighting("p3", 99, None)],
+            alerts: vec![alert(Some("p2"), "i")],
+            incidents: vec![shown.clone(), incident("over", IncidentState::Resolved, &[])],
+            timeline: vec![note("i", 1), note("i", 2), note("over", 3)],
+            ..Commit::default()
+        }])
+        .unwrap();
+    let reader = folder.reader();
+    let record = reader.incident(&"i".into()).unwrap().unwrap();
+    assert_eq!(record.incident, shown);
+    assert_eq!(record.posts.iter().map(|post| post.text.as_str()).collect::<Vec<_>>(), ["one", "two"]);
+    assert_eq!(record.timeline.iter().map(|row| row.at).collect::<Vec<_>>(), [at(1), at(2)]);
+    assert_eq!((record.alerts[0].condition.as_str(), record.alerts[0].severity), ("count", Severity::High));
+    assert_eq!(reader.incident(&"none".into()).unwrap(), None);
+    assert_eq!(reader.incidents(Some(IncidentState::Open), 10).unwrap(), [shown]);
+    assert_eq!(reader.incidents(None, 10).unwrap().len(), 2);
+    assert_eq!(reader.incidents(None, 1).unwrap().len(), 1);
+}

@@ -1,0 +1,163 @@
+//! Small builders, and a database in a folder of its own.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use stormbell::domain::commit::{Commit, Progress};
+use stormbell::domain::event::{Cursor, DownReason, Ledger};
+use stormbell::domain::incident::{
+    Alert, ConditionKind, Gap, Incident, IncidentState, Severity, Sighting, TimelineEntry, Told,
+};
+use stormbell::domain::message::{Delivery, Leased, Message, MessageKind};
+use stormbell::domain::post::{Author, Post, PostKind};
+use stormbell::domain::time::Timestamp;
+use stormbell::store::{Reader, Store};
+
+pub(crate) const LEASE: Duration = Duration::from_mins(1);
+
+pub(crate) fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_seconds(seconds)
+}
+
+pub(crate) fn post(id: &str, author: &str, text: &str) -> Post {
+    Post {
+        id: id.into(),
+        version: None,
+        source: "bluesky".into(),
+        url: None,
+        created_at: at(100),
+        event_time: at(100),
+        author: Author { id: author.into(), handle: None, name: None, followers: None },
+        text: text.to_owned(),
+        lang: vec![],
+        kind: PostKind::Post,
+        reply_to: None,
+        quote_of: None,
+        repost_of: None,
+        links: vec![],
+        tags: vec![],
+        media_text: vec![],
+    }
+}
+
+pub(crate) fn incident(id: &str, state: IncidentState, sample: &[&str]) -> Incident {
+    Incident {
+        id: id.into(),
+        topic: "active-threat".into(),
+        title: "Shots reported".to_owned(),
+        severity: Severity::Critical,
+        state,
+        rules: ["active-threat.gunman".into()].into(),
+        opened_at: at(100),
+        first_post_at: at(90),
+        last_post_at: at(100),
+        posts: 2,
+        authors: 2,
+        why: "two authors".to_owned(),
+        playbook: None,
+        exercise: false,
+        late: false,
+        sample: sample.iter().map(|&id| id.into()).collect(),
+        acknowledged: None,
+        resolved: None,
+        revision: 1,
+        told: Told { severity: Severity::Critical, authors: 2 },
+        escalations: vec![],
+    }
+}
+
+pub(crate) fn delivery(id: &str, receiver: &str, incident: Incident, due: i64) -> Delivery {
+    let message = Message { kind: MessageKind::Opened, at: at(100), incident };
+    Delivery { id: id.into(), receiver: receiver.into(), message, due: at(due), give_up: at(due + 3600) }
+}
+
+pub(crate) fn sighting(post: &str, seconds: i64, incident: Option<&str>) -> Sighting {
+    Sighting {
+        rule: "r".into(),
+        post: post.into(),
+        source: "bluesky".into(),
+        author: "a".into(),
+        at: at(seconds),
+        incident: incident.map(Into::into),
+    }
+}
+
+pub(crate) fn alert(post: Option<&str>, incident: &str) -> Alert {
+    Alert {
+        at: at(100),
+        rule: "r".into(),
+        severity: Severity::High,
+        topic: "t".into(),
+        condition: ConditionKind::Count,
+        incident: incident.into(),
+        new_incident: true,
+        posts: 2,
+        authors: 2,
+        within: Some(Duration::from_mins(10)),
+        post: post.map(Into::into),
+        why: "because".to_owned(),
+    }
+}
+
+pub(crate) fn note(incident: &str, seconds: i64) -> TimelineEntry {
+    TimelineEntry {
+        incident: incident.into(),
+        at: at(seconds),
+        what: "note",
+        by: "ann".to_owned(),
+        text: "hi".to_owned(),
+    }
+}
+
+pub(crate) fn gap(from: i64, to: Option<i64>) -> Gap {
+    Gap { source: "bluesky".into(), from: at(from), to: to.map(at), reason: DownReason::Closed, recovered: false }
+}
+
+pub(crate) fn outbox(deliveries: Vec<Delivery>) -> Commit {
+    Commit { outbox: deliveries, ..Commit::default() }
+}
+
+pub(crate) struct Folder(tempfile::TempDir);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn db(&self) -> PathBuf {
+        self.0.path().join("state").join("stormbell.db")
+    }
+
+    pub(crate) fn open(&self) -> Store {
+        Store::open(&self.db()).unwrap()
+    }
+
+    pub(crate) fn reader(&self) -> Reader {
+        Reader::open(&self.db()).unwrap()
+    }
+
+    /// Whether the text stands anywhere in any file beside the database.
+    pub(crate) fn contains(&self, text: &str) -> bool {
+        std::fs::read_dir(self.db().parent().unwrap()).unwrap().any(|entry| {
+            let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+            bytes.windows(text.len()).any(|window| window == text.as_bytes())
+        })
+    }
+}
+
+pub(crate) fn ids(leased: &[Leased]) -> Vec<&str> {
+    leased.iter().map(|leased| leased.delivery.id.as_str()).collect()
+}
+
+pub(crate) fn lease(store: &mut Store, receiver: &str, now: i64) -> Vec<Leased> {
+    store.lease(&receiver.into(), at(now), LEASE, 10).unwrap()
+}
+
+pub(crate) fn numbered(number: i64) -> Commit {
+    let progress = Progress { cursor: Some(Cursor(number)), ledger: Ledger { frames: 1, ..Ledger::default() } };
+    Commit {
+        posts: vec![post(&format!("p{number}"), "a", "text")],
+        progress: [("s".into(), progress)].into(),
+        ..Commit::default()
+    }
+}

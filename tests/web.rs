@@ -1,0 +1,367 @@
+//! The API over real connections, with a daemon behind it that is only pretended.
+
+#![cfg(test)]
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use serde_json::{Value, json};
+use stormbell::config::secret::Secret;
+use stormbell::domain::event::Ledger;
+use stormbell::domain::id::IncidentId;
+use stormbell::domain::incident::{Incident, IncidentState, Severity, Signature, Told};
+use stormbell::domain::post::{Author, Post, PostKind};
+use stormbell::domain::time::Timestamp;
+use stormbell::telemetry::metrics::Metrics;
+use stormbell::web::view::{AlertView, RuleView, SourceView, StatusView, TimelineView};
+use stormbell::web::{Access, Action, ActionKind, Backend, BackendError, IncidentDetail, serve};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+const TOKEN: &str = "a-token-of-some-length";
+
+#[derive(Default)]
+struct Pretended {
+    not_ready: Mutex<Vec<String>>,
+    acted: Mutex<Vec<(IncidentId, Action)>>,
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_seconds(1_795_341_600 + seconds)
+}
+
+fn incident(state: IncidentState) -> Incident {
+    Incident {
+        id: "active-threat/1".into(),
+        topic: "active-threat".into(),
+        title: "Gunman reported <b>".to_owned(),
+        severity: Severity::Critical,
+        state,
+        rules: ["active-threat.gunman".into()].into(),
+        opened_at: at(1),
+        first_post_at: at(-60),
+        last_post_at: at(0),
+        posts: 2,
+        authors: 2,
+        why: "two authors".to_owned(),
+        playbook: Some("playbooks/active-threat.md".to_owned()),
+        exercise: false,
+        late: false,
+        sample: vec!["at://1".into()],
+        acknowledged: (state == IncidentState::Acknowledged).then(|| Signature { by: "ann".to_owned(), at: at(9) }),
+        resolved: None,
+        revision: 1,
+        told: Told { severity: Severity::Critical, authors: 2 },
+        escalations: vec![],
+    }
+}
+
+fn post() -> Post {
+    Post {
+        id: "at://1".into(),
+        version: None,
+        source: "bluesky".into(),
+        url: None,
+        created_at: at(0),
+        event_time: at(0),
+        author: Author { id: "did:1".into(), handle: None, name: None, followers: None },
+        text: "shots".to_owned(),
+        lang: vec![],
+        kind: PostKind::Post,
+        reply_to: None,
+        quote_of: None,
+        repost_of: None,
+        links: vec![],
+        tags: vec![],
+        media_text: vec![],
+    }
+}
+
+impl Backend for Pretended {
+    fn now(&self) -> Timestamp {
+        at(100)
+    }
+
+    async fn not_ready(&self) -> Vec<String> {
+        self.not_ready.lock().unwrap().clone()
+    }
+
+    async fn incidents(&self, state: Option<IncidentState>, _limit: usize) -> Result<Vec<Incident>, BackendError> {
+        Ok(IncidentState::ALL.into_iter().filter(|one| state.is_none_or(|state| state == *one)).map(incident).collect())
+    }
+
+    async fn incident(&self, id: IncidentId) -> Result<Option<IncidentDetail>, BackendError> {
+        if id.as_str() != "active-threat/1" {
+            return Ok(None);
+        }
+        let timeline = TimelineView {
+            at: at(1).to_string(),
+            what: "opened".to_owned(),
+            by: "stormbell".to_owned(),
+            text: String::new(),
+        };
+        let alert = AlertView {
+            at: at(0).to_string(),
+            rule: "active-threat.gunman".to_owned(),
+            severity: "critical".to_owned(),
+            condition: "count".to_owned(),
+            posts: 2,
+            authors: 2,
+            post: None,
+            why: "two authors".to_owned(),
+        };
+        let incident = incident(IncidentState::Open);
+        Ok(Some(IncidentDetail { incident, timeline: vec![timeline], alerts: vec![alert], posts: vec![post()] }))
+    }
+
+    async fn act(&self, id: IncidentId, action: Action) -> Result<Option<Incident>, BackendError> {
+        if id.as_str() == "stuck" {
+            return Err(BackendError::Unavailable("the store is stuck".to_owned()));
+        }
+        if id.as_str() == "over" {
+            return Err(BackendError::Conflict("the incident is resolved".to_owned()));
+        }
+        if id.as_str() != "i1" {
+            return Ok(None);
+        }
+        self.acted.lock().unwrap().push((id, action));
+        Ok(Some(incident(IncidentState::Acknowledged)))
+    }
+
+    async fn sources(&self) -> Result<Vec<SourceView>, BackendError> {
+        Ok(vec![])
+    }
+
+    async fn rules(&self) -> Result<Vec<RuleView>, BackendError> {
+        Ok(vec![])
+    }
+
+    async fn status(&self) -> Result<StatusView, BackendError> {
+        Ok(StatusView {
+            version: "1".to_owned(),
+            organization: "St. Brigid's Hospital".to_owned(),
+            started_at: at(0).to_string(),
+            ready: true,
+            reasons: vec![],
+            rules: 3,
+            open: 1,
+            acknowledged: 0,
+            sources: vec![],
+            receivers: vec![],
+        })
+    }
+}
+
+/// A server that stops when the test ends.
+struct Server {
+    address: SocketAddr,
+    backend: Arc<Pretended>,
+    metrics: Arc<Metrics>,
+    client: Client,
+    cancel: CancellationToken,
+    tasks: JoinSet<std::io::Result<()>>,
+}
+
+impl Server {
+    async fn start(access: Access) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (backend, metrics) = (Arc::new(Pretended::default()), Arc::new(Metrics::default()));
+        let (cancel, mut tasks) = (CancellationToken::new(), JoinSet::new());
+        tasks.spawn(serve(listener, Arc::clone(&backend), access, Arc::clone(&metrics), cancel.clone()));
+        let client = Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap();
+        Self { address, backend, metrics, client, cancel, tasks }
+    }
+
+    async fn open() -> Self {
+        Self::start(Access::Open).await
+    }
+
+    async fn guarded() -> Self {
+        Self::start(Access::Token(Secret::new(TOKEN.to_owned()))).await
+    }
+
+    fn ask(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("http://{}{path}", self.address))
+    }
+
+    async fn get(&self, path: &str) -> (StatusCode, Value) {
+        answer(self.ask(Method::GET, path)).await
+    }
+
+    async fn post(&self, path: &str, body: &str) -> (StatusCode, Value) {
+        let request = self.ask(Method::POST, path).header("content-type", "application/json");
+        answer(request.body(body.to_owned())).await
+    }
+}
+
+async fn answer(request: RequestBuilder) -> (StatusCode, Value) {
+    let response = request.send().await.unwrap();
+    assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+    assert_eq!(response.headers()["cache-control"], "no-store");
+    assert!(response.headers()["content-security-policy"].to_str().unwrap().contains("default-src 'none'"));
+    let (status, text) = (response.status(), response.text().await.unwrap());
+    (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+}
+
+fn is_error(answer: &(StatusCode, Value), status: u16, words: &str) {
+    assert_eq!(answer.0.as_u16(), status, "{answer:?}");
+    assert!(answer.1["error"].as_str().unwrap().contains(words), "{answer:?}");
+}
+
+#[tokio::test]
+async fn health_readiness_and_metrics_need_no_token() {
+    let server = Server::guarded().await;
+    assert_eq!(server.get("/healthz").await, (StatusCode::OK, json!("ok\n")));
+    assert_eq!(server.get("/readyz").await, (StatusCode::OK, json!({"ready": true, "reasons": []})));
+    server.backend.not_ready.lock().unwrap().push("source bluesky is down".to_owned());
+    let expected = json!({"ready": false, "reasons": ["source bluesky is down"]});
+    assert_eq!(server.get("/readyz").await, (StatusCode::SERVICE_UNAVAILABLE, expected));
+
+    server.metrics.ledger(&"bluesky".into(), &Ledger { frames: 7, ..Ledger::default() });
+    let response = server.ask(Method::GET, "/metrics").send().await.unwrap();
+    assert_eq!(response.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    assert!(response.text().await.unwrap().contains("stormbell_frames_total{source=\"bluesky\"} 7\n"));
+}
+
+#[tokio::test]
+async fn the_api_is_closed_to_whoever_lacks_the_token() {
+    let server = Server::guarded().await;
+    for path in ["/api/v1/incidents", "/api/v1/status", "/api/v1/nothing", "/api"] {
+        is_error(&server.get(path).await, 401, "Bearer");
+    }
+    is_error(&server.post("/api/v1/incidents/i1/ack", "{}").await, 401, "Bearer");
+    let wrong_ones = ["Bearer a-token-of-some-lengtH", "Bearer ", "Bearer", "Basic a-token-of-some-length", TOKEN];
+    for wrong in wrong_ones {
+        let request = server.ask(Method::GET, "/api/v1/status").header("authorization", wrong);
+        is_error(&answer(request).await, 401, "Bearer");
+    }
+    assert!(server.backend.acted.lock().unwrap().is_empty());
+    let right = server.ask(Method::GET, "/api/v1/status").bearer_auth(TOKEN);
+    let (status, body) = answer(right).await;
+    assert_eq!((status, &body["organization"]), (StatusCode::OK, &json!("St. Brigid's Hospital")));
+}
+
+#[tokio::test]
+async fn incidents_are_shown_with_the_names_of_the_webhook_payload() {
+    let server = Server::open().await;
+    let (_, all) = server.get("/api/v1/incidents").await;
+    assert_eq!(all.as_array().unwrap().len(), 3);
+    let (_, open) = server.get("/api/v1/incidents?state=open").await;
+    let url = format!("http://{}/api/v1/incidents/active-threat/1", server.address);
+    let expected = json!([{
+        "id": "active-threat/1", "title": "Gunman reported <b>", "severity": "critical", "state": "open",
+        "topic": "active-threat", "rules": ["active-threat.gunman"], "opened_at": "2026-11-22T10:00:01Z",
+        "first_post_at": "2026-11-22T09:59:00Z", "last_post_at": "2026-11-22T10:00:00Z", "posts": 2, "authors": 2,
+        "summary": "2 posts by 2 authors within 1 min, the first at 2026-11-22T09:59:00Z", "why": "two authors",
+        "playbook": "playbooks/active-threat.md", "url": url, "exercise": false, "late": false,
+        "acknowledged": null, "resolved": null
+    }]);
+    assert_eq!(open, expected);
+    is_error(&server.get("/api/v1/incidents?state=eaten").await, 400, "open, acknowledged or resolved");
+    is_error(&server.get("/api/v1/incidents?limit=1").await, 400, "state");
+
+    let (status, one) = server.get("/api/v1/incidents/active-threat%2F1").await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(one["id"], "active-threat/1");
+    assert_eq!(one["sample"][0]["text"], "shots");
+    assert_eq!(one["timeline"][0]["what"], "opened");
+    assert_eq!(one["alerts"][0]["condition"], "count");
+    is_error(&server.get("/api/v1/incidents/other").await, 404, "no such incident");
+}
+
+#[tokio::test]
+async fn people_acknowledge_resolve_and_write_notes() {
+    let server = Server::open().await;
+    let (status, body) = server.post("/api/v1/incidents/i1/ack", r#"{"by": " ann ", "text": "on it"}"#).await;
+    assert_eq!((status, &body["acknowledged"]["by"]), (StatusCode::OK, &json!("ann")));
+    let bare = server.ask(Method::POST, "/api/v1/incidents/i1/resolve");
+    assert_eq!(answer(bare).await.0, StatusCode::OK);
+    assert_eq!(server.post("/api/v1/incidents/i1/note", r#"{"text": "police called"}"#).await.0, StatusCode::OK);
+    let action = |kind, by: &str, text: &str| {
+        (IncidentId::from("i1"), Action { kind, by: by.to_owned(), text: text.to_owned() })
+    };
+    let expected = [
+        action(ActionKind::Acknowledge, "ann", "on it"),
+        action(ActionKind::Resolve, "api", ""),
+        action(ActionKind::Note, "api", "police called"),
+    ];
+    assert_eq!(*server.backend.acted.lock().unwrap(), expected);
+
+    is_error(&server.post("/api/v1/incidents/other/ack", "").await, 404, "no such incident");
+    is_error(&server.post("/api/v1/incidents/over/ack", "").await, 409, "resolved");
+    is_error(&server.post("/api/v1/incidents/stuck/ack", "").await, 503, "stuck");
+    is_error(&server.post("/api/v1/incidents/i1/eat", "").await, 404, "ack, resolve or note");
+}
+
+#[tokio::test]
+async fn malformed_requests_are_refused_in_words() {
+    let server = Server::open().await;
+    let ack = "/api/v1/incidents/i1/ack";
+    is_error(&server.post(ack, "{").await, 400, "body must be like");
+    is_error(&server.post(ack, r#"{"buy": "ann"}"#).await, 400, "buy");
+    is_error(&server.post(ack, r#"{"by": "ann\nroot"}"#).await, 422, "one line");
+    is_error(&server.post(ack, &json!({"by": "x".repeat(201)}).to_string()).await, 422, "200");
+    is_error(&server.post(ack, &json!({"text": "x".repeat(4001)}).to_string()).await, 422, "4000");
+    is_error(&server.post(ack, &" ".repeat(64 * 1024 + 1)).await, 413, "length limit");
+    is_error(&server.post("/api/v1/incidents/i1/note", r#"{"text": "  "}"#).await, 422, "needs text");
+    is_error(&answer(server.ask(Method::POST, ack).body("by=ann")).await, 415, "application/json");
+    is_error(&server.get("/nothing").await, 404, "nothing at this address");
+    is_error(&server.get(ack).await, 405, "method");
+    assert!(server.backend.acted.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn pages_of_other_sites_cannot_use_an_open_api() {
+    let server = Server::open().await;
+    let port = server.address.port();
+    for host in ["evil.example".to_owned(), format!("evil.example:{port}"), format!("10.1.2.3:{port}")] {
+        let rebound = server.ask(Method::GET, "/api/v1/incidents").header("host", host);
+        is_error(&answer(rebound).await, 421, "Host");
+    }
+    for origin in ["http://evil.example", "null", "http://127.0.0.1:1"] {
+        let forged = server.ask(Method::POST, "/api/v1/incidents/i1/ack").header("origin", origin);
+        is_error(&answer(forged).await, 403, "another site");
+    }
+    assert!(server.backend.acted.lock().unwrap().is_empty());
+    let own = format!("http://{}", server.address);
+    let request = server.ask(Method::POST, "/api/v1/incidents/i1/ack").header("origin", own);
+    assert_eq!(answer(request).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_token_holder_may_call_the_server_by_name() {
+    let server = Server::guarded().await;
+    let by_name = || server.ask(Method::GET, "/metrics").header("host", "stormbell.hospital.example");
+    is_error(&answer(by_name()).await, 421, "Host");
+    assert_eq!(answer(by_name().bearer_auth(TOKEN)).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn garbage_on_the_socket_harms_nobody() {
+    let server = Server::open().await;
+    for garbage in [&b"\x16\x03\x01\x02\x00"[..], b"GET / HTTP/9.9\r\n\r\n", b"\r\n\r\n\r\n\0\0", b"POST /api"] {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(garbage).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut reply = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(30), stream.read_to_end(&mut reply)).await;
+        drop(read.expect("the server hangs up"));
+    }
+    assert_eq!(server.get("/healthz").await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn stopping_does_not_wait_for_an_idle_client() {
+    let mut server = Server::open().await;
+    assert_eq!(server.get("/healthz").await.0, StatusCode::OK); // keeps its connection
+    let _idle = TcpStream::connect(server.address).await.unwrap();
+    server.cancel.cancel();
+    let stopped = tokio::time::timeout(Duration::from_secs(30), server.tasks.join_next()).await;
+    stopped.expect("stops in time").unwrap().unwrap().unwrap();
+    assert!(TcpStream::connect(server.address).await.is_err());
+}

@@ -8,7 +8,6 @@ pub mod domain;
 
 pub mod report;
 pub mod telemetry;
-pub mod web;
 pub mod wire;
 
 pub mod config;
@@ -17,5 +16,7 @@ pub mod demo;
 pub mod notify;
 pub mod source;
 pub mod store;
+pub mod web;
 
 pub mod app;
+pub mod cli;

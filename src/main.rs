@@ -1,3 +1,7 @@
-//! The `stormbell` program.
+//! The `stormbell` program: arguments in, exit code out.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    stormbell::cli::main(std::env::args_os())
+}

@@ -15,10 +15,8 @@ use crate::domain::incident::{Gap, Incident, IncidentState};
 use crate::domain::rule::RuleSet;
 use crate::domain::time::{Clock, Timestamp};
 use crate::store::{OutboxCount, OutboxState, Reader, SourceRecord, StoreError, StoreHandle};
-use crate::web::{
-    Action, ActionKind, AlertView, Backend, BackendError, GapView, IncidentDetail, LedgerView, ReceiverView, RuleView,
-    SourceView, StatusView, TimelineView,
-};
+use crate::web::view::{AlertView, GapView, LedgerView, ReceiverView, RuleView, SourceView, StatusView, TimelineView};
+use crate::web::{Action, ActionKind, Backend, BackendError, IncidentDetail};
 
 /// Coverage and gaps are told for so long.
 const LOOK_BACK: Duration = Duration::from_hours(24);
@@ -173,6 +171,7 @@ impl Backend for Daemon {
 
     async fn status(&self) -> Result<StatusView, BackendError> {
         let reasons = self.not_ready().await;
+        let rules = self.rules.borrow().rules().len() as u64;
         let (incidents, outbox) = self.read(|reader| Ok((open(reader)?, reader.outbox()?))).await?;
         let state = |wanted| incidents.iter().filter(|incident| incident.state == wanted).count() as u64;
         Ok(StatusView {
@@ -181,7 +180,7 @@ impl Backend for Daemon {
             started_at: self.started.to_string(),
             ready: reasons.is_empty(),
             reasons,
-            rules: self.rules.borrow().rules().len() as u64,
+            rules,
             open: state(IncidentState::Open),
             acknowledged: state(IncidentState::Acknowledged),
             sources: self.sources().await?,

@@ -94,7 +94,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let started = clock.now();
     let metrics = Arc::new(Metrics::default());
     metrics.rules(rules.rules().len());
-    let mut service = Service::default();
+    let service = Service::default();
 
     let store = open_store(&config.store.path)?;
     // Everything that is still kept: windows reach back hours, erasures as far as the evidence.
@@ -126,7 +126,8 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     for receiver in &config.receivers {
         let bell = Arc::new(Notify::new());
         bells.push(Arc::clone(&bell));
-        let built = Receiver::build(receiver, console.as_ref()).with_context(|| format!("receiver {}", receiver.name))?;
+        let built =
+            Receiver::build(receiver, console.as_ref()).with_context(|| format!("receiver {}", receiver.name))?;
         if let Err(error) = built.probe().await {
             tracing::warn!(receiver = %receiver.name, %error, "receiver not reachable now");
         }
@@ -182,13 +183,16 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let mut rest = Tasks::default();
     rest.spawn("undelivered", tell_engine(undelivered_queue, to_engine.clone()));
     let (store, retention, now) = (handle.clone(), config.store.retention, Arc::clone(&clock));
-    rest.spawn("retention", until(stop_rest.clone(), async move {
-        let mut timer = tokio::time::interval(RETENTION_EVERY);
-        loop {
-            timer.tick().await;
-            store.forget(now.now() - retention).await.context("forgetting old posts")?;
-        }
-    }));
+    rest.spawn(
+        "retention",
+        until(stop_rest.clone(), async move {
+            let mut timer = tokio::time::interval(RETENTION_EVERY);
+            loop {
+                timer.tick().await;
+                store.forget(now.now() - retention).await.context("forgetting old posts")?;
+            }
+        }),
+    );
     if let Some((listener, token)) = web {
         let address = listener.local_addr().context("the address of the API")?;
         let daemon = backend::Daemon {
@@ -214,7 +218,13 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     }
 
     service.ready();
-    let stopped = watch_over(&stop, reload.as_ref(), &to_engine, &mut [&mut storing, &mut sending, &mut reading, &mut working, &mut rest]).await;
+    let stopped = watch_over(
+        &stop,
+        reload.as_ref(),
+        &to_engine,
+        &mut [&mut storing, &mut sending, &mut reading, &mut working, &mut rest],
+    )
+    .await;
     service.stopping();
     drop(to_engine);
     stop_sources.cancel();
@@ -307,7 +317,8 @@ fn open_store(path: &Path) -> Result<Store, Failure> {
 async fn bind(config: &Config) -> Result<Option<(TcpListener, Access)>, Failure> {
     let Some(web) = &config.web else { return Ok(None) };
     let listener = TcpListener::bind(web.listen).await;
-    let listener = listener.with_context(|| format!("[web] listen = \"{}\"", web.listen)).map_err(Failure::Temporary)?;
+    let listener =
+        listener.with_context(|| format!("[web] listen = \"{}\"", web.listen)).map_err(Failure::Temporary)?;
     let token = match &web.token {
         Some(token) => token.clone(),
         None => {

@@ -190,7 +190,12 @@ impl Desk {
     }
 
     /// Takes over what a step did; nothing of it is known outside yet.
-    fn took(&mut self, outcome: Outcome, answer: Option<oneshot::Sender<Result<Incident, Refused>>>, pending: &mut Pending) {
+    fn took(
+        &mut self,
+        outcome: Outcome,
+        answer: Option<oneshot::Sender<Result<Incident, Refused>>>,
+        pending: &mut Pending,
+    ) {
         let Outcome { commit, reply } = outcome;
         for (source, progress) in &commit.progress {
             if let (Some(position), Some(cursor)) = (self.positions.get(source), progress.cursor) {
@@ -231,7 +236,9 @@ impl Desk {
             let incident = commit.incidents.iter().rev().find(|incident| incident.id == entry.incident);
             match (entry.what, incident) {
                 ("opened", Some(incident)) => events::incident_opened(incident),
-                ("updated", Some(incident)) if incident.state != IncidentState::Resolved => events::incident_updated(incident),
+                ("updated", Some(incident)) if incident.state != IncidentState::Resolved => {
+                    events::incident_updated(incident)
+                }
                 ("acknowledged", _) => events::incident_acknowledged(&entry.incident, &entry.by),
                 ("resolved", _) => events::incident_resolved(&entry.incident, &entry.by),
                 _ => {}

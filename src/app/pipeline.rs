@@ -37,15 +37,19 @@ pub fn matched(
     let arrived = incoming.map(move |incoming| {
         let rules = Arc::clone(&rules.borrow());
         let work: std::pin::Pin<Box<dyn Future<Output = Arrived> + Send>> = match incoming {
-            Incoming::Frames { source, frames } => Box::pin(matched_frames(source.clone(), frames, format(&source), rules)),
+            Incoming::Frames { source, frames } => {
+                Box::pin(matched_frames(source.clone(), frames, format(&source), rules))
+            }
             Incoming::Connected { source, host, resumed_from, at } => Box::pin(std::future::ready(Arrived {
                 input: Input::Connected { source, resumed_from },
                 at: Some(at),
                 host: Some(host),
             })),
-            Incoming::Down { source, reason, at } => {
-                Box::pin(std::future::ready(Arrived { input: Input::Down { source, reason }, at: Some(at), host: None }))
-            }
+            Incoming::Down { source, reason, at } => Box::pin(std::future::ready(Arrived {
+                input: Input::Down { source, reason },
+                at: Some(at),
+                host: None,
+            })),
         };
         work
     });

@@ -56,7 +56,8 @@ impl Reload {
             if !self.receivers.contains(&receiver.name) {
                 let message = format!("receiver {} is new", receiver.name);
                 rulebook.findings.push(
-                    Diagnostic::error("SB0401", message).help("restart the daemon: receivers and sources are not reloaded"),
+                    Diagnostic::error("SB0401", message)
+                        .help("restart the daemon: receivers and sources are not reloaded"),
                 );
             }
         }

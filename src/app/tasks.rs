@@ -32,7 +32,11 @@ impl Tasks {
     }
 
     /// Starts a task that blocks its thread.
-    pub fn spawn_blocking(&mut self, name: impl Into<String>, task: impl FnOnce() -> anyhow::Result<()> + Send + 'static) {
+    pub fn spawn_blocking(
+        &mut self,
+        name: impl Into<String>,
+        task: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
+    ) {
         let handle = self.set.spawn_blocking(task);
         self.named(name, &handle);
     }

@@ -10,13 +10,15 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use super::Shared;
 use super::backend::{Action, ActionKind, Backend, BackendError, IncidentDetail};
 use super::guard::guard;
-use super::view::{self, IncidentDetailView, IncidentView, ReadyView};
+use super::view::{IncidentDetailView, ReadyView};
 use crate::domain::id::IncidentId;
 use crate::domain::incident::IncidentState;
+use crate::wire::message::IncidentJson;
 
 /// The longest request body.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -79,16 +81,18 @@ async fn incidents<B: Backend>(State(shared): App<B>, uri: Uri) -> Answer {
         ),
     };
     let incidents = shared.backend.incidents(state, INCIDENTS).await?;
-    let base = shared.base();
-    Ok(Json(incidents.iter().map(|incident| IncidentView::new(incident, &base)).collect::<Vec<_>>()).into_response())
+    let console = shared.console();
+    let json = incidents.iter().map(|incident| IncidentJson::new(incident, &[], console.as_ref()));
+    Ok(Json(json.collect::<Vec<_>>()).into_response())
 }
 
 async fn incident<B: Backend>(State(shared): App<B>, id: Result<Path<String>, PathRejection>) -> Answer {
     let Path(id) = id?;
     let Some(detail) = shared.backend.incident(IncidentId::from(id)).await? else { return Err(no_such_incident()) };
     let IncidentDetail { incident, timeline, alerts, posts } = &detail;
-    let incident = IncidentView::new(incident, &shared.base());
-    Ok(Json(IncidentDetailView { incident, sample: view::posts(posts), timeline, alerts }).into_response())
+    let console = shared.console();
+    let incident = IncidentJson::new(incident, posts, console.as_ref());
+    Ok(Json(IncidentDetailView { incident, timeline, alerts }).into_response())
 }
 
 async fn act<B: Backend>(
@@ -105,7 +109,7 @@ async fn act<B: Backend>(
     let Some(incident) = shared.backend.act(IncidentId::from(id), action).await? else {
         return Err(no_such_incident());
     };
-    Ok(Json(IncidentView::new(&incident, &shared.base())).into_response())
+    Ok(Json(IncidentJson::new(&incident, &[], shared.console().as_ref())).into_response())
 }
 
 async fn sources<B: Backend>(State(shared): App<B>) -> Answer {
@@ -166,8 +170,8 @@ fn no_such_incident() -> Problem {
 
 impl<B> Shared<B> {
     /// Where this server is, for links.
-    fn base(&self) -> String {
-        format!("http://{}", self.listen)
+    fn console(&self) -> Option<Url> {
+        Url::parse(&format!("http://{}", self.listen)).ok()
     }
 }
 

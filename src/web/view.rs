@@ -5,86 +5,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::id::RuleId;
-use crate::domain::incident::{Incident, Signature};
-use crate::domain::message::summary;
-use crate::domain::post::Post;
-use crate::wire::post::PostJson;
-
-/// An incident.
-#[derive(Serialize, Debug)]
-pub struct IncidentView<'a> {
-    id: &'a str,
-    title: &'a str,
-    severity: &'static str,
-    state: &'static str,
-    topic: &'a str,
-    rules: Vec<&'a str>,
-    opened_at: String,
-    first_post_at: String,
-    last_post_at: String,
-    posts: u64,
-    authors: u64,
-    summary: String,
-    why: &'a str,
-    playbook: Option<&'a str>,
-    url: String,
-    exercise: bool,
-    late: bool,
-    acknowledged: Option<SignatureView<'a>>,
-    resolved: Option<SignatureView<'a>>,
-}
-
-/// Who did something, and when.
-#[derive(Serialize, Debug)]
-struct SignatureView<'a> {
-    by: &'a str,
-    at: String,
-}
-
-impl<'a> IncidentView<'a> {
-    /// The view of an incident on the server at `base` (`http://host:port`).
-    pub fn new(incident: &'a Incident, base: &str) -> Self {
-        let signature = |signature: &'a Option<Signature>| {
-            signature.as_ref().map(|Signature { by, at }| SignatureView { by, at: at.to_string() })
-        };
-        Self {
-            id: incident.id.as_str(),
-            title: &incident.title,
-            severity: incident.severity.as_str(),
-            state: incident.state.as_str(),
-            topic: incident.topic.as_str(),
-            rules: incident.rules.iter().map(RuleId::as_str).collect(),
-            opened_at: incident.opened_at.to_string(),
-            first_post_at: incident.first_post_at.to_string(),
-            last_post_at: incident.last_post_at.to_string(),
-            posts: incident.posts,
-            authors: incident.authors,
-            summary: summary(incident),
-            why: &incident.why,
-            playbook: incident.playbook.as_deref(),
-            url: format!("{base}/api/v1/incidents/{}", incident.id),
-            exercise: incident.exercise,
-            late: incident.late,
-            acknowledged: signature(&incident.acknowledged),
-            resolved: signature(&incident.resolved),
-        }
-    }
-}
+use crate::wire::message::IncidentJson;
 
 /// An incident with its history and evidence.
 #[derive(Serialize, Debug)]
 pub(super) struct IncidentDetailView<'a> {
     #[serde(flatten)]
-    pub(super) incident: IncidentView<'a>,
-    pub(super) sample: Vec<PostJson<'a>>,
+    pub(super) incident: IncidentJson<'a>,
     pub(super) timeline: &'a [TimelineView],
     pub(super) alerts: &'a [AlertView],
-}
-
-/// The posts of an incident.
-pub(super) fn posts(posts: &[Post]) -> Vec<PostJson<'_>> {
-    posts.iter().map(PostJson::from).collect()
 }
 
 /// One line of an incident's history.

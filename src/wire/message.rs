@@ -53,7 +53,7 @@ pub struct IncidentJson<'a> {
     pub why: &'a str,
     /// What to follow; null without one.
     pub playbook: Option<&'a str>,
-    /// Its page in the console; null without a console.
+    /// Where to read about it; null when the daemon serves nothing.
     pub url: Option<String>,
     /// A drill.
     pub exercise: bool,
@@ -123,11 +123,11 @@ impl<'a> From<&'a Signature> for SignatureJson<'a> {
     }
 }
 
-/// An incident's page in the console at that address.
+/// An incident's address on the daemon's server.
 pub fn incident_url(console: &Url, id: &IncidentId) -> String {
     let mut url = console.clone();
     if let Ok(mut path) = url.path_segments_mut() {
-        path.pop_if_empty().push("incidents").push(id.as_str());
+        path.pop_if_empty().extend(["api", "v1", "incidents", id.as_str()]);
     }
     url.into()
 }
@@ -137,9 +137,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_incident_has_a_page_below_any_console() {
+    fn an_incident_has_an_address_below_any_server() {
         let url = |base: &str| incident_url(&Url::parse(base).unwrap(), &IncidentId::from("a/b"));
-        assert_eq!(url("http://h:8787"), "http://h:8787/incidents/a%2Fb");
-        assert_eq!(url("https://h/bell/"), "https://h/bell/incidents/a%2Fb");
+        assert_eq!(url("http://h:8787"), "http://h:8787/api/v1/incidents/a%2Fb");
+        assert_eq!(url("https://h/bell/"), "https://h/bell/api/v1/incidents/a%2Fb");
     }
 }

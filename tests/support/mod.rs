@@ -1,7 +1,13 @@
 //! What several suites share: a world that misbehaves on demand.
 
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each suite is a program of its own and uses a part")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a broken world fails the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a broken world fails the test"
+)]
 
 pub mod clock;
 pub mod frames;

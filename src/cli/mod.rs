@@ -1,0 +1,136 @@
+//! The command line: one file a command, exit codes as promised.
+
+mod check;
+mod client;
+mod demo;
+mod explain;
+mod input;
+mod replay;
+mod run;
+
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+
+use crate::domain::diagnostic::Diagnostic;
+use crate::report::{self, Colours};
+
+/// Listens to social streams for a hospital and rings the right people within a second.
+#[derive(Debug, Parser)]
+#[command(name = "stormbell", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = "Begin with `stormbell demo`: it needs no network, no account and no configuration.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon
+    Run(run::Run),
+    /// Watch a crisis unfold: a simulated stream, the built-in rules, the whole pipeline
+    Demo(demo::Demo),
+    /// Check configuration and rules, and run the rules' own tests
+    Check(check::Check),
+    /// Say which words of a text a rule takes, or what is missing
+    Explain(explain::Explain),
+    /// Run recorded posts through the rules, as fast as possible; notifies nobody
+    Replay(replay::Replay),
+    /// Show how the running daemon is doing
+    Status(client::Status),
+    /// List the running daemon's incidents
+    Incidents(client::Incidents),
+    /// Take charge of an incident
+    Ack(client::Act),
+    /// End an incident
+    Resolve(client::Act),
+}
+
+/// Where the configuration is.
+#[derive(Debug, Args)]
+struct ConfigArgs {
+    /// Configuration file [default: $STORMBELL_CONFIG, ./stormbell.toml, /etc/stormbell/stormbell.toml]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    /// As it should.
+    Fine,
+    /// The answer is no, or it failed while running.
+    Failed,
+    /// The command line makes no sense (`EX_USAGE`).
+    Usage,
+    /// Another try may succeed (`EX_TEMPFAIL`).
+    Temporary,
+    /// The configuration cannot be used (`EX_CONFIG`).
+    Config,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Fine => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 64,
+            Exit::Temporary => 75,
+            Exit::Config => 78,
+        })
+    }
+}
+
+/// Runs the program with these arguments.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let wanted = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            drop(error.print());
+            return if wanted { Exit::Fine } else { Exit::Usage }.into();
+        }
+    };
+    let result = match cli.command {
+        Command::Run(run) => run.main(),
+        Command::Demo(demo) => demo.main(),
+        Command::Check(check) => check.main(),
+        Command::Explain(explain) => explain.main(),
+        Command::Replay(replay) => replay.main(),
+        Command::Status(status) => status.main(),
+        Command::Incidents(incidents) => incidents.main(),
+        Command::Ack(act) => act.main("ack"),
+        Command::Resolve(act) => act.main("resolve"),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        // Whoever reads our output has seen enough.
+        Err(error) if is_broken_pipe(&error) => Exit::Fine.into(),
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            Exit::Failed.into()
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
+    io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// A line for people. Nobody can be told when standard error is gone.
+fn say(line: &str) {
+    drop(writeln!(std::io::stderr().lock(), "{line}"));
+}
+
+/// Shows findings to people.
+fn show(findings: &[Diagnostic]) {
+    let colours = if std::io::stderr().is_terminal() { Colours::Ansi } else { Colours::Plain };
+    if !findings.is_empty() {
+        drop(write!(std::io::stderr().lock(), "{}", report::render(findings, colours)));
+    }
+}

@@ -1,0 +1,137 @@
+//! `stormbell run`: the daemon.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::{ConfigArgs, Exit, say, show};
+use crate::app::daemon::{self, Failure, Setup};
+use crate::app::reload::Reload;
+use crate::app::rulebook::{Rulebook, default_rules};
+use crate::config::environment::Environment;
+use crate::config::load::{SecretPolicy, find, load};
+use crate::config::model::{
+    Config, JetstreamConfig, ReceiverConfig, ReceiverKind, SourceConfig, SourceKind, StoreConfig, Transport, WebConfig,
+};
+use crate::domain::organization::Organization;
+use crate::domain::route::{Route, Routes, Step};
+use crate::report;
+use crate::source::timing::Timing;
+use crate::telemetry::log;
+
+/// Run the daemon.
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Listen to the public Jetstream for this name, with the built-in packs and no configuration file
+    #[arg(long, value_name = "NAME", conflicts_with = "config")]
+    org: Option<String>,
+}
+
+/// Public hosts of the Jetstream network, the new servers first.
+const PUBLIC_JETSTREAM: [&str; 4] = [
+    "wss://jetstream.us-east.bsky.network/subscribe",
+    "wss://jetstream.us-west.bsky.network/subscribe",
+    "wss://jetstream2.us-east.bsky.network/subscribe",
+    "wss://jetstream1.us-west.bsky.network/subscribe",
+];
+
+impl Run {
+    pub(super) fn main(self) -> anyhow::Result<Exit> {
+        let environment = Environment::of_process();
+        let (config, path) = match &self.org {
+            Some(name) => (without_file(name, &environment)?, None),
+            None => {
+                let Some(path) = find(self.config.config.as_deref(), &environment) else {
+                    say("error: there is no configuration file");
+                    say("  `stormbell run --org \"Name of the hospital\"` works without one, `stormbell demo` without anything;");
+                    say("  otherwise write stormbell.toml (see the README) or name it with --config");
+                    return Ok(Exit::Config);
+                };
+                let loaded = load(&path, &environment, SecretPolicy::Required);
+                show(&loaded.findings);
+                let Some(config) = loaded.config else {
+                    say(&format!("{}: {}; not started", path.display(), report::summary(&loaded.findings)));
+                    return Ok(Exit::Config);
+                };
+                (config, Some(path))
+            }
+        };
+        if config.sources.is_empty() {
+            say("error: there is no [[source]], so nothing would ever be heard");
+            return Ok(Exit::Config);
+        }
+        let mut rulebook = Rulebook::load(&config.rules, &config.organization);
+        rulebook.try_rules();
+        show(&rulebook.findings);
+        if !rulebook.is_sound() {
+            say(&format!("rules: {}; not started", report::summary(&rulebook.findings)));
+            return Ok(Exit::Config);
+        }
+        let reload = path.map(|path| reload(path, environment, &config));
+        let (rules, timing) = (Arc::clone(&rulebook.rules), Timing::default());
+        let setup = Setup { config, rules, reload, open_api: false, timing, stop: CancellationToken::new(), listening: None };
+        start(setup)
+    }
+}
+
+fn reload(path: PathBuf, environment: Environment, config: &Config) -> Reload {
+    let receivers = config.receivers.iter().map(|receiver| receiver.name.clone()).collect();
+    Reload { path, environment, receivers }
+}
+
+/// Runs the daemon in this process until it ends.
+pub(super) fn start(setup: Setup) -> anyhow::Result<Exit> {
+    log::init()?;
+    let runtime = Runtime::new()?;
+    let result = runtime.block_on(daemon::run(setup));
+    // A notification service that hangs may hold a thread; it must not hold the process.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    match result {
+        Ok(()) => Ok(Exit::Fine),
+        Err(Failure::Temporary(error)) => {
+            say(&format!("error: {error:#}"));
+            Ok(Exit::Temporary)
+        }
+        Err(Failure::Fatal(error)) => Err(error),
+    }
+}
+
+/// What `--org` stands for.
+fn without_file(name: &str, environment: &Environment) -> anyhow::Result<Config> {
+    anyhow::ensure!(name.chars().any(char::is_alphanumeric), "--org needs a name with letters");
+    let path = environment.store_path().ok_or_else(|| anyhow::anyhow!("$HOME is not set; where should data go? Set XDG_STATE_HOME"))?;
+    let jetstream = JetstreamConfig {
+        urls: PUBLIC_JETSTREAM.iter().map(|url| Url::parse(url)).collect::<Result<_, _>>()?,
+        wanted_collections: JetstreamConfig::DEFAULT_COLLECTIONS.iter().map(ToString::to_string).collect(),
+        max_frame_bytes: JetstreamConfig::DEFAULT_MAX_FRAME_BYTES,
+        expect_frame_within: Some(Duration::from_secs(60)),
+        transport: Transport::default(),
+    };
+    let source = SourceConfig { name: "bluesky".into(), kind: SourceKind::Jetstream(jetstream) };
+    Ok(standing(Organization::named(name), source, &path, true))
+}
+
+/// A configuration nobody wrote: one source, the built-in packs, the log and the desktop.
+pub(super) fn standing(organization: Organization, source: SourceConfig, database: &Path, desktop: bool) -> Config {
+    let mut receivers = vec![ReceiverConfig { name: "log".into(), kind: ReceiverKind::Log }];
+    if desktop {
+        receivers.push(ReceiverConfig { name: "desktop".into(), kind: ReceiverKind::Desktop });
+    }
+    let everybody = Step { notify: receivers.iter().map(|receiver| receiver.name.clone()).collect(), ack_within: None };
+    Config {
+        organization,
+        rules: default_rules(),
+        store: StoreConfig { path: database.to_owned(), retention: StoreConfig::DEFAULT_RETENTION },
+        sources: vec![source],
+        receivers,
+        routes: Routes(vec![Route { steps: vec![everybody], ..Route::default() }]),
+        web: Some(WebConfig { listen: ([127, 0, 0, 1], 8787).into(), token: None }),
+    }
+}

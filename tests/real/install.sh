@@ -39,5 +39,4 @@ if [ ! -e "$stamp" ]; then
   touch "$stamp"
 fi
 
-
 echo "$wheel/bin/node"

@@ -52,7 +52,7 @@ pub fn line(finding: &Diagnostic) -> String {
         format!("{}:{number}: ", place.source.name)
     });
     let help = finding.help.as_ref().map(|help| format!(" ({help})"));
-    harmless_line(&format!("{}{}{}", place.unwrap_or_default(), finding.message, help.unwrap_or_default())).into()
+    harmless_line(&format!("{}{}{}", place.unwrap_or_default(), finding.message, help.unwrap_or_default()))
 }
 
 fn one(finding: &Diagnostic, renderer: &Renderer) -> String {

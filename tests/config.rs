@@ -16,11 +16,12 @@ use stormbell::config::environment::Environment;
 use stormbell::config::load::{Loaded, SecretPolicy, find, load, parse};
 use stormbell::config::model::{Config, ReceiverKind, RuleEntry, RuleOrigin, SourceKind};
 use stormbell::config::rules::{Builtin, load_rules, parse_rules};
+use stormbell::domain::condition::{Condition, Count, Distinct};
 use stormbell::domain::diagnostic::{Diagnostic, SourceText, has_errors};
 use stormbell::domain::id::ReceiverName;
 use stormbell::domain::incident::Severity;
 use stormbell::domain::organization::Organization;
-use stormbell::domain::rule::raw::{Distinct, RawCondition, RawFile, Status};
+use stormbell::domain::rule::raw::{RawFile, Status};
 use stormbell::report::{Colours, render, summary};
 
 /// The sample of the interface description, with the receiver its route speaks of.
@@ -121,7 +122,7 @@ fn the_sample_rules_are_read_whole() {
     assert_eq!(rule.query.value, "$org NEAR/12 ($weapon OR lockdown)");
     assert_eq!(rule.excepts[0].reason, "announced drills");
     let within = Duration::from_mins(10);
-    assert_eq!(rule.condition, RawCondition::Count { at_least: 2, distinct: Distinct::Author, within });
+    assert_eq!(rule.condition, Condition::Count(Count { at_least: 2, distinct: Distinct::Author, within }));
     let [two_people, drill] = rule.tests.as_slice() else { panic!("two tests") };
     assert_eq!((two_people.alerts, drill.alerts), (1, 0));
     assert_eq!(two_people.posts[1].at, Duration::from_secs(90));
@@ -467,7 +468,7 @@ fn a_rule_without_mistakes_survives_its_neighbours() {
     assert!(has_errors(&findings));
     let [rule] = file.rules.as_slice() else { panic!("the good rule") };
     assert_eq!((rule.id.value.as_str(), rule.topic.as_str(), rule.status), ("good", "p", Status::Stable));
-    assert_eq!(rule.condition, RawCondition::None);
+    assert_eq!(rule.condition, Condition::Match);
     assert_eq!(rule.tests[0].posts[0].media_text, ["alt"]);
 }
 

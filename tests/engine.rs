@@ -4,13 +4,13 @@ mod support;
 
 use proptest::prelude::*;
 use stormbell::domain::commit::Erasure;
+use stormbell::domain::condition::Condition;
 use stormbell::domain::engine::{Action, Input, Refused};
 use stormbell::domain::event::{Decoded, Rejected, SourceEvent};
 use stormbell::domain::id::{AuthorId, IncidentId, PostId, ReceiverName, RuleId};
 use stormbell::domain::incident::{IncidentState, Severity};
 use stormbell::domain::message::{MessageKind, Undelivered};
 use stormbell::domain::rule::Rule;
-use stormbell::domain::rule::raw::RawCondition;
 use stormbell::domain::time::Timestamp;
 use support::sim::{Sim, at, authors, frame, post, posted, route, rule};
 
@@ -21,7 +21,7 @@ fn gunman() -> Rule {
 }
 
 fn rumour() -> Rule {
-    rule("threat.rumour", "threat", Low, "$org (rumour OR gunman)", RawCondition::Match)
+    rule("threat.rumour", "threat", Low, "$org (rumour OR gunman)", Condition::Match)
 }
 
 const REPORT: &str = "gunman at St Brigids";

@@ -55,7 +55,7 @@ fn incident(state: IncidentState) -> Incident {
         acknowledged: (state == IncidentState::Acknowledged).then(|| Signature { by: "ann".to_owned(), at: at(9) }),
         resolved: None,
         revision: 1,
-        told: Told { severity: Severity::Critical, authors: 2 },
+        told: Told { severity: Severity::Critical, authors: 2, receivers: std::collections::BTreeSet::new() },
         escalations: vec![],
     }
 }

@@ -22,7 +22,7 @@ use crate::web::{Action, ActionKind, Backend, BackendError, IncidentDetail};
 const LOOK_BACK: Duration = Duration::from_hours(24);
 
 /// The daemon behind the API.
-pub struct Daemon {
+pub(super) struct Daemon {
     /// The database.
     pub database: PathBuf,
     /// The writer, to see whether it is stuck.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures_util::future::select_all;
 use futures_util::stream;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,15 +23,16 @@ use url::Url;
 use super::backend;
 use super::clock::SystemClock;
 use super::desk::{Desk, Request};
-use super::outbox::{Counter, StoreOutbox};
+use super::outbox::{self, Counter, StoreOutbox};
 use super::pipeline;
 use super::reload::Reload;
-use super::service::Service;
+use super::service;
 use super::status::Statuses;
-use super::tasks::{Ended, Tasks};
-use crate::config::model::{Config, SourceKind};
+use super::tasks::{Ended, Stage, Tasks};
+use crate::config::model::{Config, SourceConfig, SourceKind};
 use crate::domain::engine::Engine;
 use crate::domain::id::{ReceiverName, SourceName};
+use crate::domain::message::Undelivered;
 use crate::domain::rule::RuleSet;
 use crate::domain::time::{Clock, Timestamp};
 use crate::notify::Receiver;
@@ -39,7 +41,7 @@ use crate::source::position::Position;
 use crate::source::supervise::Supervisor;
 use crate::source::timing::Timing;
 use crate::source::{Format, Incoming};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, StoreHandle};
 use crate::telemetry::events;
 use crate::telemetry::metrics::Metrics;
 use crate::web::{self, Access};
@@ -50,10 +52,13 @@ const INCOMING: usize = 64;
 const REQUESTS: usize = 64;
 const SOURCES_STOP: Duration = Duration::from_secs(3);
 const ENGINE_STOPS: Duration = Duration::from_secs(5);
-const DISPATCHERS_STOP: Duration = Duration::from_secs(9);
+const RECEIVERS_STOP: Duration = Duration::from_secs(9);
 const REST_STOPS: Duration = Duration::from_secs(2);
 /// Old posts are looked for this often.
 const RETENTION_EVERY: Duration = Duration::from_hours(1);
+
+/// How far each source was processed.
+type Positions = BTreeMap<SourceName, Position>;
 
 /// What to run.
 pub struct Setup {
@@ -84,6 +89,14 @@ pub enum Failure {
     Fatal(#[from] anyhow::Error),
 }
 
+/// What every part is given.
+#[derive(Clone)]
+struct Parts {
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    store: StoreHandle,
+}
+
 /// Runs until told to stop.
 ///
 /// # Errors
@@ -94,72 +107,34 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let started = clock.now();
     let metrics = Arc::new(Metrics::default());
     metrics.rules(rules.rules().len());
-    let service = Service::default();
 
-    let store = open_store(&config.store.path)?;
+    let database = open_store(&config.store.path)?;
     // Everything that is still kept: windows reach back hours, erasures as far as the evidence.
-    let restored = store.restore(Timestamp::default()).context("reading what the last run left")?;
+    let restored = database.restore(Timestamp::default()).context("reading what the last run left")?;
     let web = bind(&config).await?;
     let console = web.as_ref().and_then(|(listener, _)| console_url(listener));
-
-    let (handle, requests) = crate::store::channel(Arc::clone(&clock), Arc::clone(&metrics));
+    let (store, requests) = crate::store::channel(Arc::clone(&clock), Arc::clone(&metrics));
+    let parts = Parts { clock: Arc::clone(&clock), metrics: Arc::clone(&metrics), store: store.clone() };
     let mut storing = Tasks::default();
-    storing.spawn_blocking("store", move || Ok(crate::store::run(store, requests)?));
+    storing.spawn_blocking("store", move || Ok(crate::store::run(database, requests)?));
 
     let receivers: Vec<ReceiverName> = config.receivers.iter().map(|receiver| receiver.name.clone()).collect();
     let mut engine = Engine::new(Arc::clone(&rules), config.routes.clone(), receivers.clone());
-    let positions: BTreeMap<SourceName, Position> = config
-        .sources
-        .iter()
-        .map(|source| (source.name.clone(), Position::at(restored.cursors.get(&source.name).copied())))
-        .collect();
+    let position = |source: &SourceConfig| Position::at(restored.cursors.get(&source.name).copied());
+    let positions: Positions = config.sources.iter().map(|source| (source.name.clone(), position(source))).collect();
     let first = engine.restore(restored, started);
-
-    let (to_engine, engine_requests) = mpsc::channel(REQUESTS);
-    let (undelivered, undelivered_queue) = mpsc::channel(REQUESTS);
     let (rules_in_force, rules) = watch::channel(rules);
-    let statuses = Statuses::new(config.sources.iter().map(|source| source.name.clone()), started);
+    let statuses = Statuses::new(positions.keys().cloned(), started);
+    let (to_engine, engine_requests) = mpsc::channel(REQUESTS);
 
-    let stop_sending = CancellationToken::new();
-    let mut sending = Tasks::default();
-    let mut bells = Vec::new();
-    for receiver in &config.receivers {
-        let bell = Arc::new(Notify::new());
-        bells.push(Arc::clone(&bell));
-        let built =
-            Receiver::build(receiver, console.as_ref()).with_context(|| format!("receiver {}", receiver.name))?;
-        if let Err(error) = built.probe().await {
-            tracing::warn!(receiver = %receiver.name, %error, "receiver not reachable now");
-        }
-        let dispatcher = Dispatcher {
-            name: receiver.name.clone(),
-            receiver: built,
-            outbox: StoreOutbox { store: handle.clone(), clock: Arc::clone(&clock) },
-            wake: bell,
-            clock: Arc::clone(&clock),
-            observer: Arc::new(Counter(Arc::clone(&metrics))),
-            undelivered: undelivered.clone(),
-        };
-        sending.spawn(format!("receiver {}", receiver.name), completes(dispatcher.run(stop_sending.clone())));
-    }
+    let mut rest = Stage::new("rest", REST_STOPS);
+    let (undelivered, queue) = mpsc::channel(REQUESTS);
+    let abandoned = outbox::abandon_unknown(&store, &config.store.path, &receivers, started).await;
+    rest.tasks.spawn("undelivered", tell_engine(abandoned, queue, to_engine.clone()));
+    rest.tasks.spawn("retention", until(rest.stop.clone(), forget_old(parts.clone(), config.store.retention)));
+    let (sending, bells) = start_receivers(&config, console.as_ref(), &undelivered, &parts).await?;
     drop(undelivered);
-
-    let stop_sources = CancellationToken::new();
-    let (incoming, frames) = mpsc::channel::<Incoming>(INCOMING);
-    let mut reading = Tasks::default();
-    for source in &config.sources {
-        let SourceKind::Jetstream(jetstream) = &source.kind;
-        let supervisor = Supervisor {
-            name: source.name.clone(),
-            config: jetstream.clone(),
-            timing: timing.clone(),
-            position: positions.get(&source.name).cloned().unwrap_or_default(),
-            out: incoming.clone(),
-            clock: Arc::clone(&clock),
-        };
-        reading.spawn(format!("source {}", source.name), completes(supervisor.run(stop_sources.clone())));
-    }
-    drop(incoming);
+    let (reading, frames) = start_sources(&config, &timing, &positions, &parts);
 
     let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1));
     let frames = stream::unfold(frames, |mut frames| async move { Some((frames.recv().await?, frames)) });
@@ -167,85 +142,102 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let desk = Desk {
         engine,
         first,
-        store: handle.clone(),
+        store: store.clone(),
         bells,
         positions,
         rules: rules_in_force,
         clock: Arc::clone(&clock),
         metrics: Arc::clone(&metrics),
         statuses: statuses.clone(),
-        service: Service::default(),
     };
-    let mut working = Tasks::default();
-    working.spawn("engine", desk.run(arrived, engine_requests));
+    let mut working = Stage::new("engine", ENGINE_STOPS);
+    working.tasks.spawn("engine", desk.run(arrived, engine_requests));
 
-    let stop_rest = CancellationToken::new();
-    let mut rest = Tasks::default();
-    rest.spawn("undelivered", tell_engine(undelivered_queue, to_engine.clone()));
-    let (store, retention, now) = (handle.clone(), config.store.retention, Arc::clone(&clock));
-    rest.spawn(
-        "retention",
-        until(stop_rest.clone(), async move {
-            let mut timer = tokio::time::interval(RETENTION_EVERY);
-            loop {
-                timer.tick().await;
-                store.forget(now.now() - retention).await.context("forgetting old posts")?;
-            }
-        }),
-    );
     if let Some((listener, token)) = web {
         let address = listener.local_addr().context("the address of the API")?;
         let daemon = backend::Daemon {
             database: config.store.path.clone(),
-            store: handle.clone(),
+            store: store.clone(),
             engine: to_engine.clone(),
             rules,
             statuses,
-            receivers: receivers.clone(),
+            receivers,
             organization: config.organization.name.clone(),
             started,
             clock: Arc::clone(&clock),
         };
         let access = if open_api { Access::Open } else { token };
-        let (metrics, cancel) = (Arc::clone(&metrics), stop_rest.clone());
-        rest.spawn("web", async move {
-            web::serve(listener, Arc::new(daemon), access, metrics, cancel).await.context("the API")
-        });
+        let served = web::serve(listener, Arc::new(daemon), access, metrics, rest.stop.clone());
+        rest.tasks.spawn("web", async move { served.await.context("the API") });
         tracing::info!(%address, "api listens");
         if let Some(listening) = listening {
-            drop(listening.send(address));
+            // Whoever wanted to know may have gone away.
+            listening.send(address).unwrap_or_default();
         }
     }
 
-    service.ready();
-    let stopped = watch_over(
-        &stop,
-        reload.as_ref(),
-        &to_engine,
-        &mut [&mut storing, &mut sending, &mut reading, &mut working, &mut rest],
-    )
-    .await;
-    service.stopping();
+    service::ready();
+    let mut stages = [reading, working, sending, rest];
+    let ended = watch_over(&stop, reload.as_ref(), &to_engine, &mut stages, &mut storing).await;
+    service::stopping();
     drop(to_engine);
-    stop_sources.cancel();
-    let mut result = stopped;
-    for (stage, tasks, token, within) in [
-        ("sources", &mut reading, &stop_sources, SOURCES_STOP),
-        ("engine", &mut working, &stop_sources, ENGINE_STOPS),
-        ("receivers", &mut sending, &stop_sending, DISPATCHERS_STOP),
-        ("rest", &mut rest, &stop_rest, REST_STOPS),
-    ] {
-        let began = clock.now();
-        token.cancel();
-        result = result.and(tasks.finish(stage, within).await);
-        events::shutdown_stage(stage, clock.now().since(began));
-    }
-    if handle.close().await.is_ok() {
-        result = result.and(storing.finish("store", REST_STOPS).await);
-    }
-    result?;
+    stop_in_order(stages, &store, storing, clock.as_ref(), ended).await?;
     events::shutdown_done();
     Ok(())
+}
+
+/// One worker for each receiver, and its bell.
+async fn start_receivers(
+    config: &Config,
+    console: Option<&Url>,
+    undelivered: &mpsc::Sender<Undelivered>,
+    parts: &Parts,
+) -> anyhow::Result<(Stage, Vec<Arc<Notify>>)> {
+    let mut stage = Stage::new("receivers", RECEIVERS_STOP);
+    let mut bells = Vec::new();
+    for receiver in &config.receivers {
+        let built = Receiver::build(receiver, console).with_context(|| format!("receiver {}", receiver.name))?;
+        if let Err(error) = built.probe().await {
+            tracing::warn!(receiver = %receiver.name, %error, "receiver not reachable now");
+        }
+        let wake = Arc::new(Notify::new());
+        bells.push(Arc::clone(&wake));
+        let dispatcher = Dispatcher {
+            name: receiver.name.clone(),
+            receiver: built,
+            outbox: StoreOutbox { store: parts.store.clone(), clock: Arc::clone(&parts.clock) },
+            wake,
+            clock: Arc::clone(&parts.clock),
+            observer: Arc::new(Counter(Arc::clone(&parts.metrics))),
+            undelivered: undelivered.clone(),
+        };
+        stage.tasks.spawn(format!("receiver {}", receiver.name), completes(dispatcher.run(stage.stop.clone())));
+    }
+    Ok((stage, bells))
+}
+
+/// One task for each source, and where their frames arrive.
+fn start_sources(
+    config: &Config,
+    timing: &Timing,
+    positions: &Positions,
+    parts: &Parts,
+) -> (Stage, mpsc::Receiver<Incoming>) {
+    let mut stage = Stage::new("sources", SOURCES_STOP);
+    let (out, frames) = mpsc::channel(INCOMING);
+    for source in &config.sources {
+        let SourceKind::Jetstream(jetstream) = &source.kind;
+        let supervisor = Supervisor {
+            name: source.name.clone(),
+            config: jetstream.clone(),
+            timing: timing.clone(),
+            position: positions.get(&source.name).cloned().unwrap_or_default(),
+            out: out.clone(),
+            clock: Arc::clone(&parts.clock),
+        };
+        stage.tasks.spawn(format!("source {}", source.name), completes(supervisor.run(stage.stop.clone())));
+    }
+    (stage, frames)
 }
 
 /// Waits for a signal, or for a task that ends though nobody told it to.
@@ -253,21 +245,20 @@ async fn watch_over(
     stop: &CancellationToken,
     reload: Option<&Reload>,
     engine: &mpsc::Sender<Request>,
-    tasks: &mut [&mut Tasks],
+    stages: &mut [Stage],
+    storing: &mut Tasks,
 ) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
     let mut hang_up = signal(SignalKind::hangup()).context("listening for SIGHUP")?;
     loop {
-        let ended = futures_util::future::select_all(tasks.iter_mut().map(|tasks| Box::pin(tasks.ended())));
+        let tasks = stages.iter_mut().map(|stage| &mut stage.tasks).chain([&mut *storing]);
+        let ended = select_all(tasks.map(|tasks| Box::pin(tasks.ended())));
         tokio::select! {
-            () = stop.cancelled() => break,
-            _ = terminate.recv() => { events::shutdown_begun("SIGTERM"); break }
-            _ = interrupt.recv() => { events::shutdown_begun("SIGINT"); break }
-            _ = hang_up.recv() => match reload {
-                Some(reload) => reload.run(engine).await,
-                None => tracing::warn!("nothing to reload: there is no configuration file"),
-            },
+            () = stop.cancelled() => return Ok(()),
+            _ = terminate.recv() => { events::shutdown_begun("SIGTERM"); return Ok(()) }
+            _ = interrupt.recv() => { events::shutdown_begun("SIGINT"); return Ok(()) }
+            _ = hang_up.recv() => if let Some(reload) = reload { reload.run(engine).await } else { tracing::warn!("nothing to reload: there is no configuration file") },
             (Ended { task, result }, ..) = ended => {
                 return Err(match result {
                     Ok(()) => anyhow::anyhow!("{task} ended by itself"),
@@ -276,7 +267,45 @@ async fn watch_over(
             }
         }
     }
-    Ok(())
+}
+
+/// Stops stage after stage, the store last. A second signal does not wait.
+async fn stop_in_order(
+    stages: impl IntoIterator<Item = Stage>,
+    store: &StoreHandle,
+    mut storing: Tasks,
+    clock: &dyn Clock,
+    mut result: anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    let in_order = async {
+        for Stage { name, mut tasks, stop, within } in stages {
+            let began = clock.now();
+            stop.cancel();
+            result = std::mem::replace(&mut result, Ok(())).and(tasks.finish(name, within).await);
+            events::shutdown_stage(name, clock.now().since(began));
+        }
+        // A writer that has ended already said why.
+        if store.close().await.is_ok() {
+            result = std::mem::replace(&mut result, Ok(())).and(storing.finish("store", REST_STOPS).await);
+        }
+    };
+    tokio::select! {
+        () = in_order => {}
+        _ = terminate.recv() => anyhow::bail!("forced by a second SIGTERM; the next start resumes from the last commit"),
+        _ = interrupt.recv() => anyhow::bail!("forced by a second SIGINT; the next start resumes from the last commit"),
+    }
+    result
+}
+
+/// Removes what is older than the configuration allows, hour by hour.
+async fn forget_old(parts: Parts, retention: Duration) -> anyhow::Result<()> {
+    let mut timer = tokio::time::interval(RETENTION_EVERY);
+    loop {
+        timer.tick().await;
+        parts.store.forget(parts.clock.now() - retention).await.context("forgetting old posts")?;
+    }
 }
 
 async fn completes(task: impl Future<Output = ()>) -> anyhow::Result<()> {
@@ -294,10 +323,15 @@ async fn until(cancel: CancellationToken, task: impl Future<Output = anyhow::Res
 /// Parked deliveries become incidents. What is lost here on the way down is found again
 /// at the next start: the outbox remembers who has not been told.
 async fn tell_engine(
-    mut undelivered: mpsc::Receiver<crate::domain::message::Undelivered>,
+    abandoned: Vec<Undelivered>,
+    mut queue: mpsc::Receiver<Undelivered>,
     engine: mpsc::Sender<Request>,
 ) -> anyhow::Result<()> {
-    while let Some(undelivered) = undelivered.recv().await {
+    let mut abandoned = abandoned.into_iter();
+    while let Some(undelivered) = match abandoned.next() {
+        None => queue.recv().await,
+        some => some,
+    } {
         if engine.send(Request::Undelivered(undelivered)).await.is_err() {
             break;
         }
@@ -319,12 +353,11 @@ async fn bind(config: &Config) -> Result<Option<(TcpListener, Access)>, Failure>
     let listener = TcpListener::bind(web.listen).await;
     let listener =
         listener.with_context(|| format!("[web] listen = \"{}\"", web.listen)).map_err(Failure::Temporary)?;
-    let token = match &web.token {
-        Some(token) => token.clone(),
-        None => {
-            let path = token_path(&config.store.path);
-            web::token(&path).with_context(|| format!("the API's token in {}", path.display()))?
-        }
+    let token = if let Some(token) = &web.token {
+        token.clone()
+    } else {
+        let path = token_path(&config.store.path);
+        web::token(&path).with_context(|| format!("the API's token in {}", path.display()))?
     };
     Ok(Some((listener, Access::Token(token))))
 }

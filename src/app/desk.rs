@@ -14,7 +14,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::pipeline::Arrived;
-use super::service::Service;
+use super::service;
 use super::status::{Status, Statuses};
 use crate::domain::commit::Commit;
 use crate::domain::engine::{Command, Engine, Input, Outcome, Refused};
@@ -29,14 +29,14 @@ use crate::store::{StoreError, StoreHandle};
 use crate::telemetry::events;
 use crate::telemetry::metrics::Metrics;
 
-/// Steps whose effects may wait for one commit; then the stream waits.
+/// Steps whose effects may wait behind a commit under way; then the stream waits.
 const MAX_PENDING: usize = 32;
 /// Progress without effects is written at most this often.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 /// A store at one piece of work for so long makes the daemon not ready …
-pub const STUCK_UNREADY: Duration = Duration::from_secs(10);
+pub(super) const STUCK_UNREADY: Duration = Duration::from_secs(10);
 /// … and for so long ends it, so that the service manager starts it afresh.
-const STUCK_FATAL: Duration = Duration::from_secs(60);
+const STUCK_FATAL: Duration = Duration::from_mins(1);
 
 /// What others may ask of the engine.
 pub enum Request {
@@ -56,7 +56,7 @@ pub enum Request {
 }
 
 /// Everything the engine's task works with.
-pub struct Desk {
+pub(super) struct Desk {
     /// The engine, restored.
     pub engine: Engine,
     /// What restoring it brought about.
@@ -75,8 +75,6 @@ pub struct Desk {
     pub metrics: Arc<Metrics>,
     /// What the API shows of the sources.
     pub statuses: Statuses,
-    /// The service manager.
-    pub service: Service,
 }
 
 type Answer = (oneshot::Sender<Result<Incident, Refused>>, Result<Incident, Refused>);
@@ -95,7 +93,7 @@ impl Desk {
     ///
     /// # Errors
     /// When the store fails, or is stuck for a minute.
-    pub async fn run(
+    pub(super) async fn run(
         mut self,
         arrived: impl Stream<Item = Arrived>,
         mut requests: mpsc::Receiver<Request>,
@@ -128,7 +126,7 @@ impl Desk {
                     }
                 }
                 Some(request) = requests.recv(), if open => self.request(request, &mut pending),
-                next = arrived.next(), if open && pending.steps < MAX_PENDING => match next {
+                next = arrived.next(), if open && (writing.is_none() || pending.steps < MAX_PENDING) => match next {
                     Some(arrived) => self.arrived(arrived, &mut pending),
                     None => open = false,
                 },
@@ -183,9 +181,9 @@ impl Desk {
         let outcome = self.engine.step(Input::Tick, now);
         self.took(outcome, None, pending);
         if stuck < STUCK_UNREADY {
-            self.service.alive();
+            service::alive();
         }
-        self.service.status(&self.statuses.line(self.engine.open_incidents()));
+        service::status(&self.statuses.line(self.engine.open_incidents()));
         Ok(())
     }
 
@@ -237,7 +235,7 @@ impl Desk {
             match (entry.what, incident) {
                 ("opened", Some(incident)) => events::incident_opened(incident),
                 ("updated", Some(incident)) if incident.state != IncidentState::Resolved => {
-                    events::incident_updated(incident)
+                    events::incident_updated(incident);
                 }
                 ("acknowledged", _) => events::incident_acknowledged(&entry.incident, &entry.by),
                 ("resolved", _) => events::incident_resolved(&entry.incident, &entry.by),

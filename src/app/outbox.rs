@@ -1,18 +1,19 @@
 //! The dispatchers' outbox is the store.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::id::{DeliveryId, ReceiverName};
-use crate::domain::message::{Attempt, Leased};
+use crate::domain::message::{Attempt, Leased, Undelivered};
 use crate::domain::time::{Clock, Timestamp};
 use crate::notify::dispatch::{self, Observer};
-use crate::store::StoreHandle;
+use crate::store::{OutboxState, Reader, StoreHandle};
 use crate::telemetry::metrics::{Metrics, Outcome};
 
 /// The store as the dispatchers see it.
 #[derive(Clone)]
-pub struct StoreOutbox {
+pub(super) struct StoreOutbox {
     /// The store.
     pub store: StoreHandle,
     /// The present.
@@ -33,8 +34,39 @@ impl dispatch::Outbox for StoreOutbox {
     }
 }
 
+/// Gives up messages to receivers that are no longer configured, so that somebody else is
+/// told (invariant 3).
+pub(super) async fn abandon_unknown(
+    store: &StoreHandle,
+    database: &Path,
+    receivers: &[ReceiverName],
+    now: Timestamp,
+) -> Vec<Undelivered> {
+    let counts = Reader::open(database).and_then(|reader| reader.outbox()).unwrap_or_default();
+    let waits = |state| matches!(state, OutboxState::Pending | OutboxState::Leased);
+    let mut unknown: Vec<ReceiverName> = counts.into_iter().filter(|c| waits(c.state)).map(|c| c.receiver).collect();
+    unknown.retain(|receiver| !receivers.contains(receiver));
+    unknown.dedup();
+    let mut abandoned = Vec::new();
+    for receiver in unknown {
+        // Seen from far ahead every retry is due and every lease has run out.
+        let ahead = now + Duration::from_hours(24 * 365);
+        loop {
+            let leased = store.lease(&receiver, ahead, dispatch::LEASE, 100).await.unwrap_or_default();
+            if leased.is_empty() {
+                break;
+            }
+            for leased in leased {
+                let attempt = Attempt::Parked { error: format!("{receiver} is no longer configured") };
+                abandoned.extend(store.finish(&leased.delivery.id, attempt, now).await.ok().flatten());
+            }
+        }
+    }
+    abandoned
+}
+
 /// Counts attempts.
-pub struct Counter(pub Arc<Metrics>);
+pub(super) struct Counter(pub Arc<Metrics>);
 
 impl Observer for Counter {
     fn sent(&self, receiver: &ReceiverName, outcome: dispatch::Outcome, post_to_delivery: Option<Duration>) {

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use super::desk::Request;
 use super::rulebook::Rulebook;
-use super::service::Service;
+use super::service;
 use crate::config::environment::Environment;
 use crate::config::load::{SecretPolicy, load};
 use crate::domain::diagnostic::{Diagnostic, Level};
@@ -28,7 +28,7 @@ pub struct Reload {
 impl Reload {
     /// Reads, checks and tries everything; then swaps, or keeps the old and says why.
     pub async fn run(&self, engine: &mpsc::Sender<Request>) {
-        Service::default().reloading();
+        service::reloading();
         let reload = self.clone();
         let read = tokio::task::spawn_blocking(move || reload.read()).await;
         match read.unwrap_or_else(|_| Err(vec![Diagnostic::error("SB0402", "reading the configuration panicked")])) {
@@ -44,7 +44,7 @@ impl Reload {
                 }
             }
         }
-        Service::default().ready();
+        service::ready();
     }
 
     fn read(&self) -> Result<(Request, usize), Vec<Diagnostic>> {

@@ -9,7 +9,7 @@ use crate::domain::time::Timestamp;
 
 /// One source.
 #[derive(Clone, Debug, Default)]
-pub struct Status {
+pub(super) struct Status {
     /// The host of the last connection.
     pub host: Option<String>,
     /// Why and since when nothing comes; before the first frame, that it never came.
@@ -20,28 +20,28 @@ pub struct Status {
 
 /// All sources; cheap to clone, shared.
 #[derive(Clone, Debug, Default)]
-pub struct Statuses(Arc<Mutex<BTreeMap<SourceName, Status>>>);
+pub(super) struct Statuses(Arc<Mutex<BTreeMap<SourceName, Status>>>);
 
 impl Statuses {
     /// Sources that have not connected yet.
-    pub fn new(sources: impl IntoIterator<Item = SourceName>, now: Timestamp) -> Self {
+    pub(super) fn new(sources: impl IntoIterator<Item = SourceName>, now: Timestamp) -> Self {
         let status = |source| (source, Status { down: Some((DownReason::NotRunning, now)), ..Status::default() });
         Self(Arc::new(Mutex::new(sources.into_iter().map(status).collect())))
     }
 
     /// Changes one.
-    pub fn set(&self, source: &SourceName, change: impl FnOnce(&mut Status)) {
+    pub(super) fn set(&self, source: &SourceName, change: impl FnOnce(&mut Status)) {
         let mut statuses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         change(statuses.entry(source.clone()).or_default());
     }
 
     /// All of them now.
-    pub fn all(&self) -> BTreeMap<SourceName, Status> {
+    pub(super) fn all(&self) -> BTreeMap<SourceName, Status> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A line for `systemctl status`.
-    pub fn line(&self, open_incidents: usize) -> String {
+    pub(super) fn line(&self, open_incidents: usize) -> String {
         let all = self.all();
         let down: Vec<&str> = all.iter().filter(|(_, s)| s.down.is_some()).map(|(source, _)| source.as_str()).collect();
         let sources = match (all.len() - down.len(), down.as_slice()) {

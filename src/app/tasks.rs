@@ -5,19 +5,39 @@ use std::time::Duration;
 
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use crate::telemetry::events;
 
 /// Tasks of one kind, by name.
 #[derive(Default)]
-pub struct Tasks {
+pub(super) struct Tasks {
     set: JoinSet<anyhow::Result<()>>,
     names: Vec<(Id, String)>,
 }
 
+/// Tasks that are stopped together.
+pub(super) struct Stage {
+    /// Named in the log when it is late.
+    pub(super) name: &'static str,
+    /// The tasks.
+    pub(super) tasks: Tasks,
+    /// Tells them to stop.
+    pub(super) stop: CancellationToken,
+    /// How long they may take to.
+    pub(super) within: Duration,
+}
+
+impl Stage {
+    /// A stage without tasks.
+    pub(super) fn new(name: &'static str, within: Duration) -> Self {
+        Self { name, tasks: Tasks::default(), stop: CancellationToken::new(), within }
+    }
+}
+
 /// A task that ended by itself.
 #[derive(Debug)]
-pub struct Ended {
+pub(super) struct Ended {
     /// Its name.
     pub task: String,
     /// How.
@@ -26,13 +46,17 @@ pub struct Ended {
 
 impl Tasks {
     /// Starts a task.
-    pub fn spawn(&mut self, name: impl Into<String>, task: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
+    pub(super) fn spawn(
+        &mut self,
+        name: impl Into<String>,
+        task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) {
         let handle = self.set.spawn(task);
         self.named(name, &handle);
     }
 
     /// Starts a task that blocks its thread.
-    pub fn spawn_blocking(
+    pub(super) fn spawn_blocking(
         &mut self,
         name: impl Into<String>,
         task: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
@@ -42,7 +66,7 @@ impl Tasks {
     }
 
     /// The next task that ends; waits for ever when there is none.
-    pub async fn ended(&mut self) -> Ended {
+    pub(super) async fn ended(&mut self) -> Ended {
         match self.set.join_next_with_id().await {
             Some(Ok((id, result))) => Ended { task: self.name(id), result },
             Some(Err(error)) => {
@@ -55,7 +79,7 @@ impl Tasks {
 
     /// Waits for all tasks to end, as they were asked to, and says who is late. Errors
     /// are returned; tasks that are late are ended.
-    pub async fn finish(&mut self, stage: &str, within: Duration) -> anyhow::Result<()> {
+    pub(super) async fn finish(&mut self, stage: &str, within: Duration) -> anyhow::Result<()> {
         let mut result = Ok(());
         let all = async {
             while !self.set.is_empty() {

@@ -23,7 +23,7 @@ pub(super) struct Check {
 }
 
 impl Check {
-    pub(super) fn main(self) -> anyhow::Result<Exit> {
+    pub(super) fn main(&self) -> Exit {
         let environment = Environment::of_process();
         let file = find(self.config.config.as_deref(), &environment);
         // Rule files can be checked by themselves; a configuration that was named must be sound.
@@ -31,18 +31,18 @@ impl Check {
         let Some(path) = file.filter(|_| wanted) else {
             if self.paths.is_empty() {
                 say("error: there is no configuration file, and no rule file is named");
-                return Ok(Exit::Failed);
+                return Exit::Failed;
             }
-            return Ok(self.rules(&Organization::example()));
+            return self.rules(&Organization::example());
         };
         let loaded = load(&path, &environment, SecretPolicy::MayBeAbsent);
         show(&loaded.findings);
         say(&format!("{}: {}", path.display(), report::summary(&loaded.findings)));
-        let Some(config) = loaded.config else { return Ok(Exit::Failed) };
+        let Some(config) = loaded.config else { return Exit::Failed };
         if self.paths.is_empty() {
-            return Ok(verdict(Rulebook::load(&config.rules, &config.organization)));
+            return verdict(Rulebook::load(&config.rules, &config.organization));
         }
-        Ok(self.rules(&config.organization))
+        self.rules(&config.organization)
     }
 
     fn rules(&self, organization: &Organization) -> Exit {

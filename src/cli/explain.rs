@@ -95,7 +95,8 @@ impl Explain {
         let source = SourceName::from("explain");
         if let Some(path) = &self.post {
             let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-            let json: PostJson<'_> = serde_json::from_str(&text).with_context(|| format!("{} is not a post", path.display()))?;
+            let json: PostJson<'_> =
+                serde_json::from_str(&text).with_context(|| format!("{} is not a post", path.display()))?;
             return json.into_post(&source).with_context(|| path.display().to_string());
         }
         let now = SystemClock.now();
@@ -196,20 +197,19 @@ fn clause_json<'a>(clause: &'a Clause, query: &'a str) -> ClauseJson<'a> {
 
 /// The tree with a mark at each clause.
 fn text(rule: &Rule, verdict: &Verdict) -> String {
-    let mut out = String::new();
     let answer = if verdict.matched() { "takes the post" } else { "does not take the post" };
-    out += &format!("{} {answer} ({})\n", rule.id, rule.version);
-    tree(&verdict.query, &rule.query.text, 1, &mut out);
+    let mut lines = vec![format!("{} {answer} ({})", rule.id, rule.version)];
+    tree(&verdict.query, &rule.query.text, 1, &mut lines);
     for (index, clause) in &verdict.excepts {
         let Some(except) = rule.excepts.get(*index) else { continue };
         let effect = if clause.satisfied { "takes it out again" } else { "does not apply" };
-        out += &format!("except “{}”: {effect}\n", except.reason);
-        tree(clause, &except.query.text, 1, &mut out);
+        lines.push(format!("except “{}”: {effect}", except.reason));
+        tree(clause, &except.query.text, 1, &mut lines);
     }
-    out
+    lines.join("\n") + "\n"
 }
 
-fn tree(clause: &Clause, query: &str, depth: usize, out: &mut String) {
+fn tree(clause: &Clause, query: &str, depth: usize, lines: &mut Vec<String>) {
     let mark = if clause.satisfied { '✓' } else { '✗' };
     let source = query.get(clause.span.clone()).unwrap_or_default();
     let source = source.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -225,6 +225,6 @@ fn tree(clause: &Clause, query: &str, depth: usize, out: &mut String) {
         (Form::List, terms @ [_, ..]) => format!(": “{}”", terms.join("”, “")),
         _ => String::new(),
     };
-    *out += &format!("{}{mark} {what}{found}\n", "  ".repeat(depth));
-    clause.parts.iter().for_each(|part| tree(part, query, depth + 1, out));
+    lines.push(format!("{}{mark} {what}{found}", "  ".repeat(depth)));
+    clause.parts.iter().for_each(|part| tree(part, query, depth + 1, lines));
 }

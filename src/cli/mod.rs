@@ -53,7 +53,7 @@ enum Command {
 /// Where the configuration is.
 #[derive(Debug, Args)]
 struct ConfigArgs {
-    /// Configuration file [default: $STORMBELL_CONFIG, ./stormbell.toml, /etc/stormbell/stormbell.toml]
+    /// Configuration file [default: $`STORMBELL_CONFIG`, ./stormbell.toml, /etc/stormbell/stormbell.toml]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -98,7 +98,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match cli.command {
         Command::Run(run) => run.main(),
         Command::Demo(demo) => demo.main(),
-        Command::Check(check) => check.main(),
+        Command::Check(check) => Ok(check.main()),
         Command::Explain(explain) => explain.main(),
         Command::Replay(replay) => replay.main(),
         Command::Status(status) => status.main(),

@@ -45,23 +45,24 @@ const PUBLIC_JETSTREAM: [&str; 4] = [
 impl Run {
     pub(super) fn main(self) -> anyhow::Result<Exit> {
         let environment = Environment::of_process();
-        let (config, path) = match &self.org {
-            Some(name) => (without_file(name, &environment)?, None),
-            None => {
-                let Some(path) = find(self.config.config.as_deref(), &environment) else {
-                    say("error: there is no configuration file");
-                    say("  `stormbell run --org \"Name of the hospital\"` works without one, `stormbell demo` without anything;");
-                    say("  otherwise write stormbell.toml (see the README) or name it with --config");
-                    return Ok(Exit::Config);
-                };
-                let loaded = load(&path, &environment, SecretPolicy::Required);
-                show(&loaded.findings);
-                let Some(config) = loaded.config else {
-                    say(&format!("{}: {}; not started", path.display(), report::summary(&loaded.findings)));
-                    return Ok(Exit::Config);
-                };
-                (config, Some(path))
-            }
+        let (config, path) = if let Some(name) = &self.org {
+            (without_file(name, &environment)?, None)
+        } else {
+            let Some(path) = find(self.config.config.as_deref(), &environment) else {
+                say("error: there is no configuration file");
+                say(
+                    "  `stormbell run --org \"Name of the hospital\"` works without one, `stormbell demo` without anything;",
+                );
+                say("  otherwise write stormbell.toml (see the README) or name it with --config");
+                return Ok(Exit::Config);
+            };
+            let loaded = load(&path, &environment, SecretPolicy::Required);
+            show(&loaded.findings);
+            let Some(config) = loaded.config else {
+                say(&format!("{}: {}; not started", path.display(), report::summary(&loaded.findings)));
+                return Ok(Exit::Config);
+            };
+            (config, Some(path))
         };
         if config.sources.is_empty() {
             say("error: there is no [[source]], so nothing would ever be heard");
@@ -76,7 +77,8 @@ impl Run {
         }
         let reload = path.map(|path| reload(path, environment, &config));
         let (rules, timing) = (Arc::clone(&rulebook.rules), Timing::default());
-        let setup = Setup { config, rules, reload, open_api: false, timing, stop: CancellationToken::new(), listening: None };
+        let setup =
+            Setup { config, rules, reload, open_api: false, timing, stop: CancellationToken::new(), listening: None };
         start(setup)
     }
 }
@@ -106,12 +108,14 @@ pub(super) fn start(setup: Setup) -> anyhow::Result<Exit> {
 /// What `--org` stands for.
 fn without_file(name: &str, environment: &Environment) -> anyhow::Result<Config> {
     anyhow::ensure!(name.chars().any(char::is_alphanumeric), "--org needs a name with letters");
-    let path = environment.store_path().ok_or_else(|| anyhow::anyhow!("$HOME is not set; where should data go? Set XDG_STATE_HOME"))?;
+    let path = environment
+        .store_path()
+        .ok_or_else(|| anyhow::anyhow!("$HOME is not set; where should data go? Set XDG_STATE_HOME"))?;
     let jetstream = JetstreamConfig {
         urls: PUBLIC_JETSTREAM.iter().map(|url| Url::parse(url)).collect::<Result<_, _>>()?,
         wanted_collections: JetstreamConfig::DEFAULT_COLLECTIONS.iter().map(ToString::to_string).collect(),
         max_frame_bytes: JetstreamConfig::DEFAULT_MAX_FRAME_BYTES,
-        expect_frame_within: Some(Duration::from_secs(60)),
+        expect_frame_within: Some(Duration::from_mins(1)),
         transport: Transport::default(),
     };
     let source = SourceConfig { name: "bluesky".into(), kind: SourceKind::Jetstream(jetstream) };

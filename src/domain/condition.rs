@@ -13,8 +13,45 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::id::{AuthorId, PostId};
-use super::rule::raw::Distinct;
+use super::incident::ConditionKind;
 use super::time::Timestamp;
+
+/// When matching posts become an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// Every matching post.
+    Match,
+    /// Enough of them within a window.
+    Count(Count),
+}
+
+impl Condition {
+    /// The word for it in JSON.
+    pub const fn kind(&self) -> ConditionKind {
+        match self {
+            Self::Match => ConditionKind::Match,
+            Self::Count(_) => ConditionKind::Count,
+        }
+    }
+
+    /// Its window, in event time.
+    pub const fn within(&self) -> Option<Duration> {
+        match self {
+            Self::Match => None,
+            Self::Count(count) => Some(count.within),
+        }
+    }
+}
+
+/// What a count counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Distinct {
+    /// Posts.
+    #[default]
+    Post,
+    /// Authors, each once.
+    Author,
+}
 
 /// `count = { at_least, distinct, within }`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

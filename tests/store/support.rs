@@ -61,7 +61,7 @@ pub(crate) fn incident(id: &str, state: IncidentState, sample: &[&str]) -> Incid
         acknowledged: None,
         resolved: None,
         revision: 1,
-        told: Told { severity: Severity::Critical, authors: 2 },
+        told: Told { severity: Severity::Critical, authors: 2, receivers: std::collections::BTreeSet::new() },
         escalations: vec![],
     }
 }

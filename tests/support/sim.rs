@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use stormbell::domain::condition::Count;
+use stormbell::domain::condition::{Condition, Count, Distinct};
 use stormbell::domain::engine::{Action, Batch, Command, Engine, Input, Item, Refused};
 use stormbell::domain::event::{Cursor, Decoded, DownReason, Rejected, SourceEvent};
 use stormbell::domain::id::{IncidentId, ReceiverName, SourceName};
@@ -13,7 +13,7 @@ use stormbell::domain::organization::Organization;
 use stormbell::domain::post::{Author, Post, PostKind};
 use stormbell::domain::query::{Lists, parse};
 use stormbell::domain::route::{Glob, Route, Routes, Step};
-use stormbell::domain::rule::raw::{Distinct, RawCondition, Status};
+use stormbell::domain::rule::raw::Status;
 use stormbell::domain::rule::{Rule, RuleSet};
 use stormbell::domain::time::Timestamp;
 
@@ -31,7 +31,7 @@ pub fn minutes(minutes: u64) -> Duration {
     Duration::from_mins(minutes)
 }
 
-pub fn rule(id: &str, topic: &str, severity: Severity, query: &str, condition: RawCondition) -> Rule {
+pub fn rule(id: &str, topic: &str, severity: Severity, query: &str, condition: Condition) -> Rule {
     Rule {
         id: id.into(),
         pack: "test".to_owned(),
@@ -47,8 +47,8 @@ pub fn rule(id: &str, topic: &str, severity: Severity, query: &str, condition: R
     }
 }
 
-pub fn authors(at_least: u64, minutes: u64) -> RawCondition {
-    RawCondition::Count(Count { at_least, distinct: Distinct::Author, within: Duration::from_mins(minutes) })
+pub fn authors(at_least: u64, minutes: u64) -> Condition {
+    Condition::Count(Count { at_least, distinct: Distinct::Author, within: Duration::from_mins(minutes) })
 }
 
 pub fn post(id: &str, author: &str, at: Timestamp, text: &str) -> Post {

@@ -7,13 +7,11 @@ use crate::config::naming::{Letters, is_name, name};
 use crate::config::organization::organization as organization_of;
 use crate::config::quantity::{duration, offset};
 use crate::config::table::{Checked, Table, TextKind, Value, all, quoted, read};
-use crate::domain::condition::Count;
+use crate::domain::condition::{Condition, Count, Distinct};
 use crate::domain::diagnostic::{Diagnostic, SourceText};
 use crate::domain::id::Topic;
 use crate::domain::incident::Severity;
-use crate::domain::rule::raw::{
-    Distinct, RawCondition, RawExcept, RawFile, RawList, RawPack, RawRule, RawTest, RawTestPost, Spanned, Status,
-};
+use crate::domain::rule::raw::{RawExcept, RawFile, RawList, RawPack, RawRule, RawTest, RawTestPost, Spanned, Status};
 
 /// Lists every query has without a file defining them.
 const BUILT_IN_LISTS: [&str; 3] = ["org", "people", "places"];
@@ -125,7 +123,7 @@ fn except(value: &Value<'_>) -> Checked<RawExcept> {
     Ok(RawExcept { reason: reason?.to_owned(), query: query? })
 }
 
-fn condition(table: &Table<'_>) -> Checked<RawCondition> {
+fn condition(table: &Table<'_>) -> Checked<Condition> {
     let mut given: Vec<_> = LATER.into_iter().chain(["count"]).filter_map(|key| table.get(key)).collect();
     given.sort_by_key(|value| value.span().start);
     let checked = all(given.iter().enumerate().map(|(place, value)| {
@@ -140,15 +138,15 @@ fn condition(table: &Table<'_>) -> Checked<RawCondition> {
         }
         count
     }));
-    Ok(checked?.into_iter().next().unwrap_or(RawCondition::Match))
+    Ok(checked?.into_iter().next().unwrap_or(Condition::Match))
 }
 
-fn count(table: &Table<'_>) -> Checked<RawCondition> {
+fn count(table: &Table<'_>) -> Checked<Condition> {
     table.allow_only(&["at_least", "distinct", "within"]);
     let at_least = table.require("at_least", "`at_least = 2`").and_then(|value| value.count(1));
     let distinct = table.get("distinct").map_or(Ok(Distinct::default()), |value| distinct(&value));
     let within = table.require("within", "`within = \"10m\"`").and_then(|value| value.parsed(duration));
-    Ok(RawCondition::Count(Count { at_least: at_least?, distinct: distinct?, within: within? }))
+    Ok(Condition::Count(Count { at_least: at_least?, distinct: distinct?, within: within? }))
 }
 
 fn distinct(value: &Value<'_>) -> Checked<Distinct> {

@@ -17,14 +17,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::commit::{Commit, Restored};
-use super::condition::{Seen, Window};
+use super::condition::{Condition, Seen, Window};
 use super::event::{Cursor, Decoded, DownReason, SourceEvent};
 use super::id::{AuthorId, IncidentId, ReceiverName, RuleId, SourceName, Topic};
 use super::incident::Incident;
 use super::matcher::Scratch;
 use super::message::Undelivered;
 use super::route::Routes;
-use super::rule::raw::RawCondition;
 use super::rule::{RuleIndex, RuleSet};
 use super::time::Timestamp;
 use incidents::Live;
@@ -101,6 +100,17 @@ pub struct Batch {
     pub rules: Arc<RuleSet>,
     /// The frames.
     pub items: Vec<Item>,
+}
+
+impl Batch {
+    /// Event times of its first and last post.
+    pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        let times = self.items.iter().filter_map(|item| match &item.decoded.event {
+            Ok(SourceEvent::Post(post)) => Some(post.event_time),
+            _ => None,
+        });
+        times.fold(None, |span, time| Some(span.map_or((time, time), |(from, to)| (time.min(from), time.max(to)))))
+    }
 }
 
 /// One frame, decoded and matched.
@@ -201,7 +211,7 @@ impl Engine {
                 live.remember(&seen);
             }
             if let Some((_, rule)) = self.rules.find(sighting.rule.as_str())
-                && let RawCondition::Count(count) = &rule.condition
+                && let Condition::Count(count) = &rule.condition
             {
                 self.windows.entry(sighting.rule).or_default().add(seen, count);
             }

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use super::recent::key;
 use super::{Batch, Engine, Item};
 use crate::domain::commit::{Commit, Erasure};
-use crate::domain::condition::{Count, Fired, Seen};
+use crate::domain::condition::{Condition, Count, Distinct, Fired, Seen};
 use crate::domain::event::SourceEvent;
 use crate::domain::id::{IncidentId, SourceName};
-use crate::domain::incident::{Alert, ConditionKind, Sighting};
+use crate::domain::incident::{Alert, Sighting};
 use crate::domain::post::Post;
-use crate::domain::rule::raw::{Distinct, RawCondition};
 use crate::domain::rule::{Rule, RuleIndex};
 use crate::domain::time::{Timestamp, human};
 
@@ -95,8 +94,8 @@ impl Engine {
     fn sighting(&mut self, rule: &Rule, post: &Post, now: Timestamp, commit: &mut Commit) {
         let seen = Seen { at: post.event_time, post: post.id.clone(), author: post.author.id.clone() };
         let fired = match &rule.condition {
-            RawCondition::Match => Some(Fired { seen: vec![seen.clone()], authors: 1 }),
-            RawCondition::Count(count) => self.windows.entry(rule.id.clone()).or_default().add(seen.clone(), count),
+            Condition::Match => Some(Fired { seen: vec![seen.clone()], authors: 1 }),
+            Condition::Count(count) => self.windows.entry(rule.id.clone()).or_default().add(seen.clone(), count),
         };
         let sighting = |seen: &Seen, incident: Option<&IncidentId>| Sighting {
             rule: rule.id.clone(),
@@ -134,24 +133,6 @@ impl Engine {
     }
 }
 
-impl RawCondition {
-    /// The word for it in JSON.
-    pub const fn kind(&self) -> ConditionKind {
-        match self {
-            Self::Match => ConditionKind::Match,
-            Self::Count(_) => ConditionKind::Count,
-        }
-    }
-
-    /// Its window.
-    pub const fn within(&self) -> Option<std::time::Duration> {
-        match self {
-            Self::Match => None,
-            Self::Count(count) => Some(count.within),
-        }
-    }
-}
-
 /// The decision in a sentence: counts, the rule's words, the rule and its version. The
 /// words are the rule author's, never the post's.
 fn why(rule: &Rule, post: &Post, fired: &Fired) -> String {
@@ -160,8 +141,8 @@ fn why(rule: &Rule, post: &Post, fired: &Fired) -> String {
     let words = words.join(", ");
     let by = format!("rule {} {}", rule.id, rule.version);
     match &rule.condition {
-        RawCondition::Match => format!("a post matched {words}; {by}"),
-        RawCondition::Count(Count { at_least, distinct, within }) => {
+        Condition::Match => format!("a post matched {words}; {by}"),
+        Condition::Count(Count { at_least, distinct, within }) => {
             let (n, what) = match distinct {
                 Distinct::Post => (fired.seen.len() as u64, "posts"),
                 Distinct::Author => (fired.authors, "authors"),

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::model::Rule;
-use super::raw::{Distinct, RawCondition, RawFile, RawRule, Status};
-use crate::domain::condition::Count;
+use super::raw::{RawFile, RawRule, Status};
+use crate::domain::condition::{Condition, Count, Distinct};
 use crate::domain::diagnostic::Diagnostic;
 use crate::domain::query::Term;
 use crate::domain::query::ast::{Kind, Node};
@@ -127,7 +127,7 @@ fn status(file: &RawFile, raw: &RawRule, findings: &mut Vec<Diagnostic>) {
                 .help("remove it once its successor is trusted"),
         );
     }
-    if let RawCondition::Count(Count { at_least: 1, distinct: Distinct::Post, .. }) = raw.condition {
+    if let Condition::Count(Count { at_least: 1, distinct: Distinct::Post, .. }) = raw.condition {
         findings.push(
             Diagnostic::warning("SB0259", format!("`{}` counts to one", raw.id.value))
                 .at(&file.source, raw.span.clone(), "every matching post is enough")

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::raw::{RawCondition, Status};
+use super::raw::Status;
+use crate::domain::condition::Condition;
 use crate::domain::id::{RuleId, Topic};
 use crate::domain::incident::Severity;
 use crate::domain::matcher::{Matcher, Scratch};
@@ -32,7 +33,7 @@ pub struct Rule {
     /// File the people on call should follow.
     pub playbook: Option<String>,
     /// When matching posts become an alert.
-    pub condition: RawCondition,
+    pub condition: Condition,
     /// The pack's version and a hash of everything that decides, for instance `1.0.0+3f2a9c1d`.
     pub version: String,
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::condition::Count;
+use crate::domain::condition::Condition;
 use crate::domain::diagnostic::SourceText;
 use crate::domain::id::Topic;
 use crate::domain::incident::Severity;
@@ -80,7 +80,7 @@ pub struct RawRule {
     /// File the people on call should follow.
     pub playbook: Option<String>,
     /// When matching posts become an alert.
-    pub condition: RawCondition,
+    pub condition: Condition,
     /// `[[rule.test]]`.
     pub tests: Vec<RawTest>,
     /// The bytes of its header.
@@ -123,25 +123,6 @@ pub struct RawExcept {
     pub reason: String,
     /// What they satisfy.
     pub query: Spanned<String>,
-}
-
-/// When matching posts become an alert.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RawCondition {
-    /// Every matching post.
-    Match,
-    /// Enough of them within a window.
-    Count(Count),
-}
-
-/// What a count counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Distinct {
-    /// Posts.
-    #[default]
-    Post,
-    /// Authors, each once.
-    Author,
 }
 
 /// One `[[rule.test]]`.

@@ -1,0 +1,242 @@
+//! Commands that speak to the running daemon over its API.
+
+use std::io::Write;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use clap::Args;
+use reqwest::{Client, Method, StatusCode};
+use serde::Deserialize;
+use tokio::runtime::Builder;
+
+use super::{ConfigArgs, Exit};
+use crate::app::daemon::token_path;
+use crate::config::environment::Environment;
+use crate::config::load::{SecretPolicy, find, load};
+use crate::config::secret::Secret;
+use crate::report;
+use crate::web::view::{SourceView, StatusView};
+
+/// Show how the running daemon is doing.
+#[derive(Debug, Args)]
+pub(super) struct Status {
+    #[command(flatten)]
+    daemon: DaemonArgs,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// List the running daemon's incidents.
+#[derive(Debug, Args)]
+pub(super) struct Incidents {
+    #[command(flatten)]
+    daemon: DaemonArgs,
+    /// Only those in this state: open, acknowledged or resolved
+    #[arg(long, value_parser = ["open", "acknowledged", "resolved"])]
+    state: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Do something with an incident.
+#[derive(Debug, Args)]
+pub(super) struct Act {
+    /// The incident's id
+    id: String,
+    /// Who you are [default: $USER]
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+    #[command(flatten)]
+    daemon: DaemonArgs,
+}
+
+/// Where the daemon is.
+#[derive(Debug, Args)]
+struct DaemonArgs {
+    /// Address of its API [default: the configuration's, or <http://127.0.0.1:8787>]
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// File with the API's token [default: the configuration's, or api-token beside the database]
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+/// As much of an incident as the list shows.
+#[derive(Debug, Deserialize)]
+struct IncidentLine {
+    id: String,
+    title: String,
+    severity: String,
+    state: String,
+    summary: String,
+    opened_at: String,
+    acknowledged: Option<By>,
+}
+
+#[derive(Debug, Deserialize)]
+struct By {
+    by: String,
+}
+
+impl Status {
+    pub(super) fn main(self) -> anyhow::Result<Exit> {
+        let text = self.daemon.ask(Method::GET, "status", None)?;
+        let mut out = std::io::stdout().lock();
+        let status: StatusView =
+            serde_json::from_str(&text).context("the daemon's answer cannot be read; is it of another version?")?;
+        if self.json {
+            writeln!(out, "{text}")?;
+        } else {
+            show_status(&mut out, &status)?;
+        }
+        Ok(if status.ready { Exit::Fine } else { Exit::Failed })
+    }
+}
+
+fn show_status(out: &mut impl Write, status: &StatusView) -> std::io::Result<()> {
+    let health = if status.ready { "ready" } else { "NOT READY" };
+    writeln!(out, "stormbell {} for {}: {health}, since {}", status.version, status.organization, status.started_at)?;
+    status.reasons.iter().try_for_each(|reason| writeln!(out, "  ! {reason}"))?;
+    writeln!(out, "incidents  {} open, {} acknowledged", status.open, status.acknowledged)?;
+    writeln!(out, "rules      {}", status.rules)?;
+    status.sources.iter().try_for_each(|source| show_source(out, source))?;
+    for receiver in &status.receivers {
+        let parked = if receiver.parked > 0 { format!(", {} GIVEN UP", receiver.parked) } else { String::new() };
+        let waiting = receiver.pending + receiver.leased;
+        writeln!(out, "receiver   {}: {waiting} waiting{parked}", receiver.name)?;
+    }
+    Ok(())
+}
+
+fn show_source(out: &mut impl Write, source: &SourceView) -> std::io::Result<()> {
+    let state = match (source.up, &source.reason) {
+        (true, _) => format!("up ({})", source.host.as_deref().unwrap_or("connected")),
+        (false, Some(reason)) => format!("DOWN ({reason})"),
+        (false, None) => "DOWN".to_owned(),
+    };
+    let lag = source.lag_seconds.map_or_else(String::new, |lag| format!(", {lag:.1} s behind"));
+    let ledger = &source.ledger;
+    let rejected: u64 = ledger.rejected.values().sum();
+    writeln!(out, "source     {}: {state}{lag}, {:.2} % of the last 24 h seen", source.name, source.coverage * 100.0)?;
+    writeln!(
+        out,
+        "           {} frames = {} posts + {} other + {rejected} rejected + {} duplicates + {} dropped",
+        ledger.frames, ledger.posts, ledger.other, ledger.duplicates, ledger.dropped
+    )?;
+    for gap in source.gaps.iter().rev().take(5) {
+        let to = gap.to.as_deref().unwrap_or("now");
+        let how = if gap.recovered { "read later" } else { "not seen" };
+        writeln!(out, "           gap {} to {to}: {} ({how})", gap.from, gap.reason)?;
+    }
+    Ok(())
+}
+
+impl Incidents {
+    pub(super) fn main(self) -> anyhow::Result<Exit> {
+        let query = self.state.as_ref().map_or_else(String::new, |state| format!("?state={state}"));
+        let text = self.daemon.ask(Method::GET, &format!("incidents{query}"), None)?;
+        let mut out = std::io::stdout().lock();
+        if self.json {
+            let incidents: Vec<serde_json::Value> = serde_json::from_str(&text)?;
+            incidents.iter().try_for_each(|incident| writeln!(out, "{incident}"))?;
+            return Ok(Exit::Fine);
+        }
+        let incidents: Vec<IncidentLine> = serde_json::from_str(&text)?;
+        if incidents.is_empty() {
+            writeln!(out, "no incidents")?;
+        }
+        for incident in incidents {
+            let IncidentLine { id, title, severity, state, summary, opened_at, acknowledged } = incident;
+            let owner = acknowledged.map_or_else(String::new, |by| format!(" by {}", by.by));
+            writeln!(out, "{id}  {severity:<8} {state}{owner}  {title}")?;
+            writeln!(out, "                opened {opened_at}; {summary}")?;
+        }
+        Ok(Exit::Fine)
+    }
+}
+
+impl Act {
+    pub(super) fn main(self, action: &str) -> anyhow::Result<Exit> {
+        let environment = Environment::of_process();
+        let user = || environment.get("USER").and_then(|user| user.to_str()).map(ToOwned::to_owned);
+        let by = self.by.clone().or_else(user).context("who are you? Say it with --by NAME")?;
+        let body = serde_json::json!({ "by": by }).to_string();
+        let text = self.daemon.ask(Method::POST, &format!("incidents/{}/{action}", self.id), Some(body))?;
+        let incident: IncidentLine = serde_json::from_str(&text)?;
+        writeln!(std::io::stdout().lock(), "{} is {}: {}", incident.id, incident.state, incident.title)?;
+        Ok(Exit::Fine)
+    }
+}
+
+impl DaemonArgs {
+    /// Sends a request below `/api/v1/` and gives the answer's body.
+    fn ask(&self, method: Method, path: &str, body: Option<String>) -> anyhow::Result<String> {
+        let (url, token) = self.resolve()?;
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let client = Client::builder().timeout(Duration::from_secs(10)).no_proxy().build()?;
+            let mut request = client.request(method, format!("{url}/api/v1/{path}"));
+            if let Some(token) = &token {
+                request = request.bearer_auth(token.expose());
+            }
+            if let Some(body) = body {
+                request = request.header("content-type", "application/json").body(body);
+            }
+            let answer = request.send().await;
+            let answer = answer
+                .map_err(|error| anyhow!(error.without_url()))
+                .with_context(|| format!("no stormbell answers at {url}; is it running, with a [web] table?"))?;
+            let status = answer.status();
+            let text = answer.text().await?;
+            if status.is_success() {
+                return Ok(text);
+            }
+            let problem = serde_json::from_str::<serde_json::Value>(&text).ok();
+            let problem = problem.as_ref().and_then(|problem| problem.get("error")?.as_str()).unwrap_or(&text);
+            match status {
+                StatusCode::UNAUTHORIZED => {
+                    bail!("{problem}; name the file with the daemon's token: --token-file FILE")
+                }
+                _ => bail!("{problem} ({status})"),
+            }
+        })
+    }
+
+    fn resolve(&self) -> anyhow::Result<(String, Option<Secret>)> {
+        let environment = Environment::of_process();
+        let mut url = self.url.clone();
+        let mut token = None;
+        let mut beside = environment.store_path().map(|path| token_path(&path));
+        if let Some(path) = find(self.config.config.as_deref(), &environment).filter(|_| url.is_none()) {
+            let loaded = load(&path, &environment, SecretPolicy::MayBeAbsent);
+            let config =
+                loaded.config.with_context(|| format!("{}: {}", path.display(), report::summary(&loaded.findings)))?;
+            let web = config
+                .web
+                .with_context(|| format!("{} has no [web] table, so the daemon has no API", path.display()))?;
+            let host = match web.listen.ip() {
+                ip if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
+                ip => ip,
+            };
+            url = Some(format!("http://{}", std::net::SocketAddr::from((host, web.listen.port()))));
+            token = web.token.filter(|token| !token.expose().is_empty());
+            beside = Some(token_path(&config.store.path));
+        }
+        if let Some(path) = &self.token_file {
+            let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+            token = Some(Secret::new(text.trim().to_owned()));
+        } else if token.is_none()
+            && let Some(text) = beside.and_then(|path| std::fs::read_to_string(path).ok())
+        {
+            token = Some(Secret::new(text.trim().to_owned()));
+        }
+        let url = url.unwrap_or_else(|| "http://127.0.0.1:8787".to_owned());
+        Ok((url.trim_end_matches('/').to_owned(), token))
+    }
+}

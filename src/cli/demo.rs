@@ -1,0 +1,147 @@
+//! `stormbell demo`: the whole program, with a simulated world around it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::run::standing;
+use super::{Exit, say};
+use crate::app::clock::SystemClock;
+use crate::app::daemon::{self, Failure, Setup};
+use crate::app::rulebook::Rulebook;
+use crate::config::model::{JetstreamConfig, SourceConfig, SourceKind, Transport};
+use crate::config::quantity::duration;
+use crate::demo::script::Script;
+use crate::demo::server::{Speed, serve};
+use crate::domain::organization::Organization;
+use crate::domain::time::Clock;
+use crate::source::timing::Timing;
+use crate::telemetry::log;
+
+/// Watch a crisis unfold: a simulated stream, the built-in rules, the whole pipeline.
+#[derive(Debug, Args)]
+pub(super) struct Demo {
+    /// How many times faster than life, 0.01 to 1000
+    #[arg(long, value_name = "N", default_value = "1", value_parser = speed)]
+    speed: Speed,
+    /// Stop by itself after this time (for instance 90s)
+    #[arg(long, value_name = "DUR", value_parser = span)]
+    exit_after: Option<Duration>,
+}
+
+fn speed(text: &str) -> Result<Speed, String> {
+    let number = text.parse().ok().and_then(Speed::new);
+    number.ok_or_else(|| "a number from 0.01 to 1000".to_owned())
+}
+
+fn span(text: &str) -> Result<Duration, String> {
+    duration(text).map_err(|error| error.to_string())
+}
+
+/// The play is the same every time; only its keys differ.
+const SEED: u64 = 20;
+
+impl Demo {
+    pub(super) fn main(self) -> anyhow::Result<Exit> {
+        log::init()?;
+        let runtime = tokio::runtime::Runtime::new()?;
+        let folder = std::env::temp_dir().join(format!("stormbell-demo-{}", std::process::id()));
+        let result = runtime.block_on(self.play(folder.join("stormbell.db")));
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        if let Err(error) = std::fs::remove_dir_all(&folder) {
+            tracing::debug!(%error, "demo's folder not removed");
+        }
+        match result {
+            Ok(()) => Ok(Exit::Fine),
+            Err(Failure::Temporary(error)) => {
+                say(&format!("error: {error:#}"));
+                Ok(Exit::Temporary)
+            }
+            Err(Failure::Fatal(error)) => Err(error),
+        }
+    }
+
+    async fn play(self, database: std::path::PathBuf) -> Result<(), Failure> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("a port for the simulated stream")?;
+        let stream = listener.local_addr().context("the simulated stream's address")?;
+        let config = standing(Organization::example(), simulated(stream)?, &database, true);
+        let mut config = config;
+        if let Some(web) = &mut config.web
+            && TcpListener::bind(web.listen).await.is_err()
+        {
+            web.listen.set_port(0); // taken: any other will do for a demo
+        }
+        let rulebook = Rulebook::load(&config.rules, &config.organization);
+        let (listening, address) = oneshot::channel();
+        let stop = CancellationToken::new();
+        let setup = Setup {
+            config,
+            rules: Arc::clone(&rulebook.rules),
+            reload: None,
+            open_api: true,
+            timing: Timing::default(),
+            stop: stop.clone(),
+            listening: Some(listening),
+        };
+        introduce(rulebook.rules.rules().len());
+        let script = Script::new(SEED, clock.now());
+        let play = serve(listener, script, self.speed, clock, stop.clone());
+        let exit_after = self.exit_after;
+        let guide = async {
+            if let Ok(address) = address.await {
+                point_out(address);
+            }
+            match exit_after {
+                Some(span) => sleep(span).await,
+                None => std::future::pending().await,
+            }
+        };
+        let mut daemon = std::pin::pin!(daemon::run(setup));
+        tokio::select! {
+            result = &mut daemon => result,
+            result = play => Err(result.context("the simulated stream").err().unwrap_or_else(|| anyhow::anyhow!("the simulated stream ended")).into()),
+            () = guide => {
+                stop.cancel();
+                daemon.await
+            }
+        }
+    }
+}
+
+fn simulated(address: SocketAddr) -> anyhow::Result<SourceConfig> {
+    let jetstream = JetstreamConfig {
+        urls: vec![Url::parse(&format!("ws://{address}/subscribe"))?],
+        wanted_collections: JetstreamConfig::DEFAULT_COLLECTIONS.iter().map(ToString::to_string).collect(),
+        max_frame_bytes: JetstreamConfig::DEFAULT_MAX_FRAME_BYTES,
+        expect_frame_within: Some(Duration::from_secs(30)),
+        transport: Transport::default(),
+    };
+    Ok(SourceConfig { name: "simulated".into(), kind: SourceKind::Jetstream(jetstream) })
+}
+
+fn introduce(rules: usize) {
+    say("stormbell demo: a simulated stream on this machine, nothing leaves it, nobody is paged");
+    say(&format!("  The hospital is {}; {rules} built-in rules listen for it.", Organization::example().name));
+    say("  What to watch for:");
+    say("     0 s  people talk about everything; a drill at the hospital is announced, and nothing rings");
+    say("    20 s  a first person reports a gunman: an incident opens, still unconfirmed");
+    say("    26 s  a second person does: the incident becomes critical");
+    say("    50 s  dozens do: it grows in steps, it does not ring for each post");
+}
+
+fn point_out(address: SocketAddr) {
+    say(&format!("  In another terminal: stormbell status --url http://{address}"));
+    say(&format!("                       stormbell incidents --url http://{address}"));
+    say(&format!("                       stormbell ack INCIDENT --by you --url http://{address}"));
+    say("  Stop with Ctrl-C. On your own hospital: stormbell run --org \"Name of the hospital\"");
+    say("");
+}

@@ -1,0 +1,139 @@
+//! Recordings: files of lines, packed or not, read in bounded pieces.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use flate2::bufread::MultiGzDecoder;
+use tokio_tungstenite::tungstenite::Bytes;
+
+use crate::domain::event::Rejected;
+use crate::domain::id::SourceName;
+use crate::source::{Format, Frame, Incoming};
+
+/// Longer lines are counted and skipped.
+const LONGEST_LINE: u64 = 16 << 20;
+/// Lines handed on together.
+const BATCH: usize = 512;
+/// Lines looked at to tell a recording's format.
+const GUESSES: usize = 1000;
+
+/// One recording, as batches of frames.
+pub(super) struct Recording {
+    path: PathBuf,
+    lines: Box<dyn BufRead + Send>,
+    source: SourceName,
+    /// How to read its frames.
+    pub(super) format: Format,
+    /// Lines read to tell the format.
+    ahead: std::vec::IntoIter<Frame>,
+}
+
+impl Recording {
+    /// Opens a file (`-` is standard input), unpacks `.gz` and `.zst`, and tells its
+    /// format unless it is given. `read` is told of bytes taken from the file.
+    pub(super) fn open(
+        path: &Path,
+        format: Option<Format>,
+        read: impl Fn(usize) + Send + 'static,
+    ) -> anyhow::Result<Self> {
+        let raw: Box<dyn Read + Send> = if path.as_os_str() == "-" {
+            Box::new(io::stdin())
+        } else {
+            Box::new(File::open(path).with_context(|| path.display().to_string())?)
+        };
+        let raw = BufReader::with_capacity(1 << 17, Counted { raw, read });
+        let lines: Box<dyn BufRead + Send> = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("gz") => Box::new(BufReader::with_capacity(1 << 17, MultiGzDecoder::new(raw))),
+            Some("zst") => Box::new(BufReader::with_capacity(1 << 17, zstd::Decoder::with_buffer(raw)?)),
+            _ => Box::new(raw),
+        };
+        let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or("recording");
+        let source = SourceName::from(if name == "-" { "stdin" } else { name });
+        let (path, ahead) = (path.to_owned(), Vec::new().into_iter());
+        let mut recording = Self { path, lines, source, format: format.unwrap_or(Format::Posts), ahead };
+        if format.is_none() {
+            recording.guess()?;
+        }
+        Ok(recording)
+    }
+
+    /// The next frames; none at the end.
+    pub(super) fn next(&mut self) -> anyhow::Result<Option<Incoming>> {
+        let mut frames: Vec<Frame> = self.ahead.by_ref().take(BATCH).collect();
+        while frames.len() < BATCH {
+            let Some(frame) = self.line()? else { break };
+            frames.push(frame);
+        }
+        Ok((!frames.is_empty()).then(|| Incoming::Frames { source: self.source.clone(), frames }))
+    }
+
+    fn guess(&mut self) -> anyhow::Result<()> {
+        let mut ahead = Vec::new();
+        while ahead.len() < GUESSES {
+            let Some(frame) = self.line()? else { break };
+            let guess = frame.body.as_ref().ok().and_then(|line| Format::guess(line));
+            ahead.push(frame);
+            if let Some(format) = guess {
+                self.format = format;
+                self.ahead = ahead.into_iter();
+                return Ok(());
+            }
+        }
+        anyhow::ensure!(
+            ahead.is_empty(),
+            "{}: no line looks like a post or a frame; name the format with --format ({})",
+            self.path.display(),
+            Format::ALL.map(Format::as_str).join(", ")
+        );
+        Ok(())
+    }
+
+    /// One line that is not empty.
+    fn line(&mut self) -> anyhow::Result<Option<Frame>> {
+        loop {
+            let mut line = Vec::new();
+            let bounded = &mut (&mut self.lines).take(LONGEST_LINE);
+            if bounded.read_until(b'\n', &mut line).with_context(|| self.path.display().to_string())? == 0 {
+                return Ok(None);
+            }
+            if line.last() != Some(&b'\n') && line.len() as u64 >= LONGEST_LINE {
+                self.skip_line()?;
+                return Ok(Some(Frame { received_at: None, body: Err(Rejected::TooLarge) }));
+            }
+            while line.last().is_some_and(u8::is_ascii_whitespace) {
+                line.pop();
+            }
+            if !line.is_empty() {
+                return Ok(Some(Frame { received_at: None, body: Ok(Bytes::from(line)) }));
+            }
+        }
+    }
+
+    fn skip_line(&mut self) -> io::Result<()> {
+        loop {
+            let buffer = self.lines.fill_buf()?;
+            let end = buffer.iter().position(|&byte| byte == b'\n');
+            let (length, done) = end.map_or((buffer.len(), buffer.is_empty()), |end| (end + 1, true));
+            self.lines.consume(length);
+            if done {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Tells how far a file was read.
+struct Counted<R, F> {
+    raw: R,
+    read: F,
+}
+
+impl<R: Read, F: Fn(usize)> Read for Counted<R, F> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.raw.read(buffer)?;
+        (self.read)(length);
+        Ok(length)
+    }
+}

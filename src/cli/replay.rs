@@ -1,0 +1,299 @@
+//! `stormbell replay`: recorded posts through the same engine, in their own time.
+
+use std::io::{BufWriter, IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::Args;
+use futures_util::{StreamExt, stream};
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+
+use super::check::entries;
+use super::input::Recording;
+use super::{ConfigArgs, Exit, say, show};
+use crate::app::clock::SystemClock;
+use crate::app::pipeline::matched;
+use crate::app::rulebook::{Rulebook, default_rules};
+use crate::config::environment::Environment;
+use crate::config::load::{SecretPolicy, find, load};
+use crate::config::model::RuleEntry;
+use crate::domain::commit::Commit;
+use crate::domain::engine::{Engine, Input};
+use crate::domain::event::Ledger;
+use crate::domain::matcher::Scratch;
+use crate::domain::organization::Organization;
+use crate::domain::route::Routes;
+use crate::domain::rule::RuleSet;
+use crate::domain::time::{Clock as _, Timestamp};
+use crate::source::Format;
+use crate::telemetry::memory::memory;
+use crate::wire::replayed::{AlertJson, MatchJson, SummaryJson};
+
+/// Run recorded posts through the rules, as fast as possible; notifies nobody.
+#[derive(Debug, Args)]
+pub(super) struct Replay {
+    /// Recordings, one post or frame a line; .gz and .zst are unpacked, - is standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Rule files, folders or packs (builtin:NAME), instead of the configuration's
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    rules: Vec<PathBuf>,
+    /// How frames are written: auto, posts or jetstream
+    #[arg(long, value_name = "FMT", default_value = "auto", value_parser = format)]
+    format: FormatChoice,
+    /// Name of the hospital, instead of the configuration's
+    #[arg(long, value_name = "NAME")]
+    org: Option<String>,
+    /// Print one JSON object a line
+    #[arg(long)]
+    json: bool,
+    /// Print each matching post too
+    #[arg(long)]
+    matches: bool,
+    /// Threads that decode and match [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
+}
+
+/// `None` means: look.
+#[derive(Clone, Copy, Debug)]
+struct FormatChoice(Option<Format>);
+
+fn format(text: &str) -> Result<FormatChoice, String> {
+    if text == "auto" {
+        return Ok(FormatChoice(None));
+    }
+    let known = || format!("known are auto, {}", Format::ALL.map(Format::as_str).join(", "));
+    text.parse().map(|format| FormatChoice(Some(format))).map_err(|()| known())
+}
+
+impl Replay {
+    pub(super) fn main(self) -> anyhow::Result<Exit> {
+        let Some((organization, origins)) = self.settings() else { return Ok(Exit::Config) };
+        let rulebook = Rulebook::load(&origins, &organization);
+        if !rulebook.is_sound() {
+            show(&rulebook.findings);
+            say("the rules cannot be used; nothing was replayed");
+            return Ok(Exit::Config);
+        }
+        let threads =
+            self.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
+        let runtime = runtime(threads)?;
+        let began = SystemClock.now();
+        let mut tape = Tape::new(&rulebook.rules, self.json, self.matches);
+        runtime.block_on(self.play(&rulebook.rules, threads, &mut tape))?;
+        tape.end(SystemClock.now().since(began).as_secs_f64())?;
+        Ok(Exit::Fine)
+    }
+
+    /// Whose name and which rules; none when the configuration cannot be used.
+    fn settings(&self) -> Option<(Organization, Vec<RuleEntry>)> {
+        let environment = Environment::of_process();
+        let mut config = None;
+        if let Some(path) = find(self.config.config.as_deref(), &environment) {
+            let loaded = load(&path, &environment, SecretPolicy::MayBeAbsent);
+            if loaded.config.is_none() {
+                show(&loaded.findings);
+                say(&format!("{} cannot be used; nothing was replayed", path.display()));
+                return None;
+            }
+            config = loaded.config;
+        }
+        let organization = match (&self.org, &config) {
+            (Some(name), _) => Organization::named(name.as_str()),
+            (None, Some(config)) => config.organization.clone(),
+            (None, None) => {
+                let example = Organization::example();
+                say(&format!("no configuration and no --org: listening for the example, {}", example.name));
+                example
+            }
+        };
+        let origins = match (self.rules.as_slice(), config) {
+            ([], Some(config)) if !config.rules.is_empty() => config.rules,
+            ([], _) => default_rules(),
+            (paths, _) => entries(paths),
+        };
+        Some((organization, origins))
+    }
+
+    async fn play(&self, rules: &Arc<RuleSet>, threads: usize, tape: &mut Tape<'_>) -> anyhow::Result<()> {
+        let (_keep, in_force) = watch::channel(Arc::clone(rules));
+        let mut engine = Engine::new(Arc::clone(rules), Routes::default(), Vec::new());
+        let bar = self.progress();
+        for path in &self.files {
+            let read = bar.clone();
+            let recording = Recording::open(path, self.format.0, move |bytes| read.inc(bytes as u64))?;
+            let format = recording.format;
+            let mut failed = None;
+            {
+                let batches = stream::iter(batches(recording, &mut failed));
+                let mut arrived = std::pin::pin!(matched(batches, |_| format, in_force.clone(), threads * 2));
+                while let Some(arrived) = arrived.next().await {
+                    if let Input::Batch(batch) = &arrived.input {
+                        tape.span(batch.span());
+                    }
+                    let outcome = engine.step(arrived.input, Timestamp::default());
+                    bar.suspend(|| tape.took(&outcome.commit))?;
+                }
+            }
+            if let Some(error) = failed {
+                return Err(error);
+            }
+        }
+        bar.finish_and_clear();
+        Ok(())
+    }
+
+    /// A bar on terminals, for recordings whose size is known.
+    fn progress(&self) -> ProgressBar {
+        let sizes: Option<u64> = self.files.iter().map(|path| Some(path.metadata().ok()?.len())).sum();
+        let Some(size) = sizes.filter(|_| std::io::stderr().is_terminal()) else { return ProgressBar::hidden() };
+        let style = ProgressStyle::with_template("{bar:30} {percent}% of {total_bytes}, {eta} left");
+        let bar = ProgressBar::new(size);
+        style.map_or(bar.clone(), |style| bar.with_style(style))
+    }
+}
+
+/// The recording's batches; ends early, with the reason, where it cannot be read.
+fn batches(
+    mut recording: Recording,
+    failed: &mut Option<anyhow::Error>,
+) -> impl Iterator<Item = crate::source::Incoming> + '_ {
+    std::iter::from_fn(move || match recording.next() {
+        Ok(next) => next,
+        Err(error) => {
+            *failed = Some(error);
+            None
+        }
+    })
+}
+
+/// One thread needs no helpers: everything runs on the caller's.
+fn runtime(threads: usize) -> std::io::Result<Runtime> {
+    match threads {
+        1 => Builder::new_current_thread().build(),
+        _ => Builder::new_multi_thread().worker_threads(threads).build(),
+    }
+}
+
+/// What is printed.
+struct Tape<'a> {
+    rules: &'a RuleSet,
+    json: bool,
+    matches: bool,
+    out: BufWriter<std::io::Stdout>,
+    scratch: Scratch,
+    ledger: Ledger,
+    span: Option<(Timestamp, Timestamp)>,
+    summary: SummaryJson,
+}
+
+impl<'a> Tape<'a> {
+    fn new(rules: &'a RuleSet, json: bool, matches: bool) -> Self {
+        Self {
+            rules,
+            json,
+            matches,
+            out: BufWriter::new(std::io::stdout()),
+            scratch: Scratch::default(),
+            ledger: Ledger::default(),
+            span: None,
+            summary: SummaryJson { rules: rules.rules().len(), ..SummaryJson::default() },
+        }
+    }
+
+    fn span(&mut self, span: Option<(Timestamp, Timestamp)>) {
+        self.span = match (self.span, span) {
+            (Some((from, to)), Some((first, last))) => Some((from.min(first), to.max(last))),
+            (known, new) => known.or(new),
+        };
+    }
+
+    fn took(&mut self, commit: &Commit) -> anyhow::Result<()> {
+        commit.progress.values().for_each(|progress| self.ledger.add(&progress.ledger));
+        self.summary.matched_posts += commit.posts.len() as u64;
+        self.summary.alerts += commit.alerts.len() as u64;
+        self.summary.incidents += commit.alerts.iter().filter(|alert| alert.new_incident).count() as u64;
+        if self.matches {
+            for post in &commit.posts {
+                for rule in
+                    self.rules.matches(post, &mut self.scratch).into_iter().filter_map(|rule| self.rules.get(rule))
+                {
+                    let verdict = rule.explain(post);
+                    let terms = verdict.query.terms();
+                    let found = MatchJson { rule: rule.id.as_str(), post: post.id.as_str(), terms };
+                    if self.json {
+                        line(&mut self.out, &found)?;
+                    } else {
+                        writeln!(self.out, "match   {} {} {}", found.rule, found.post, found.terms.join(", "))?;
+                    }
+                }
+            }
+        }
+        for alert in &commit.alerts {
+            if self.json {
+                line(&mut self.out, &AlertJson::from(alert))?;
+                continue;
+            }
+            let how = if alert.new_incident { "opens" } else { "joins" };
+            let (at, severity) = (alert.at.to_string(), alert.severity.as_str());
+            writeln!(self.out, "{at:<27} {severity:<8} {} {how} {}: {}", alert.rule, alert.incident, alert.why)?;
+        }
+        Ok(())
+    }
+
+    fn end(mut self, seconds: f64) -> anyhow::Result<()> {
+        let Ledger { frames, posts, other, duplicates, .. } = self.ledger;
+        let mut summary = SummaryJson {
+            frames,
+            posts,
+            other,
+            rejected: self.ledger.rejected_total(),
+            duplicates,
+            from: self.span.map(|(from, _)| from.to_string()),
+            to: self.span.map(|(_, to)| to.to_string()),
+            seconds,
+            peak_rss_bytes: memory().peak_bytes,
+            ..self.summary
+        };
+        summary.frames_per_second = rate(frames, seconds);
+        if self.json {
+            line(&mut self.out, &summary)?;
+        } else {
+            let SummaryJson { rejected, matched_posts, alerts, incidents, rules, frames_per_second, .. } = &summary;
+            writeln!(
+                self.out,
+                "{frames} frames: {posts} posts, {other} other, {rejected} rejected, {duplicates} duplicates"
+            )?;
+            writeln!(
+                self.out,
+                "{matched_posts} posts matched {rules} rules: {alerts} alerts in {incidents} incidents"
+            )?;
+            if let (Some(from), Some(to)) = (&summary.from, &summary.to) {
+                writeln!(self.out, "from {from} to {to}, in {seconds:.2} s ({frames_per_second} frames/s)")?;
+            }
+        }
+        self.out.flush().context("standard output")
+    }
+}
+
+fn line(out: &mut impl Write, value: &impl serde::Serialize) -> anyhow::Result<()> {
+    serde_json::to_writer(&mut *out, value)?;
+    writeln!(out)?;
+    Ok(())
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a rounded rate for people"
+)]
+fn rate(frames: u64, seconds: f64) -> u64 {
+    (frames as f64 / seconds.max(1e-6)).round() as u64
+}

@@ -169,7 +169,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
         let access = if open_api { Access::Open } else { token };
         let served = web::serve(listener, Arc::new(daemon), access, metrics, rest.stop.clone());
         rest.tasks.spawn("web", async move { served.await.context("the API") });
-        tracing::info!(%address, "api listens");
+        events::api_listens(address);
         if let Some(listening) = listening {
             // Whoever wanted to know may have gone away.
             listening.send(address).unwrap_or_default();
@@ -198,7 +198,7 @@ async fn start_receivers(
     for receiver in &config.receivers {
         let built = Receiver::build(receiver, console).with_context(|| format!("receiver {}", receiver.name))?;
         if let Err(error) = built.probe().await {
-            tracing::warn!(receiver = %receiver.name, %error, "receiver not reachable now");
+            events::receiver_unreachable(&receiver.name, &error);
         }
         let wake = Arc::new(Notify::new());
         bells.push(Arc::clone(&wake));
@@ -258,7 +258,7 @@ async fn watch_over(
             () = stop.cancelled() => return Ok(()),
             _ = terminate.recv() => { events::shutdown_begun("SIGTERM"); return Ok(()) }
             _ = interrupt.recv() => { events::shutdown_begun("SIGINT"); return Ok(()) }
-            _ = hang_up.recv() => if let Some(reload) = reload { reload.run(engine).await } else { tracing::warn!("nothing to reload: there is no configuration file") },
+            _ = hang_up.recv() => if let Some(reload) = reload { reload.run(engine).await } else { events::reload_pointless() },
             (Ended { task, result }, ..) = ended => {
                 return Err(match result {
                     Ok(()) => anyhow::anyhow!("{task} ended by itself"),

@@ -141,11 +141,9 @@ impl Desk {
         let now = at.unwrap_or_else(|| self.clock.now());
         match &input {
             Input::Connected { source, .. } => {
-                events::source_connected(source, host.as_deref().unwrap_or_default());
                 self.statuses.set(source, |status| *status = Status { host, ..status.clone() });
             }
             Input::Down { source, reason } => {
-                events::source_down(source, *reason);
                 self.metrics.source_up(source, false);
                 self.statuses.set(source, |status| status.down = Some((*reason, now)));
             }
@@ -223,7 +221,10 @@ impl Desk {
         }
         for gap in &commit.gaps {
             if let Some(to) = gap.to {
-                events::source_gap(gap);
+                // A reconnection of a moment is not worth a line beside the connection's own.
+                if !gap.recovered || to.since(gap.from) > Duration::from_secs(10) {
+                    events::source_gap(gap);
+                }
                 if !gap.recovered {
                     self.metrics.gap(&gap.source, to.since(gap.from));
                 }

@@ -40,7 +40,7 @@ impl Reload {
             Err(findings) => {
                 events::reload_refused(findings.iter().filter(|finding| finding.level == Level::Error).count());
                 for finding in &findings {
-                    tracing::warn!(code = finding.code, "{}", report::line(finding));
+                    events::reload_finding(finding.code, &report::line(finding));
                 }
             }
         }

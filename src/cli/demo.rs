@@ -1,5 +1,6 @@
 //! `stormbell demo`: the whole program, with a simulated world around it.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,25 +83,26 @@ impl Demo {
             listening: Some(listening),
         };
         let script = Script::new(SEED, clock.now());
-        let play = serve(listener, script, self.speed, clock, stop.clone());
+        // The world goes on until the daemon is done, as the real one would.
+        let play = serve(listener, script, self.speed, clock, CancellationToken::new());
         let exit_after = self.exit_after;
         let guide = async {
             if let Ok(address) = address.await {
                 point_out(address);
             }
-            match exit_after {
-                Some(span) => sleep(span).await,
-                None => std::future::pending().await,
-            }
-        };
-        let mut daemon = std::pin::pin!(daemon::run(setup));
-        tokio::select! {
-            result = &mut daemon => result,
-            result = play => Err(result.context("the simulated stream").err().unwrap_or_else(|| anyhow::anyhow!("the simulated stream ended")).into()),
-            () = guide => {
+            if let Some(span) = exit_after {
+                sleep(span).await;
                 stop.cancel();
-                daemon.await
             }
+            std::future::pending::<Infallible>().await
+        };
+        tokio::select! {
+            result = daemon::run(setup) => result,
+            result = play => {
+                let why = result.map_or_else(anyhow::Error::new, |()| anyhow::anyhow!("it ended"));
+                Err(why.context("the simulated stream").into())
+            }
+            never = guide => match never {},
         }
     }
 }
@@ -126,9 +128,11 @@ fn introduce(organization: &Organization) {
 }
 
 fn point_out(address: SocketAddr) {
-    say(&format!("  In another terminal: stormbell status --url http://{address}"));
-    say(&format!("                       stormbell incidents --url http://{address}"));
-    say(&format!("                       stormbell ack INCIDENT --by you --url http://{address}"));
+    let url = if address.port() == 8787 { String::new() } else { format!(" --url http://{address}") };
+    say("  In another terminal:");
+    say(&format!("    stormbell status{url}                 what is seen, and what is not"));
+    say(&format!("    stormbell incidents{url}              what is going on"));
+    say(&format!("    stormbell ack INCIDENT --by you{url}  take charge"));
     say("  Stop with Ctrl-C. On your own hospital: stormbell run --org \"Name of the hospital\"");
     say("");
 }

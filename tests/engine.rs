@@ -159,6 +159,18 @@ fn nobody_answers_so_the_next_step_is_told_until_somebody_acknowledges() {
 }
 
 #[test]
+fn a_clock_set_back_does_not_stop_escalation() {
+    let steps: &[(&[&str], Option<u64>)] = &[(&["on-call"], Some(5)), (&["manager"], None)];
+    let mut sim = Sim::new(vec![rumour()], vec![route(&[], &[], steps, None)]);
+    sim.now = at(7_200);
+    sim.step(Input::Tick);
+    sim.now = at(0); // the clock was two hours ahead, and is put right
+    sim.post("1", "ann", 0, REPORT);
+    sim.run_until(301);
+    assert_eq!(names(&sim.model.sent(MessageKind::Escalated)), ["manager"]);
+}
+
+#[test]
 fn a_quiet_topic_ends_and_the_next_crisis_is_a_new_incident() {
     let mut sim = Sim::new(vec![rumour()], vec![route(&[], &[], &[(&["chat"], None)], None)]);
     sim.connect(None);

@@ -176,7 +176,8 @@ impl Engine {
     /// Ends incidents whose topic fell quiet, and goes on to the next steps of those
     /// that nobody took charge of. Looks once a second at most.
     pub(super) fn advance(&mut self, now: Timestamp, commit: &mut Commit) {
-        if now.since(self.advanced) < Duration::from_secs(1) {
+        // A clock that was set back must not stop escalation until it has caught up.
+        if now >= self.advanced && now.since(self.advanced) < Duration::from_secs(1) {
             return;
         }
         self.advanced = now;

@@ -108,6 +108,7 @@ impl Engine {
             .collect();
         for (source, since) in blind {
             let title = format!("Stormbell does not see {source}");
+            let since = since.whole_second();
             let why = format!("no frame since {since}; posts on {source} are not being read, quiet may be blindness");
             let notice = Notice {
                 rule: "stormbell.blind",
@@ -132,7 +133,7 @@ impl Engine {
         if gap.recovered || length < GAP_WORTH_TELLING {
             return;
         }
-        let (source, from) = (&gap.source, gap.from);
+        let (source, from, to) = (&gap.source, gap.from.whole_second(), to.whole_second());
         let notice = Notice {
             rule: "stormbell.gap",
             topic: format!("stormbell.gap.{source}"),

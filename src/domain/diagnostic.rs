@@ -3,13 +3,66 @@
 //! Every check collects these instead of stopping at the first; `crate::report`
 //! renders them with the line underlined. Codes are stable: users search for them.
 //!
-//! | codes | about |
+//! Each code means one thing and belongs to one module; `tests/architecture.rs` compares
+//! this table with the code. `SB00xx` is about any TOML text, `SB01xx` queries, `SB02xx`
+//! rules (lints from `SB0250`), `SB03xx` a rule's tests, `SB04xx` configuration.
+//!
+//! | code | means |
 //! | --- | --- |
-//! | `SB00xx` | TOML itself, keys, types of values |
-//! | `SB01xx` | queries |
-//! | `SB02xx` | rules: errors, then lints from `SB0250` |
-//! | `SB03xx` | a rule's tests |
-//! | `SB04xx` | configuration |
+//! | `SB0001` | not TOML |
+//! | `SB0002` | an unknown key |
+//! | `SB0003` | a key is missing |
+//! | `SB0004` | a value of the wrong type |
+//! | `SB0005` | a value that cannot be used |
+//! | `SB0008` | a file that cannot be read |
+//! | `SB0101` | a phrase is not closed |
+//! | `SB0102` | a form of the query language that this version lacks |
+//! | `SB0103` | a parenthesis without its partner |
+//! | `SB0104` | the query is empty or ends too early |
+//! | `SB0105` | an operator has nothing to work on |
+//! | `SB0106` | a term without a letter, digit or emoji |
+//! | `SB0107` | an undefined list |
+//! | `SB0108` | a query that silence would satisfy |
+//! | `SB0109` | too deep a query |
+//! | `SB0110` | an empty list |
+//! | `SB0111` | a list with a term that finds nothing |
+//! | `SB0201` | a rule's id is taken |
+//! | `SB0202` | a list's name cannot be used |
+//! | `SB0203` | a condition that this version lacks |
+//! | `SB0204` | more than one condition |
+//! | `SB0206` | an unknown built-in pack |
+//! | `SB0207` | there is no rule at all |
+//! | `SB0250` | no test in which the rule fires |
+//! | `SB0251` | no test in which the rule stays quiet |
+//! | `SB0252` | a very short word is enough to match |
+//! | `SB0253` | a lower-case operator is searched as a word |
+//! | `SB0254` | an unused list |
+//! | `SB0255` | two rules ask the same |
+//! | `SB0256` | a list holds a term twice |
+//! | `SB0257` | a rule does not ask for the organisation |
+//! | `SB0258` | a deprecated rule |
+//! | `SB0259` | a count of one |
+//! | `SB0260` | a folder without rule files |
+//! | `SB0301` | a rule's test fails |
+//! | `SB0302` | a rule's test without posts |
+//! | `SB0401` | a name is taken |
+//! | `SB0402` | an unknown receiver |
+//! | `SB0403` | a receiver that is never told |
+//! | `SB0404` | an unknown kind of source or receiver |
+//! | `SB0405` | a kind that this version lacks |
+//! | `SB0406` | an address or a proxy that cannot be used |
+//! | `SB0407` | a secret written into the file |
+//! | `SB0408` | a secret's place cannot be understood |
+//! | `SB0409` | a secret is not where it should be |
+//! | `SB0410` | others may read a secret's file |
+//! | `SB0411` | an unknown time zone |
+//! | `SB0412` | certificates that cannot be read |
+//! | `SB0413` | nowhere to keep data |
+//! | `SB0414` | a route or a step that can do nothing |
+//! | `SB0415` | a part is absent without which nothing is heard or told |
+//! | `SB0416` | a new receiver needs a restart |
+//! | `SB0417` | reading the configuration panicked |
+//! | `SB0418` | a route that is never reached |
 
 use std::ops::Range;
 use std::sync::Arc;

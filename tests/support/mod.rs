@@ -10,6 +10,7 @@
     reason = "a broken world fails the test"
 )]
 
+pub mod child;
 pub mod clock;
 pub mod frames;
 pub mod jetstream;

@@ -65,6 +65,20 @@ fn a_graver_rule_joins_the_incident_and_wakes_its_own_route() {
 }
 
 #[test]
+fn a_crisis_confirmed_after_somebody_called_it_off_pages_again() {
+    let alone = rule("threat.alone", "threat", High, "$org gunman inside", Condition::Match);
+    let mut sim = Sim::new(vec![alone, gunman()], vec![route(&[], &[], &[(&["pager"], None)], None)]);
+    sim.post("1", "ann", 0, "gunman inside St Brigids");
+    let called_off = sim.incident().id.clone();
+    sim.command(&called_off, Action::Resolve).unwrap();
+    sim.post("2", "bob", 120, REPORT);
+    let opened = sim.model.sent(MessageKind::Opened);
+    assert_eq!(names(&opened), ["pager", "pager"]);
+    assert_ne!(opened[0].1, opened[1].1, "an incident of its own, though the same post is its first");
+    assert_eq!(sim.model.incidents[&called_off].state, IncidentState::Resolved);
+}
+
+#[test]
 fn growth_is_told_in_steps_not_post_by_post() {
     let mut sim = Sim::new(vec![rumour()], vec![route(&[], &[], &[(&["chat"], None)], None)]);
     for n in 0..1000 {

@@ -49,6 +49,15 @@ fn a_second_author_within_ten_minutes_pages_once() {
 }
 
 #[test]
+fn a_window_that_began_long_ago_is_not_late_news() {
+    let slow = rule("threat.slow", "threat", High, "$org gunman", authors(2, 15));
+    let mut sim = Sim::new(vec![slow], Vec::new());
+    sim.post("1", "ann", 0, REPORT);
+    sim.post("2", "bob", 12 * 60, REPORT);
+    assert!(!sim.incident().late);
+}
+
+#[test]
 fn a_graver_rule_joins_the_incident_and_wakes_its_own_route() {
     let routes =
         vec![route(&[Critical], &[], &[(&["pager"], None)], None), route(&[], &[], &[(&["chat"], None)], None)];

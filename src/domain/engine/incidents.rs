@@ -114,8 +114,8 @@ impl Engine {
             let mut incident =
                 blank(id.clone(), rule.topic.clone(), rule.severity, rule.title.clone(), why.to_owned(), now);
             incident.playbook.clone_from(&rule.playbook);
-            let at = fired.seen.first().map_or(now, |first| first.at);
-            incident.late = now.since(at) > LATE;
+            // By its newest post: that a count's window began long ago makes nothing late.
+            incident.late = fired.seen.last().is_some_and(|newest| now.since(newest.at) > LATE);
             self.by_topic.insert(rule.topic.clone(), id.clone());
             self.live.insert(id.clone(), Live { new: true, ..Live::new(incident) });
             id

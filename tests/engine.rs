@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use stormbell::domain::commit::Erasure;
 use stormbell::domain::condition::Condition;
 use stormbell::domain::engine::{Action, Input, Refused};
-use stormbell::domain::event::{Decoded, Rejected, SourceEvent};
+use stormbell::domain::event::{Decoded, DownReason, Rejected, SourceEvent};
 use stormbell::domain::id::{AuthorId, IncidentId, PostId, ReceiverName, RuleId};
 use stormbell::domain::incident::{IncidentState, Severity};
 use stormbell::domain::message::{MessageKind, Undelivered};
@@ -208,6 +208,50 @@ fn blindness_is_not_quiet() {
     sim.feed(vec![frame(Ok(SourceEvent::Other), at(0))]);
     assert_eq!(sim.model.sent(MessageKind::Resolved).len(), 1, "it sees again");
     assert_eq!(sim.gaps(), ["0-0 closed recovered"]);
+}
+
+#[test]
+fn what_was_not_read_yet_is_not_quiet() {
+    let posts = |sim: &mut Sim| {
+        sim.connect(Some(0));
+        sim.feed(vec![frame(Ok(SourceEvent::Other), at(0)), frame(Ok(SourceEvent::Other), at(100))]);
+        sim.run_until(7 * 3600 + 30);
+        sim.feed(vec![posted("2", "bob", 3_000, REPORT)]);
+        assert_eq!((sim.incident().state, sim.incident().posts), (IncidentState::Open, 2));
+        sim.feed(vec![frame(Ok(SourceEvent::Other), at(7 * 3600))]);
+        sim.run_until(7 * 3600 + 40);
+        assert_eq!(sim.incident().state, IncidentState::Resolved, "now it is");
+    };
+    let routes = || vec![route(&[], &["threat"], &[(&["chat"], None)], None)];
+    let mut cut = Sim::new(vec![rumour()], routes());
+    cut.connect(None);
+    cut.post("1", "ann", 0, REPORT);
+    cut.cut();
+    cut.now = at(7 * 3600);
+    posts(&mut cut);
+    let mut restarted = Sim::new(vec![rumour()], routes());
+    restarted.post("1", "ann", 0, REPORT);
+    restarted.now = at(7 * 3600);
+    restarted.crash();
+    restarted.step(Input::Tick);
+    posts(&mut restarted);
+}
+
+#[test]
+fn a_server_that_only_repeats_itself_is_blindness() {
+    let mut sim = Sim::new(Vec::new(), vec![route(&[], &[], &[(&["pager"], None)], None)]);
+    sim.connect(None);
+    sim.feed(vec![frame(Ok(SourceEvent::Other), at(0))]);
+    for minute in 1..20 {
+        sim.run_until(minute * 60);
+        sim.step(Input::Down { source: "stream".into(), reason: DownReason::Stalled });
+        sim.connect(Some(0));
+        sim.feed(vec![frame(Ok(SourceEvent::Other), at(0))]);
+    }
+    assert_eq!(names(&sim.model.sent(MessageKind::Opened)), ["pager"]);
+    assert_eq!(sim.model.sent(MessageKind::Resolved), []);
+    sim.feed(vec![frame(Ok(SourceEvent::Other), at(1_140))]);
+    assert_eq!(names(&sim.model.sent(MessageKind::Resolved)), ["pager"]);
 }
 
 #[test]

@@ -110,7 +110,10 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
 
     let database = open_store(&config.store.path)?;
     // Everything that is still kept: windows reach back hours, erasures as far as the evidence.
-    let restored = database.restore(Timestamp::default()).context("reading what the last run left")?;
+    let mut restored = database.restore(Timestamp::default()).context("reading what the last run left")?;
+    let is_read = |name: &SourceName| config.sources.iter().any(|source| source.name == *name);
+    restored.cursors.retain(|source, _| is_read(source));
+    restored.open_gaps.retain(|gap| is_read(&gap.source));
     let web = bind(&config).await?;
     let console = web.as_ref().and_then(|(listener, _)| console_url(listener));
     let (store, requests) = crate::store::channel(Arc::clone(&clock), Arc::clone(&metrics));

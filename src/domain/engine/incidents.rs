@@ -14,6 +14,7 @@ use crate::domain::incident::{
     Alert, Authors, ConditionKind, Escalation, Incident, IncidentState, Severity, Signature, TimelineEntry, Told,
 };
 use crate::domain::message::{Delivery, Message, MessageKind, Undelivered};
+use crate::domain::post::Post;
 use crate::domain::route::Routes;
 use crate::domain::rule::Rule;
 use crate::domain::time::Timestamp;
@@ -95,18 +96,26 @@ impl Live {
 }
 
 impl Engine {
-    /// The incident for an alert of a rule, and whether it is a new one.
-    pub(super) fn open_or_join(&mut self, rule: &Rule, fired: &Fired, why: &str, now: Timestamp) -> (IncidentId, bool) {
+    /// The incident for an alert that a post made a rule raise, and whether it is a new one.
+    pub(super) fn open_or_join(
+        &mut self,
+        rule: &Rule,
+        post: &Post,
+        fired: &Fired,
+        why: &str,
+        now: Timestamp,
+    ) -> (IncidentId, bool) {
         let known = self.by_topic.get(&rule.topic).cloned();
         let is_new = known.is_none();
         let id = known.unwrap_or_else(|| {
-            let first = fired.seen.first();
-            let at = first.map_or(now, |first| first.at);
-            let id = incident_id(&rule.topic, first.map_or("", |first| first.post.as_str()), at);
+            // A rule takes a post once, so these two name one opening. The first post of
+            // the window would not do: an earlier incident may have begun with it.
+            let id = incident_id(&rule.topic, &format!("{}\n{}", rule.id, post.id), post.event_time);
             let mut incident =
                 blank(id.clone(), rule.topic.clone(), rule.severity, rule.title.clone(), why.to_owned(), now);
             incident.playbook.clone_from(&rule.playbook);
-            incident.late = now.since(at) > LATE;
+            // By its newest post: that a count's window began long ago makes nothing late.
+            incident.late = fired.seen.last().is_some_and(|newest| now.since(newest.at) > LATE);
             self.by_topic.insert(rule.topic.clone(), id.clone());
             self.live.insert(id.clone(), Live { new: true, ..Live::new(incident) });
             id
@@ -414,12 +423,12 @@ fn entry(incident: &IncidentId, at: Timestamp, what: &'static str, by: &str, tex
 
 /// Short enough to type: 50 bits of SHA-256 in the letters of RFC 4648's base32, which
 /// leave out 0, 1, 8 and 9.
-fn incident_id(topic: &Topic, first_post: &str, at: Timestamp) -> IncidentId {
+fn incident_id(topic: &Topic, opened_by: &str, at: Timestamp) -> IncidentId {
     const LETTERS: [char; 32] = [
         'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o', 'p', 'q', 'r', 's', 't', 'u', 'v',
         'w', 'x', 'y', 'z', '2', '3', '4', '5', '6', '7',
     ];
-    let digest = Sha256::digest(format!("{topic}\n{first_post}\n{}", at.micros()));
+    let digest = Sha256::digest(format!("{topic}\n{opened_by}\n{}", at.micros()));
     let letters = digest.iter().take(10).filter_map(|byte| LETTERS.get(usize::from(byte % 32)));
     IncidentId::from(format!("inc-{}", letters.collect::<String>()))
 }

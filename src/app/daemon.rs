@@ -130,10 +130,9 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let mut rest = Stage::new("rest", REST_STOPS);
     let (undelivered, queue) = mpsc::channel(REQUESTS);
     let abandoned = outbox::abandon_unknown(&store, &config.store.path, &receivers, started).await;
-    rest.tasks.spawn("undelivered", tell_engine(abandoned, queue, to_engine.clone()));
+    rest.tasks.spawn("undelivered", until(rest.stop.clone(), tell_engine(abandoned, queue, to_engine.clone())));
     rest.tasks.spawn("retention", until(rest.stop.clone(), forget_old(parts.clone(), config.store.retention)));
     let (sending, bells) = start_receivers(&config, console.as_ref(), &undelivered, &parts).await?;
-    drop(undelivered);
     let (reading, frames) = start_sources(&config, &timing, &positions, &parts);
 
     let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1));

@@ -11,6 +11,7 @@
 )]
 
 pub mod clock;
+pub mod daemon;
 pub mod frames;
 pub mod jetstream;
 pub mod message;

@@ -306,6 +306,12 @@ fn a_receiver_that_cannot_be_told_is_told_of_to_the_others_once() {
     // The message about the failure fails too: no echo.
     sim.step(Input::Undelivered(parked(&sim, "chat", &own.id)));
     assert_eq!(sim.model.incidents.len(), 2);
+    // A second receiver fails: the last one that works has to hear of it too.
+    sim.step(Input::Undelivered(parked(&sim, "chat", &about)));
+    sim.step(Input::Undelivered(parked(&sim, "chat", &about)));
+    assert_eq!(sim.model.incidents.len(), 3);
+    let told = sim.model.incidents.values().filter(|i| i.is_own() && i.told.receivers.contains("mail")).count();
+    assert_eq!(told, 2, "of each failing receiver once");
 }
 
 /// Everything people were told: ids of messages and alerts.

@@ -15,7 +15,7 @@ use anyhow::Context as _;
 use futures_util::future::select_all;
 use futures_util::stream;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -103,6 +103,7 @@ struct Parts {
 /// [`Failure`] when it cannot start or go on.
 pub async fn run(setup: Setup) -> Result<(), Failure> {
     let Setup { config, rules, reload, open_api, timing, stop, listening } = setup;
+    let mut signals = Signals::listen()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let started = clock.now();
     let metrics = Arc::new(Metrics::default());
@@ -133,10 +134,9 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let mut rest = Stage::new("rest", REST_STOPS);
     let (undelivered, queue) = mpsc::channel(REQUESTS);
     let abandoned = outbox::abandon_unknown(&store, &config.store.path, &receivers, started).await;
-    rest.tasks.spawn("undelivered", tell_engine(abandoned, queue, to_engine.clone()));
+    rest.tasks.spawn("undelivered", until(rest.stop.clone(), tell_engine(abandoned, queue, to_engine.clone())));
     rest.tasks.spawn("retention", until(rest.stop.clone(), forget_old(parts.clone(), config.store.retention)));
     let (sending, bells) = start_receivers(&config, console.as_ref(), &undelivered, &parts).await?;
-    drop(undelivered);
     let (reading, frames) = start_sources(&config, &timing, &positions, &parts);
 
     let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1));
@@ -181,10 +181,10 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
 
     service::ready();
     let mut stages = [reading, working, sending, rest];
-    let ended = watch_over(&stop, reload.as_ref(), &to_engine, &mut stages, &mut storing).await;
+    let ended = watch_over(&mut signals, &stop, reload.as_ref(), &to_engine, &mut stages, &mut storing).await;
     service::stopping();
     drop(to_engine);
-    stop_in_order(stages, &store, storing, clock.as_ref(), ended).await?;
+    stop_in_order(stages, &store, storing, clock.as_ref(), &mut signals, ended).await?;
     events::shutdown_done();
     Ok(())
 }
@@ -243,17 +243,34 @@ fn start_sources(
     (stage, frames)
 }
 
+/// What the daemon listens for, from its first moment: a signal nobody listens for would
+/// end it, and a service manager may send SIGHUP as soon as it hears that all is ready.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("listening for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("listening for SIGINT")?,
+            hang_up: signal(SignalKind::hangup()).context("listening for SIGHUP")?,
+        })
+    }
+}
+
 /// Waits for a signal, or for a task that ends though nobody told it to.
 async fn watch_over(
+    signals: &mut Signals,
     stop: &CancellationToken,
     reload: Option<&Reload>,
     engine: &mpsc::Sender<Request>,
     stages: &mut [Stage],
     storing: &mut Tasks,
 ) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
-    let mut hang_up = signal(SignalKind::hangup()).context("listening for SIGHUP")?;
+    let Signals { terminate, interrupt, hang_up } = signals;
     loop {
         let tasks = stages.iter_mut().map(|stage| &mut stage.tasks).chain([&mut *storing]);
         let ended = select_all(tasks.map(|tasks| Box::pin(tasks.ended())));
@@ -278,10 +295,10 @@ async fn stop_in_order(
     store: &StoreHandle,
     mut storing: Tasks,
     clock: &dyn Clock,
+    signals: &mut Signals,
     mut result: anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    let Signals { terminate, interrupt, .. } = signals;
     let in_order = async {
         for Stage { name, mut tasks, stop, within } in stages {
             let began = clock.now();
@@ -307,7 +324,13 @@ async fn forget_old(parts: Parts, retention: Duration) -> anyhow::Result<()> {
     let mut timer = tokio::time::interval(RETENTION_EVERY);
     loop {
         timer.tick().await;
-        parts.store.forget(parts.clock.now() - retention).await.context("forgetting old posts")?;
+        match parts.store.forget(parts.clock.now() - retention).await {
+            // A full disk or a backup that holds the database is no reason to stop listening.
+            Err(error) if error.is_passing() => tracing::warn!(%error, "old posts are kept for another hour"),
+            result => {
+                result.context("forgetting old posts")?;
+            }
+        }
     }
 }
 
@@ -372,4 +395,28 @@ pub fn token_path(database: &Path) -> PathBuf {
 
 fn console_url(listener: &TcpListener) -> Option<Url> {
     Url::parse(&format!("http://{}/", listener.local_addr().ok()?)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_database_that_is_held_for_long_does_not_end_the_daemon_with_its_old_posts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let database = Store::open(&path).unwrap();
+        let (clock, metrics): (Arc<dyn Clock>, _) = (Arc::new(SystemClock), Arc::new(Metrics::default()));
+        let (store, requests) = crate::store::channel(Arc::clone(&clock), Arc::clone(&metrics));
+        let mut storing = Tasks::default();
+        let backup = rusqlite::Connection::open(&path).unwrap();
+        backup.execute_batch("BEGIN IMMEDIATE").unwrap();
+        storing.spawn_blocking("store", move || Ok(crate::store::run(database, requests)?));
+        let parts = Parts { clock, metrics, store: store.clone() };
+        // The writer's own patience ends after 5 s.
+        let forgetting = tokio::time::timeout(Duration::from_secs(7), forget_old(parts, Duration::ZERO)).await;
+        assert!(forgetting.is_err(), "{forgetting:?}");
+        backup.execute_batch("ROLLBACK").unwrap();
+        assert_eq!(store.forget(Timestamp::default()).await.unwrap(), 0, "the writer goes on");
+    }
 }

@@ -126,11 +126,12 @@ impl Desk {
                     }
                 }
                 Some(request) = requests.recv(), if open => self.request(request, &mut pending),
+                // Before the stream: a long catch-up must not starve the watchdog and the escalations.
+                _ = tick.tick() => self.tick(&mut pending)?,
                 next = arrived.next(), if open && (writing.is_none() || pending.steps < MAX_PENDING) => match next {
                     Some(arrived) => self.arrived(arrived, &mut pending),
                     None => open = false,
                 },
-                _ = tick.tick() => self.tick(&mut pending)?,
             }
         }
         Ok(())
@@ -194,9 +195,14 @@ impl Desk {
     ) {
         let Outcome { commit, reply } = outcome;
         for (source, progress) in &commit.progress {
-            if let (Some(position), Some(cursor)) = (self.positions.get(source), progress.cursor) {
+            let Some(cursor) = progress.cursor else { continue };
+            if let Some(position) = self.positions.get(source) {
                 position.advance(cursor);
             }
+            // In the order of the steps, not of the commits: a connection that is lost while
+            // its last frames are on their way to the disk stays lost.
+            self.metrics.source_up(source, true);
+            self.statuses.set(source, |status| status.down = None);
         }
         pending.commit.append(commit);
         pending.steps += 1;
@@ -211,12 +217,9 @@ impl Desk {
         for (source, progress) in &commit.progress {
             self.metrics.ledger(source, &progress.ledger);
             if let Some(cursor) = progress.cursor {
-                self.metrics.source_up(source, true);
-                self.metrics.source_seen(source, Timestamp::from_micros(cursor.0));
-                self.statuses.set(source, |status| {
-                    status.down = None;
-                    status.newest = status.newest.max(Some(Timestamp::from_micros(cursor.0)));
-                });
+                let newest = Timestamp::from_micros(cursor.0);
+                self.metrics.source_seen(source, newest);
+                self.statuses.set(source, |status| status.newest = status.newest.max(Some(newest)));
             }
         }
         for gap in &commit.gaps {

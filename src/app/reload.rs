@@ -38,8 +38,10 @@ impl Reload {
                 }
             }
             Err(findings) => {
-                events::reload_refused(findings.iter().filter(|finding| finding.level == Level::Error).count());
-                for finding in &findings {
+                // Warnings are for `stormbell check`; here they would only hide why.
+                let errors: Vec<_> = findings.iter().filter(|finding| finding.level == Level::Error).collect();
+                events::reload_refused(errors.len());
+                for finding in errors {
                     events::reload_finding(finding.code, &report::line(finding));
                 }
             }

@@ -292,7 +292,7 @@ impl Engine {
         };
         let notice = Notice {
             rule: "stormbell.undelivered",
-            topic: format!("{UNDELIVERED}{incident}"),
+            topic: format!("{UNDELIVERED}{incident}.{receiver}"),
             severity,
             title: format!("{receiver} could not be told {what}"),
             why: format!("{error}; see to it that the people behind {receiver} know, and mend it"),

@@ -52,6 +52,8 @@ pub enum Request {
         routes: Routes,
         /// Every configured receiver.
         receivers: Vec<ReceiverName>,
+        /// Told once they are in force.
+        done: oneshot::Sender<()>,
     },
 }
 
@@ -159,10 +161,12 @@ impl Desk {
         let (input, answer) = match request {
             Request::Command(command, answer) => (Input::Command(command), Some(answer)),
             Request::Undelivered(undelivered) => (Input::Undelivered(undelivered), None),
-            Request::Swap { rules, routes, receivers } => {
+            Request::Swap { rules, routes, receivers, done } => {
                 self.rules.send_replace(Arc::clone(&rules));
                 self.metrics.rules(rules.rules().len());
-                (Input::Swap { rules, routes, receivers }, None)
+                let outcome = self.engine.step(Input::Swap { rules, routes, receivers }, now);
+                self.took(outcome, None, pending);
+                return done.send(()).unwrap_or_default();
             }
         };
         let outcome = self.engine.step(input, now);

@@ -9,7 +9,7 @@ use stormbell::domain::engine::{Action, Input, Refused};
 use stormbell::domain::event::{Decoded, DownReason, Rejected, SourceEvent};
 use stormbell::domain::id::{AuthorId, IncidentId, PostId, ReceiverName, RuleId};
 use stormbell::domain::incident::{IncidentState, Severity};
-use stormbell::domain::message::{MessageKind, Undelivered};
+use stormbell::domain::message::{Delivery, MessageKind, Undelivered};
 use stormbell::domain::rule::Rule;
 use stormbell::domain::time::Timestamp;
 use support::sim::{Sim, at, authors, frame, post, posted, route, rule};
@@ -294,6 +294,28 @@ fn a_receiver_that_cannot_be_told_is_told_of_to_the_others_once() {
     // The message about the failure fails too: no echo.
     sim.step(Input::Undelivered(parked(&sim, "chat", &own.id)));
     assert_eq!(sim.model.incidents.len(), 2);
+    // Nor does its end, hours later.
+    sim.run_until(7 * 3600);
+    assert_eq!(sim.model.sent(MessageKind::Resolved).len(), 5);
+    sim.step(Input::Undelivered(parked(&sim, "chat", &own.id)));
+    assert_eq!(sim.model.incidents.len(), 2);
+}
+
+#[test]
+fn others_are_told_soon_and_who_is_alone_is_tried_for_a_day() {
+    let patience = |receivers: &[&str]| {
+        let mut sim = Sim::new(vec![rumour()], vec![route(&[], &[], &[(receivers, None)], None)]);
+        sim.post("1", "ann", 0, REPORT);
+        let (id, opened) = sim.model.outbox.iter().next().unwrap();
+        let (id, receiver, incident) = (id.clone(), opened.receiver.clone(), opened.message.incident.id.clone());
+        sim.step(Input::Undelivered(Undelivered { id, receiver, incident, error: "503".to_owned() }));
+        let (notices, pages): (Vec<_>, Vec<_>) =
+            sim.model.outbox.values().partition(|delivery| delivery.message.incident.is_own());
+        let hours = |delivery: &&Delivery| delivery.give_up.since(delivery.message.at).as_secs_f64() / 3600.0;
+        (pages.iter().map(hours).fold(0.0, f64::max), notices.iter().map(hours).fold(0.0, f64::max))
+    };
+    assert_eq!(patience(&["pager", "chat"]), (1.0 / 6.0, 24.0));
+    assert_eq!(patience(&["pager"]), (24.0, 0.0));
 }
 
 /// Everything people were told: ids of messages and alerts.

@@ -24,7 +24,9 @@ const QUIET: Duration = Duration::from_hours(6);
 /// News this much older than its telling is marked late.
 const LATE: Duration = Duration::from_mins(5);
 /// A delivery is tried for so long; then it is parked and another receiver is told.
-const GIVE_UP: Duration = Duration::from_hours(1);
+const GIVE_UP: Duration = Duration::from_mins(10);
+/// A delivery is tried for so long when nobody would be told instead.
+const LAST_RESORT: Duration = Duration::from_hours(24);
 /// People are told again when so many times more authors joined.
 const GROWTH: u64 = 3;
 /// Topics of the daemon's own incidents begin like this.
@@ -166,7 +168,7 @@ impl Engine {
         };
         let text = format!("{}: {}", incident.title, incident.why);
         commit.timeline.push(entry(id, now, "opened", SELF, text));
-        send(incident, MessageKind::Opened, receivers, now, commit);
+        send(incident, MessageKind::Opened, receivers, &self.receivers, now, commit);
     }
 
     /// Tells everybody who knows of the incident; a graver one may also take new routes.
@@ -178,8 +180,8 @@ impl Engine {
         fresh.retain(|receiver| !knowing.contains(receiver));
         let text = crate::domain::message::summary(incident);
         commit.timeline.push(entry(id, now, "updated", SELF, text));
-        send(incident, MessageKind::Updated, knowing, now, commit);
-        send(incident, MessageKind::Opened, fresh, now, commit);
+        send(incident, MessageKind::Updated, knowing, &self.receivers, now, commit);
+        send(incident, MessageKind::Opened, fresh, &self.receivers, now, commit);
     }
 
     /// Ends incidents whose topic fell quiet, and goes on to the next steps of those
@@ -231,7 +233,7 @@ impl Engine {
             SELF,
             format!("nobody took charge; telling {}", names.join(", ")),
         ));
-        send(incident, MessageKind::Escalated, receivers, now, commit);
+        send(incident, MessageKind::Escalated, receivers, &self.receivers, now, commit);
         commit.incidents.push(incident.clone());
     }
 
@@ -254,7 +256,7 @@ impl Engine {
                 incident.escalations.iter_mut().for_each(|escalation| escalation.due = None);
                 commit.timeline.push(entry(&id, now, "acknowledged", &by, String::new()));
                 let knowing = incident.told.receivers.clone();
-                send(incident, MessageKind::Acknowledged, knowing, now, commit);
+                send(incident, MessageKind::Acknowledged, knowing, &self.receivers, now, commit);
                 commit.incidents.push(incident.clone());
             }
             Action::Acknowledge | Action::Resolve => {} // somebody was faster; nothing to add
@@ -269,31 +271,27 @@ impl Engine {
         incident.resolved = Some(Signature { by: by.to_owned(), at: now });
         commit.timeline.push(entry(id, now, "resolved", by, String::new()));
         let knowing = incident.told.receivers.clone();
-        send(&mut incident, MessageKind::Resolved, knowing, now, commit);
+        send(&mut incident, MessageKind::Resolved, knowing, &self.receivers, now, commit);
         commit.incidents.push(incident.clone());
         Some(incident)
     }
 
     /// A delivery will never arrive: another receiver learns of it, with the incident it
     /// was about. A failure to tell that is not told again, or two dead receivers would
-    /// tell each other for ever.
+    /// tell each other for ever; nor is one about an incident that is over.
     pub(super) fn undelivered(&mut self, undelivered: Undelivered, now: Timestamp, commit: &mut Commit) {
         let Undelivered { id, receiver, incident, error } = undelivered;
         commit.told.push(id);
         commit.timeline.push(entry(&incident, now, "undelivered", receiver.as_str(), error.clone()));
-        let about = self.live.get(&incident).map(|live| &live.incident);
-        if about.is_some_and(|about| about.topic.as_str().starts_with(UNDELIVERED)) {
+        let Some(Live { incident: about, .. }) = self.live.get(&incident) else { return };
+        if about.topic.as_str().starts_with(UNDELIVERED) {
             return;
         }
-        let (what, severity) = match about {
-            Some(about) => (format!("of “{}”", about.title), about.severity.max(Severity::High)),
-            None => (format!("of incident {incident}"), Severity::High),
-        };
         let notice = Notice {
             rule: "stormbell.undelivered",
             topic: format!("{UNDELIVERED}{incident}"),
-            severity,
-            title: format!("{receiver} could not be told {what}"),
+            severity: about.severity.max(Severity::High),
+            title: format!("{receiver} could not be told of “{}”", about.title),
             why: format!("{error}; see to it that the people behind {receiver} know, and mend it"),
             not_to: Some(receiver),
         };
@@ -347,14 +345,17 @@ impl Incident {
     }
 }
 
-/// One message to each receiver, with ids that a repetition of this step gives again.
+/// One message to each receiver that is still `configured`, with ids that a repetition of
+/// this step gives again.
 fn send(
     incident: &mut Incident,
     kind: MessageKind,
-    receivers: BTreeSet<ReceiverName>,
+    mut receivers: BTreeSet<ReceiverName>,
+    configured: &[ReceiverName],
     now: Timestamp,
     commit: &mut Commit,
 ) {
+    receivers.retain(|receiver| configured.contains(receiver));
     incident.told.severity = incident.severity;
     incident.told.authors = incident.authors;
     incident.told.receivers.extend(receivers.iter().cloned());
@@ -363,12 +364,14 @@ fn send(
     }
     incident.revision += 1;
     let message = Message { kind, at: now, incident: incident.clone() };
+    let last_resort = configured.len() == 1 || incident.topic.as_str().starts_with(UNDELIVERED);
+    let give_up = now + if last_resort { LAST_RESORT } else { GIVE_UP };
     commit.outbox.extend(receivers.into_iter().map(|receiver| Delivery {
         id: delivery_id(incident, &receiver),
         receiver,
         message: message.clone(),
         due: now,
-        give_up: now + GIVE_UP,
+        give_up,
     }));
 }
 

@@ -182,6 +182,49 @@ fn nobody_answers_so_the_next_step_is_told_until_somebody_acknowledges() {
 }
 
 #[test]
+fn escalation_goes_on_when_the_routes_change() {
+    let steps: &[(&[&str], Option<u64>)] = &[(&["on-call"], Some(5)), (&["manager"], None)];
+    let threat = || route(&[], &["threat"], steps, None);
+    let other = || route(&[], &["other"], &[(&["chat"], None)], None);
+    let reload = |sim: &mut Sim, routes| sim.reload(routes);
+    let restart = |sim: &mut Sim, routes| {
+        sim.reload(routes);
+        sim.crash();
+    };
+    for change in [reload, restart as fn(&mut Sim, Vec<_>)] {
+        let mut sim = Sim::new(vec![rumour()], vec![threat(), other()]);
+        sim.post("1", "ann", 0, REPORT);
+        change(&mut sim, vec![other(), threat()]);
+        sim.feed(vec![frame(Ok(SourceEvent::Other), at(1))]);
+        sim.run_until(20 * 60);
+        assert_eq!(names(&sim.model.sent(MessageKind::Opened)), ["on-call"], "told once, and nobody else");
+        assert_eq!(names(&sim.model.sent(MessageKind::Escalated)), ["manager"]);
+        change(&mut sim, vec![other(), route(&[], &[], &[(&["chat"], None)], None)]);
+        assert_eq!(names(&sim.model.sent(MessageKind::Opened)), ["chat", "on-call"]);
+    }
+}
+
+#[test]
+fn blindness_concerns_everybody_whom_no_route_names() {
+    let mut sim = Sim::new(vec![rumour()], vec![route(&[], &["threat"], &[(&["pager"], None)], None)]);
+    sim.connect(None);
+    sim.run_until(600);
+    assert_eq!(names(&sim.model.sent(MessageKind::Opened)), ["pager"]);
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_not_stop_the_escalation() {
+    let steps: &[(&[&str], Option<u64>)] = &[(&["on-call"], Some(5)), (&["manager"], None)];
+    let mut sim = Sim::new(vec![rumour()], vec![route(&[], &[], steps, None)]);
+    sim.now = at(24 * 3600);
+    sim.step(Input::Tick);
+    sim.now = at(0);
+    sim.post("1", "ann", 0, REPORT);
+    sim.run_until(600);
+    assert_eq!(names(&sim.model.sent(MessageKind::Escalated)), ["manager"]);
+}
+
+#[test]
 fn a_quiet_topic_ends_and_the_next_crisis_is_a_new_incident() {
     let mut sim = Sim::new(vec![rumour()], vec![route(&[], &[], &[(&["chat"], None)], None)]);
     sim.connect(None);

@@ -27,6 +27,8 @@ const LATE: Duration = Duration::from_mins(5);
 const GIVE_UP: Duration = Duration::from_mins(10);
 /// A delivery is tried for so long when nobody would be told instead.
 const LAST_RESORT: Duration = Duration::from_hours(24);
+/// A present this much earlier than the last one means that somebody set the clock.
+const CLOCK_SET_BACK: Duration = Duration::from_mins(2);
 /// People are told again when so many times more authors joined.
 const GROWTH: u64 = 3;
 /// Topics of the daemon's own incidents begin like this.
@@ -162,10 +164,14 @@ impl Engine {
     fn tell_opened(&mut self, id: &IncidentId, not_to: Option<&ReceiverName>, now: Timestamp, commit: &mut Commit) {
         let Some(live) = self.live.get_mut(id) else { return };
         let incident = &mut live.incident;
-        let receivers: BTreeSet<ReceiverName> = match not_to {
+        let mut receivers: BTreeSet<ReceiverName> = match not_to {
             Some(failing) => self.receivers.iter().filter(|receiver| *receiver != failing).cloned().collect(),
             None => take_routes(incident, &self.routes, now),
         };
+        if receivers.is_empty() && not_to.is_none() && incident.is_own() && incident.severity >= Severity::High {
+            // Routes name the topics of rules; that the daemon is blind concerns everybody.
+            receivers.extend(self.receivers.iter().cloned());
+        }
         let text = format!("{}: {}", incident.title, incident.why);
         commit.timeline.push(entry(id, now, "opened", SELF, text));
         send(incident, MessageKind::Opened, receivers, &self.receivers, now, commit);
@@ -184,10 +190,35 @@ impl Engine {
         send(incident, MessageKind::Opened, fresh, &self.receivers, now, commit);
     }
 
+    /// Fits incidents to the routes there are now: a place among the old ones may stand for
+    /// other people. Whoever is to be told first, and has not been told yet, is.
+    pub(super) fn reroute(&mut self, now: Timestamp, commit: &mut Commit) {
+        for Live { incident, .. } in self.live.values_mut() {
+            if incident.topic.as_str().starts_with(UNDELIVERED) {
+                continue; // never took a route
+            }
+            let before = incident.escalations.clone();
+            let mut kept = before.clone();
+            kept.retain(|escalation| self.routes.may_stand(escalation, incident));
+            incident.escalations = kept;
+            let mut fresh = take_routes(incident, &self.routes, now);
+            if incident.escalations == before {
+                continue;
+            }
+            fresh.retain(|receiver| !incident.told.receivers.contains(receiver));
+            if incident.state == IncidentState::Open {
+                send(incident, MessageKind::Opened, fresh, &self.receivers, now, commit);
+            }
+            commit.incidents.push(incident.clone());
+        }
+    }
+
     /// Ends incidents whose topic fell quiet, and goes on to the next steps of those
     /// that nobody took charge of. Looks once a second at most.
     pub(super) fn advance(&mut self, now: Timestamp, commit: &mut Commit) {
-        if now.since(self.advanced) < Duration::from_secs(1) {
+        // A batch may be stamped a little before the last tick; a clock that was set back is
+        // not waited for.
+        if now.since(self.advanced) < Duration::from_secs(1) && self.advanced.since(now) < CLOCK_SET_BACK {
             return;
         }
         self.advanced = now;

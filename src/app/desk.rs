@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::pipeline::Arrived;
 use super::service;
@@ -105,17 +105,17 @@ impl Desk {
         let first = std::mem::take(&mut self.first);
         self.took(first, None, &mut pending);
         let mut writing: Option<(Writing, Pending)> = None;
-        let mut written = self.clock.now();
+        let mut written = Instant::now();
         let mut open = true;
         while open || writing.is_some() || !pending.commit.is_empty() {
-            let now = self.clock.now();
-            let due = pending.commit.is_urgent() || now.since(written) >= PROGRESS_EVERY || !open;
+            let waited_for = pending.commit.is_urgent() || !pending.answers.is_empty();
+            let due = waited_for || written.elapsed() >= PROGRESS_EVERY || !open;
             if writing.is_none() && due && !(pending.commit.is_empty() && pending.answers.is_empty()) {
                 let pending = std::mem::take(&mut pending);
                 let store = self.store.clone();
                 let commit = pending.commit.clone();
                 writing = Some((Box::pin(async move { store.commit(commit).await }), pending));
-                written = now;
+                written = Instant::now();
             }
             tokio::select! {
                 biased;
@@ -125,12 +125,13 @@ impl Desk {
                         self.committed(pending);
                     }
                 }
+                // Before the stream, which may never pause: without it the watchdog bites.
+                _ = tick.tick() => self.tick(&mut pending)?,
                 Some(request) = requests.recv(), if open => self.request(request, &mut pending),
                 next = arrived.next(), if open && (writing.is_none() || pending.steps < MAX_PENDING) => match next {
                     Some(arrived) => self.arrived(arrived, &mut pending),
                     None => open = false,
                 },
-                _ = tick.tick() => self.tick(&mut pending)?,
             }
         }
         Ok(())
@@ -194,9 +195,13 @@ impl Desk {
     ) {
         let Outcome { commit, reply } = outcome;
         for (source, progress) in &commit.progress {
-            if let (Some(position), Some(cursor)) = (self.positions.get(source), progress.cursor) {
+            let Some(cursor) = progress.cursor else { continue };
+            if let Some(position) = self.positions.get(source) {
                 position.advance(cursor);
             }
+            // Here and not once it is on disk: by then the source may be down again.
+            self.metrics.source_up(source, true);
+            self.statuses.set(source, |status| status.down = None);
         }
         pending.commit.append(commit);
         pending.steps += 1;
@@ -211,12 +216,9 @@ impl Desk {
         for (source, progress) in &commit.progress {
             self.metrics.ledger(source, &progress.ledger);
             if let Some(cursor) = progress.cursor {
-                self.metrics.source_up(source, true);
-                self.metrics.source_seen(source, Timestamp::from_micros(cursor.0));
-                self.statuses.set(source, |status| {
-                    status.down = None;
-                    status.newest = status.newest.max(Some(Timestamp::from_micros(cursor.0)));
-                });
+                let seen = Timestamp::from_micros(cursor.0);
+                self.metrics.source_seen(source, seen);
+                self.statuses.set(source, |status| status.newest = status.newest.max(Some(seen)));
             }
         }
         for gap in &commit.gaps {

@@ -149,7 +149,8 @@ fn the_code_map_names_what_exists() {
         return;
     };
     let named: Vec<&str> = document.split('`').skip(1).step_by(2).filter(|text| text.starts_with("src/")).collect();
-    let there = |name: &str| [name.to_owned(), format!("{name}.rs")].iter().any(|name| root().join(name).try_exists().unwrap());
+    let there =
+        |name: &str| [name.to_owned(), format!("{name}.rs")].iter().any(|name| root().join(name).try_exists().unwrap());
     let missing: Vec<_> = named.iter().filter(|name| !there(name)).collect();
     assert!(missing.is_empty(), "{missing:#?}");
     let unmapped: Vec<_> = LAYERS.iter().filter(|(module, _)| !document.contains(&format!("`src/{module}"))).collect();

@@ -9,7 +9,7 @@ use stormbell::domain::engine::{Action, Input, Refused};
 use stormbell::domain::event::{Decoded, DownReason, Rejected, SourceEvent};
 use stormbell::domain::id::{AuthorId, IncidentId, PostId, ReceiverName, RuleId};
 use stormbell::domain::incident::{IncidentState, Severity};
-use stormbell::domain::message::{MessageKind, Undelivered};
+use stormbell::domain::message::{Delivery, MessageKind, Undelivered};
 use stormbell::domain::rule::Rule;
 use stormbell::domain::time::Timestamp;
 use support::sim::{Sim, at, authors, frame, post, posted, route, rule};
@@ -182,14 +182,45 @@ fn nobody_answers_so_the_next_step_is_told_until_somebody_acknowledges() {
 }
 
 #[test]
-fn a_clock_set_back_does_not_stop_escalation() {
+fn escalation_goes_on_when_the_routes_change() {
+    let steps: &[(&[&str], Option<u64>)] = &[(&["on-call"], Some(5)), (&["manager"], None)];
+    let threat = || route(&[], &["threat"], steps, None);
+    let other = || route(&[], &["other"], &[(&["chat"], None)], None);
+    let reload = |sim: &mut Sim, routes| sim.reload(routes);
+    let restart = |sim: &mut Sim, routes| {
+        sim.reload(routes);
+        sim.crash();
+    };
+    for change in [reload, restart as fn(&mut Sim, Vec<_>)] {
+        let mut sim = Sim::new(vec![rumour()], vec![threat(), other()]);
+        sim.post("1", "ann", 0, REPORT);
+        change(&mut sim, vec![other(), threat()]);
+        sim.feed(vec![frame(Ok(SourceEvent::Other), at(1))]);
+        sim.run_until(20 * 60);
+        assert_eq!(names(&sim.model.sent(MessageKind::Opened)), ["on-call"], "told once, and nobody else");
+        assert_eq!(names(&sim.model.sent(MessageKind::Escalated)), ["manager"]);
+        change(&mut sim, vec![other(), route(&[], &[], &[(&["chat"], None)], None)]);
+        assert_eq!(names(&sim.model.sent(MessageKind::Opened)), ["chat", "on-call"]);
+    }
+}
+
+#[test]
+fn blindness_concerns_everybody_whom_no_route_names() {
+    let mut sim = Sim::new(vec![rumour()], vec![route(&[], &["threat"], &[(&["pager"], None)], None)]);
+    sim.connect(None);
+    sim.run_until(600);
+    assert_eq!(names(&sim.model.sent(MessageKind::Opened)), ["pager"]);
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_not_stop_the_escalation() {
     let steps: &[(&[&str], Option<u64>)] = &[(&["on-call"], Some(5)), (&["manager"], None)];
     let mut sim = Sim::new(vec![rumour()], vec![route(&[], &[], steps, None)]);
-    sim.now = at(7_200);
+    sim.now = at(24 * 3600);
     sim.step(Input::Tick);
-    sim.now = at(0); // the clock was two hours ahead, and is put right
+    sim.now = at(0);
     sim.post("1", "ann", 0, REPORT);
-    sim.run_until(301);
+    sim.run_until(600);
     assert_eq!(names(&sim.model.sent(MessageKind::Escalated)), ["manager"]);
 }
 
@@ -306,12 +337,28 @@ fn a_receiver_that_cannot_be_told_is_told_of_to_the_others_once() {
     // The message about the failure fails too: no echo.
     sim.step(Input::Undelivered(parked(&sim, "chat", &own.id)));
     assert_eq!(sim.model.incidents.len(), 2);
-    // A second receiver fails: the last one that works has to hear of it too.
-    sim.step(Input::Undelivered(parked(&sim, "chat", &about)));
-    sim.step(Input::Undelivered(parked(&sim, "chat", &about)));
-    assert_eq!(sim.model.incidents.len(), 3);
-    let told = sim.model.incidents.values().filter(|i| i.is_own() && i.told.receivers.contains("mail")).count();
-    assert_eq!(told, 2, "of each failing receiver once");
+    // Nor does its end, hours later.
+    sim.run_until(7 * 3600);
+    assert_eq!(sim.model.sent(MessageKind::Resolved).len(), 5);
+    sim.step(Input::Undelivered(parked(&sim, "chat", &own.id)));
+    assert_eq!(sim.model.incidents.len(), 2);
+}
+
+#[test]
+fn others_are_told_soon_and_who_is_alone_is_tried_for_a_day() {
+    let patience = |receivers: &[&str]| {
+        let mut sim = Sim::new(vec![rumour()], vec![route(&[], &[], &[(receivers, None)], None)]);
+        sim.post("1", "ann", 0, REPORT);
+        let (id, opened) = sim.model.outbox.iter().next().unwrap();
+        let (id, receiver, incident) = (id.clone(), opened.receiver.clone(), opened.message.incident.id.clone());
+        sim.step(Input::Undelivered(Undelivered { id, receiver, incident, error: "503".to_owned() }));
+        let (notices, pages): (Vec<_>, Vec<_>) =
+            sim.model.outbox.values().partition(|delivery| delivery.message.incident.is_own());
+        let hours = |delivery: &&Delivery| delivery.give_up.since(delivery.message.at).as_secs_f64() / 3600.0;
+        (pages.iter().map(hours).fold(0.0, f64::max), notices.iter().map(hours).fold(0.0, f64::max))
+    };
+    assert_eq!(patience(&["pager", "chat"]), (1.0 / 6.0, 24.0));
+    assert_eq!(patience(&["pager"]), (24.0, 0.0));
 }
 
 /// Everything people were told: ids of messages and alerts.

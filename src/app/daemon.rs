@@ -17,6 +17,7 @@ use futures_util::stream;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -51,9 +52,11 @@ const INCOMING: usize = 64;
 /// Orders that may wait for the engine.
 const REQUESTS: usize = 64;
 const SOURCES_STOP: Duration = Duration::from_secs(3);
-const ENGINE_STOPS: Duration = Duration::from_secs(5);
-const RECEIVERS_STOP: Duration = Duration::from_secs(9);
+const ENGINE_STOPS: Duration = Duration::from_secs(3);
+const RECEIVERS_STOP: Duration = Duration::from_secs(8);
 const REST_STOPS: Duration = Duration::from_secs(2);
+const STORE_CLOSES: Duration = Duration::from_secs(2);
+const STORE_ENDS: Duration = Duration::from_secs(1);
 /// Old posts are looked for this often.
 const RETENTION_EVERY: Duration = Duration::from_hours(1);
 
@@ -306,9 +309,13 @@ async fn stop_in_order(
             result = std::mem::replace(&mut result, Ok(())).and(tasks.finish(name, within).await);
             events::shutdown_stage(name, clock.now().since(began));
         }
-        // A writer that has ended already said why.
-        if store.close().await.is_ok() {
-            result = std::mem::replace(&mut result, Ok(())).and(storing.finish("store", REST_STOPS).await);
+        match timeout(STORE_CLOSES, store.close()).await {
+            Ok(Ok(())) => {
+                result = std::mem::replace(&mut result, Ok(())).and(storing.finish("store", STORE_ENDS).await);
+            }
+            Ok(Err(_)) => {} // a writer that has ended already said why
+            // A disk that does not answer: the next start resumes from the last commit.
+            Err(_) => events::shutdown_late("store", STORE_CLOSES),
         }
     };
     tokio::select! {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::pipeline::Arrived;
 use super::service;
@@ -107,17 +107,17 @@ impl Desk {
         let first = std::mem::take(&mut self.first);
         self.took(first, None, &mut pending);
         let mut writing: Option<(Writing, Pending)> = None;
-        let mut written = self.clock.now();
+        let mut written = Instant::now();
         let mut open = true;
         while open || writing.is_some() || !pending.commit.is_empty() {
-            let now = self.clock.now();
-            let due = pending.commit.is_urgent() || now.since(written) >= PROGRESS_EVERY || !open;
+            let waited_for = pending.commit.is_urgent() || !pending.answers.is_empty();
+            let due = waited_for || written.elapsed() >= PROGRESS_EVERY || !open;
             if writing.is_none() && due && !(pending.commit.is_empty() && pending.answers.is_empty()) {
                 let pending = std::mem::take(&mut pending);
                 let store = self.store.clone();
                 let commit = pending.commit.clone();
                 writing = Some((Box::pin(async move { store.commit(commit).await }), pending));
-                written = now;
+                written = Instant::now();
             }
             tokio::select! {
                 biased;
@@ -127,9 +127,9 @@ impl Desk {
                         self.committed(pending);
                     }
                 }
-                Some(request) = requests.recv(), if open => self.request(request, &mut pending),
-                // Before the stream: a long catch-up must not starve the watchdog and the escalations.
+                // Before the stream, which may never pause: without it the watchdog bites.
                 _ = tick.tick() => self.tick(&mut pending)?,
+                Some(request) = requests.recv(), if open => self.request(request, &mut pending),
                 next = arrived.next(), if open && (writing.is_none() || pending.steps < MAX_PENDING) => match next {
                     Some(arrived) => self.arrived(arrived, &mut pending),
                     None => open = false,

@@ -41,7 +41,7 @@ const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 /// … and no later one longer than this.
 const MAX_BACKOFF: Duration = Duration::from_mins(5);
 /// How long sends in flight may go on after the daemon was told to stop.
-const DRAIN: Duration = Duration::from_secs(8);
+const DRAIN: Duration = Duration::from_secs(7);
 /// Retries to get up for in time; others wait for the next poll.
 const ALARMS: usize = 64;
 
@@ -115,7 +115,7 @@ pub struct Dispatcher<O> {
 }
 
 impl<O: Outbox> Dispatcher<O> {
-    /// Works until `cancel`, then takes no new message and gives those in flight 8 s.
+    /// Works until `cancel`, then takes no new message and gives those in flight 7 s.
     pub async fn run(self, cancel: CancellationToken) {
         let mut in_flight = FuturesUnordered::new();
         let mut alarms = Alarms::default();

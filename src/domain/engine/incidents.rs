@@ -24,7 +24,11 @@ const QUIET: Duration = Duration::from_hours(6);
 /// News this much older than its telling is marked late.
 const LATE: Duration = Duration::from_mins(5);
 /// A delivery is tried for so long; then it is parked and another receiver is told.
-const GIVE_UP: Duration = Duration::from_hours(1);
+const GIVE_UP: Duration = Duration::from_mins(10);
+/// A delivery is tried for so long when nobody would be told instead.
+const LAST_RESORT: Duration = Duration::from_hours(24);
+/// A present this much earlier than the last one means that somebody set the clock.
+const CLOCK_SET_BACK: Duration = Duration::from_mins(2);
 /// People are told again when so many times more authors joined.
 const GROWTH: u64 = 3;
 /// Topics of the daemon's own incidents begin like this.
@@ -160,13 +164,17 @@ impl Engine {
     fn tell_opened(&mut self, id: &IncidentId, not_to: Option<&ReceiverName>, now: Timestamp, commit: &mut Commit) {
         let Some(live) = self.live.get_mut(id) else { return };
         let incident = &mut live.incident;
-        let receivers: BTreeSet<ReceiverName> = match not_to {
+        let mut receivers: BTreeSet<ReceiverName> = match not_to {
             Some(failing) => self.receivers.iter().filter(|receiver| *receiver != failing).cloned().collect(),
             None => take_routes(incident, &self.routes, now),
         };
+        if receivers.is_empty() && not_to.is_none() && incident.is_own() && incident.severity >= Severity::High {
+            // Routes name the topics of rules; that the daemon is blind concerns everybody.
+            receivers.extend(self.receivers.iter().cloned());
+        }
         let text = format!("{}: {}", incident.title, incident.why);
         commit.timeline.push(entry(id, now, "opened", SELF, text));
-        send(incident, MessageKind::Opened, receivers, now, commit);
+        send(incident, MessageKind::Opened, receivers, &self.receivers, now, commit);
     }
 
     /// Tells everybody who knows of the incident; a graver one may also take new routes.
@@ -178,15 +186,39 @@ impl Engine {
         fresh.retain(|receiver| !knowing.contains(receiver));
         let text = crate::domain::message::summary(incident);
         commit.timeline.push(entry(id, now, "updated", SELF, text));
-        send(incident, MessageKind::Updated, knowing, now, commit);
-        send(incident, MessageKind::Opened, fresh, now, commit);
+        send(incident, MessageKind::Updated, knowing, &self.receivers, now, commit);
+        send(incident, MessageKind::Opened, fresh, &self.receivers, now, commit);
+    }
+
+    /// Fits incidents to the routes there are now: a place among the old ones may stand for
+    /// other people. Whoever is to be told first, and has not been told yet, is.
+    pub(super) fn reroute(&mut self, now: Timestamp, commit: &mut Commit) {
+        for Live { incident, .. } in self.live.values_mut() {
+            if incident.topic.as_str().starts_with(UNDELIVERED) {
+                continue; // never took a route
+            }
+            let before = incident.escalations.clone();
+            let mut kept = before.clone();
+            kept.retain(|escalation| self.routes.may_stand(escalation, incident));
+            incident.escalations = kept;
+            let mut fresh = take_routes(incident, &self.routes, now);
+            if incident.escalations == before {
+                continue;
+            }
+            fresh.retain(|receiver| !incident.told.receivers.contains(receiver));
+            if incident.state == IncidentState::Open {
+                send(incident, MessageKind::Opened, fresh, &self.receivers, now, commit);
+            }
+            commit.incidents.push(incident.clone());
+        }
     }
 
     /// Ends incidents whose topic fell quiet, and goes on to the next steps of those
     /// that nobody took charge of. Looks once a second at most.
     pub(super) fn advance(&mut self, now: Timestamp, commit: &mut Commit) {
-        // A clock that was set back must not stop escalation until it has caught up.
-        if now >= self.advanced && now.since(self.advanced) < Duration::from_secs(1) {
+        // A batch may be stamped a little before the last tick; a clock that was set back is
+        // not waited for.
+        if now.since(self.advanced) < Duration::from_secs(1) && self.advanced.since(now) < CLOCK_SET_BACK {
             return;
         }
         self.advanced = now;
@@ -232,7 +264,7 @@ impl Engine {
             SELF,
             format!("nobody took charge; telling {}", names.join(", ")),
         ));
-        send(incident, MessageKind::Escalated, receivers, now, commit);
+        send(incident, MessageKind::Escalated, receivers, &self.receivers, now, commit);
         commit.incidents.push(incident.clone());
     }
 
@@ -255,7 +287,7 @@ impl Engine {
                 incident.escalations.iter_mut().for_each(|escalation| escalation.due = None);
                 commit.timeline.push(entry(&id, now, "acknowledged", &by, String::new()));
                 let knowing = incident.told.receivers.clone();
-                send(incident, MessageKind::Acknowledged, knowing, now, commit);
+                send(incident, MessageKind::Acknowledged, knowing, &self.receivers, now, commit);
                 commit.incidents.push(incident.clone());
             }
             Action::Acknowledge | Action::Resolve => {} // somebody was faster; nothing to add
@@ -270,31 +302,27 @@ impl Engine {
         incident.resolved = Some(Signature { by: by.to_owned(), at: now });
         commit.timeline.push(entry(id, now, "resolved", by, String::new()));
         let knowing = incident.told.receivers.clone();
-        send(&mut incident, MessageKind::Resolved, knowing, now, commit);
+        send(&mut incident, MessageKind::Resolved, knowing, &self.receivers, now, commit);
         commit.incidents.push(incident.clone());
         Some(incident)
     }
 
     /// A delivery will never arrive: another receiver learns of it, with the incident it
     /// was about. A failure to tell that is not told again, or two dead receivers would
-    /// tell each other for ever.
+    /// tell each other for ever; nor is one about an incident that is over.
     pub(super) fn undelivered(&mut self, undelivered: Undelivered, now: Timestamp, commit: &mut Commit) {
         let Undelivered { id, receiver, incident, error } = undelivered;
         commit.told.push(id);
         commit.timeline.push(entry(&incident, now, "undelivered", receiver.as_str(), error.clone()));
-        let about = self.live.get(&incident).map(|live| &live.incident);
-        if about.is_some_and(|about| about.topic.as_str().starts_with(UNDELIVERED)) {
+        let Some(Live { incident: about, .. }) = self.live.get(&incident) else { return };
+        if about.topic.as_str().starts_with(UNDELIVERED) {
             return;
         }
-        let (what, severity) = match about {
-            Some(about) => (format!("of “{}”", about.title), about.severity.max(Severity::High)),
-            None => (format!("of incident {incident}"), Severity::High),
-        };
         let notice = Notice {
             rule: "stormbell.undelivered",
-            topic: format!("{UNDELIVERED}{incident}.{receiver}"),
-            severity,
-            title: format!("{receiver} could not be told {what}"),
+            topic: format!("{UNDELIVERED}{incident}"),
+            severity: about.severity.max(Severity::High),
+            title: format!("{receiver} could not be told of “{}”", about.title),
             why: format!("{error}; see to it that the people behind {receiver} know, and mend it"),
             not_to: Some(receiver),
         };
@@ -348,14 +376,17 @@ impl Incident {
     }
 }
 
-/// One message to each receiver, with ids that a repetition of this step gives again.
+/// One message to each receiver that is still `configured`, with ids that a repetition of
+/// this step gives again.
 fn send(
     incident: &mut Incident,
     kind: MessageKind,
-    receivers: BTreeSet<ReceiverName>,
+    mut receivers: BTreeSet<ReceiverName>,
+    configured: &[ReceiverName],
     now: Timestamp,
     commit: &mut Commit,
 ) {
+    receivers.retain(|receiver| configured.contains(receiver));
     incident.told.severity = incident.severity;
     incident.told.authors = incident.authors;
     incident.told.receivers.extend(receivers.iter().cloned());
@@ -364,12 +395,14 @@ fn send(
     }
     incident.revision += 1;
     let message = Message { kind, at: now, incident: incident.clone() };
+    let last_resort = configured.len() == 1 || incident.topic.as_str().starts_with(UNDELIVERED);
+    let give_up = now + if last_resort { LAST_RESORT } else { GIVE_UP };
     commit.outbox.extend(receivers.into_iter().map(|receiver| Delivery {
         id: delivery_id(incident, &receiver),
         receiver,
         message: message.clone(),
         due: now,
-        give_up: now + GIVE_UP,
+        give_up,
     }));
 }
 

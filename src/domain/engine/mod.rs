@@ -218,6 +218,7 @@ impl Engine {
             }
         }
         self.restore_sources(restored.cursors, restored.open_gaps, now, &mut commit);
+        self.reroute(now, &mut commit);
         for undelivered in restored.undelivered {
             self.undelivered(undelivered, now, &mut commit);
         }
@@ -237,6 +238,7 @@ impl Engine {
             Input::Swap { rules, routes, receivers } => {
                 self.windows.retain(|rule, _| rules.find(rule.as_str()).is_some());
                 (self.rules, self.routes, self.receivers) = (rules, routes, receivers);
+                self.reroute(now, commit);
             }
             Input::Tick => {
                 self.watch_sources(now, commit);

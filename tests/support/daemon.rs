@@ -279,9 +279,10 @@ impl Daemon {
         found.unwrap_or_else(|| panic!("it never said {words:?}:\n{}", self.log()))
     }
 
-    /// Waits for so many lines of log, or its end; for choosing an instant.
-    pub async fn has_said_lines(&self, count: usize) {
-        self.lines.clone().wait_for(|said| said.ended || said.lines.len() >= count).await.unwrap();
+    /// Waits for so many events in its log, or its end; for choosing an instant.
+    pub async fn has_logged(&self, count: usize) {
+        let events = |said: &Lines| said.lines.iter().filter(|line| line.starts_with("20")).count();
+        self.lines.clone().wait_for(|said| said.ended || events(said) >= count).await.unwrap();
     }
 
     /// Asks the API.
@@ -338,10 +339,8 @@ impl Daemon {
                 tokio::time::sleep(Duration::from_millis(20)).await; // there is nothing to be woken by
             }
         };
-        match timeout(PATIENCE, asking).await {
-            Ok(answer) => answer,
-            Err(_) => panic!("in vain; the last answer was {last:#?}\n{}", self.log()),
-        }
+        let right = timeout(PATIENCE, asking).await;
+        right.unwrap_or_else(|_| panic!("in vain; the last answer was {last:#?}\n{}", self.log()))
     }
 
     /// Waits until the source has read so many frames, and the disk has them.

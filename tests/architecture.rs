@@ -151,13 +151,8 @@ fn the_code_map_names_what_exists() {
         return;
     };
     let named: Vec<&str> = document.split('`').skip(1).step_by(2).filter(|text| text.starts_with("src/")).collect();
-<<<<<<< HEAD
-    let there =
-        |name: &str| [name.to_owned(), format!("{name}.rs")].iter().any(|name| root().join(name).try_exists().unwrap());
-=======
     let is_there = |path: String| fs::metadata(root().join(path)).is_ok();
     let there = |name: &str| is_there(name.to_owned()) || is_there(format!("{name}.rs"));
->>>>>>> w-real
     let missing: Vec<_> = named.iter().filter(|name| !there(name)).collect();
     assert!(missing.is_empty(), "{missing:#?}");
     let unmapped: Vec<_> = LAYERS.iter().filter(|(module, _)| !document.contains(&format!("`src/{module}"))).collect();

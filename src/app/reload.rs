@@ -31,7 +31,7 @@ impl Reload {
         service::reloading();
         let reload = self.clone();
         let read = tokio::task::spawn_blocking(move || reload.read()).await;
-        match read.unwrap_or_else(|_| Err(vec![Diagnostic::error("SB0402", "reading the configuration panicked")])) {
+        match read.unwrap_or_else(|_| Err(vec![Diagnostic::error("SB0417", "reading the configuration panicked")])) {
             Ok((request, rules)) => {
                 if engine.send(request).await.is_ok() {
                     events::reload_done(rules);
@@ -56,7 +56,7 @@ impl Reload {
             if !self.receivers.contains(&receiver.name) {
                 let message = format!("receiver {} is new", receiver.name);
                 rulebook.findings.push(
-                    Diagnostic::error("SB0401", message)
+                    Diagnostic::error("SB0416", message)
                         .help("restart the daemon: receivers and sources are not reloaded"),
                 );
             }

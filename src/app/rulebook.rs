@@ -40,7 +40,7 @@ impl Rulebook {
         }
         if rules.is_empty() && !has_errors(&findings) {
             findings.push(
-                Diagnostic::error("SB0201", "there is no rule, so nothing can ever be found")
+                Diagnostic::error("SB0205", "there is no rule, so nothing can ever be found")
                     .help("name packs or files in `rules`, for instance rules = [\"builtin:hospital\", \"rules/\"]"),
             );
         }

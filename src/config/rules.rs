@@ -76,7 +76,7 @@ impl Loader {
             let finding = Diagnostic::error("SB0008", format!("{} cannot be read: {error}", path.display()));
             self.note(finding.help("name a rule file, or a folder of *.toml"), place);
         } else if found.is_empty() && path.is_dir() {
-            let finding = Diagnostic::warning("SB0250", format!("{} has no *.toml", path.display()));
+            let finding = Diagnostic::warning("SB0207", format!("{} has no *.toml", path.display()));
             self.note(finding.help("put a rule file there, or take the folder out of `rules`"), place);
         }
         for file in found {

@@ -167,7 +167,7 @@ fn test(table: &Table<'_>) -> Checked<RawTest> {
 fn posts(value: &Value<'_>) -> Checked<Vec<RawTestPost>> {
     let items = value.list("a list of tables: [{ text = \"…\" }]")?;
     if items.is_empty() {
-        return value.error("SB0301", "a test without posts shows nothing", "write at least { text = \"…\" }");
+        return value.error("SB0208", "a test without posts shows nothing", "write at least { text = \"…\" }");
     }
     all(items.iter().map(post))
 }

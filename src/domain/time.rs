@@ -23,6 +23,12 @@ impl Timestamp {
         Self(micros)
     }
 
+    /// The whole second it lies in, for people.
+    #[must_use]
+    pub const fn floor_seconds(self) -> Self {
+        Self(self.0.saturating_sub(self.0.rem_euclid(1_000_000)))
+    }
+
     /// The instant `seconds` after the epoch.
     pub const fn from_seconds(seconds: i64) -> Self {
         Self(seconds.saturating_mul(1_000_000))

@@ -12,11 +12,11 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::run::standing;
+use super::run::{has_desktop, standing};
 use super::{Exit, say};
 use crate::app::clock::SystemClock;
 use crate::app::daemon::{self, Failure, Setup};
-use crate::app::rulebook::Rulebook;
+use crate::app::rulebook::{Rulebook, default_rules};
 use crate::config::model::{JetstreamConfig, SourceConfig, SourceKind, Transport};
 use crate::config::quantity::duration;
 use crate::demo::script::Script;
@@ -28,6 +28,10 @@ use crate::telemetry::log;
 
 /// Watch a crisis unfold: a simulated stream, the built-in rules, the whole pipeline.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  stormbell demo                                  stop it with Ctrl-C
+  stormbell demo --speed 5 --exit-after 20s")]
 pub(super) struct Demo {
     /// How many times faster than life, 0.01 to 1000
     #[arg(long, value_name = "N", default_value = "1", value_parser = speed)]
@@ -73,14 +77,15 @@ impl Demo {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("a port for the simulated stream")?;
         let stream = listener.local_addr().context("the simulated stream's address")?;
-        let config = standing(Organization::example(), simulated(stream)?, &database, true);
-        let mut config = config;
+        let rulebook = Rulebook::load(&default_rules(), &Organization::example());
+        introduce(rulebook.rules.rules().len());
+        let source = simulated(stream)?;
+        let mut config = standing(Organization::example(), source, &database, has_desktop().await);
         if let Some(web) = &mut config.web
             && TcpListener::bind(web.listen).await.is_err()
         {
             web.listen.set_port(0); // taken: any other will do for a demo
         }
-        let rulebook = Rulebook::load(&config.rules, &config.organization);
         let (listening, address) = oneshot::channel();
         let stop = CancellationToken::new();
         let setup = Setup {
@@ -92,7 +97,6 @@ impl Demo {
             stop: stop.clone(),
             listening: Some(listening),
         };
-        introduce(rulebook.rules.rules().len());
         let script = Script::new(SEED, clock.now());
         let play = serve(listener, script, self.speed, clock, stop.clone());
         let exit_after = self.exit_after;

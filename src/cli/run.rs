@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{ConfigArgs, Exit, say, show};
+use super::{ConfigArgs, Exit, organization_name, say, show};
 use crate::app::daemon::{self, Failure, Setup};
 use crate::app::reload::Reload;
 use crate::app::rulebook::{Rulebook, default_rules};
@@ -20,17 +20,23 @@ use crate::config::model::{
 };
 use crate::domain::organization::Organization;
 use crate::domain::route::{Route, Routes, Step};
+use crate::notify::{Receiver, SendError};
 use crate::report;
 use crate::source::timing::Timing;
 use crate::telemetry::log;
 
 /// Run the daemon.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  stormbell run                                   with ./stormbell.toml
+  stormbell run --org \"St. Brigid's Hospital\"     without any configuration
+Stops cleanly on SIGTERM and Ctrl-C; reads rules and routes again on SIGHUP.")]
 pub(super) struct Run {
     #[command(flatten)]
     config: ConfigArgs,
     /// Listen to the public Jetstream for this name, with the built-in packs and no configuration file
-    #[arg(long, value_name = "NAME", conflicts_with = "config")]
+    #[arg(long, value_name = "NAME", conflicts_with = "config", value_parser = organization_name)]
     org: Option<String>,
 }
 
@@ -107,7 +113,6 @@ pub(super) fn start(setup: Setup) -> anyhow::Result<Exit> {
 
 /// What `--org` stands for.
 fn without_file(name: &str, environment: &Environment) -> anyhow::Result<Config> {
-    anyhow::ensure!(name.chars().any(char::is_alphanumeric), "--org needs a name with letters");
     let path = environment
         .store_path()
         .ok_or_else(|| anyhow::anyhow!("$HOME is not set; where should data go? Set XDG_STATE_HOME"))?;
@@ -119,7 +124,21 @@ fn without_file(name: &str, environment: &Environment) -> anyhow::Result<Config>
         transport: Transport::default(),
     };
     let source = SourceConfig { name: "bluesky".into(), kind: SourceKind::Jetstream(jetstream) };
-    Ok(standing(Organization::named(name), source, &path, true))
+    let desktop = Runtime::new()?.block_on(has_desktop());
+    Ok(standing(Organization::named(name), source, &path, desktop))
+}
+
+/// Whether popups can be seen here. Without a session each would only be one more thing
+/// that could not be told; a session whose service is late may yet show them.
+pub(super) async fn has_desktop() -> bool {
+    let desktop = ReceiverConfig { name: "desktop".into(), kind: ReceiverKind::Desktop };
+    let Ok(desktop) = Receiver::build(&desktop, None) else { return false };
+    let probe = desktop.probe().await;
+    let absent = matches!(probe, Err(SendError::Permanent { .. }));
+    if absent {
+        say("There is no desktop session here, so there are no popups; alerts are in the log below.");
+    }
+    !absent
 }
 
 /// A configuration nobody wrote: one source, the built-in packs, the log and the desktop.

@@ -144,10 +144,11 @@ fn why(rule: &Rule, post: &Post, fired: &Fired) -> String {
         Condition::Match => format!("a post matched {words}; {by}"),
         Condition::Count(Count { at_least, distinct, within }) => {
             let (n, what) = match distinct {
-                Distinct::Post => (fired.seen.len() as u64, "posts"),
-                Distinct::Author => (fired.authors, "authors"),
+                Distinct::Post => (fired.seen.len() as u64, "post"),
+                Distinct::Author => (fired.authors, "author"),
             };
-            format!("{n} {what} within {} (at least {at_least}), the newest matched {words}; {by}", human(*within))
+            let s = if n == 1 { "" } else { "s" };
+            format!("{n} {what}{s} within {} (at least {at_least}), the newest matched {words}; {by}", human(*within))
         }
     }
 }

@@ -109,7 +109,7 @@ fn receivers<'d>(root: &Table<'d>, around: &Surroundings<'_>) -> (Checked<Vec<Re
 /// A configuration without these is whole, and of little use.
 fn warn_of_absences(root: &Table<'_>) {
     for (key, message, help) in [
-        ("rules", "no rules: nothing can raise an alert", "add `rules = [\"builtin:active-threat\"]`"),
+        ("rules", "no rules: nothing can raise an alert", "add `rules = [\"builtin:hospital\"]`"),
         ("source", "no [[source]]: nothing is listened to", "add a [[source]] with `kind = \"jetstream\"`"),
         ("receiver", "no [[receiver]]: nobody is told", "add a [[receiver]] such as `kind = \"desktop\"`"),
     ] {

@@ -72,7 +72,8 @@ impl Engine {
 
     /// A new post, or a new version of one, with the rules that take it.
     fn post(&mut self, mut post: Post, hits: &[RuleIndex], now: Timestamp, commit: &mut Commit) {
-        if hits.is_empty() {
+        // What is kept of a post is what its author says now, matching or not.
+        if hits.is_empty() && !self.is_evidence(key(&post.id)) {
             return;
         }
         if post.author.handle.is_none() {

@@ -30,14 +30,14 @@ use super::reload::Reload;
 use super::service;
 use super::status::Statuses;
 use super::tasks::{Ended, Stage, Tasks};
-use crate::config::model::{Config, SourceConfig, SourceKind};
+use crate::config::model::{Config, ReceiverConfig, ReceiverKind, SourceConfig, SourceKind};
 use crate::domain::engine::Engine;
 use crate::domain::id::{ReceiverName, SourceName};
 use crate::domain::message::Undelivered;
 use crate::domain::rule::RuleSet;
 use crate::domain::time::{Clock, Timestamp};
-use crate::notify::Receiver;
 use crate::notify::dispatch::Dispatcher;
+use crate::notify::{Receiver, SendError};
 use crate::source::position::Position;
 use crate::source::supervise::Supervisor;
 use crate::source::timing::Timing;
@@ -393,6 +393,14 @@ async fn bind(config: &Config) -> Result<Option<(TcpListener, Access)>, Failure>
         web::token(&path).with_context(|| format!("the API's token in {}", path.display()))?
     };
     Ok(Some((listener, Access::Token(token))))
+}
+
+/// Whether popups can be seen here. A session whose service is late may yet show them;
+/// without a session each would only be one more thing that could not be told.
+pub async fn desktop_shows() -> bool {
+    let config = ReceiverConfig { name: "desktop".into(), kind: ReceiverKind::Desktop };
+    let Ok(desktop) = Receiver::build(&config, None) else { return false };
+    !matches!(desktop.probe().await, Err(SendError::Permanent { .. }))
 }
 
 /// Where the daemon keeps the API's token unless the configuration names one.

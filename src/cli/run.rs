@@ -20,7 +20,6 @@ use crate::config::model::{
 };
 use crate::domain::organization::Organization;
 use crate::domain::route::{Route, Routes, Step};
-use crate::notify::{Receiver, SendError};
 use crate::report;
 use crate::source::timing::Timing;
 use crate::telemetry::log;
@@ -158,17 +157,11 @@ pub(super) fn standing(organization: Organization, source: SourceConfig, databas
 
 /// Adds the desktop to a configuration nobody wrote, where there is one to show anything.
 pub(super) async fn with_desktop(mut config: Config) -> Config {
-    let desktop = ReceiverConfig { name: "desktop".into(), kind: ReceiverKind::Desktop };
-    // A session whose service is late may yet show popups; without a session each would only
-    // be one more thing that could not be told.
-    let probe = match Receiver::build(&desktop, None) {
-        Ok(receiver) => receiver.probe().await,
-        Err(error) => Err(SendError::Permanent { error: error.to_string() }),
-    };
-    if matches!(probe, Err(SendError::Permanent { .. })) {
+    if !daemon::desktop_shows().await {
         say("  No desktop session was found: incidents are told in this log only.");
         return config;
     }
+    let desktop = ReceiverConfig { name: "desktop".into(), kind: ReceiverKind::Desktop };
     for step in config.routes.0.iter_mut().flat_map(|route| &mut route.steps) {
         step.notify.push(desktop.name.clone());
     }

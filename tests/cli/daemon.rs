@@ -19,8 +19,8 @@ impl Demo {
         let mut child = desk.command(&["demo", "--speed", "50"]).stdout(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
         let mut after = |what: &str| lines.find_map(|line| Some(line.split_once(what)?.1.to_owned())).expect(what);
-        let url = after("stormbell status --url ");
-        after("incident opened");
+        let url = format!("http://{}", after("address="));
+        after(" opened inc-");
         // Nobody reads on; the demo must not mind.
         Self { child, url, desk }
     }

@@ -320,7 +320,7 @@ impl Engine {
         }
         let notice = Notice {
             rule: "stormbell.undelivered",
-            topic: format!("{UNDELIVERED}{incident}"),
+            topic: format!("{UNDELIVERED}{incident}.{receiver}"),
             severity: about.severity.max(Severity::High),
             title: format!("{receiver} could not be told of “{}”", about.title),
             why: format!("{error}; see to it that the people behind {receiver} know, and mend it"),

@@ -9,10 +9,11 @@
 //! Every word keeps its place in the original, so that it can be shown marked.
 //! Stemming is not done here: endings are the rule author's decision, not ours.
 
+use std::iter;
 use std::ops::Range;
 
-use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::{compose, is_combining_mark};
+use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfkc_quick, is_nfkd_quick};
 
 use super::post::Post;
 
@@ -98,17 +99,20 @@ impl Folder<'_> {
         let length = character.len_utf8();
         if let Some(folded) = without_decomposition(character) {
             folded.chars().for_each(|piece| self.push(at, length, piece));
-        } else if character.nfkc().eq([character]) && class(character) != Class::Other {
-            self.read_piece(at, length, character);
+        } else if is_plain(character) || is_nfkc_quick(iter::once(character)) == IsNormalized::Yes {
+            self.read_whole(at, length, character);
         } else {
             // Compatibility forms first (full-width, ligatures, squared), then accents.
-            for whole in character.nfkc() {
-                if class(whole) == Class::Other {
-                    whole.nfkd().for_each(|piece| self.read_piece(at, length, piece));
-                } else {
-                    self.read_piece(at, length, whole);
-                }
-            }
+            character.nfkc().for_each(|whole| self.read_whole(at, length, whole));
+        }
+    }
+
+    /// Reads a character that is its own compatibility form.
+    fn read_whole(&mut self, at: usize, length: usize, whole: char) {
+        if class(whole) == Class::Other && is_nfkd_quick(iter::once(whole)) != IsNormalized::Yes {
+            whole.nfkd().for_each(|piece| self.read_piece(at, length, piece));
+        } else {
+            self.read_piece(at, length, whole);
         }
     }
 
@@ -217,6 +221,12 @@ fn class(character: char) -> Class {
         0x1100..=0x11FF | 0xAC00..=0xD7FF => Class::Hangul,
         _ => Class::Other,
     }
+}
+
+/// The most written characters that are their own compatibility forms: kana, Han, Hangul.
+/// Asking Unicode's tables costs more than all the rest of reading one.
+const fn is_plain(character: char) -> bool {
+    matches!(character, 'ぁ'..='ゖ' | 'ァ'..='ヺ' | '一'..='鿿' | '가'..='힣')
 }
 
 /// Letters that Unicode does not decompose and people type without.

@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::record;
-use super::sanity::{event_time, parse_object};
+use super::sanity::{event_time, parse_object, parse_object_of};
 use crate::domain::event::{Cursor, Decoded, Rejected, SourceEvent};
 use crate::domain::id::{PostId, SourceName};
 use crate::domain::time::Timestamp;
@@ -165,7 +165,7 @@ fn commit(source: &SourceName, did: &str, commit: &Commit<'_>, at: Timestamp) ->
 }
 
 fn identity(did: &str, identity: &RawValue) -> Result<SourceEvent, Rejected> {
-    let identity: Identity<'_> = parse_object(identity.get().as_bytes())?;
+    let identity: Identity<'_> = parse_object_of(identity.get())?;
     Ok(match identity.handle {
         Some(Text(handle)) if !handle.is_empty() => {
             SourceEvent::Handle { author: did.into(), handle: handle.into_owned() }
@@ -175,7 +175,7 @@ fn identity(did: &str, identity: &RawValue) -> Result<SourceEvent, Rejected> {
 }
 
 fn account(did: &str, account: &RawValue, at: Timestamp) -> Result<SourceEvent, Rejected> {
-    let account: Account<'_> = parse_object(account.get().as_bytes())?;
+    let account: Account<'_> = parse_object_of(account.get())?;
     let active = account.active.ok_or(Rejected::MissingField)?;
     let status = account.status.as_ref().map(|Text(status)| status.as_ref());
     Ok(match (active, status) {

@@ -8,7 +8,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::jetstream::{Commit, POSTS, Text};
-use super::sanity::{MAX_ITEMS, MAX_LINK_BYTES, MAX_TAG_BYTES, MAX_TEXT_BYTES, claimed_time, cut, keep, parse_object};
+use super::sanity::{
+    MAX_ITEMS, MAX_LINK_BYTES, MAX_TAG_BYTES, MAX_TEXT_BYTES, claimed_time, cut, keep, parse_object_of,
+};
 use crate::domain::event::Rejected;
 use crate::domain::id::{PostId, SourceName};
 use crate::domain::post::{Author, Post, PostKind};
@@ -29,7 +31,7 @@ pub(super) struct Address<'a> {
 /// The post a create or an update carries.
 pub(super) fn post(address: Address<'_>, commit: &Commit<'_>, event_time: Timestamp) -> Result<Post, Rejected> {
     let raw = commit.record.ok_or(Rejected::MissingField)?;
-    let record: Record<'_> = parse_object(raw.get().as_bytes())?;
+    let record: Record<'_> = parse_object_of(raw.get())?;
     let created_at = match &record.created_at {
         Some(Text(claim)) => claimed_time(Timestamp::parse(claim).or(Err(Rejected::AbsurdDate))?, event_time)?,
         None => event_time,

@@ -37,7 +37,11 @@ const STAMP_AHEAD: Duration = Duration::from_hours(24);
 /// The UTF-8 check comes first and covers the whole frame, so that a broken byte in a
 /// part nobody reads rejects the frame too, and strings need no second check.
 pub(super) fn parse_object<'a, T: Deserialize<'a>>(frame: &'a [u8]) -> Result<T, Rejected> {
-    let text = std::str::from_utf8(frame).or(Err(Rejected::NotJson))?;
+    parse_object_of(std::str::from_utf8(frame).or(Err(Rejected::NotJson))?)
+}
+
+/// Reads one JSON object from text that was checked before, as a part of a frame is.
+pub(super) fn parse_object_of<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Rejected> {
     // serde reads a struct from an array as well, which no wire of ours means.
     if !text.trim_ascii_start().starts_with('{') {
         return Err(if is_json(text) { Rejected::WrongType } else { Rejected::NotJson });

@@ -113,19 +113,19 @@ impl Corpus {
         let time = written(time_us);
         head(frame, &did, time_us);
         match what {
-            ..773 => self.reaction("like", time_us, frame),
-            ..843 => self.reaction("repost", time_us, frame),
-            ..938 => {
+            403..773 => self.reaction("like", time_us, frame),
+            773..843 => self.reaction("repost", time_us, frame),
+            843..938 => {
                 let record =
                     format!(r#"{{"$type":"app.bsky.graph.follow","createdAt":"{time}","subject":"{}"}}"#, self.did());
                 self.create("app.bsky.graph.follow", &record, time_us, frame);
             }
-            ..948 => {
+            938..948 => {
                 let record =
                     format!(r#"{{"$type":"app.bsky.graph.block","createdAt":"{time}","subject":"{}"}}"#, self.did());
                 self.create("app.bsky.graph.block", &record, time_us, frame);
             }
-            ..985 => {
+            948..985 => {
                 let index = self.rng.index(self.recent.len());
                 let (of, rkey) = self.recent[index].clone();
                 head(frame, &of, time_us);
@@ -133,8 +133,8 @@ impl Corpus {
                 write!(frame, r#""commit","commit":{{"rev":"{rev}","operation":"delete","collection":"app.bsky.feed.post","rkey":"{rkey}"}}}}"#)
                     .unwrap();
             }
-            ..992 => {
-                write!(frame, r#""identity","identity":{{"did":"{did}","handle":"{}.example","seq":{time_us},"time":"{time}"}}}}"#, &did[8..20])
+            985..992 => {
+                write!(frame, r#""identity","identity":{{"did":"{did}","handle":"{}.example","seq":{time_us},"time":"{time}"}}}}"#, self.rng.letters(12))
                     .unwrap();
             }
             _ => write!(
@@ -218,8 +218,8 @@ impl Corpus {
 
     fn facets(&mut self, text: &mut String, extras: &mut String) {
         let (word, feature) = match self.rng.below(100) {
-            0..12 => ("#photo", r##"{"$type":"app.bsky.richtext.facet#tag","tag":"photo"}"##),
-            10..18 => {
+            0..12 => ("#photo", r#"{"$type":"app.bsky.richtext.facet#tag","tag":"photo"}"#),
+            12..25 => {
                 ("news.example/brief", r#"{"$type":"app.bsky.richtext.facet#link","uri":"https://news.example/brief"}"#)
             }
             _ => return,
@@ -319,7 +319,7 @@ fn word(tongue: &Tongue, rank: u64) -> String {
     let mut rng = Rng(rank << 8 ^ u64::from(tongue.code.as_bytes()[0]) ^ u64::from(tongue.code.as_bytes()[1]) << 3);
     let syllables: Vec<&str> = tongue.syllables.split(' ').collect();
     let length = match rank {
-        ..60 => 1,
+        0..60 => 1,
         60..150 => 2,
         _ => 3 + rng.below(2),
     };

@@ -42,11 +42,12 @@ impl Memory {
         listener.send(&frame);
         while sink.next().topic() != "alarm-0" {}
         println!(
-            "memory    after {} min at {} frames/s ({frames} frames, {}): {} MB resident, {} MB at most; {} MB before",
+            "memory    after {} min at {} frames/s ({frames} frames, {}): {} MB resident ({} MB of its own, the rest is the program and the database's index), {} MB at most; {} MB before",
             self.minutes,
             self.rate,
             corpus.account(),
             daemon.memory("VmRSS") / 1_000_000,
+            daemon.memory("RssAnon") / 1_000_000,
             daemon.memory("VmHWM") / 1_000_000,
             idle / 1_000_000,
         );

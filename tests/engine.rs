@@ -6,10 +6,10 @@ use proptest::prelude::*;
 use stormbell::domain::commit::Erasure;
 use stormbell::domain::condition::Condition;
 use stormbell::domain::engine::{Action, Input, Refused};
-use stormbell::domain::event::{Decoded, Rejected, SourceEvent};
+use stormbell::domain::event::{Decoded, DownReason, Rejected, SourceEvent};
 use stormbell::domain::id::{AuthorId, IncidentId, PostId, ReceiverName, RuleId};
 use stormbell::domain::incident::{IncidentState, Severity};
-use stormbell::domain::message::{MessageKind, Undelivered};
+use stormbell::domain::message::{Delivery, MessageKind, Undelivered};
 use stormbell::domain::rule::Rule;
 use stormbell::domain::time::Timestamp;
 use support::sim::{Sim, at, authors, frame, post, posted, route, rule};
@@ -49,6 +49,15 @@ fn a_second_author_within_ten_minutes_pages_once() {
 }
 
 #[test]
+fn a_window_that_began_long_ago_is_not_late_news() {
+    let slow = rule("threat.slow", "threat", High, "$org gunman", authors(2, 15));
+    let mut sim = Sim::new(vec![slow], Vec::new());
+    sim.post("1", "ann", 0, REPORT);
+    sim.post("2", "bob", 12 * 60, REPORT);
+    assert!(!sim.incident().late);
+}
+
+#[test]
 fn a_graver_rule_joins_the_incident_and_wakes_its_own_route() {
     let routes =
         vec![route(&[Critical], &[], &[(&["pager"], None)], None), route(&[], &[], &[(&["chat"], None)], None)];
@@ -62,6 +71,20 @@ fn a_graver_rule_joins_the_incident_and_wakes_its_own_route() {
     let incident = sim.incident();
     assert_eq!((incident.severity, incident.posts, incident.authors), (Critical, 3, 3));
     assert_eq!(incident.title, "title of threat.gunman");
+}
+
+#[test]
+fn a_crisis_confirmed_after_somebody_called_it_off_pages_again() {
+    let alone = rule("threat.alone", "threat", High, "$org gunman inside", Condition::Match);
+    let mut sim = Sim::new(vec![alone, gunman()], vec![route(&[], &[], &[(&["pager"], None)], None)]);
+    sim.post("1", "ann", 0, "gunman inside St Brigids");
+    let called_off = sim.incident().id.clone();
+    sim.command(&called_off, Action::Resolve).unwrap();
+    sim.post("2", "bob", 120, REPORT);
+    let opened = sim.model.sent(MessageKind::Opened);
+    assert_eq!(names(&opened), ["pager", "pager"]);
+    assert_ne!(opened[0].1, opened[1].1, "an incident of its own, though the same post is its first");
+    assert_eq!(sim.model.incidents[&called_off].state, IncidentState::Resolved);
 }
 
 #[test]
@@ -159,6 +182,49 @@ fn nobody_answers_so_the_next_step_is_told_until_somebody_acknowledges() {
 }
 
 #[test]
+fn escalation_goes_on_when_the_routes_change() {
+    let steps: &[(&[&str], Option<u64>)] = &[(&["on-call"], Some(5)), (&["manager"], None)];
+    let threat = || route(&[], &["threat"], steps, None);
+    let other = || route(&[], &["other"], &[(&["chat"], None)], None);
+    let reload = |sim: &mut Sim, routes| sim.reload(routes);
+    let restart = |sim: &mut Sim, routes| {
+        sim.reload(routes);
+        sim.crash();
+    };
+    for change in [reload, restart as fn(&mut Sim, Vec<_>)] {
+        let mut sim = Sim::new(vec![rumour()], vec![threat(), other()]);
+        sim.post("1", "ann", 0, REPORT);
+        change(&mut sim, vec![other(), threat()]);
+        sim.feed(vec![frame(Ok(SourceEvent::Other), at(1))]);
+        sim.run_until(20 * 60);
+        assert_eq!(names(&sim.model.sent(MessageKind::Opened)), ["on-call"], "told once, and nobody else");
+        assert_eq!(names(&sim.model.sent(MessageKind::Escalated)), ["manager"]);
+        change(&mut sim, vec![other(), route(&[], &[], &[(&["chat"], None)], None)]);
+        assert_eq!(names(&sim.model.sent(MessageKind::Opened)), ["chat", "on-call"]);
+    }
+}
+
+#[test]
+fn blindness_concerns_everybody_whom_no_route_names() {
+    let mut sim = Sim::new(vec![rumour()], vec![route(&[], &["threat"], &[(&["pager"], None)], None)]);
+    sim.connect(None);
+    sim.run_until(600);
+    assert_eq!(names(&sim.model.sent(MessageKind::Opened)), ["pager"]);
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_not_stop_the_escalation() {
+    let steps: &[(&[&str], Option<u64>)] = &[(&["on-call"], Some(5)), (&["manager"], None)];
+    let mut sim = Sim::new(vec![rumour()], vec![route(&[], &[], steps, None)]);
+    sim.now = at(24 * 3600);
+    sim.step(Input::Tick);
+    sim.now = at(0);
+    sim.post("1", "ann", 0, REPORT);
+    sim.run_until(600);
+    assert_eq!(names(&sim.model.sent(MessageKind::Escalated)), ["manager"]);
+}
+
+#[test]
 fn a_quiet_topic_ends_and_the_next_crisis_is_a_new_incident() {
     let mut sim = Sim::new(vec![rumour()], vec![route(&[], &[], &[(&["chat"], None)], None)]);
     sim.connect(None);
@@ -185,6 +251,50 @@ fn blindness_is_not_quiet() {
     sim.feed(vec![frame(Ok(SourceEvent::Other), at(0))]);
     assert_eq!(sim.model.sent(MessageKind::Resolved).len(), 1, "it sees again");
     assert_eq!(sim.gaps(), ["0-0 closed recovered"]);
+}
+
+#[test]
+fn what_was_not_read_yet_is_not_quiet() {
+    let posts = |sim: &mut Sim| {
+        sim.connect(Some(0));
+        sim.feed(vec![frame(Ok(SourceEvent::Other), at(0)), frame(Ok(SourceEvent::Other), at(100))]);
+        sim.run_until(7 * 3600 + 30);
+        sim.feed(vec![posted("2", "bob", 3_000, REPORT)]);
+        assert_eq!((sim.incident().state, sim.incident().posts), (IncidentState::Open, 2));
+        sim.feed(vec![frame(Ok(SourceEvent::Other), at(7 * 3600))]);
+        sim.run_until(7 * 3600 + 40);
+        assert_eq!(sim.incident().state, IncidentState::Resolved, "now it is");
+    };
+    let routes = || vec![route(&[], &["threat"], &[(&["chat"], None)], None)];
+    let mut cut = Sim::new(vec![rumour()], routes());
+    cut.connect(None);
+    cut.post("1", "ann", 0, REPORT);
+    cut.cut();
+    cut.now = at(7 * 3600);
+    posts(&mut cut);
+    let mut restarted = Sim::new(vec![rumour()], routes());
+    restarted.post("1", "ann", 0, REPORT);
+    restarted.now = at(7 * 3600);
+    restarted.crash();
+    restarted.step(Input::Tick);
+    posts(&mut restarted);
+}
+
+#[test]
+fn a_server_that_only_repeats_itself_is_blindness() {
+    let mut sim = Sim::new(Vec::new(), vec![route(&[], &[], &[(&["pager"], None)], None)]);
+    sim.connect(None);
+    sim.feed(vec![frame(Ok(SourceEvent::Other), at(0))]);
+    for minute in 1..20 {
+        sim.run_until(minute * 60);
+        sim.step(Input::Down { source: "stream".into(), reason: DownReason::Stalled });
+        sim.connect(Some(0));
+        sim.feed(vec![frame(Ok(SourceEvent::Other), at(0))]);
+    }
+    assert_eq!(names(&sim.model.sent(MessageKind::Opened)), ["pager"]);
+    assert_eq!(sim.model.sent(MessageKind::Resolved), []);
+    sim.feed(vec![frame(Ok(SourceEvent::Other), at(1_140))]);
+    assert_eq!(names(&sim.model.sent(MessageKind::Resolved)), ["pager"]);
 }
 
 #[test]
@@ -227,6 +337,28 @@ fn a_receiver_that_cannot_be_told_is_told_of_to_the_others_once() {
     // The message about the failure fails too: no echo.
     sim.step(Input::Undelivered(parked(&sim, "chat", &own.id)));
     assert_eq!(sim.model.incidents.len(), 2);
+    // Nor does its end, hours later.
+    sim.run_until(7 * 3600);
+    assert_eq!(sim.model.sent(MessageKind::Resolved).len(), 5);
+    sim.step(Input::Undelivered(parked(&sim, "chat", &own.id)));
+    assert_eq!(sim.model.incidents.len(), 2);
+}
+
+#[test]
+fn others_are_told_soon_and_who_is_alone_is_tried_for_a_day() {
+    let patience = |receivers: &[&str]| {
+        let mut sim = Sim::new(vec![rumour()], vec![route(&[], &[], &[(receivers, None)], None)]);
+        sim.post("1", "ann", 0, REPORT);
+        let (id, opened) = sim.model.outbox.iter().next().unwrap();
+        let (id, receiver, incident) = (id.clone(), opened.receiver.clone(), opened.message.incident.id.clone());
+        sim.step(Input::Undelivered(Undelivered { id, receiver, incident, error: "503".to_owned() }));
+        let (notices, pages): (Vec<_>, Vec<_>) =
+            sim.model.outbox.values().partition(|delivery| delivery.message.incident.is_own());
+        let hours = |delivery: &&Delivery| delivery.give_up.since(delivery.message.at).as_secs_f64() / 3600.0;
+        (pages.iter().map(hours).fold(0.0, f64::max), notices.iter().map(hours).fold(0.0, f64::max))
+    };
+    assert_eq!(patience(&["pager", "chat"]), (1.0 / 6.0, 24.0));
+    assert_eq!(patience(&["pager"]), (24.0, 0.0));
 }
 
 /// Everything people were told: ids of messages and alerts.

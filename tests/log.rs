@@ -15,13 +15,13 @@ fn child_that_logs() {
     if std::env::var_os(CHILD).is_none() {
         return;
     }
-    if let Err(error) = log::init() {
+    if let Err(error) = log::init(log::DEFAULT_FILTER) {
         eprintln!("refused: {error}");
         return;
     }
-    events::source_connected(&"bluesky".into(), "jet\u{1b}[31mstream.example");
+    events::source_connected(&"bluesky".into(), "jet\u{1b}[31mstream.example", false);
     events::shutdown_stage("sources", Duration::from_millis(20));
-    let twice = log::init();
+    let twice = log::init(log::DEFAULT_FILTER);
     eprintln!("again: {}", twice.unwrap_err());
 }
 

@@ -252,14 +252,14 @@ async fn incidents_are_shown_with_the_names_of_the_webhook_payload() {
     let (_, all) = server.get("/api/v1/incidents").await;
     assert_eq!(all.as_array().unwrap().len(), 3);
     let (_, open) = server.get("/api/v1/incidents?state=open").await;
-    let url = format!("http://{}/api/v1/incidents/active-threat/1", server.address);
+    let url = format!("http://{}/api/v1/incidents/active-threat%2F1", server.address);
     let expected = json!([{
         "id": "active-threat/1", "title": "Gunman reported <b>", "severity": "critical", "state": "open",
         "topic": "active-threat", "rules": ["active-threat.gunman"], "opened_at": "2026-11-22T10:00:01Z",
         "first_post_at": "2026-11-22T09:59:00Z", "last_post_at": "2026-11-22T10:00:00Z", "posts": 2, "authors": 2,
         "summary": "2 posts by 2 authors within 1 min, the first at 2026-11-22T09:59:00Z", "why": "two authors",
         "playbook": "playbooks/active-threat.md", "url": url, "exercise": false, "late": false,
-        "acknowledged": null, "resolved": null
+        "sample": []
     }]);
     assert_eq!(open, expected);
     is_error(&server.get("/api/v1/incidents?state=eaten").await, 400, "open, acknowledged or resolved");

@@ -15,8 +15,9 @@ use anyhow::Context as _;
 use futures_util::future::select_all;
 use futures_util::stream;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -51,9 +52,11 @@ const INCOMING: usize = 64;
 /// Orders that may wait for the engine.
 const REQUESTS: usize = 64;
 const SOURCES_STOP: Duration = Duration::from_secs(3);
-const ENGINE_STOPS: Duration = Duration::from_secs(5);
-const RECEIVERS_STOP: Duration = Duration::from_secs(9);
+const ENGINE_STOPS: Duration = Duration::from_secs(3);
+const RECEIVERS_STOP: Duration = Duration::from_secs(8);
 const REST_STOPS: Duration = Duration::from_secs(2);
+const STORE_CLOSES: Duration = Duration::from_secs(2);
+const STORE_ENDS: Duration = Duration::from_secs(1);
 /// Old posts are looked for this often.
 const RETENTION_EVERY: Duration = Duration::from_hours(1);
 
@@ -103,6 +106,7 @@ struct Parts {
 /// [`Failure`] when it cannot start or go on.
 pub async fn run(setup: Setup) -> Result<(), Failure> {
     let Setup { config, rules, reload, open_api, timing, stop, listening } = setup;
+    let mut signals = Signals::listen()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let started = clock.now();
     let metrics = Arc::new(Metrics::default());
@@ -110,7 +114,10 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
 
     let database = open_store(&config.store.path)?;
     // Everything that is still kept: windows reach back hours, erasures as far as the evidence.
-    let restored = database.restore(Timestamp::default()).context("reading what the last run left")?;
+    let mut restored = database.restore(Timestamp::default()).context("reading what the last run left")?;
+    let is_read = |name: &SourceName| config.sources.iter().any(|source| source.name == *name);
+    restored.cursors.retain(|source, _| is_read(source));
+    restored.open_gaps.retain(|gap| is_read(&gap.source));
     let web = bind(&config).await?;
     let console = web.as_ref().and_then(|(listener, _)| console_url(listener));
     let (store, requests) = crate::store::channel(Arc::clone(&clock), Arc::clone(&metrics));
@@ -130,10 +137,9 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let mut rest = Stage::new("rest", REST_STOPS);
     let (undelivered, queue) = mpsc::channel(REQUESTS);
     let abandoned = outbox::abandon_unknown(&store, &config.store.path, &receivers, started).await;
-    rest.tasks.spawn("undelivered", tell_engine(abandoned, queue, to_engine.clone()));
+    rest.tasks.spawn("undelivered", until(rest.stop.clone(), tell_engine(abandoned, queue, to_engine.clone())));
     rest.tasks.spawn("retention", until(rest.stop.clone(), forget_old(parts.clone(), config.store.retention)));
     let (sending, bells) = start_receivers(&config, console.as_ref(), &undelivered, &parts).await?;
-    drop(undelivered);
     let (reading, frames) = start_sources(&config, &timing, &positions, &parts);
 
     let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1));
@@ -169,7 +175,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
         let access = if open_api { Access::Open } else { token };
         let served = web::serve(listener, Arc::new(daemon), access, metrics, rest.stop.clone());
         rest.tasks.spawn("web", async move { served.await.context("the API") });
-        tracing::info!(%address, "api listens");
+        events::api_listens(address);
         if let Some(listening) = listening {
             // Whoever wanted to know may have gone away.
             listening.send(address).unwrap_or_default();
@@ -178,10 +184,10 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
 
     service::ready();
     let mut stages = [reading, working, sending, rest];
-    let ended = watch_over(&stop, reload.as_ref(), &to_engine, &mut stages, &mut storing).await;
+    let ended = watch_over(&mut signals, &stop, reload.as_ref(), &to_engine, &mut stages, &mut storing).await;
     service::stopping();
     drop(to_engine);
-    stop_in_order(stages, &store, storing, clock.as_ref(), ended).await?;
+    stop_in_order(stages, &store, storing, clock.as_ref(), &mut signals, ended).await?;
     events::shutdown_done();
     Ok(())
 }
@@ -198,7 +204,7 @@ async fn start_receivers(
     for receiver in &config.receivers {
         let built = Receiver::build(receiver, console).with_context(|| format!("receiver {}", receiver.name))?;
         if let Err(error) = built.probe().await {
-            tracing::warn!(receiver = %receiver.name, %error, "receiver not reachable now");
+            events::receiver_unreachable(&receiver.name, &error);
         }
         let wake = Arc::new(Notify::new());
         bells.push(Arc::clone(&wake));
@@ -240,17 +246,34 @@ fn start_sources(
     (stage, frames)
 }
 
+/// What the daemon listens for, from its first moment: a signal nobody listens for would
+/// end it, and a service manager may send SIGHUP as soon as it hears that all is ready.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("listening for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("listening for SIGINT")?,
+            hang_up: signal(SignalKind::hangup()).context("listening for SIGHUP")?,
+        })
+    }
+}
+
 /// Waits for a signal, or for a task that ends though nobody told it to.
 async fn watch_over(
+    signals: &mut Signals,
     stop: &CancellationToken,
     reload: Option<&Reload>,
     engine: &mpsc::Sender<Request>,
     stages: &mut [Stage],
     storing: &mut Tasks,
 ) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
-    let mut hang_up = signal(SignalKind::hangup()).context("listening for SIGHUP")?;
+    let Signals { terminate, interrupt, hang_up } = signals;
     loop {
         let tasks = stages.iter_mut().map(|stage| &mut stage.tasks).chain([&mut *storing]);
         let ended = select_all(tasks.map(|tasks| Box::pin(tasks.ended())));
@@ -258,7 +281,7 @@ async fn watch_over(
             () = stop.cancelled() => return Ok(()),
             _ = terminate.recv() => { events::shutdown_begun("SIGTERM"); return Ok(()) }
             _ = interrupt.recv() => { events::shutdown_begun("SIGINT"); return Ok(()) }
-            _ = hang_up.recv() => if let Some(reload) = reload { reload.run(engine).await } else { tracing::warn!("nothing to reload: there is no configuration file") },
+            _ = hang_up.recv() => if let Some(reload) = reload { reload.run(engine).await } else { events::reload_pointless() },
             (Ended { task, result }, ..) = ended => {
                 return Err(match result {
                     Ok(()) => anyhow::anyhow!("{task} ended by itself"),
@@ -275,10 +298,10 @@ async fn stop_in_order(
     store: &StoreHandle,
     mut storing: Tasks,
     clock: &dyn Clock,
+    signals: &mut Signals,
     mut result: anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    let Signals { terminate, interrupt, .. } = signals;
     let in_order = async {
         for Stage { name, mut tasks, stop, within } in stages {
             let began = clock.now();
@@ -286,9 +309,13 @@ async fn stop_in_order(
             result = std::mem::replace(&mut result, Ok(())).and(tasks.finish(name, within).await);
             events::shutdown_stage(name, clock.now().since(began));
         }
-        // A writer that has ended already said why.
-        if store.close().await.is_ok() {
-            result = std::mem::replace(&mut result, Ok(())).and(storing.finish("store", REST_STOPS).await);
+        match timeout(STORE_CLOSES, store.close()).await {
+            Ok(Ok(())) => {
+                result = std::mem::replace(&mut result, Ok(())).and(storing.finish("store", STORE_ENDS).await);
+            }
+            Ok(Err(_)) => {} // a writer that has ended already said why
+            // A disk that does not answer: the next start resumes from the last commit.
+            Err(_) => events::shutdown_late("store", STORE_CLOSES),
         }
     };
     tokio::select! {
@@ -304,7 +331,13 @@ async fn forget_old(parts: Parts, retention: Duration) -> anyhow::Result<()> {
     let mut timer = tokio::time::interval(RETENTION_EVERY);
     loop {
         timer.tick().await;
-        parts.store.forget(parts.clock.now() - retention).await.context("forgetting old posts")?;
+        match parts.store.forget(parts.clock.now() - retention).await {
+            // A full disk or a backup that holds the database is no reason to stop listening.
+            Err(error) if error.is_passing() => tracing::warn!(%error, "old posts are kept for another hour"),
+            result => {
+                result.context("forgetting old posts")?;
+            }
+        }
     }
 }
 
@@ -369,4 +402,28 @@ pub fn token_path(database: &Path) -> PathBuf {
 
 fn console_url(listener: &TcpListener) -> Option<Url> {
     Url::parse(&format!("http://{}/", listener.local_addr().ok()?)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_database_that_is_held_for_long_does_not_end_the_daemon_with_its_old_posts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let database = Store::open(&path).unwrap();
+        let (clock, metrics): (Arc<dyn Clock>, _) = (Arc::new(SystemClock), Arc::new(Metrics::default()));
+        let (store, requests) = crate::store::channel(Arc::clone(&clock), Arc::clone(&metrics));
+        let mut storing = Tasks::default();
+        let backup = rusqlite::Connection::open(&path).unwrap();
+        backup.execute_batch("BEGIN IMMEDIATE").unwrap();
+        storing.spawn_blocking("store", move || Ok(crate::store::run(database, requests)?));
+        let parts = Parts { clock, metrics, store: store.clone() };
+        // The writer's own patience ends after 5 s.
+        let forgetting = tokio::time::timeout(Duration::from_secs(7), forget_old(parts, Duration::ZERO)).await;
+        assert!(forgetting.is_err(), "{forgetting:?}");
+        backup.execute_batch("ROLLBACK").unwrap();
+        assert_eq!(store.forget(Timestamp::default()).await.unwrap(), 0, "the writer goes on");
+    }
 }

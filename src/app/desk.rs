@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::pipeline::Arrived;
 use super::service;
@@ -52,6 +52,8 @@ pub enum Request {
         routes: Routes,
         /// Every configured receiver.
         receivers: Vec<ReceiverName>,
+        /// Told once they are in force.
+        done: oneshot::Sender<()>,
     },
 }
 
@@ -105,17 +107,17 @@ impl Desk {
         let first = std::mem::take(&mut self.first);
         self.took(first, None, &mut pending);
         let mut writing: Option<(Writing, Pending)> = None;
-        let mut written = self.clock.now();
+        let mut written = Instant::now();
         let mut open = true;
         while open || writing.is_some() || !pending.commit.is_empty() {
-            let now = self.clock.now();
-            let due = pending.commit.is_urgent() || now.since(written) >= PROGRESS_EVERY || !open;
+            let waited_for = pending.commit.is_urgent() || !pending.answers.is_empty();
+            let due = waited_for || written.elapsed() >= PROGRESS_EVERY || !open;
             if writing.is_none() && due && !(pending.commit.is_empty() && pending.answers.is_empty()) {
                 let pending = std::mem::take(&mut pending);
                 let store = self.store.clone();
                 let commit = pending.commit.clone();
                 writing = Some((Box::pin(async move { store.commit(commit).await }), pending));
-                written = now;
+                written = Instant::now();
             }
             tokio::select! {
                 biased;
@@ -125,12 +127,13 @@ impl Desk {
                         self.committed(pending);
                     }
                 }
+                // Before the stream, which may never pause: without it the watchdog bites.
+                _ = tick.tick() => self.tick(&mut pending)?,
                 Some(request) = requests.recv(), if open => self.request(request, &mut pending),
                 next = arrived.next(), if open && (writing.is_none() || pending.steps < MAX_PENDING) => match next {
                     Some(arrived) => self.arrived(arrived, &mut pending),
                     None => open = false,
                 },
-                _ = tick.tick() => self.tick(&mut pending)?,
             }
         }
         Ok(())
@@ -141,11 +144,9 @@ impl Desk {
         let now = at.unwrap_or_else(|| self.clock.now());
         match &input {
             Input::Connected { source, .. } => {
-                events::source_connected(source, host.as_deref().unwrap_or_default());
                 self.statuses.set(source, |status| *status = Status { host, ..status.clone() });
             }
             Input::Down { source, reason } => {
-                events::source_down(source, *reason);
                 self.metrics.source_up(source, false);
                 self.statuses.set(source, |status| status.down = Some((*reason, now)));
             }
@@ -160,10 +161,12 @@ impl Desk {
         let (input, answer) = match request {
             Request::Command(command, answer) => (Input::Command(command), Some(answer)),
             Request::Undelivered(undelivered) => (Input::Undelivered(undelivered), None),
-            Request::Swap { rules, routes, receivers } => {
+            Request::Swap { rules, routes, receivers, done } => {
                 self.rules.send_replace(Arc::clone(&rules));
                 self.metrics.rules(rules.rules().len());
-                (Input::Swap { rules, routes, receivers }, None)
+                let outcome = self.engine.step(Input::Swap { rules, routes, receivers }, now);
+                self.took(outcome, None, pending);
+                return done.send(()).unwrap_or_default();
             }
         };
         let outcome = self.engine.step(input, now);
@@ -196,9 +199,14 @@ impl Desk {
     ) {
         let Outcome { commit, reply } = outcome;
         for (source, progress) in &commit.progress {
-            if let (Some(position), Some(cursor)) = (self.positions.get(source), progress.cursor) {
+            let Some(cursor) = progress.cursor else { continue };
+            if let Some(position) = self.positions.get(source) {
                 position.advance(cursor);
             }
+            // In the order of the steps, not of the commits: a connection that is lost while
+            // its last frames are on their way to the disk stays lost.
+            self.metrics.source_up(source, true);
+            self.statuses.set(source, |status| status.down = None);
         }
         pending.commit.append(commit);
         pending.steps += 1;
@@ -213,17 +221,17 @@ impl Desk {
         for (source, progress) in &commit.progress {
             self.metrics.ledger(source, &progress.ledger);
             if let Some(cursor) = progress.cursor {
-                self.metrics.source_up(source, true);
-                self.metrics.source_seen(source, Timestamp::from_micros(cursor.0));
-                self.statuses.set(source, |status| {
-                    status.down = None;
-                    status.newest = status.newest.max(Some(Timestamp::from_micros(cursor.0)));
-                });
+                let newest = Timestamp::from_micros(cursor.0);
+                self.metrics.source_seen(source, newest);
+                self.statuses.set(source, |status| status.newest = status.newest.max(Some(newest)));
             }
         }
         for gap in &commit.gaps {
             if let Some(to) = gap.to {
-                events::source_gap(gap);
+                // A reconnection of a moment is not worth a line beside the connection's own.
+                if !gap.recovered || to.since(gap.from) > Duration::from_secs(10) {
+                    events::source_gap(gap);
+                }
                 if !gap.recovered {
                     self.metrics.gap(&gap.source, to.since(gap.from));
                 }

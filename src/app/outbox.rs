@@ -9,6 +9,7 @@ use crate::domain::message::{Attempt, Leased, Undelivered};
 use crate::domain::time::{Clock, Timestamp};
 use crate::notify::dispatch::{self, Observer};
 use crate::store::{OutboxState, Reader, StoreHandle};
+use crate::telemetry::events;
 use crate::telemetry::metrics::{Metrics, Outcome};
 
 /// The store as the dispatchers see it.
@@ -29,7 +30,7 @@ impl dispatch::Outbox for StoreOutbox {
     async fn finish(&self, id: &DeliveryId, attempt: Attempt) {
         if let Err(error) = self.store.finish(id, attempt, self.clock.now()).await {
             // The lease runs out and the message is sent again, with the same id.
-            tracing::warn!(delivery = %id, %error, "end of a delivery not written; it will be repeated");
+            events::delivery_unwritten(id, &error);
         }
     }
 }

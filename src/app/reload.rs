@@ -1,8 +1,9 @@
 //! New rules and routes without a restart, all or nothing (invariant 7).
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::desk::Request;
 use super::rulebook::Rulebook;
@@ -11,6 +12,8 @@ use crate::config::environment::Environment;
 use crate::config::load::{SecretPolicy, load};
 use crate::domain::diagnostic::{Diagnostic, Level};
 use crate::domain::id::ReceiverName;
+use crate::domain::route::Routes;
+use crate::domain::rule::RuleSet;
 use crate::report;
 use crate::telemetry::events;
 
@@ -32,22 +35,28 @@ impl Reload {
         let reload = self.clone();
         let read = tokio::task::spawn_blocking(move || reload.read()).await;
         match read.unwrap_or_else(|_| Err(vec![Diagnostic::error("SB0417", "reading the configuration panicked")])) {
-            Ok((request, rules)) => {
-                if engine.send(request).await.is_ok() {
-                    events::reload_done(rules);
+            Ok((rules, routes)) => {
+                let (count, receivers) = (rules.rules().len(), self.receivers.clone());
+                let (done, swapped) = oneshot::channel();
+                // An engine that is stopping takes no new rules; the next start reads them.
+                let sent = engine.send(Request::Swap { rules, routes, receivers, done }).await;
+                if sent.is_ok() && swapped.await.is_ok() {
+                    events::reload_done(count);
                 }
             }
             Err(findings) => {
-                events::reload_refused(findings.iter().filter(|finding| finding.level == Level::Error).count());
-                for finding in &findings {
-                    tracing::warn!(code = finding.code, "{}", report::line(finding));
+                // Warnings are for `stormbell check`; here they would only hide why.
+                let errors: Vec<_> = findings.iter().filter(|finding| finding.level == Level::Error).collect();
+                events::reload_refused(errors.len());
+                for finding in errors {
+                    events::reload_finding(finding.code, &report::line(finding));
                 }
             }
         }
         service::ready();
     }
 
-    fn read(&self) -> Result<(Request, usize), Vec<Diagnostic>> {
+    fn read(&self) -> Result<(Arc<RuleSet>, Routes), Vec<Diagnostic>> {
         let loaded = load(&self.path, &self.environment, SecretPolicy::Required);
         let Some(config) = loaded.config else { return Err(loaded.findings) };
         let mut rulebook = Rulebook::load(&config.rules, &config.organization);
@@ -64,8 +73,6 @@ impl Reload {
         if !rulebook.is_sound() {
             return Err(rulebook.findings);
         }
-        let rules = rulebook.rules.rules().len();
-        let receivers = self.receivers.clone();
-        Ok((Request::Swap { rules: rulebook.rules, routes: config.routes, receivers }, rules))
+        Ok((rulebook.rules, config.routes))
     }
 }

@@ -4,6 +4,8 @@
 
 use sd_notify::NotifyState;
 
+use crate::telemetry::events;
+
 /// Start-up is done.
 pub(super) fn ready() {
     tell(&[NotifyState::Ready]);
@@ -34,6 +36,6 @@ pub(super) fn status(line: &str) {
 
 fn tell(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
-        tracing::debug!(%error, "service manager not told");
+        events::manager_untold(&error);
     }
 }

@@ -88,7 +88,9 @@ impl Tasks {
         };
         if timeout(within, all).await.is_err() {
             events::shutdown_late(stage, within);
-            self.set.shutdown().await;
+            // Without waiting: a thread that hangs in the kernel cannot be ended.
+            self.set.abort_all();
+            self.set.detach_all();
         }
         result
     }
@@ -114,6 +116,15 @@ fn describe(task: &str, error: JoinError) -> anyhow::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_thread_that_hangs_does_not_hold_up_the_end() {
+        let mut tasks = Tasks::default();
+        let (held, released) = std::sync::mpsc::channel::<()>();
+        tasks.spawn_blocking("hung", move || Ok(released.recv()?));
+        timeout(Duration::from_secs(20), tasks.finish("test", Duration::from_millis(10))).await.unwrap().unwrap();
+        held.send(()).unwrap();
+    }
 
     #[tokio::test]
     async fn a_panic_is_told_with_the_name_of_its_task() {

@@ -1,5 +1,6 @@
 //! `stormbell demo`: the whole program, with a simulated world around it.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::run::standing;
+use super::run::{STANDING_FILTER, standing, to_the_end, with_desktop};
 use super::{Exit, say};
 use crate::app::clock::SystemClock;
 use crate::app::daemon::{self, Failure, Setup};
@@ -24,7 +25,6 @@ use crate::demo::server::{Speed, serve};
 use crate::domain::organization::Organization;
 use crate::domain::time::Clock;
 use crate::source::timing::Timing;
-use crate::telemetry::log;
 
 /// Watch a crisis unfold: a simulated stream, the built-in rules, the whole pipeline.
 #[derive(Debug, Args)]
@@ -51,35 +51,25 @@ const SEED: u64 = 20;
 
 impl Demo {
     pub(super) fn main(self) -> anyhow::Result<Exit> {
-        log::init()?;
-        let runtime = tokio::runtime::Runtime::new()?;
         let folder = std::env::temp_dir().join(format!("stormbell-demo-{}", std::process::id()));
-        let result = runtime.block_on(self.play(folder.join("stormbell.db")));
-        runtime.shutdown_timeout(Duration::from_secs(1));
-        if let Err(error) = std::fs::remove_dir_all(&folder) {
-            tracing::debug!(%error, "demo's folder not removed");
-        }
-        match result {
-            Ok(()) => Ok(Exit::Fine),
-            Err(Failure::Temporary(error)) => {
-                say(&format!("error: {error:#}"));
-                Ok(Exit::Temporary)
-            }
-            Err(Failure::Fatal(error)) => Err(error),
-        }
+        let exit = to_the_end(STANDING_FILTER, self.play(folder.join("stormbell.db")));
+        // Nobody misses it if the system cleans up later.
+        std::fs::remove_dir_all(&folder).unwrap_or_default();
+        exit
     }
 
     async fn play(self, database: std::path::PathBuf) -> Result<(), Failure> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("a port for the simulated stream")?;
         let stream = listener.local_addr().context("the simulated stream's address")?;
-        let config = standing(Organization::example(), simulated(stream)?, &database, true);
-        let mut config = config;
+        let mut config = standing(Organization::example(), simulated(stream)?, &database);
         if let Some(web) = &mut config.web
             && TcpListener::bind(web.listen).await.is_err()
         {
             web.listen.set_port(0); // taken: any other will do for a demo
         }
+        introduce(&config.organization);
+        let config = with_desktop(config).await;
         let rulebook = Rulebook::load(&config.rules, &config.organization);
         let (listening, address) = oneshot::channel();
         let stop = CancellationToken::new();
@@ -92,27 +82,27 @@ impl Demo {
             stop: stop.clone(),
             listening: Some(listening),
         };
-        introduce(rulebook.rules.rules().len());
         let script = Script::new(SEED, clock.now());
-        let play = serve(listener, script, self.speed, clock, stop.clone());
+        // The world goes on until the daemon is done, as the real one would.
+        let play = serve(listener, script, self.speed, clock, CancellationToken::new());
         let exit_after = self.exit_after;
         let guide = async {
             if let Ok(address) = address.await {
                 point_out(address);
             }
-            match exit_after {
-                Some(span) => sleep(span).await,
-                None => std::future::pending().await,
-            }
-        };
-        let mut daemon = std::pin::pin!(daemon::run(setup));
-        tokio::select! {
-            result = &mut daemon => result,
-            result = play => Err(result.context("the simulated stream").err().unwrap_or_else(|| anyhow::anyhow!("the simulated stream ended")).into()),
-            () = guide => {
+            if let Some(span) = exit_after {
+                sleep(span).await;
                 stop.cancel();
-                daemon.await
             }
+            std::future::pending::<Infallible>().await
+        };
+        tokio::select! {
+            result = daemon::run(setup) => result,
+            result = play => {
+                let why = result.map_or_else(anyhow::Error::new, |()| anyhow::anyhow!("it ended"));
+                Err(why.context("the simulated stream").into())
+            }
+            never = guide => match never {},
         }
     }
 }
@@ -128,20 +118,21 @@ fn simulated(address: SocketAddr) -> anyhow::Result<SourceConfig> {
     Ok(SourceConfig { name: "simulated".into(), kind: SourceKind::Jetstream(jetstream) })
 }
 
-fn introduce(rules: usize) {
-    say("stormbell demo: a simulated stream on this machine, nothing leaves it, nobody is paged");
-    say(&format!("  The hospital is {}; {rules} built-in rules listen for it.", Organization::example().name));
-    say("  What to watch for:");
+fn introduce(organization: &Organization) {
+    say("stormbell demo: a simulated stream on this machine; nothing leaves it, nobody is paged.");
+    say(&format!("  The hospital is {}. What to watch for:", organization.name));
     say("     0 s  people talk about everything; a drill at the hospital is announced, and nothing rings");
-    say("    20 s  a first person reports a gunman: an incident opens, still unconfirmed");
-    say("    26 s  a second person does: the incident becomes critical");
-    say("    50 s  dozens do: it grows in steps, it does not ring for each post");
+    say("    20 s  a first person reports a gunman: an incident opens, one report only");
+    say("    26 s  a second person does: the same incident becomes critical");
+    say("    50 s  dozens do: it is told again at 6, 18, 54 authors, not for each post");
 }
 
 fn point_out(address: SocketAddr) {
-    say(&format!("  In another terminal: stormbell status --url http://{address}"));
-    say(&format!("                       stormbell incidents --url http://{address}"));
-    say(&format!("                       stormbell ack INCIDENT --by you --url http://{address}"));
+    let url = if address.port() == 8787 { String::new() } else { format!(" --url http://{address}") };
+    say("  In another terminal:");
+    say(&format!("    stormbell status{url}                 what is seen, and what is not"));
+    say(&format!("    stormbell incidents{url}              what is going on"));
+    say(&format!("    stormbell ack INCIDENT --by you{url}  take charge"));
     say("  Stop with Ctrl-C. On your own hospital: stormbell run --org \"Name of the hospital\"");
     say("");
 }

@@ -20,6 +20,7 @@ use crate::config::model::{
 };
 use crate::domain::organization::Organization;
 use crate::domain::route::{Route, Routes, Step};
+use crate::notify::Receiver;
 use crate::report;
 use crate::source::timing::Timing;
 use crate::telemetry::log;
@@ -75,11 +76,21 @@ impl Run {
             say(&format!("rules: {}; not started", report::summary(&rulebook.findings)));
             return Ok(Exit::Config);
         }
-        let reload = path.map(|path| reload(path, environment, &config));
-        let (rules, timing) = (Arc::clone(&rulebook.rules), Timing::default());
-        let setup =
-            Setup { config, rules, reload, open_api: false, timing, stop: CancellationToken::new(), listening: None };
-        start(setup)
+        let filter = if path.is_some() { log::DEFAULT_FILTER } else { STANDING_FILTER };
+        to_the_end(filter, async move {
+            let config = if path.is_some() { config } else { with_desktop(config).await };
+            let reload = path.map(|path| reload(path, environment, &config));
+            daemon::run(Setup {
+                reload,
+                config,
+                rules: Arc::clone(&rulebook.rules),
+                open_api: false,
+                timing: Timing::default(),
+                stop: CancellationToken::new(),
+                listening: None,
+            })
+            .await
+        })
     }
 }
 
@@ -88,11 +99,11 @@ fn reload(path: PathBuf, environment: Environment, config: &Config) -> Reload {
     Reload { path, environment, receivers }
 }
 
-/// Runs the daemon in this process until it ends.
-pub(super) fn start(setup: Setup) -> anyhow::Result<Exit> {
-    log::init()?;
+/// Runs a daemon in this process until it ends.
+pub(super) fn to_the_end(filter: &str, daemon: impl Future<Output = Result<(), Failure>>) -> anyhow::Result<Exit> {
+    log::init(filter)?;
     let runtime = Runtime::new()?;
-    let result = runtime.block_on(daemon::run(setup));
+    let result = runtime.block_on(daemon);
     // A notification service that hangs may hold a thread; it must not hold the process.
     runtime.shutdown_timeout(Duration::from_secs(1));
     match result {
@@ -119,23 +130,42 @@ fn without_file(name: &str, environment: &Environment) -> anyhow::Result<Config>
         transport: Transport::default(),
     };
     let source = SourceConfig { name: "bluesky".into(), kind: SourceKind::Jetstream(jetstream) };
-    Ok(standing(Organization::named(name), source, &path, true))
+    Ok(standing(Organization::named(name), source, &path))
 }
 
-/// A configuration nobody wrote: one source, the built-in packs, the log and the desktop.
-pub(super) fn standing(organization: Organization, source: SourceConfig, database: &Path, desktop: bool) -> Config {
-    let mut receivers = vec![ReceiverConfig { name: "log".into(), kind: ReceiverKind::Log }];
-    if desktop {
-        receivers.push(ReceiverConfig { name: "desktop".into(), kind: ReceiverKind::Desktop });
-    }
-    let everybody = Step { notify: receivers.iter().map(|receiver| receiver.name.clone()).collect(), ack_within: None };
+/// What is logged where the receiver `log` tells of incidents anyway.
+pub(super) const STANDING_FILTER: &str = "info,stormbell::incident=off,stormbell::delivery=warn";
+
+/// A configuration nobody wrote: one source, the built-in packs, the log.
+pub(super) fn standing(organization: Organization, source: SourceConfig, database: &Path) -> Config {
     Config {
         organization,
         rules: default_rules(),
         store: StoreConfig { path: database.to_owned(), retention: StoreConfig::DEFAULT_RETENTION },
         sources: vec![source],
-        receivers,
-        routes: Routes(vec![Route { steps: vec![everybody], ..Route::default() }]),
+        receivers: vec![ReceiverConfig { name: "log".into(), kind: ReceiverKind::Log }],
+        routes: Routes(vec![Route {
+            steps: vec![Step { notify: vec!["log".into()], ack_within: None }],
+            ..Route::default()
+        }]),
         web: Some(WebConfig { listen: ([127, 0, 0, 1], 8787).into(), token: None }),
     }
+}
+
+/// Adds the desktop to a configuration nobody wrote, where there is one to show anything.
+pub(super) async fn with_desktop(mut config: Config) -> Config {
+    let desktop = ReceiverConfig { name: "desktop".into(), kind: ReceiverKind::Desktop };
+    let shows = match Receiver::build(&desktop, None) {
+        Ok(receiver) => receiver.probe().await.is_ok(),
+        Err(_) => false,
+    };
+    if shows {
+        for step in config.routes.0.iter_mut().flat_map(|route| &mut route.steps) {
+            step.notify.push(desktop.name.clone());
+        }
+        config.receivers.push(desktop);
+    } else {
+        say("  No desktop session was found: incidents are told in this log only.");
+    }
+    config
 }

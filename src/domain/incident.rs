@@ -124,8 +124,8 @@ impl IncidentState {
 /// Alerts of one topic that belong together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Incident {
-    /// Derived from the topic and its first alert, so that a second reading of the
-    /// same posts after a crash names it the same.
+    /// Derived from the topic and the alert that opened it, so that a second reading of
+    /// the same posts after a crash names it the same, and a later incident otherwise.
     pub id: IncidentId,
     /// The topic all its alerts share.
     pub topic: Topic,

@@ -64,14 +64,14 @@ pub fn summary(incident: &Incident) -> String {
     let count = |n: u64, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
     let (posts, authors) = (count(incident.posts, "post"), count(incident.authors, "author"));
     let spread = incident.last_post_at.since(incident.first_post_at);
-    let when = incident.first_post_at;
+    let when = incident.first_post_at.whole_second();
     let mut text = match incident.posts {
         0 => format!("since {when}"),
         1 => format!("{posts} at {when}"),
         _ => format!("{posts} by {authors} within {}, the first at {when}", super::time::human(spread)),
     };
     if incident.late {
-        text = format!("happened {when}, learned {}: {text}", incident.opened_at);
+        text = format!("happened {when}, learned {}: {text}", incident.opened_at.whole_second());
     }
     text
 }

@@ -89,6 +89,15 @@ impl Routes {
         wait.map(|wait| now + wait)
     }
 
+    /// Whether the escalation can have come about with these routes: its route exists, has
+    /// that step, and takes such an incident at its severity or an earlier, lower one.
+    pub fn may_stand(&self, escalation: &Escalation, incident: &Incident) -> bool {
+        let fits = |route: &Route| {
+            Severity::ALL.iter().any(|&was| was <= incident.severity && route.fits(was, &incident.topic))
+        };
+        self.0.get(escalation.route).is_some_and(|route| escalation.step < route.steps.len() && fits(route))
+    }
+
     /// The routes that take the incident, by their place.
     pub fn taking(&self, incident: &Incident) -> Vec<usize> {
         let mut taking = Vec::new();

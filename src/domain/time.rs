@@ -33,6 +33,12 @@ impl Timestamp {
         self.0
     }
 
+    /// Without the fraction of a second, as people read times.
+    #[must_use]
+    pub const fn whole_second(self) -> Self {
+        Self(self.0 - self.0.rem_euclid(1_000_000))
+    }
+
     /// Time since `earlier`; zero when `earlier` lies in the future.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

@@ -26,6 +26,7 @@ use super::{Receiver, SendError};
 use crate::domain::id::{DeliveryId, ReceiverName};
 use crate::domain::message::{Attempt, Delivery, Leased, MessageKind, Undelivered};
 use crate::domain::time::{Clock, Timestamp};
+use crate::telemetry::events;
 
 /// How long a message is ours. Longer than [`SEND_DEADLINE`] with time to write the end down.
 pub const LEASE: Duration = Duration::from_secs(30);
@@ -40,7 +41,7 @@ const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 /// … and no later one longer than this.
 const MAX_BACKOFF: Duration = Duration::from_mins(5);
 /// How long sends in flight may go on after the daemon was told to stop.
-const DRAIN: Duration = Duration::from_secs(8);
+const DRAIN: Duration = Duration::from_secs(7);
 /// Retries to get up for in time; others wait for the next poll.
 const ALARMS: usize = 64;
 
@@ -114,7 +115,7 @@ pub struct Dispatcher<O> {
 }
 
 impl<O: Outbox> Dispatcher<O> {
-    /// Works until `cancel`, then takes no new message and gives those in flight 8 s.
+    /// Works until `cancel`, then takes no new message and gives those in flight 7 s.
     pub async fn run(self, cancel: CancellationToken) {
         let mut in_flight = FuturesUnordered::new();
         let mut alarms = Alarms::default();
@@ -134,12 +135,7 @@ impl<O: Outbox> Dispatcher<O> {
         }
         let drained = timeout(DRAIN, async { while in_flight.next().await.is_some() {} }).await;
         if drained.is_err() {
-            let receiver = self.name.as_str();
-            tracing::warn!(
-                receiver,
-                unfinished = in_flight.len(),
-                "sends cut off; they are repeated after the restart"
-            );
+            events::delivery_cut_off(&self.name, in_flight.len());
         }
     }
 
@@ -158,23 +154,22 @@ impl<O: Outbox> Dispatcher<O> {
     }
 
     async fn tell(&self, delivery: Delivery, count: u32, now: Timestamp, ending: Attempt) -> Option<Timestamp> {
-        let (receiver, id) = (self.name.as_str(), delivery.id.as_str());
         let kind = delivery.message.kind;
         match ending {
             Attempt::Delivered => {
-                tracing::info!(receiver, id, kind = kind.as_str(), attempt = count, "message delivered");
+                events::delivery_delivered(&delivery.id, &self.name, count);
                 let of_a_post = matches!(kind, MessageKind::Opened | MessageKind::Updated);
                 let age = of_a_post.then(|| now.since(delivery.message.incident.last_post_at));
                 self.observer.sent(&self.name, Outcome::Delivered, age);
                 None
             }
             Attempt::Retry { due, error } => {
-                tracing::warn!(receiver, id, attempt = count, error, %due, "message not taken; will be tried again");
+                events::delivery_retried(&delivery.id, &self.name, count, due, &error);
                 self.observer.sent(&self.name, Outcome::Retried, None);
                 Some(due)
             }
             Attempt::Parked { error } => {
-                tracing::error!(receiver, id, attempt = count, error, "message given up; another receiver is told");
+                events::delivery_parked(&delivery.id, &self.name, &error);
                 self.observer.sent(&self.name, Outcome::Parked, None);
                 let undelivered = Undelivered {
                     id: delivery.id,
@@ -182,9 +177,8 @@ impl<O: Outbox> Dispatcher<O> {
                     incident: delivery.message.incident.id,
                     error,
                 };
-                if self.undelivered.send(undelivered).await.is_err() {
-                    tracing::debug!("nobody listens for parked messages; they are told of after the restart");
-                }
+                // When the daemon stops nobody listens any more: the outbox remembers it.
+                self.undelivered.send(undelivered).await.unwrap_or_default();
                 None
             }
         }

@@ -4,24 +4,20 @@ use crate::domain::message::{Message, MessageKind};
 
 use super::untrusted::clean;
 
-/// Writes the line. Its name says what happened, so that a log collector can alert on it.
+/// Writes the line: what happened to which incident, how grave, and the counts.
 pub(super) fn write(message: &Message) {
     let incident = &message.incident;
     let (id, severity, topic) = (incident.id.as_str(), incident.severity.as_str(), incident.topic.as_str());
     let (title, summary, why) = (clean(&incident.title), message.summary(), clean(&incident.why));
-    let exercise = incident.exercise;
-    macro_rules! line {
-        ($what:literal) => {
-            tracing::warn!(id, severity, topic, title, summary, why, exercise, $what)
-        };
-    }
-    match message.kind {
-        MessageKind::Opened => line!("incident opened"),
-        MessageKind::Updated => line!("incident updated"),
-        MessageKind::Acknowledged => line!("incident acknowledged"),
-        MessageKind::Escalated => line!("incident escalated"),
-        MessageKind::Resolved => line!("incident resolved"),
-    }
+    let exercise = if incident.exercise { "EXERCISE " } else { "" };
+    let what = match message.kind {
+        MessageKind::Opened => "opened",
+        MessageKind::Updated => "updated",
+        MessageKind::Acknowledged => "acknowledged",
+        MessageKind::Escalated => "escalated",
+        MessageKind::Resolved => "resolved",
+    };
+    tracing::warn!(topic, why, "{exercise}{what} {id}: {} {title}; {summary}", severity.to_uppercase());
 }
 
 #[cfg(test)]
@@ -93,8 +89,8 @@ mod tests {
         let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         assert_eq!(
             text,
-            " WARN stormbell::notify::log: incident opened id=\"7h3x\" severity=\"critical\" topic=\"active-threat\" \
-             title=\"Gunman[31m reported\" summary=\"1 post at 1970-01-01T00:00:00Z\" why=\"gunman\" exercise=false\n"
+            " WARN stormbell::notify::log: opened 7h3x: CRITICAL Gunman[31m reported; 1 post at 1970-01-01T00:00:00Z \
+             topic=\"active-threat\" why=\"gunman\"\n"
         );
     }
 }

@@ -20,6 +20,7 @@ use super::{Frame, Incoming, chain};
 use crate::domain::event::{DownReason, Rejected};
 use crate::domain::id::SourceName;
 use crate::domain::time::{Clock, Timestamp};
+use crate::telemetry::events;
 
 /// A connection being read.
 pub(super) struct Session<'a> {
@@ -180,7 +181,7 @@ impl Session<'_> {
             Ended::Unreadable(reason) => End::Unreadable(reason),
             Ended::Closed(error) => {
                 let error = error.map(|error| error.to_string());
-                tracing::info!(source = %self.source, error, "connection ended");
+                events::source_down(self.source, DownReason::Closed, error.as_deref());
                 End::Down(DownReason::Closed)
             }
         }
@@ -188,21 +189,20 @@ impl Session<'_> {
 
     /// Plans to read the hand-over again once the replay has caught up.
     fn watch_seam(&mut self, newest: Option<i64>) {
-        let SeamWatch::CatchingUp { plan, from } = &self.seam else { return };
+        let SeamWatch::CatchingUp { plan, .. } = &self.seam else { return };
         let Some(handover) = newest else { return };
         if self.clock.now().since(Timestamp::from_micros(handover)) > self.timing.caught_up_within {
             return;
         }
         // An earlier hand-over still open was part of this replay, and is read with it now.
-        tracing::debug!(source = %self.source, handover, reopened = from.is_some(), "replay caught up");
+        events::source_caught_up(self.source, handover);
         let reading = Box::pin(plan(handover).read_again());
         self.seam = SeamWatch::Reading { from: seam::start(handover, self.timing), reading };
     }
 
     fn close_seam(&mut self, outcome: Result<(), SeamError>) {
         if let Err(error) = outcome {
-            let error = chain(&error);
-            tracing::warn!(source = %self.source, error, "the hand-over from replay to live could not be read again");
+            events::source_seam_unread(self.source, &chain(&error));
         }
         self.seam = SeamWatch::None;
     }

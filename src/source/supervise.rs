@@ -26,6 +26,7 @@ use crate::config::model::JetstreamConfig;
 use crate::domain::event::{Cursor, DownReason};
 use crate::domain::id::SourceName;
 use crate::domain::time::Clock;
+use crate::telemetry::events;
 
 /// One source and what it needs.
 pub struct Supervisor {
@@ -115,7 +116,7 @@ impl Run {
     }
 
     async fn read(&mut self, socket: Socket, base: Url, host: String, start: Option<Start>) -> Result<Duration, Stop> {
-        tracing::info!(source = %self.supervisor.name, host, resumed = start.is_some(), "connected");
+        events::source_connected(&self.supervisor.name, &host, start.is_some());
         let connected = Incoming::Connected {
             source: self.supervisor.name.clone(),
             host: host.clone(),
@@ -178,7 +179,7 @@ impl Run {
         let reason = match report.end {
             End::Stopped => return Err(Stop),
             End::Unreadable(reason) => {
-                tracing::warn!(source = %self.supervisor.name, reason = reason.as_str(), "stepping over a frame");
+                events::source_stepped_over(&self.supervisor.name, reason);
                 self.resume.step_over(start, report.newest, self.supervisor.clock.now().micros());
                 DownReason::Closed
             }
@@ -203,12 +204,15 @@ impl Run {
         }
         self.hosts.fail_over();
         let wait = self.backoff.after_failure();
-        tracing::warn!(source = %self.supervisor.name, host, error = chain(error), ?wait, "no connection");
+        events::source_unreachable(&self.supervisor.name, host, &chain(error), wait);
         wait
     }
 
     async fn down(&self, reason: DownReason) -> Result<(), Stop> {
-        tracing::warn!(source = %self.supervisor.name, reason = reason.as_str(), "source is down");
+        // The other reasons have been told with their errors where they were met.
+        if matches!(reason, DownReason::Stalled | DownReason::Overrun) {
+            events::source_down(&self.supervisor.name, reason, None);
+        }
         let at = self.supervisor.clock.now();
         self.tell(Incoming::Down { source: self.supervisor.name.clone(), reason, at }).await
     }

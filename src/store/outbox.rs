@@ -1,8 +1,8 @@
 //! The durable queue of messages, one line per receiver and incident.
 //!
-//! A dispatcher leases rows, sends, and says how it went. A lease that runs out (the
-//! process died between sending and saying so) is taken again under the same id, so that
-//! nothing is lost and the receiver can tell the repetition. Of one incident only the
+//! A dispatcher leases rows, sends, and says how it went. A lease that runs out, or was left
+//! by a process that died between sending and saying so, is taken again under the same id,
+//! so that nothing is lost and the receiver can tell the repetition. Of one incident only the
 //! oldest unfinished message may be out: "resolved" must never overtake "opened".
 
 use std::time::Duration;

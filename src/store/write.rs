@@ -57,6 +57,8 @@ impl Store {
         // After a flood the log gives its space back.
         conn.pragma_update(None, "journal_size_limit", 32 * 1024 * 1024)?;
         migrate::migrate(&mut conn, path)?;
+        // The lock says that whoever leased them is dead: a page must not wait for its lease to run out.
+        conn.execute("UPDATE outbox SET state = 'pending', leased_until = NULL WHERE state = 'leased'", ())?;
         // What the last run removed before it was killed may still stand in the log.
         let mut store = Self { conn, text_in_log: true, _lock: lock };
         store.scrub()?;

@@ -7,68 +7,113 @@ use std::time::Duration;
 
 use tracing::{debug, error, info, warn};
 
-use crate::domain::event::DownReason;
+use crate::domain::event::{DownReason, Rejected};
 use crate::domain::id::{DeliveryId, IncidentId, ReceiverName, SourceName};
 use crate::domain::incident::{Gap, Incident};
 use crate::domain::time::{Timestamp, human};
 
+/// The target of lines about incidents, for those who read of them elsewhere.
+pub const INCIDENTS: &str = "stormbell::incident";
+/// The target of lines about messages to receivers.
+pub const DELIVERIES: &str = "stormbell::delivery";
+
 /// A connection to a source stands.
-pub fn source_connected(source: &SourceName, host: &str) {
-    info!(event = "source.connection.opened", %source, host, "source connected");
+pub fn source_connected(source: &SourceName, host: &str, resumed: bool) {
+    info!(event = "source.connection.opened", %source, host, resumed, "source connected");
 }
 
-/// A source is gone; its task goes on trying.
-pub fn source_down(source: &SourceName, reason: DownReason) {
-    warn!(event = "source.connection.lost", %source, reason = reason.as_str(), "source down");
+/// No connection could be made; its task tries again after `wait`.
+pub fn source_unreachable(source: &SourceName, host: &str, error: &str, wait: Duration) {
+    warn!(event = "source.connection.failed", %source, host, error, "no connection, next try after {}", human(wait));
 }
 
-/// A source was read again from where it had stopped: late, not lost.
-pub fn source_resumed(source: &SourceName, gap: Duration) {
-    info!(event = "source.stream.resumed", %source, seconds = gap.as_secs_f64(), "source resumed without loss");
+/// A connection ended; its task goes on trying.
+pub fn source_down(source: &SourceName, reason: DownReason, error: Option<&str>) {
+    warn!(event = "source.connection.lost", %source, reason = reason.as_str(), error, "source down");
 }
 
-/// A stretch of time a source did not see.
+/// A frame that ends every connection is skipped.
+pub fn source_stepped_over(source: &SourceName, reason: Rejected) {
+    warn!(event = "source.frame.skipped", %source, reason = reason.as_str(), "stepping over a frame that cannot be read");
+}
+
+/// A replay has reached the present; the hand-over will be read a second time.
+pub fn source_caught_up(source: &SourceName, handover: i64) {
+    debug!(event = "source.replay.caught_up", %source, handover, "replay caught up");
+}
+
+/// The hand-over could not be read a second time.
+pub fn source_seam_unread(source: &SourceName, error: &str) {
+    warn!(event = "source.seam.unread", %source, error, "the hand-over from replay to live could not be read again");
+}
+
+/// A stretch of time a source did not see, or saw late.
 pub fn source_gap(gap: &Gap) {
     let Gap { source, from, to, reason, recovered } = gap;
     let to = to.map(tracing::field::display);
-    warn!(event = "source.gap.recorded", %source, %from, to, reason = reason.as_str(), recovered, "source did not see everything");
+    let reason = reason.as_str();
+    if *recovered {
+        info!(event = "source.gap.recovered", %source, %from, to, reason, "source read again what it had missed");
+    } else {
+        warn!(event = "source.gap.recorded", %source, %from, to, reason, "source did not see everything");
+    }
 }
 
 /// An incident began.
 pub fn incident_opened(incident: &Incident) {
     let Incident { id, topic, severity, exercise, late, .. } = incident;
-    warn!(event = "incident.state.opened", incident = %id, %topic, severity = severity.as_str(), exercise, late, "incident opened");
+    warn!(target: INCIDENTS, event = "incident.state.opened", incident = %id, %topic, severity = severity.as_str(), exercise, late, "incident opened");
 }
 
 /// An incident grew.
 pub fn incident_updated(incident: &Incident) {
     let Incident { id, topic, severity, posts, authors, .. } = incident;
-    info!(event = "incident.state.updated", incident = %id, %topic, severity = severity.as_str(), posts, authors, "incident updated");
+    info!(target: INCIDENTS, event = "incident.state.updated", incident = %id, %topic, severity = severity.as_str(), posts, authors, "incident updated");
 }
 
 /// Somebody took charge of an incident.
 pub fn incident_acknowledged(id: &IncidentId, by: &str) {
-    info!(event = "incident.state.acknowledged", incident = %id, by, "incident acknowledged");
+    info!(target: INCIDENTS, event = "incident.state.acknowledged", incident = %id, by, "incident acknowledged");
 }
 
 /// An incident ended.
 pub fn incident_resolved(id: &IncidentId, by: &str) {
-    info!(event = "incident.state.resolved", incident = %id, by, "incident resolved");
+    info!(target: INCIDENTS, event = "incident.state.resolved", incident = %id, by, "incident resolved");
 }
 
 /// A receiver took a message.
 pub fn delivery_delivered(id: &DeliveryId, receiver: &ReceiverName, attempt: u32) {
-    info!(event = "delivery.message.delivered", delivery = %id, %receiver, attempt, "message delivered");
+    info!(target: DELIVERIES, event = "delivery.message.delivered", delivery = %id, %receiver, attempt, "message delivered");
 }
 
 /// A receiver did not take a message now.
 pub fn delivery_retried(id: &DeliveryId, receiver: &ReceiverName, attempt: u32, due: Timestamp, error: &str) {
-    warn!(event = "delivery.message.retried", delivery = %id, %receiver, attempt, %due, error, "message not delivered, will try again");
+    warn!(target: DELIVERIES, event = "delivery.message.retried", delivery = %id, %receiver, attempt, %due, error, "message not delivered, will try again");
 }
 
 /// A receiver will never take a message; another one is told.
 pub fn delivery_parked(id: &DeliveryId, receiver: &ReceiverName, error: &str) {
-    error!(event = "delivery.message.parked", delivery = %id, %receiver, error, "message given up, another receiver is told");
+    error!(target: DELIVERIES, event = "delivery.message.parked", delivery = %id, %receiver, error, "message given up, another receiver is told");
+}
+
+/// Sends under way were ended because the daemon stops; they are repeated after the restart.
+pub fn delivery_cut_off(receiver: &ReceiverName, unfinished: usize) {
+    warn!(target: DELIVERIES, event = "delivery.message.cut_off", %receiver, unfinished, "sends cut off, repeated after the restart");
+}
+
+/// The end of a delivery is not on disk; its lease runs out and it is repeated with the same id.
+pub fn delivery_unwritten(id: &DeliveryId, error: &(dyn std::error::Error + 'static)) {
+    warn!(target: DELIVERIES, event = "delivery.end.unwritten", delivery = %id, error, "end of a delivery not written, it will be repeated");
+}
+
+/// A receiver cannot be reached as things are; messages for it will be given up.
+pub fn receiver_unreachable(receiver: &ReceiverName, error: &(dyn std::error::Error + 'static)) {
+    warn!(event = "receiver.probe.failed", %receiver, error, "receiver cannot be reached now");
+}
+
+/// The API listens.
+pub fn api_listens(address: std::net::SocketAddr) {
+    info!(event = "api.socket.opened", %address, "api listens");
 }
 
 /// New rules and routes are in force.
@@ -79,6 +124,21 @@ pub fn reload_done(rules: usize) {
 /// A new configuration has errors; the old one stays in force (invariant 7).
 pub fn reload_refused(errors: usize) {
     error!(event = "config.reload.refused", errors, "configuration refused, the old one stays; run stormbell check");
+}
+
+/// One finding of a refused configuration.
+pub fn reload_finding(code: &str, line: &str) {
+    error!(event = "config.reload.finding", code, "{line}");
+}
+
+/// SIGHUP came, and there is nothing to read again.
+pub fn reload_pointless() {
+    warn!(event = "config.reload.pointless", "nothing to reload: there is no configuration file");
+}
+
+/// The service manager could not be told something.
+pub fn manager_untold(error: &(dyn std::error::Error + 'static)) {
+    debug!(event = "process.manager.untold", error, "service manager not told");
 }
 
 /// A transaction took long.

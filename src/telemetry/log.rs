@@ -22,14 +22,17 @@ pub enum LogError {
     Twice(#[from] TryInitError),
 }
 
-/// Starts logging for the whole process.
+/// What is logged unless the variable says otherwise.
+pub const DEFAULT_FILTER: &str = "info";
+
+/// Starts logging for the whole process; `default` is the filter when nobody chose one.
 ///
 /// # Errors
 /// [`LogError`] when the filter cannot be read, or logging was started before.
-pub fn init() -> Result<(), LogError> {
+pub fn init(default: &str) -> Result<(), LogError> {
     let filter = match std::env::var(FILTER_VARIABLE) {
         Ok(text) if !text.is_empty() => EnvFilter::try_new(text)?,
-        _ => EnvFilter::new("info"),
+        _ => EnvFilter::new(default),
     };
     let registry = tracing_subscriber::registry().with(filter);
     // Without the socket (a container with an inherited variable) lines are better than nothing.

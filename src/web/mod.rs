@@ -32,7 +32,7 @@ const CONNECTIONS: usize = 64;
 /// How long a connection may go without a part of an answer. Longer than a request may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Answers under way get so long to finish when the daemon stops.
-const GRACE: Duration = Duration::from_secs(3);
+const GRACE: Duration = Duration::from_millis(1500);
 
 /// Who may use what lies under `/api`.
 #[derive(Clone, Debug)]

@@ -39,21 +39,23 @@ fn messages_of_one_incident_never_overtake_each_other() {
 }
 
 #[test]
-fn a_lease_that_runs_out_is_taken_again_under_the_same_id() {
+fn a_lease_that_runs_out_or_outlives_its_process_is_taken_again_under_the_same_id() {
     let folder = Folder::new();
     let mut store = folder.open();
     let original = delivery("d", "pager", incident("i", IncidentState::Open, &["gone"]), 1);
     store.commit(&[outbox(vec![original.clone()])]).unwrap();
     assert_eq!(lease(&mut store, "pager", 1)[0].attempt, 1);
     assert_eq!(store.next_due(&"pager".into()).unwrap(), Some(at(61)));
-    store.close().unwrap(); // the process dies before it can say how it went
-    let mut store = folder.open();
     assert!(lease(&mut store, "pager", 60).is_empty());
     let again = lease(&mut store, "pager", 61);
     assert_eq!(again, [Leased { delivery: original.clone(), sample: vec![], attempt: 2 }]);
+    store.close().unwrap(); // the process dies before it can say how it went
+    let mut store = folder.open();
+    let again = lease(&mut store, "pager", 62);
+    assert_eq!(again, [Leased { delivery: original.clone(), sample: vec![], attempt: 3 }], "nobody else can have it");
     store.commit(&[outbox(vec![original])]).unwrap(); // derived again: no second message
-    store.finish(&"d".into(), &Attempt::Delivered, at(62)).unwrap();
-    store.finish(&"d".into(), &Attempt::Parked { error: "late".to_owned() }, at(63)).unwrap();
+    store.finish(&"d".into(), &Attempt::Delivered, at(63)).unwrap();
+    store.finish(&"d".into(), &Attempt::Parked { error: "late".to_owned() }, at(64)).unwrap();
     assert!(lease(&mut store, "pager", 1000).is_empty());
     assert_eq!(folder.reader().outbox().unwrap().len(), 1);
 }

@@ -279,22 +279,23 @@ async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(stream: S, shared: Arc<Sha
     };
     match accept_hdr_async(stream, callback).await {
         Ok(socket) => {
-            let (request, faults) = accepted.unwrap();
-            Connection::new(socket, shared, &request, faults).run().await;
+            let admitted = accepted.unwrap();
+            Connection::new(socket, shared, admitted).run().await;
         }
         Err(error) => println!("simulated Jetstream: handshake refused or broken: {error}"),
     }
 }
 
 #[allow(clippy::result_large_err, reason = "the signature is the library's")]
-fn admit(handshake: &Handshake, shared: &Shared) -> Result<(Request, Vec<(usize, Fault)>), ErrorResponse> {
+fn admit(handshake: &Handshake, shared: &Shared) -> Result<Admitted, ErrorResponse> {
     let headers = handshake.headers().iter();
     let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap_or("?").to_owned()));
     let request = Request { uri: handshake.uri().to_string(), headers: headers.collect() };
-    let (faults, retry_after) = {
+    let (faults, retry_after, next, generation) = {
         let mut state = shared.state();
         state.requests.push(request.clone());
-        (state.script.connections.pop_front().unwrap_or_default(), state.script.retry_after.clone())
+        let faults = state.script.connections.pop_front().unwrap_or_default();
+        (faults, state.script.retry_after.clone(), state.frames.len(), state.generation)
     };
     shared.changed.send_replace(());
     for (fault, status) in [(Fault::Refuse503, 503), (Fault::Refuse400, 400)] {
@@ -306,7 +307,16 @@ fn admit(handshake: &Handshake, shared: &Shared) -> Result<(Request, Vec<(usize,
     if let Some(problem) = invalid(&request) {
         return Err(refusal(400, &format!("invalid subscriber options: {problem}"), None));
     }
-    Ok((request, faults))
+    Ok(Admitted { request, faults, next, generation })
+}
+
+/// A client whose handshake is about to be accepted. What is live for it is decided now:
+/// once it knows that it is connected, nothing may pass it by.
+struct Admitted {
+    request: Request,
+    faults: Vec<(usize, Fault)>,
+    next: usize,
+    generation: usize,
 }
 
 fn refusal(status: u16, body: &str, retry_after: Option<&str>) -> ErrorResponse {
@@ -351,11 +361,8 @@ struct Connection<S> {
 struct Over;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    fn new(socket: WebSocketStream<S>, shared: Arc<Shared>, request: &Request, faults: Vec<(usize, Fault)>) -> Self {
-        let (next, generation) = {
-            let state = shared.state();
-            (state.frames.len(), state.generation)
-        };
+    fn new(socket: WebSocketStream<S>, shared: Arc<Shared>, admitted: Admitted) -> Self {
+        let Admitted { request, faults, next, generation } = admitted;
         let mut connection = Self {
             socket,
             shared,

@@ -12,6 +12,7 @@
 
 pub mod child;
 pub mod clock;
+pub mod daemon;
 pub mod frames;
 pub mod jetstream;
 pub mod message;

@@ -171,6 +171,13 @@ impl Sim {
         outcome.reply.unwrap()
     }
 
+    /// New routes, and the receivers they name besides those there are.
+    pub fn reload(&mut self, routes: Vec<Route>) {
+        self.routes = Routes(routes);
+        let (rules, routes, receivers) = (Arc::clone(&self.rules), self.routes.clone(), self.receivers.clone());
+        self.step(Input::Swap { rules, routes, receivers });
+    }
+
     /// The process dies; a new one starts from what was committed.
     pub fn crash(&mut self) {
         self.engine = Engine::new(Arc::clone(&self.rules), self.routes.clone(), self.receivers.clone());

@@ -14,6 +14,7 @@ use crate::domain::incident::{
     Alert, Authors, ConditionKind, Escalation, Incident, IncidentState, Severity, Signature, TimelineEntry, Told,
 };
 use crate::domain::message::{Delivery, Message, MessageKind, Undelivered};
+use crate::domain::post::Post;
 use crate::domain::route::Routes;
 use crate::domain::rule::Rule;
 use crate::domain::time::Timestamp;
@@ -23,7 +24,11 @@ const QUIET: Duration = Duration::from_hours(6);
 /// News this much older than its telling is marked late.
 const LATE: Duration = Duration::from_mins(5);
 /// A delivery is tried for so long; then it is parked and another receiver is told.
-const GIVE_UP: Duration = Duration::from_hours(1);
+const GIVE_UP: Duration = Duration::from_mins(10);
+/// A delivery is tried for so long when nobody would be told instead.
+const LAST_RESORT: Duration = Duration::from_hours(24);
+/// A present this much earlier than the last one means that somebody set the clock.
+const CLOCK_SET_BACK: Duration = Duration::from_mins(2);
 /// People are told again when so many times more authors joined.
 const GROWTH: u64 = 3;
 /// Topics of the daemon's own incidents begin like this.
@@ -95,18 +100,26 @@ impl Live {
 }
 
 impl Engine {
-    /// The incident for an alert of a rule, and whether it is a new one.
-    pub(super) fn open_or_join(&mut self, rule: &Rule, fired: &Fired, why: &str, now: Timestamp) -> (IncidentId, bool) {
+    /// The incident for an alert that a post made a rule raise, and whether it is a new one.
+    pub(super) fn open_or_join(
+        &mut self,
+        rule: &Rule,
+        post: &Post,
+        fired: &Fired,
+        why: &str,
+        now: Timestamp,
+    ) -> (IncidentId, bool) {
         let known = self.by_topic.get(&rule.topic).cloned();
         let is_new = known.is_none();
         let id = known.unwrap_or_else(|| {
-            let first = fired.seen.first();
-            let at = first.map_or(now, |first| first.at);
-            let id = incident_id(&rule.topic, first.map_or("", |first| first.post.as_str()), at);
+            // A rule takes a post once, so these two name one opening. The first post of
+            // the window would not do: an earlier incident may have begun with it.
+            let id = incident_id(&rule.topic, &format!("{}\n{}", rule.id, post.id), post.event_time);
             let mut incident =
                 blank(id.clone(), rule.topic.clone(), rule.severity, rule.title.clone(), why.to_owned(), now);
             incident.playbook.clone_from(&rule.playbook);
-            incident.late = now.since(at) > LATE;
+            // By its newest post: that a count's window began long ago makes nothing late.
+            incident.late = fired.seen.last().is_some_and(|newest| now.since(newest.at) > LATE);
             self.by_topic.insert(rule.topic.clone(), id.clone());
             self.live.insert(id.clone(), Live { new: true, ..Live::new(incident) });
             id
@@ -151,13 +164,17 @@ impl Engine {
     fn tell_opened(&mut self, id: &IncidentId, not_to: Option<&ReceiverName>, now: Timestamp, commit: &mut Commit) {
         let Some(live) = self.live.get_mut(id) else { return };
         let incident = &mut live.incident;
-        let receivers: BTreeSet<ReceiverName> = match not_to {
+        let mut receivers: BTreeSet<ReceiverName> = match not_to {
             Some(failing) => self.receivers.iter().filter(|receiver| *receiver != failing).cloned().collect(),
             None => take_routes(incident, &self.routes, now),
         };
+        if receivers.is_empty() && not_to.is_none() && incident.is_own() && incident.severity >= Severity::High {
+            // Routes name the topics of rules; that the daemon is blind concerns everybody.
+            receivers.extend(self.receivers.iter().cloned());
+        }
         let text = format!("{}: {}", incident.title, incident.why);
         commit.timeline.push(entry(id, now, "opened", SELF, text));
-        send(incident, MessageKind::Opened, receivers, now, commit);
+        send(incident, MessageKind::Opened, receivers, &self.receivers, now, commit);
     }
 
     /// Tells everybody who knows of the incident; a graver one may also take new routes.
@@ -169,14 +186,39 @@ impl Engine {
         fresh.retain(|receiver| !knowing.contains(receiver));
         let text = crate::domain::message::summary(incident);
         commit.timeline.push(entry(id, now, "updated", SELF, text));
-        send(incident, MessageKind::Updated, knowing, now, commit);
-        send(incident, MessageKind::Opened, fresh, now, commit);
+        send(incident, MessageKind::Updated, knowing, &self.receivers, now, commit);
+        send(incident, MessageKind::Opened, fresh, &self.receivers, now, commit);
+    }
+
+    /// Fits incidents to the routes there are now: a place among the old ones may stand for
+    /// other people. Whoever is to be told first, and has not been told yet, is.
+    pub(super) fn reroute(&mut self, now: Timestamp, commit: &mut Commit) {
+        for Live { incident, .. } in self.live.values_mut() {
+            if incident.topic.as_str().starts_with(UNDELIVERED) {
+                continue; // never took a route
+            }
+            let before = incident.escalations.clone();
+            let mut kept = before.clone();
+            kept.retain(|escalation| self.routes.may_stand(escalation, incident));
+            incident.escalations = kept;
+            let mut fresh = take_routes(incident, &self.routes, now);
+            if incident.escalations == before {
+                continue;
+            }
+            fresh.retain(|receiver| !incident.told.receivers.contains(receiver));
+            if incident.state == IncidentState::Open {
+                send(incident, MessageKind::Opened, fresh, &self.receivers, now, commit);
+            }
+            commit.incidents.push(incident.clone());
+        }
     }
 
     /// Ends incidents whose topic fell quiet, and goes on to the next steps of those
     /// that nobody took charge of. Looks once a second at most.
     pub(super) fn advance(&mut self, now: Timestamp, commit: &mut Commit) {
-        if now.since(self.advanced) < Duration::from_secs(1) {
+        // A batch may be stamped a little before the last tick; a clock that was set back is
+        // not waited for.
+        if now.since(self.advanced) < Duration::from_secs(1) && self.advanced.since(now) < CLOCK_SET_BACK {
             return;
         }
         self.advanced = now;
@@ -222,7 +264,7 @@ impl Engine {
             SELF,
             format!("nobody took charge; telling {}", names.join(", ")),
         ));
-        send(incident, MessageKind::Escalated, receivers, now, commit);
+        send(incident, MessageKind::Escalated, receivers, &self.receivers, now, commit);
         commit.incidents.push(incident.clone());
     }
 
@@ -245,7 +287,7 @@ impl Engine {
                 incident.escalations.iter_mut().for_each(|escalation| escalation.due = None);
                 commit.timeline.push(entry(&id, now, "acknowledged", &by, String::new()));
                 let knowing = incident.told.receivers.clone();
-                send(incident, MessageKind::Acknowledged, knowing, now, commit);
+                send(incident, MessageKind::Acknowledged, knowing, &self.receivers, now, commit);
                 commit.incidents.push(incident.clone());
             }
             Action::Acknowledge | Action::Resolve => {} // somebody was faster; nothing to add
@@ -260,31 +302,27 @@ impl Engine {
         incident.resolved = Some(Signature { by: by.to_owned(), at: now });
         commit.timeline.push(entry(id, now, "resolved", by, String::new()));
         let knowing = incident.told.receivers.clone();
-        send(&mut incident, MessageKind::Resolved, knowing, now, commit);
+        send(&mut incident, MessageKind::Resolved, knowing, &self.receivers, now, commit);
         commit.incidents.push(incident.clone());
         Some(incident)
     }
 
     /// A delivery will never arrive: another receiver learns of it, with the incident it
     /// was about. A failure to tell that is not told again, or two dead receivers would
-    /// tell each other for ever.
+    /// tell each other for ever; nor is one about an incident that is over.
     pub(super) fn undelivered(&mut self, undelivered: Undelivered, now: Timestamp, commit: &mut Commit) {
         let Undelivered { id, receiver, incident, error } = undelivered;
         commit.told.push(id);
         commit.timeline.push(entry(&incident, now, "undelivered", receiver.as_str(), error.clone()));
-        let about = self.live.get(&incident).map(|live| &live.incident);
-        if about.is_some_and(|about| about.topic.as_str().starts_with(UNDELIVERED)) {
+        let Some(Live { incident: about, .. }) = self.live.get(&incident) else { return };
+        if about.topic.as_str().starts_with(UNDELIVERED) {
             return;
         }
-        let (what, severity) = match about {
-            Some(about) => (format!("of “{}”", about.title), about.severity.max(Severity::High)),
-            None => (format!("of incident {incident}"), Severity::High),
-        };
         let notice = Notice {
             rule: "stormbell.undelivered",
             topic: format!("{UNDELIVERED}{incident}"),
-            severity,
-            title: format!("{receiver} could not be told {what}"),
+            severity: about.severity.max(Severity::High),
+            title: format!("{receiver} could not be told of “{}”", about.title),
             why: format!("{error}; see to it that the people behind {receiver} know, and mend it"),
             not_to: Some(receiver),
         };
@@ -338,14 +376,17 @@ impl Incident {
     }
 }
 
-/// One message to each receiver, with ids that a repetition of this step gives again.
+/// One message to each receiver that is still `configured`, with ids that a repetition of
+/// this step gives again.
 fn send(
     incident: &mut Incident,
     kind: MessageKind,
-    receivers: BTreeSet<ReceiverName>,
+    mut receivers: BTreeSet<ReceiverName>,
+    configured: &[ReceiverName],
     now: Timestamp,
     commit: &mut Commit,
 ) {
+    receivers.retain(|receiver| configured.contains(receiver));
     incident.told.severity = incident.severity;
     incident.told.authors = incident.authors;
     incident.told.receivers.extend(receivers.iter().cloned());
@@ -354,12 +395,14 @@ fn send(
     }
     incident.revision += 1;
     let message = Message { kind, at: now, incident: incident.clone() };
+    let last_resort = configured.len() == 1 || incident.topic.as_str().starts_with(UNDELIVERED);
+    let give_up = now + if last_resort { LAST_RESORT } else { GIVE_UP };
     commit.outbox.extend(receivers.into_iter().map(|receiver| Delivery {
         id: delivery_id(incident, &receiver),
         receiver,
         message: message.clone(),
         due: now,
-        give_up: now + GIVE_UP,
+        give_up,
     }));
 }
 
@@ -413,12 +456,12 @@ fn entry(incident: &IncidentId, at: Timestamp, what: &'static str, by: &str, tex
 
 /// Short enough to type: 50 bits of SHA-256 in the letters of RFC 4648's base32, which
 /// leave out 0, 1, 8 and 9.
-fn incident_id(topic: &Topic, first_post: &str, at: Timestamp) -> IncidentId {
+fn incident_id(topic: &Topic, opened_by: &str, at: Timestamp) -> IncidentId {
     const LETTERS: [char; 32] = [
         'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o', 'p', 'q', 'r', 's', 't', 'u', 'v',
         'w', 'x', 'y', 'z', '2', '3', '4', '5', '6', '7',
     ];
-    let digest = Sha256::digest(format!("{topic}\n{first_post}\n{}", at.micros()));
+    let digest = Sha256::digest(format!("{topic}\n{opened_by}\n{}", at.micros()));
     let letters = digest.iter().take(10).filter_map(|byte| LETTERS.get(usize::from(byte % 32)));
     IncidentId::from(format!("inc-{}", letters.collect::<String>()))
 }

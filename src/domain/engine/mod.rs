@@ -194,7 +194,8 @@ impl Engine {
     }
 
     /// Goes on where the last commit left off: windows are rebuilt from the sightings,
-    /// the time since the cursors is a gap until it has been read again.
+    /// the time since the cursors is a gap until it has been read again. `restored` speaks
+    /// of sources that are still read: the others would never see again.
     pub fn restore(&mut self, restored: Restored, now: Timestamp) -> Outcome {
         let mut commit = Commit::default();
         for incident in restored.incidents {
@@ -216,7 +217,8 @@ impl Engine {
                 self.windows.entry(sighting.rule).or_default().add(seen, count);
             }
         }
-        self.restore_sources(restored.cursors, restored.open_gaps, &mut commit);
+        self.restore_sources(restored.cursors, restored.open_gaps, now, &mut commit);
+        self.reroute(now, &mut commit);
         for undelivered in restored.undelivered {
             self.undelivered(undelivered, now, &mut commit);
         }
@@ -236,6 +238,7 @@ impl Engine {
             Input::Swap { rules, routes, receivers } => {
                 self.windows.retain(|rule, _| rules.find(rule.as_str()).is_some());
                 (self.rules, self.routes, self.receivers) = (rules, routes, receivers);
+                self.reroute(now, commit);
             }
             Input::Tick => {
                 self.watch_sources(now, commit);

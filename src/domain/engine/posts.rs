@@ -114,7 +114,7 @@ impl Engine {
             return;
         };
         let why = why(rule, post, &fired);
-        let (incident, new_incident) = self.open_or_join(rule, &fired, &why, now);
+        let (incident, new_incident) = self.open_or_join(rule, post, &fired, &why, now);
         commit.sightings.extend(fired.seen.iter().map(|seen| sighting(seen, Some(&incident))));
         commit.alerts.push(Alert {
             at: fired.seen.last().map_or(post.event_time, |newest| newest.at),

@@ -15,6 +15,11 @@ use crate::domain::time::{Timestamp, human};
 const BLIND_AFTER: Duration = Duration::from_mins(5);
 /// A gap that could not be read again and is longer than this is an alert itself.
 const GAP_WORTH_TELLING: Duration = Duration::from_mins(1);
+/// A source whose newest frame is older when it is read is still catching up.
+const BEHIND: Duration = Duration::from_mins(5);
+/// Connections in a row that fell silent without anything new: their repetitions of what
+/// was known do not count as seeing.
+const SILENT_CONNECTIONS: u32 = 2;
 /// Hosts stamp events themselves; the same event may be this much later on another host.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(5);
 
@@ -24,6 +29,10 @@ pub(super) struct SourceState {
     cursor: Option<Cursor>,
     /// Since when nothing comes.
     blind_since: Option<Timestamp>,
+    /// Connections that fell silent since the last frame that was new.
+    silent: u32,
+    /// What is read happened a while ago: there is more to come that has happened already.
+    behind: bool,
     gap: Option<Gap>,
     /// A connection whose first frame has not come yet.
     fresh: Option<Connection>,
@@ -40,6 +49,7 @@ impl Engine {
         &mut self,
         cursors: BTreeMap<SourceName, Cursor>,
         open_gaps: Vec<Gap>,
+        now: Timestamp,
         commit: &mut Commit,
     ) {
         for gap in open_gaps {
@@ -49,6 +59,7 @@ impl Engine {
         for (source, cursor) in cursors {
             let state = self.sources.entry(source.clone()).or_default();
             state.cursor = Some(cursor);
+            state.blind_since = Some(now);
             state.open_gap(&source, time(cursor), DownReason::NotRunning, commit);
         }
     }
@@ -62,6 +73,7 @@ impl Engine {
     pub(super) fn down(&mut self, source: &SourceName, reason: DownReason, now: Timestamp, commit: &mut Commit) {
         let state = self.sources.entry(source.clone()).or_default();
         state.fresh = None;
+        state.silent += u32::from(reason == DownReason::Stalled);
         state.blind_since.get_or_insert(now);
         let from = state.cursor.map_or(now, time);
         state.open_gap(source, from, reason, commit);
@@ -74,9 +86,16 @@ impl Engine {
             Some(state) => state,
             None => self.sources.entry(source.clone()).or_default(),
         };
+        let before = state.cursor;
+        let newest = before.map_or(cursor, |before| before.max(cursor));
+        state.cursor = Some(newest);
+        state.behind = now.since(time(newest)) > BEHIND;
+        if before.is_none_or(|before| cursor > before) {
+            state.silent = 0;
+        }
         let fresh = state.fresh.take();
-        let before = state.cursor.replace(state.cursor.map_or(cursor, |known| known.max(cursor)));
-        if state.blind_since.take().is_none() && fresh.is_none() {
+        let sees_again = state.silent < SILENT_CONNECTIONS && state.blind_since.take().is_some();
+        if fresh.is_none() && !sees_again {
             return;
         }
         let resumed_from = fresh.and_then(|connection| connection.resumed_from);
@@ -95,7 +114,9 @@ impl Engine {
             commit.gaps.push(gap.clone());
             self.tell_gap(&gap, now, commit);
         }
-        self.end_notice(&blind_topic(source), now, commit);
+        if sees_again {
+            self.end_notice(&blind_topic(source), now, commit);
+        }
     }
 
     /// Raises an alert for every source that has been blind too long.
@@ -108,7 +129,9 @@ impl Engine {
             .collect();
         for (source, since) in blind {
             let title = format!("Stormbell does not see {source}");
-            let why = format!("no frame since {since}; posts on {source} are not being read, quiet may be blindness");
+            let since = since.whole_second();
+            let why =
+                format!("nothing new since {since}; posts on {source} are not being read, quiet may be blindness");
             let notice = Notice {
                 rule: "stormbell.blind",
                 topic: blind_topic(&source),
@@ -121,9 +144,9 @@ impl Engine {
         }
     }
 
-    /// Whether every source sees; quiet means something only then.
+    /// Whether every source sees the present; quiet means something only then.
     pub(super) fn all_see(&self) -> bool {
-        self.sources.values().all(|state| state.blind_since.is_none())
+        self.sources.values().all(|state| state.blind_since.is_none() && !state.behind)
     }
 
     fn tell_gap(&mut self, gap: &Gap, now: Timestamp, commit: &mut Commit) {
@@ -132,7 +155,7 @@ impl Engine {
         if gap.recovered || length < GAP_WORTH_TELLING {
             return;
         }
-        let (source, from) = (&gap.source, gap.from);
+        let (source, from, to) = (&gap.source, gap.from.whole_second(), to.whole_second());
         let notice = Notice {
             rule: "stormbell.gap",
             topic: format!("stormbell.gap.{source}"),

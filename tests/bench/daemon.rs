@@ -1,0 +1,57 @@
+//! The daemon as a hospital runs it: the release binary, a configuration, a database on disk.
+
+use std::fs::{self, File};
+use std::process::{Child, Command};
+
+use super::corpus::HOSPITAL;
+use super::machine::folder;
+use super::sink::Sink;
+use super::stream::Stream;
+
+/// A running daemon; it ends when dropped, and its files with it.
+pub struct Daemon {
+    process: Child,
+    _folder: tempfile::TempDir,
+}
+
+impl Daemon {
+    /// Starts it with a file of rules, and the built-in pack.
+    pub fn start(stream: &Stream, sink: &Sink, rules: &str) -> Self {
+        let folder = folder();
+        let path = |name: &str| folder.path().join(name);
+        let (database, stream, hook) = (path("stormbell.db"), stream.url(), sink.url());
+        let config = format!(
+            r#"schema = 1
+rules = ["builtin:hospital", "rules.toml"]
+organization = {{ name = "{HOSPITAL}" }}
+store = {{ path = "{}", retention = "30d" }}
+web = {{ listen = "127.0.0.1:0" }}
+source = [{{ name = "bluesky", kind = "jetstream", url = "{stream}" }}]
+receiver = [{{ name = "hook", kind = "webhook", url = "{hook}" }}]
+route = [{{ steps = [{{ notify = ["hook"] }}] }}]
+"#,
+            database.display()
+        );
+        fs::write(path("stormbell.toml"), config).unwrap();
+        fs::write(path("rules.toml"), rules).unwrap();
+        let log = File::create(path("log")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stormbell"));
+        command.args(["run", "--config"]).arg(path("stormbell.toml")).env("RUST_LOG", "warn");
+        let process = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        Self { process, _folder: folder }
+    }
+
+    /// A figure of `/proc/…/status`, in bytes.
+    pub fn memory(&self, key: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Its database goes too, so it need not say goodbye.
+        self.process.kill().and_then(|()| self.process.wait()).unwrap();
+    }
+}

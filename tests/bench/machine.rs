@@ -1,0 +1,65 @@
+//! What the figures were measured on, and how quiet it was.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Where corpora and databases go: on the disk of the build, not in memory.
+pub fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
+}
+
+/// Prints the machine in a few lines.
+pub fn describe() {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    println!("machine   {} cores, {}", cores, model.map_or("unknown processor", |(_, model)| model));
+    println!("load      {} (1, 5, 15 min)", load.split(' ').take(3).collect::<Vec<_>>().join(" "));
+    println!("disk      a write with fdatasync: {}", Spread::of(fsyncs(folder().path())));
+}
+
+/// What the disk itself asks for a commit.
+fn fsyncs(folder: &Path) -> Vec<Duration> {
+    let mut file = File::create(folder.join("probe")).unwrap();
+    let sync = |_| {
+        let began = Instant::now();
+        file.write_all(&[7; 4096]).unwrap();
+        file.sync_data().unwrap();
+        began.elapsed()
+    };
+    (0..100).map(sync).collect()
+}
+
+/// Durations as people compare them.
+pub struct Spread(Vec<Duration>);
+
+impl Spread {
+    /// Of at least one.
+    pub fn of(mut durations: Vec<Duration>) -> Self {
+        durations.sort_unstable();
+        Self(durations)
+    }
+
+    fn at(&self, share: f64) -> f64 {
+        let last = self.0.len() - 1;
+        self.0[(last as f64 * share).round() as usize].as_secs_f64() * 1000.0
+    }
+}
+
+impl std::fmt::Display for Spread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms", self.at(0.5), self.at(0.99), self.at(1.0))
+    }
+}
+
+/// Processor time of all children that have ended.
+pub fn cpu_of_children() -> Duration {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap();
+    // The name, in parentheses, may hold anything; `cutime` and `cstime` are the 16th and 17th.
+    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    let ticks: u64 = fields[13..15].iter().map(|field| field.parse::<u64>().unwrap()).sum();
+    Duration::from_millis(ticks * 10)
+}

@@ -1,0 +1,54 @@
+//! How much memory the daemon holds once it has seen an hour of stream.
+
+use clap::Parser;
+
+use super::corpus::{self, Corpus, Draft};
+use super::daemon::Daemon;
+use super::latency::micros_now;
+use super::sink::Sink;
+use super::stream::Stream;
+
+#[derive(Debug, Parser)]
+pub struct Memory {
+    /// Minutes of stream, played as fast as the daemon reads
+    #[arg(long, default_value_t = 60)]
+    minutes: u64,
+    /// Frames a second of that stream
+    #[arg(long, default_value_t = 150)]
+    rate: u64,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::parse_from(["memory"])
+    }
+}
+
+impl Memory {
+    pub fn run(self) {
+        let (stream, sink) = (Stream::open(), Sink::open());
+        // An alarm nobody raises before the end tells that everything before it was read.
+        let rules = format!("{}{}", corpus::rules(100), corpus::alarm_rule(0));
+        let daemon = Daemon::start(&stream, &sink, &rules);
+        let mut listener = stream.listener();
+        let idle = daemon.memory("VmRSS");
+        let (frames, began) = (self.minutes * 60 * self.rate, micros_now() - self.minutes * 60_000_000);
+        let (mut corpus, mut frame) = (Corpus::new(3), String::new());
+        for index in 0..frames {
+            corpus.frame(began + index * 1_000_000 / self.rate, &mut frame);
+            listener.write(&frame);
+        }
+        corpus.post(micros_now(), &Draft::english(&corpus::alarm(0)), &mut frame);
+        listener.send(&frame);
+        while sink.next().topic() != "alarm-0" {}
+        println!(
+            "memory    after {} min at {} frames/s ({frames} frames, {}): {} MB resident, {} MB at most; {} MB before",
+            self.minutes,
+            self.rate,
+            corpus.account(),
+            daemon.memory("VmRSS") / 1_000_000,
+            daemon.memory("VmHWM") / 1_000_000,
+            idle / 1_000_000,
+        );
+    }
+}

@@ -460,6 +460,26 @@ posts = [{ at = "soon", txet = "x" }]
 }
 
 #[test]
+fn the_daemons_own_names_are_not_for_rules() {
+    let pack = |name: &str| format!("schema = 1\n[pack]\nname = \"{name}\"\n");
+    let rule = |id: &str, topic: &str| {
+        let rest = "title = \"x\"\nseverity = \"low\"\nquery = 'x'\n";
+        format!("{PACK}[[rule]]\nid = \"{id}\"\ntopic = \"{topic}\"\n{rest}")
+    };
+    let codes = |text: &str| {
+        let (_, findings) = parse_rules(&source("rules.toml", text));
+        findings.iter().filter(|finding| finding.code == "SB0205").count()
+    };
+    for (text, refused) in [
+        (pack("stormbell.gap"), 1),
+        (rule("stormbell.blind", "stormbell.blind.bluesky"), 2),
+        (rule("stormbells", "a.stormbell.b"), 0),
+    ] {
+        assert_eq!(codes(&text), refused, "{text}");
+    }
+}
+
+#[test]
 fn a_rule_without_mistakes_survives_its_neighbours() {
     let (file, findings) = rules(&format!(
         "{PACK}[[rule]]\nid = \"bad\"\n[[rule]]\nid = \"good\"\ntitle = \"x\"\nseverity = \"low\"\nquery = 'x'\n\

@@ -10,6 +10,7 @@ use stormbell::domain::event::{Decoded, DownReason, Rejected, SourceEvent};
 use stormbell::domain::id::{AuthorId, IncidentId, PostId, ReceiverName, RuleId};
 use stormbell::domain::incident::{IncidentState, Severity};
 use stormbell::domain::message::{Delivery, MessageKind, Undelivered};
+use stormbell::domain::post::Post;
 use stormbell::domain::rule::Rule;
 use stormbell::domain::time::Timestamp;
 use support::sim::{Sim, at, authors, frame, post, posted, route, rule};
@@ -106,6 +107,10 @@ fn a_flood_by_one_author_is_one_incident_and_one_message() {
     }
     assert_eq!((sim.incident().posts, sim.incident().authors), (5_000, 1));
     assert_eq!(sim.model.outbox.len(), 1);
+    let flood = (5_000..5_300).map(|n| posted(&format!("p{n}"), "flooder", 60, REPORT)).collect();
+    let batch = sim.batch(flood, Some(at(60)));
+    let commit = sim.engine.step(Input::Batch(batch), at(60)).commit;
+    assert_eq!((commit.incidents.len(), commit.incidents[0].posts), (1, 5_300), "one row a commit, not one a post");
 }
 
 #[test]
@@ -150,11 +155,22 @@ fn what_an_author_takes_back_is_erased_and_does_not_come_back() {
 fn an_edit_counts_once() {
     let mut sim = Sim::new(vec![rumour()], Vec::new());
     for version in ["a", "b"] {
-        let post =
-            stormbell::domain::post::Post { version: Some(version.to_owned()), ..post("1", "ann", at(0), REPORT) };
+        let post = Post { version: Some(version.to_owned()), ..post("1", "ann", at(0), REPORT) };
         sim.feed(vec![frame(Ok(SourceEvent::Post(Box::new(post))), at(0))]);
     }
     assert_eq!((sim.model.alerts.len(), sim.incident().posts, sim.model.ledger.posts), (1, 1, 2));
+}
+
+#[test]
+fn what_is_kept_of_a_post_follows_its_edits() {
+    let mut sim = Sim::new(vec![rumour()], Vec::new());
+    let mut kept = Vec::new();
+    for (id, version, text) in [("1", "a", REPORT), ("1", "b", "sorry, fireworks"), ("2", "a", "fireworks")] {
+        let post = Post { version: Some(version.to_owned()), ..post(id, "ann", at(0), text) };
+        let batch = sim.batch(vec![frame(Ok(SourceEvent::Post(Box::new(post))), at(0))], Some(at(0)));
+        kept.extend(sim.engine.step(Input::Batch(batch), at(0)).commit.posts.into_iter().map(|post| post.text));
+    }
+    assert_eq!(kept, [REPORT, "sorry, fireworks"]);
 }
 
 #[test]

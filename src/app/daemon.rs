@@ -421,7 +421,7 @@ mod tests {
         storing.spawn_blocking("store", move || Ok(crate::store::run(database, requests)?));
         let parts = Parts { clock, metrics, store: store.clone() };
         // The writer's own patience ends after 5 s.
-        let forgetting = tokio::time::timeout(Duration::from_secs(7), forget_old(parts, Duration::ZERO)).await;
+        let forgetting = timeout(Duration::from_secs(7), forget_old(parts, Duration::ZERO)).await;
         assert!(forgetting.is_err(), "{forgetting:?}");
         backup.execute_batch("ROLLBACK").unwrap();
         assert_eq!(store.forget(Timestamp::default()).await.unwrap(), 0, "the writer goes on");

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{ConfigArgs, Exit, say, show};
+use super::{ConfigArgs, Exit, counted, say, show};
 use crate::app::rulebook::Rulebook;
 use crate::config::environment::Environment;
 use crate::config::load::{SecretPolicy, find, load};
@@ -15,6 +15,12 @@ use crate::report;
 
 /// Check configuration and rules, and run the rules' own tests.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  stormbell check                                 ./stormbell.toml and all its rules
+  stormbell check rules/                          these rules alone, for the example hospital
+  stormbell check builtin:hospital --config FILE  a pack in the binary, for the hospital of FILE
+Exits 0 when nothing is wrong (warnings allowed) and 1 otherwise.")]
 pub(super) struct Check {
     #[command(flatten)]
     config: ConfigArgs,
@@ -30,7 +36,8 @@ impl Check {
         let wanted = self.paths.is_empty() || self.config.config.is_some();
         let Some(path) = file.filter(|_| wanted) else {
             if self.paths.is_empty() {
-                say("error: there is no configuration file, and no rule file is named");
+                say("error: there is nothing to check: no configuration file was found, and no rule file is named");
+                say("  name one of them: stormbell check --config FILE, or stormbell check rules/");
                 return Exit::Failed;
             }
             return self.rules(&Organization::example());
@@ -62,7 +69,8 @@ pub(super) fn entries(paths: &[PathBuf]) -> Vec<RuleEntry> {
 fn verdict(mut rulebook: Rulebook) -> Exit {
     let tests = rulebook.try_rules();
     show(&rulebook.findings);
-    let (rules, files) = (rulebook.rules.rules().len(), rulebook.files.len());
-    say(&format!("rules: {rules} in {files} files, {tests} tests: {}", report::summary(&rulebook.findings)));
+    let (rules, files) = (rulebook.rules.rules().len() as u64, rulebook.files.len() as u64);
+    let (rules, files, tests) = (counted(rules, "rule"), counted(files, "file"), counted(tests as u64, "test"));
+    say(&format!("{rules} in {files}, {tests} run: {}", report::summary(&rulebook.findings)));
     if has_errors(&rulebook.findings) { Exit::Failed } else { Exit::Fine }
 }

@@ -21,6 +21,7 @@ use crate::web::view::{SourceView, StatusView};
 
 /// Show how the running daemon is doing.
 #[derive(Debug, Args)]
+#[command(after_help = "Exits 0 when the daemon is ready, 1 when it is not or does not answer.")]
 pub(super) struct Status {
     #[command(flatten)]
     daemon: DaemonArgs,
@@ -31,10 +32,11 @@ pub(super) struct Status {
 
 /// List the running daemon's incidents.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  stormbell incidents --state open")]
 pub(super) struct Incidents {
     #[command(flatten)]
     daemon: DaemonArgs,
-    /// Only those in this state: open, acknowledged or resolved
+    /// Only those in this state
     #[arg(long, value_parser = ["open", "acknowledged", "resolved"])]
     state: Option<String>,
     /// Print JSON
@@ -57,8 +59,12 @@ pub(super) struct Act {
 /// Where the daemon is.
 #[derive(Debug, Args)]
 struct DaemonArgs {
-    /// Address of its API [default: the configuration's, or <http://127.0.0.1:8787>]
-    #[arg(long, value_name = "URL")]
+    /// Address of its API
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "Address of its API [default: the configuration's, or http://127.0.0.1:8787]"
+    )]
     url: Option<String>,
     /// File with the API's token [default: the configuration's, or api-token beside the database]
     #[arg(long, value_name = "FILE")]
@@ -101,7 +107,13 @@ impl Status {
 
 fn show_status(out: &mut impl Write, status: &StatusView) -> std::io::Result<()> {
     let health = if status.ready { "ready" } else { "NOT READY" };
-    writeln!(out, "stormbell {} for {}: {health}, since {}", status.version, status.organization, status.started_at)?;
+    writeln!(
+        out,
+        "stormbell {} for {}: {health}, since {}",
+        status.version,
+        status.organization,
+        seconds(&status.started_at)
+    )?;
     status.reasons.iter().try_for_each(|reason| writeln!(out, "  ! {reason}"))?;
     writeln!(out, "incidents  {} open, {} acknowledged", status.open, status.acknowledged)?;
     writeln!(out, "rules      {}", status.rules)?;
@@ -132,7 +144,7 @@ fn show_source(out: &mut impl Write, source: &SourceView) -> std::io::Result<()>
     for gap in source.gaps.iter().rev().take(5) {
         let to = gap.to.as_deref().unwrap_or("now");
         let how = if gap.recovered { "read later" } else { "not seen" };
-        writeln!(out, "           gap {} to {to}: {} ({how})", gap.from, gap.reason)?;
+        writeln!(out, "           gap {} to {}: {} ({how})", seconds(&gap.from), seconds(to), gap.reason)?;
     }
     Ok(())
 }
@@ -155,7 +167,7 @@ impl Incidents {
             let IncidentLine { id, title, severity, state, summary, opened_at, acknowledged } = incident;
             let owner = acknowledged.map_or_else(String::new, |by| format!(" by {}", by.by));
             writeln!(out, "{id}  {severity:<8} {state}{owner}  {title}")?;
-            writeln!(out, "                opened {opened_at}; {summary}")?;
+            writeln!(out, "                opened {}; {summary}", seconds(&opened_at))?;
         }
         Ok(Exit::Fine)
     }
@@ -172,6 +184,11 @@ impl Act {
         writeln!(std::io::stdout().lock(), "{} is {}: {}", incident.id, incident.state, incident.title)?;
         Ok(Exit::Fine)
     }
+}
+
+/// An RFC 3339 time without the fraction, for people.
+fn seconds(time: &str) -> String {
+    time.split_once('.').map_or_else(|| time.to_owned(), |(whole, _)| format!("{whole}Z"))
 }
 
 impl DaemonArgs {
@@ -202,6 +219,9 @@ impl DaemonArgs {
             match status {
                 StatusCode::UNAUTHORIZED => {
                     bail!("{problem}; name the file with the daemon's token: --token-file FILE")
+                }
+                StatusCode::NOT_FOUND if path.starts_with("incidents/") => {
+                    bail!("{problem}; `stormbell incidents` lists those there are")
                 }
                 _ => bail!("{problem} ({status})"),
             }

@@ -28,6 +28,10 @@ use crate::source::timing::Timing;
 
 /// Watch a crisis unfold: a simulated stream, the built-in rules, the whole pipeline.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  stormbell demo                                  stop it with Ctrl-C
+  stormbell demo --speed 5 --exit-after 20s")]
 pub(super) struct Demo {
     /// How many times faster than life, 0.01 to 1000
     #[arg(long, value_name = "N", default_value = "1", value_parser = speed)]

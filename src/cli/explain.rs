@@ -7,24 +7,28 @@ use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 
-use super::check::entries;
-use super::{ConfigArgs, Exit, say, show};
+use super::listening::{Listening, ListeningArgs};
+use super::{Exit, counted, say, show};
 use crate::app::clock::SystemClock;
-use crate::app::rulebook::{Rulebook, default_rules};
-use crate::config::environment::Environment;
-use crate::config::load::{SecretPolicy, find, load};
 use crate::config::table::nearest;
+use crate::domain::condition::{Condition, Distinct};
 use crate::domain::id::SourceName;
 use crate::domain::organization::Organization;
 use crate::domain::post::{Author, Post, PostKind};
 use crate::domain::query::explain::{Clause, Form};
-use crate::domain::rule::Rule;
 use crate::domain::rule::model::Verdict;
-use crate::domain::time::Clock as _;
+use crate::domain::rule::{Rule, RuleSet};
+use crate::domain::time::{Clock as _, human};
 use crate::wire::post::PostJson;
 
 /// Say which words of a text a rule takes, or what is missing.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  stormbell explain active-threat.gunman --text \"Gunman at St Brigids\"
+  stormbell explain my-rule --rules rules/ --org \"Mercy General\" --post post.json
+Exits 0 when the rule takes the post and 1 when it does not. $org, $people and $places
+stand for the hospital's names, people and places in the configuration.")]
 pub(super) struct Explain {
     /// The rule's id
     rule: String,
@@ -34,50 +38,20 @@ pub(super) struct Explain {
     /// A file with a post as JSON
     #[arg(long, value_name = "FILE")]
     post: Option<PathBuf>,
-    /// Rule files, folders or packs to look in, instead of the configuration's
-    #[arg(long, value_name = "PATH", num_args = 1..)]
-    rules: Vec<PathBuf>,
-    /// Name of the hospital, instead of the configuration's
-    #[arg(long, value_name = "NAME")]
-    org: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    config: ConfigArgs,
+    listening: ListeningArgs,
 }
 
 impl Explain {
     pub(super) fn main(self) -> anyhow::Result<Exit> {
         let post = self.read_post()?;
-        let environment = Environment::of_process();
-        let config = match find(self.config.config.as_deref(), &environment) {
-            Some(path) => {
-                let loaded = load(&path, &environment, SecretPolicy::MayBeAbsent);
-                if loaded.config.is_none() {
-                    show(&loaded.findings);
-                    return Ok(Exit::Config);
-                }
-                loaded.config
-            }
-            None => None,
-        };
-        let organization = match (&self.org, &config) {
-            (Some(name), _) => Organization::named(name.as_str()),
-            (None, Some(config)) => config.organization.clone(),
-            (None, None) => Organization::example(),
-        };
-        let origins = match (self.rules.as_slice(), config) {
-            ([], Some(config)) => config.rules,
-            ([], None) => default_rules(),
-            (paths, _) => entries(paths),
-        };
-        let rulebook = Rulebook::load(&origins, &organization);
+        let Some(Listening { organization, rulebook }) = self.listening.resolve() else { return Ok(Exit::Config) };
         let Some((_, rule)) = rulebook.rules.find(&self.rule) else {
             show(&rulebook.findings);
-            let ids: Vec<&str> = rulebook.rules.rules().iter().map(|rule| rule.id.as_str()).collect();
-            let help = nearest(&self.rule, ids.iter().copied()).map(|near| format!("; did you mean {near}?"));
-            say(&format!("error: there is no rule {}{}", self.rule, help.unwrap_or_default()));
+            say(&unknown(&self.rule, &rulebook.rules));
             return Ok(Exit::Usage);
         };
         let verdict = rule.explain(&post);
@@ -86,7 +60,7 @@ impl Explain {
             serde_json::to_writer(&mut out, &json(rule, &verdict))?;
             writeln!(out)?;
         } else {
-            write!(out, "{}", text(rule, &verdict))?;
+            write!(out, "{}", text(rule, &verdict, &organization))?;
         }
         Ok(if verdict.matched() { Exit::Fine } else { Exit::Failed })
     }
@@ -195,26 +169,72 @@ fn clause_json<'a>(clause: &'a Clause, query: &'a str) -> ClauseJson<'a> {
     }
 }
 
-/// The tree with a mark at each clause.
-fn text(rule: &Rule, verdict: &Verdict) -> String {
+/// What to write instead of a rule that does not exist.
+fn unknown(rule: &str, rules: &RuleSet) -> String {
+    let ids: Vec<&str> = rules.rules().iter().map(|rule| rule.id.as_str()).collect();
+    let help = match nearest(rule, ids.iter().copied()) {
+        Some(near) => format!("did you mean {near}?"),
+        None => format!("there are {}", ids.join(", ")),
+    };
+    format!("error: there is no rule {rule}; {help}")
+}
+
+/// The answer, what is missing, the tree with a mark at each clause, and of the
+/// exceptions those that have to do with the post.
+fn text(rule: &Rule, verdict: &Verdict, organization: &Organization) -> String {
     let answer = if verdict.matched() { "takes the post" } else { "does not take the post" };
-    let mut lines = vec![format!("{} {answer} ({})", rule.id, rule.version)];
+    let mut lines = vec![format!("{} {answer} (version {}, for {})", rule.id, rule.version, organization.name)];
+    if !verdict.query.satisfied {
+        lines.push(format!("missing: {}", missing(&verdict.query, &rule.query.text)));
+    }
+    lines.push("query".to_owned());
     tree(&verdict.query, &rule.query.text, 1, &mut lines);
-    for (index, clause) in &verdict.excepts {
+    let (near, far): (Vec<_>, Vec<_>) = verdict.excepts.iter().partition(|(_, clause)| touched(clause));
+    for (index, clause) in &near {
         let Some(except) = rule.excepts.get(*index) else { continue };
-        let effect = if clause.satisfied { "takes it out again" } else { "does not apply" };
+        let effect = if clause.satisfied { "takes the post out" } else { "does not apply" };
         lines.push(format!("except “{}”: {effect}", except.reason));
         tree(clause, &except.query.text, 1, &mut lines);
+    }
+    if !far.is_empty() {
+        let other = if near.is_empty() { "" } else { "other " };
+        lines
+            .push(format!("{} of which the post has no word", counted(far.len() as u64, &format!("{other}exception"))));
+    }
+    if let (Condition::Count(count), true) = (&rule.condition, verdict.matched()) {
+        let what = match count.distinct {
+            Distinct::Post => "post",
+            Distinct::Author => "author",
+        };
+        let enough = counted(count.at_least, what);
+        lines.push(format!("the alert needs {enough} within {}; this is one", human(count.within)));
     }
     lines.join("\n") + "\n"
 }
 
+/// What would have to be in the post, or out of it.
+fn missing(clause: &Clause, query: &str) -> String {
+    let open = clause.parts.iter().filter(|part| !part.satisfied);
+    match clause.form {
+        Form::And => open.map(|part| missing(part, query)).collect::<Vec<_>>().join(", and "),
+        Form::Or => open.map(|part| missing(part, query)).collect::<Vec<_>>().join(" or "),
+        Form::Term | Form::List => source(clause, query),
+        Form::Not => {
+            let unwanted = clause.parts.first().map(|part| source(part, query));
+            format!("nothing of {}", unwanted.unwrap_or_default())
+        }
+    }
+}
+
+/// Whether anything of what the clause asks for is in the post.
+fn touched(clause: &Clause) -> bool {
+    clause.form != Form::Not && (!clause.found.is_empty() || clause.parts.iter().any(touched))
+}
+
 fn tree(clause: &Clause, query: &str, depth: usize, lines: &mut Vec<String>) {
     let mark = if clause.satisfied { '✓' } else { '✗' };
-    let source = query.get(clause.span.clone()).unwrap_or_default();
-    let source = source.split_whitespace().collect::<Vec<_>>().join(" ");
     let what = match clause.form {
-        Form::Term | Form::List => source,
+        Form::Term | Form::List => source(clause, query),
         Form::And => "all of".to_owned(),
         Form::Or => "one of".to_owned(),
         Form::Not => "not".to_owned(),
@@ -227,4 +247,10 @@ fn tree(clause: &Clause, query: &str, depth: usize, lines: &mut Vec<String>) {
     };
     lines.push(format!("{}{mark} {what}{found}", "  ".repeat(depth)));
     clause.parts.iter().for_each(|part| tree(part, query, depth + 1, lines));
+}
+
+/// The clause as the rule's author wrote it, in one line.
+fn source(clause: &Clause, query: &str) -> String {
+    let source = query.get(clause.span.clone()).unwrap_or_default();
+    source.split_whitespace().collect::<Vec<_>>().join(" ")
 }

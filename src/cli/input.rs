@@ -14,10 +14,14 @@ use crate::source::{Format, Frame, Incoming};
 
 /// Longer lines are counted and skipped.
 const LONGEST_LINE: u64 = 16 << 20;
-/// Lines handed on together.
+/// Lines handed on together, and about how many bytes: batches wait in queues.
 const BATCH: usize = 512;
-/// Lines looked at to tell a recording's format.
+const BATCH_BYTES: usize = 4 << 20;
+/// Lines looked at to tell a recording's format, and about how many bytes.
 const GUESSES: usize = 1000;
+const GUESSES_BYTES: usize = 64 << 20;
+/// Some programs begin UTF-8 files with this mark.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// One recording, as batches of frames.
 pub(super) struct Recording {
@@ -28,6 +32,8 @@ pub(super) struct Recording {
     pub(super) format: Format,
     /// Lines read to tell the format.
     ahead: std::vec::IntoIter<Frame>,
+    /// Nothing was read yet.
+    at_start: bool,
 }
 
 impl Recording {
@@ -52,7 +58,8 @@ impl Recording {
         let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or("recording");
         let source = SourceName::from(if name == "-" { "stdin" } else { name });
         let (path, ahead) = (path.to_owned(), Vec::new().into_iter());
-        let mut recording = Self { path, lines, source, format: format.unwrap_or(Format::Posts), ahead };
+        let mut recording =
+            Self { path, lines, source, format: format.unwrap_or(Format::Posts), ahead, at_start: true };
         if format.is_none() {
             recording.guess()?;
         }
@@ -61,9 +68,11 @@ impl Recording {
 
     /// The next frames; none at the end.
     pub(super) fn next(&mut self) -> anyhow::Result<Option<Incoming>> {
-        let mut frames: Vec<Frame> = self.ahead.by_ref().take(BATCH).collect();
-        while frames.len() < BATCH {
-            let Some(frame) = self.line()? else { break };
+        let mut frames: Vec<Frame> = Vec::new();
+        let mut bytes = 0;
+        while frames.len() < BATCH && bytes < BATCH_BYTES {
+            let Some(frame) = self.ahead.next().map_or_else(|| self.line(), |frame| Ok(Some(frame)))? else { break };
+            bytes += size(&frame);
             frames.push(frame);
         }
         Ok((!frames.is_empty()).then(|| Incoming::Frames { source: self.source.clone(), frames }))
@@ -71,8 +80,10 @@ impl Recording {
 
     fn guess(&mut self) -> anyhow::Result<()> {
         let mut ahead = Vec::new();
-        while ahead.len() < GUESSES {
+        let mut bytes = 0;
+        while ahead.len() < GUESSES && bytes < GUESSES_BYTES {
             let Some(frame) = self.line()? else { break };
+            bytes += size(&frame);
             let guess = frame.body.as_ref().ok().and_then(|line| Format::guess(line));
             ahead.push(frame);
             if let Some(format) = guess {
@@ -102,6 +113,9 @@ impl Recording {
                 self.skip_line()?;
                 return Ok(Some(Frame { received_at: None, body: Err(Rejected::TooLarge) }));
             }
+            if std::mem::take(&mut self.at_start) && line.starts_with(BYTE_ORDER_MARK) {
+                line.drain(..BYTE_ORDER_MARK.len());
+            }
             while line.last().is_some_and(u8::is_ascii_whitespace) {
                 line.pop();
             }
@@ -122,6 +136,10 @@ impl Recording {
             }
         }
     }
+}
+
+fn size(frame: &Frame) -> usize {
+    frame.body.as_ref().map_or(0, Bytes::len)
 }
 
 /// Tells how far a file was read.

@@ -5,6 +5,7 @@ mod client;
 mod demo;
 mod explain;
 mod input;
+mod listening;
 mod replay;
 mod run;
 
@@ -22,7 +23,9 @@ use crate::report::{self, Colours};
 /// Listens to social streams for a hospital and rings the right people within a second.
 #[derive(Debug, Parser)]
 #[command(name = "stormbell", version, max_term_width = 100, disable_help_subcommand = true)]
-#[command(after_help = "Begin with `stormbell demo`: it needs no network, no account and no configuration.")]
+#[command(after_help = "\
+Begin with `stormbell demo`: it needs no network, no account and no configuration.
+Exit codes: 0 fine, 1 no or failed, 64 usage, 75 try again later, 78 configuration.")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -44,17 +47,25 @@ enum Command {
     Status(client::Status),
     /// List the running daemon's incidents
     Incidents(client::Incidents),
-    /// Take charge of an incident
+    /// Take charge of an incident, so that nobody else is called
+    #[command(after_help = "Example:\n  stormbell ack inc-qionaw3lqq --by ann    `stormbell incidents` lists the ids")]
     Ack(client::Act),
     /// End an incident
+    #[command(
+        after_help = "Example:\n  stormbell resolve inc-qionaw3lqq --by ann    `stormbell incidents` lists the ids"
+    )]
     Resolve(client::Act),
 }
 
 /// Where the configuration is.
 #[derive(Debug, Args)]
 struct ConfigArgs {
-    /// Configuration file [default: $`STORMBELL_CONFIG`, ./stormbell.toml, /etc/stormbell/stormbell.toml]
-    #[arg(long, value_name = "FILE")]
+    /// Configuration file
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "Configuration file [default: $STORMBELL_CONFIG, ./stormbell.toml, /etc/stormbell/stormbell.toml]"
+    )]
     config: Option<PathBuf>,
 }
 
@@ -118,8 +129,25 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
-    io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+    // serde_json keeps the error of the writer to itself and only tells its kind.
+    let kind = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<serde_json::Error>() {
+        Some(json) => json.io_error_kind(),
+        None => cause.downcast_ref().map(std::io::Error::kind),
+    };
+    error.chain().any(|cause| kind(cause) == Some(std::io::ErrorKind::BrokenPipe))
+}
+
+/// The value of `--org`.
+fn organization_name(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    let has_letters = name.chars().any(char::is_alphanumeric);
+    has_letters.then(|| name.to_owned()).ok_or_else(|| "a name needs a letter or a digit".to_owned())
+}
+
+/// A number and its noun: `1 post`, `2 posts`.
+fn counted(number: u64, noun: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{s}")
 }
 
 /// A line for people. Nobody can be told when standard error is gone.

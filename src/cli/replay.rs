@@ -11,20 +11,15 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
-use super::check::entries;
 use super::input::Recording;
-use super::{ConfigArgs, Exit, say, show};
+use super::listening::{Listening, ListeningArgs};
+use super::{Exit, counted, is_broken_pipe, say, show};
 use crate::app::clock::SystemClock;
 use crate::app::pipeline::matched;
-use crate::app::rulebook::{Rulebook, default_rules};
-use crate::config::environment::Environment;
-use crate::config::load::{SecretPolicy, find, load};
-use crate::config::model::RuleEntry;
 use crate::domain::commit::Commit;
 use crate::domain::engine::{Engine, Input};
-use crate::domain::event::Ledger;
+use crate::domain::event::{Ledger, Rejected};
 use crate::domain::matcher::Scratch;
-use crate::domain::organization::Organization;
 use crate::domain::route::Routes;
 use crate::domain::rule::RuleSet;
 use crate::domain::time::{Clock as _, Timestamp};
@@ -34,21 +29,18 @@ use crate::wire::replayed::{AlertJson, MatchJson, SummaryJson};
 
 /// Run recorded posts through the rules, as fast as possible; notifies nobody.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  stormbell replay day.jsonl.zst --org \"Mercy General\"
+  stormbell replay day.jsonl.zst --rules rules/new.toml --matches
+  websocat wss://… | stormbell replay - --format jetstream --json")]
 pub(super) struct Replay {
     /// Recordings, one post or frame a line; .gz and .zst are unpacked, - is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    #[command(flatten)]
-    config: ConfigArgs,
-    /// Rule files, folders or packs (builtin:NAME), instead of the configuration's
-    #[arg(long, value_name = "PATH", num_args = 1..)]
-    rules: Vec<PathBuf>,
     /// How frames are written: auto, posts or jetstream
     #[arg(long, value_name = "FMT", default_value = "auto", value_parser = format)]
     format: FormatChoice,
-    /// Name of the hospital, instead of the configuration's
-    #[arg(long, value_name = "NAME")]
-    org: Option<String>,
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
@@ -58,6 +50,8 @@ pub(super) struct Replay {
     /// Threads that decode and match [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
+    #[command(flatten)]
+    listening: ListeningArgs,
 }
 
 /// `None` means: look.
@@ -74,8 +68,7 @@ fn format(text: &str) -> Result<FormatChoice, String> {
 
 impl Replay {
     pub(super) fn main(self) -> anyhow::Result<Exit> {
-        let Some((organization, origins)) = self.settings() else { return Ok(Exit::Config) };
-        let rulebook = Rulebook::load(&origins, &organization);
+        let Some(Listening { rulebook, .. }) = self.listening.resolve() else { return Ok(Exit::Config) };
         if !rulebook.is_sound() {
             show(&rulebook.findings);
             say("the rules cannot be used; nothing was replayed");
@@ -86,39 +79,18 @@ impl Replay {
         let runtime = runtime(threads)?;
         let began = SystemClock.now();
         let mut tape = Tape::new(&rulebook.rules, self.json, self.matches);
-        runtime.block_on(self.play(&rulebook.rules, threads, &mut tape))?;
-        tape.end(SystemClock.now().since(began).as_secs_f64())?;
-        Ok(Exit::Fine)
-    }
-
-    /// Whose name and which rules; none when the configuration cannot be used.
-    fn settings(&self) -> Option<(Organization, Vec<RuleEntry>)> {
-        let environment = Environment::of_process();
-        let mut config = None;
-        if let Some(path) = find(self.config.config.as_deref(), &environment) {
-            let loaded = load(&path, &environment, SecretPolicy::MayBeAbsent);
-            if loaded.config.is_none() {
-                show(&loaded.findings);
-                say(&format!("{} cannot be used; nothing was replayed", path.display()));
-                return None;
+        let played = runtime.block_on(self.play(&rulebook.rules, threads, &mut tape));
+        let seconds = SystemClock.now().since(began).as_secs_f64();
+        match played {
+            Ok(()) => tape.end(seconds)?,
+            // What was read before a recording broke off still counts.
+            Err(broken) if tape.ledger.frames > 0 && !is_broken_pipe(&broken) => {
+                tape.end(seconds)?;
+                return Err(broken.context("the replay ends early"));
             }
-            config = loaded.config;
+            Err(error) => return Err(error),
         }
-        let organization = match (&self.org, &config) {
-            (Some(name), _) => Organization::named(name.as_str()),
-            (None, Some(config)) => config.organization.clone(),
-            (None, None) => {
-                let example = Organization::example();
-                say(&format!("no configuration and no --org: listening for the example, {}", example.name));
-                example
-            }
-        };
-        let origins = match (self.rules.as_slice(), config) {
-            ([], Some(config)) if !config.rules.is_empty() => config.rules,
-            ([], _) => default_rules(),
-            (paths, _) => entries(paths),
-        };
-        Some((organization, origins))
+        Ok(Exit::Fine)
     }
 
     async fn play(&self, rules: &Arc<RuleSet>, threads: usize, tape: &mut Tape<'_>) -> anyhow::Result<()> {
@@ -265,20 +237,41 @@ impl<'a> Tape<'a> {
         if self.json {
             line(&mut self.out, &summary)?;
         } else {
-            let SummaryJson { rejected, matched_posts, alerts, incidents, rules, frames_per_second, .. } = &summary;
+            let SummaryJson { matched_posts, alerts, incidents, rules, frames_per_second, .. } = &summary;
             writeln!(
                 self.out,
-                "{frames} frames: {posts} posts, {other} other, {rejected} rejected, {duplicates} duplicates"
+                "{}: {}, {other} other, {}, {}",
+                counted(frames, "frame"),
+                counted(posts, "post"),
+                rejected(&self.ledger),
+                counted(duplicates, "duplicate")
             )?;
             writeln!(
                 self.out,
-                "{matched_posts} posts matched {rules} rules: {alerts} alerts in {incidents} incidents"
+                "{} matched {}: {} in {}",
+                counted(*matched_posts, "post"),
+                counted(*rules as u64, "rule"),
+                counted(*alerts, "alert"),
+                counted(*incidents, "incident")
             )?;
             if let (Some(from), Some(to)) = (&summary.from, &summary.to) {
                 writeln!(self.out, "from {from} to {to}, in {seconds:.2} s ({frames_per_second} frames/s)")?;
             }
         }
+        if frames > 0 && frames == self.ledger.rejected_total() {
+            say("no frame could be read; is --format right?");
+        }
         self.out.flush().context("standard output")
+    }
+}
+
+/// How many were rejected, and why.
+fn rejected(ledger: &Ledger) -> String {
+    let reasons = Rejected::ALL.into_iter().zip(ledger.rejected).filter(|(_, count)| *count > 0);
+    let reasons: Vec<String> = reasons.map(|(reason, count)| format!("{count} {}", reason.as_str())).collect();
+    match reasons.as_slice() {
+        [] => "0 rejected".to_owned(),
+        reasons => format!("{} rejected ({})", ledger.rejected_total(), reasons.join(", ")),
     }
 }
 

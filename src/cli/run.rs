@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{ConfigArgs, Exit, say, show};
+use super::{ConfigArgs, Exit, organization_name, say, show};
 use crate::app::daemon::{self, Failure, Setup};
 use crate::app::reload::Reload;
 use crate::app::rulebook::{Rulebook, default_rules};
@@ -20,18 +20,23 @@ use crate::config::model::{
 };
 use crate::domain::organization::Organization;
 use crate::domain::route::{Route, Routes, Step};
-use crate::notify::Receiver;
+use crate::notify::{Receiver, SendError};
 use crate::report;
 use crate::source::timing::Timing;
 use crate::telemetry::log;
 
 /// Run the daemon.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  stormbell run                                   with ./stormbell.toml
+  stormbell run --org \"St. Brigid's Hospital\"     without any configuration
+Stops cleanly on SIGTERM and Ctrl-C; reads rules and routes again on SIGHUP.")]
 pub(super) struct Run {
     #[command(flatten)]
     config: ConfigArgs,
     /// Listen to the public Jetstream for this name, with the built-in packs and no configuration file
-    #[arg(long, value_name = "NAME", conflicts_with = "config")]
+    #[arg(long, value_name = "NAME", conflicts_with = "config", value_parser = organization_name)]
     org: Option<String>,
 }
 
@@ -118,7 +123,6 @@ pub(super) fn to_the_end(filter: &str, daemon: impl Future<Output = Result<(), F
 
 /// What `--org` stands for.
 fn without_file(name: &str, environment: &Environment) -> anyhow::Result<Config> {
-    anyhow::ensure!(name.chars().any(char::is_alphanumeric), "--org needs a name with letters");
     let path = environment
         .store_path()
         .ok_or_else(|| anyhow::anyhow!("$HOME is not set; where should data go? Set XDG_STATE_HOME"))?;
@@ -155,17 +159,19 @@ pub(super) fn standing(organization: Organization, source: SourceConfig, databas
 /// Adds the desktop to a configuration nobody wrote, where there is one to show anything.
 pub(super) async fn with_desktop(mut config: Config) -> Config {
     let desktop = ReceiverConfig { name: "desktop".into(), kind: ReceiverKind::Desktop };
-    let shows = match Receiver::build(&desktop, None) {
-        Ok(receiver) => receiver.probe().await.is_ok(),
-        Err(_) => false,
+    // A session whose service is late may yet show popups; without a session each would only
+    // be one more thing that could not be told.
+    let probe = match Receiver::build(&desktop, None) {
+        Ok(receiver) => receiver.probe().await,
+        Err(error) => Err(SendError::Permanent { error: error.to_string() }),
     };
-    if shows {
-        for step in config.routes.0.iter_mut().flat_map(|route| &mut route.steps) {
-            step.notify.push(desktop.name.clone());
-        }
-        config.receivers.push(desktop);
-    } else {
+    if matches!(probe, Err(SendError::Permanent { .. })) {
         say("  No desktop session was found: incidents are told in this log only.");
+        return config;
     }
+    for step in config.routes.0.iter_mut().flat_map(|route| &mut route.steps) {
+        step.notify.push(desktop.name.clone());
+    }
+    config.receivers.push(desktop);
     config
 }

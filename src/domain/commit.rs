@@ -20,7 +20,7 @@ pub struct Commit {
     pub erased: Vec<Erasure>,
     /// Insert.
     pub alerts: Vec<Alert>,
-    /// Insert or replace by id; the last one of an id wins.
+    /// Insert or replace by id; at most one of an id, see [`Commit::record`].
     pub incidents: Vec<Incident>,
     /// Append.
     pub timeline: Vec<TimelineEntry>,
@@ -72,13 +72,20 @@ impl Commit {
         !self.is_urgent() && self.progress.is_empty()
     }
 
+    /// Adds an incident as it stands now, in place of how it stood before: under a flood
+    /// it changes with every post.
+    pub fn record(&mut self, incident: Incident) {
+        self.incidents.retain(|known| known.id != incident.id);
+        self.incidents.push(incident);
+    }
+
     /// Adds the effects of a later step.
     pub fn append(&mut self, later: Self) {
         self.posts.extend(later.posts);
         self.sightings.extend(later.sightings);
         self.erased.extend(later.erased);
         self.alerts.extend(later.alerts);
-        self.incidents.extend(later.incidents);
+        later.incidents.into_iter().for_each(|incident| self.record(incident));
         self.timeline.extend(later.timeline);
         self.outbox.extend(later.outbox);
         self.told.extend(later.told);

@@ -47,9 +47,20 @@ fn pack_of(table: &Table<'_>) -> Checked<RawPack> {
     table.allow_only(&["name", "title", "version"]);
     let text = |key, default| table.get(key).map_or(Ok(default), |value| value.filled());
     let value = table.require("name", "`name = \"my-hospital\"`");
-    let name = value.clone().and_then(|value| name(&value, Letters::Lower));
+    let name = value.clone().and_then(|value| own_name(&value));
     let (title, version) = (text("title", name.unwrap_or_default()), text("version", "0"));
     Ok(RawPack { name: spanned(&value?, name?), title: title?.to_owned(), version: version?.to_owned() })
+}
+
+/// A name that is not the daemon's: an incident of its own (blindness, gaps, dead receivers)
+/// must not be joined, hidden or ended by one of a rule's.
+fn own_name<'d>(value: &Value<'d>) -> Checked<&'d str> {
+    let name = name(value, Letters::Lower)?;
+    if name == "stormbell" || name.starts_with("stormbell.") {
+        let message = format!("`{}` cannot begin with `stormbell.`", value.key());
+        return value.error("SB0205", message, "such names are the daemon's own; choose another");
+    }
+    Ok(name)
 }
 
 fn lists_of(table: &Table<'_>) -> Vec<RawList> {
@@ -78,14 +89,14 @@ fn rule(table: &Table<'_>, pack: &str) -> Checked<RawRule> {
         "new_term", "quiet", "test",
     ]);
     let id = table.require("id", "`id = \"my-hospital.closed\"`");
-    let id = id.and_then(|value| Ok(spanned(&value, name(&value, Letters::Lower)?)));
+    let id = id.and_then(|value| Ok(spanned(&value, own_name(&value)?)));
     let title = table.require("title", "`title = \"What happened, in one line\"`").and_then(|value| value.filled());
     let severity = table.require("severity", "`severity = \"high\"`");
     let severity = severity.and_then(|value| value.word(&Severity::ALL.map(|one| (one.as_str(), one))));
     let status = table
         .get("status")
         .map_or(Ok(Status::default()), |value| value.word(&Status::ALL.map(|status| (status.as_str(), status))));
-    let topic = table.get("topic").map_or(Ok(pack), |value| name(&value, Letters::Lower));
+    let topic = table.get("topic").map_or(Ok(pack), |value| own_name(&value));
     let query = table.require("query", "`query = '$org (closed OR closing)'`").and_then(|value| query(&value));
     let excepts = table.get("except").map_or(Ok(Vec::new()), |value| excepts(&value));
     let playbook = table.get("playbook").map(|value| value.filled().map(str::to_owned)).transpose();

@@ -156,7 +156,7 @@ impl Engine {
             }
             if let Some(live) = self.live.get_mut(&id) {
                 live.changed = false;
-                commit.incidents.push(live.incident.clone());
+                commit.record(live.incident.clone());
             }
         }
     }
@@ -209,7 +209,7 @@ impl Engine {
             if incident.state == IncidentState::Open {
                 send(incident, MessageKind::Opened, fresh, &self.receivers, now, commit);
             }
-            commit.incidents.push(incident.clone());
+            commit.record(incident.clone());
         }
     }
 
@@ -265,7 +265,7 @@ impl Engine {
             format!("nobody took charge; telling {}", names.join(", ")),
         ));
         send(incident, MessageKind::Escalated, receivers, &self.receivers, now, commit);
-        commit.incidents.push(incident.clone());
+        commit.record(incident.clone());
     }
 
     pub(super) fn command(
@@ -288,7 +288,7 @@ impl Engine {
                 commit.timeline.push(entry(&id, now, "acknowledged", &by, String::new()));
                 let knowing = incident.told.receivers.clone();
                 send(incident, MessageKind::Acknowledged, knowing, &self.receivers, now, commit);
-                commit.incidents.push(incident.clone());
+                commit.record(incident.clone());
             }
             Action::Acknowledge | Action::Resolve => {} // somebody was faster; nothing to add
         }
@@ -303,7 +303,7 @@ impl Engine {
         commit.timeline.push(entry(id, now, "resolved", by, String::new()));
         let knowing = incident.told.receivers.clone();
         send(&mut incident, MessageKind::Resolved, knowing, &self.receivers, now, commit);
-        commit.incidents.push(incident.clone());
+        commit.record(incident.clone());
         Some(incident)
     }
 
@@ -358,7 +358,9 @@ impl Engine {
         };
         commit.alerts.push(alert);
         self.tell_opened(&id, not_to.as_ref(), now, commit);
-        commit.incidents.extend(self.live.get(&id).map(|live| live.incident.clone()));
+        if let Some(live) = self.live.get(&id) {
+            commit.record(live.incident.clone());
+        }
     }
 
     /// Ends the daemon's own incident of that topic.

@@ -72,7 +72,8 @@ impl Engine {
 
     /// A new post, or a new version of one, with the rules that take it.
     fn post(&mut self, mut post: Post, hits: &[RuleIndex], now: Timestamp, commit: &mut Commit) {
-        if hits.is_empty() {
+        // What is kept of a post is what its author says now, matching or not.
+        if hits.is_empty() && !self.is_evidence(key(&post.id)) {
             return;
         }
         if post.author.handle.is_none() {
@@ -144,10 +145,11 @@ fn why(rule: &Rule, post: &Post, fired: &Fired) -> String {
         Condition::Match => format!("a post matched {words}; {by}"),
         Condition::Count(Count { at_least, distinct, within }) => {
             let (n, what) = match distinct {
-                Distinct::Post => (fired.seen.len() as u64, "posts"),
-                Distinct::Author => (fired.authors, "authors"),
+                Distinct::Post => (fired.seen.len() as u64, "post"),
+                Distinct::Author => (fired.authors, "author"),
             };
-            format!("{n} {what} within {} (at least {at_least}), the newest matched {words}; {by}", human(*within))
+            let s = if n == 1 { "" } else { "s" };
+            format!("{n} {what}{s} within {} (at least {at_least}), the newest matched {words}; {by}", human(*within))
         }
     }
 }

@@ -54,7 +54,8 @@ fn run_one(file: &RawFile, raw: &RawRule, test: &RawTest, rules: &Arc<RuleSet>) 
     let outcome = engine.step(Input::Batch(batch), EPOCH);
     let alerts = outcome.commit.alerts.iter().filter(|alert| alert.rule.as_str() == raw.id.value).count() as u64;
     (alerts != test.alerts).then(|| {
-        let message = format!("`{}`: {:?} raised {alerts} alerts, not {}", raw.id.value, test.name, test.alerts);
+        let s = if alerts == 1 { "" } else { "s" };
+        let message = format!("`{}`: {:?} raised {alerts} alert{s}, not {}", raw.id.value, test.name, test.alerts);
         Diagnostic::error("SB0301", message)
             .at(&file.source, test.span.clone(), format!("{alerts} instead of {}", test.alerts))
             .help(format!("{reasons}; `stormbell explain {} --text …` shows each clause", raw.id.value))

@@ -1,0 +1,70 @@
+//! For whom and with which rules `explain` and `replay` listen.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::check::entries;
+use super::{ConfigArgs, organization_name, say, show};
+use crate::app::rulebook::{Rulebook, default_rules};
+use crate::config::environment::Environment;
+use crate::config::load::{SecretPolicy, find, load};
+use crate::config::model::RuleEntry;
+use crate::domain::organization::Organization;
+use crate::report;
+
+/// The configuration, or what stands in for it.
+#[derive(Debug, Args)]
+pub(super) struct ListeningArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Rule files, folders or packs (builtin:NAME), instead of the configuration's
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    rules: Vec<PathBuf>,
+    /// Name of the hospital, instead of the configuration's
+    #[arg(long, value_name = "NAME", value_parser = organization_name)]
+    org: Option<String>,
+}
+
+/// An organisation and the rules that listen for it.
+pub(super) struct Listening {
+    pub(super) organization: Organization,
+    pub(super) rulebook: Rulebook,
+}
+
+impl ListeningArgs {
+    /// None when the configuration cannot be used; people have been told why.
+    pub(super) fn resolve(&self) -> Option<Listening> {
+        let environment = Environment::of_process();
+        let mut config = None;
+        if let Some(path) = find(self.config.config.as_deref(), &environment) {
+            let loaded = load(&path, &environment, SecretPolicy::MayBeAbsent);
+            if loaded.config.is_none() {
+                show(&loaded.findings);
+                say(&format!(
+                    "{}: {}; `stormbell check` shows all of them",
+                    path.display(),
+                    report::summary(&loaded.findings)
+                ));
+                return None;
+            }
+            config = loaded.config;
+        }
+        let organization = match (&self.org, &config) {
+            (Some(name), _) => Organization::named(name.as_str()),
+            (None, Some(config)) => config.organization.clone(),
+            (None, None) => {
+                let example = Organization::example();
+                say(&format!("no configuration and no --org: listening for the example, {}", example.name));
+                example
+            }
+        };
+        let origins: Vec<RuleEntry> = match (self.rules.as_slice(), config) {
+            ([], Some(config)) if !config.rules.is_empty() => config.rules,
+            ([], _) => default_rules(),
+            (paths, _) => entries(paths),
+        };
+        let rulebook = Rulebook::load(&origins, &organization);
+        Some(Listening { organization, rulebook })
+    }
+}

@@ -1,0 +1,85 @@
+//! The commands that speak to a daemon, against the demo; and the daemon's exit codes.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Stdio};
+
+use super::support::{Desk, Ran};
+
+/// A running demo; ended when dropped.
+struct Demo {
+    child: Child,
+    url: String,
+    desk: Desk,
+}
+
+impl Demo {
+    /// Starts a fast demo and waits until its first incident is open.
+    fn with_an_incident() -> Self {
+        let desk = Desk::new();
+        let mut child = desk.command(&["demo", "--speed", "50"]).stdout(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let mut after = |what: &str| lines.find_map(|line| Some(line.split_once(what)?.1.to_owned())).expect(what);
+        let url = after("stormbell status --url ");
+        after("incident opened");
+        // Nobody reads on; the demo must not mind.
+        Self { child, url, desk }
+    }
+
+    fn ask(&self, arguments: &[&str]) -> Ran {
+        self.desk.run(&[arguments, &["--url", &self.url]].concat())
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+#[test]
+fn an_incident_of_the_demo_is_seen_taken_and_ended() {
+    let demo = Demo::with_an_incident();
+    let status = demo.ask(&["status"]);
+    assert_eq!(status.code, 0, "{}", status.err);
+    assert!(status.out.contains("for St. Brigid's Hospital: ready"), "{}", status.out);
+    let list = demo.ask(&["incidents"]);
+    assert_eq!(list.code, 0);
+    let id = list.out.split_whitespace().next().unwrap();
+    let ran = demo.ask(&["ack", id, "--by", "ann"]);
+    assert!(ran.out.starts_with(&format!("{id} is acknowledged: ")), "{}", ran.text());
+    let mine = demo.ask(&["incidents", "--state", "acknowledged", "--json"]);
+    let mine: serde_json::Value = serde_json::from_str(mine.out.lines().next().unwrap()).unwrap();
+    assert_eq!((&mine["id"], &mine["acknowledged"]["by"]), (&id.into(), &"ann".into()));
+    let ran = demo.ask(&["resolve", id, "--by", "ann"]);
+    assert!(ran.out.starts_with(&format!("{id} is resolved: ")), "{}", ran.text());
+    let ran = demo.ask(&["ack", "inc-nope", "--by", "ann"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("`stormbell incidents` lists those there are"), "{}", ran.err);
+}
+
+#[test]
+fn a_demo_that_shall_end_ends_well() {
+    let ran = Desk::new().run(&["demo", "--exit-after", "500ms"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.err.starts_with("stormbell demo: "), "{}", ran.err);
+}
+
+#[test]
+fn without_a_daemon_the_answer_is_one() {
+    let ran = Desk::new().run(&["status", "--url", "http://127.0.0.1:9"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("no stormbell answers at http://127.0.0.1:9; is it running"), "{}", ran.err);
+}
+
+#[test]
+fn a_port_that_is_taken_is_temporary() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let desk = Desk::new();
+    let config = format!(
+        "schema = 1\nrules = [\"builtin:hospital\"]\n[organization]\nname = \"Mercy\"\n[store]\npath = \"s.db\"\n[[source]]\nname = \"b\"\nkind = \"jetstream\"\nurl = \"ws://127.0.0.1:9/\"\n[[receiver]]\nname = \"log\"\nkind = \"log\"\n[[route]]\nsteps = [{{ notify = [\"log\"] }}]\n[web]\nlisten = \"{}\"\n",
+        taken.local_addr().unwrap()
+    );
+    let ran = desk.file("stormbell.toml", config).run(&["run"]);
+    assert_eq!(ran.code, 75, "{}", ran.err);
+}

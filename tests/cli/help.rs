@@ -1,0 +1,44 @@
+//! Help, and arguments that make no sense.
+
+use std::fmt::Write as _;
+
+use super::support::{Desk, golden};
+
+const COMMANDS: [&str; 9] = ["run", "demo", "check", "explain", "replay", "status", "incidents", "ack", "resolve"];
+
+#[test]
+fn help_of_the_program_and_of_each_command() {
+    let desk = Desk::new();
+    let mut pages = desk.run(&["--help"]).out;
+    for command in COMMANDS {
+        let ran = desk.run(&[command, "--help"]);
+        assert_eq!(ran.code, 0);
+        write!(pages, "\n=== stormbell {command} --help\n{}", ran.out).unwrap();
+    }
+    golden!("cli-help", pages);
+}
+
+#[test]
+fn nonsense_on_the_command_line_is_usage() {
+    let desk = Desk::new();
+    for arguments in [
+        &[][..],
+        &["rnu"],
+        &["replay"],
+        &["replay", "x", "--format", "mastodo"],
+        &["replay", "x", "--threads", "0"],
+        &["replay", "x", "--org", " – "],
+        &["explain", "rule"],
+        &["explain", "rule", "--text", "a", "--post", "b"],
+        &["run", "--org", ""],
+        &["run", "--org", "a", "--config", "b"],
+        &["demo", "--speed", "0"],
+        &["demo", "--exit-after", "soon"],
+        &["incidents", "--state", "lost"],
+        &["ack"],
+    ] {
+        let ran = desk.run(arguments);
+        assert_eq!((ran.code, ran.out.as_str()), (64, ""), "{arguments:?}");
+        assert!(!ran.err.is_empty(), "{arguments:?}");
+    }
+}

@@ -1,0 +1,10 @@
+//! The built program, as people and scripts meet it: what it prints and its exit codes.
+
+#![cfg(test)]
+
+mod check;
+mod daemon;
+mod explain;
+mod help;
+mod replay;
+mod support;

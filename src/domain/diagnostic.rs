@@ -30,6 +30,7 @@
 //! | `SB0202` | a list's name cannot be used |
 //! | `SB0203` | a condition that this version lacks |
 //! | `SB0204` | more than one condition |
+//! | `SB0205` | a topic that is the daemon's own |
 //! | `SB0206` | an unknown built-in pack |
 //! | `SB0207` | there is no rule at all |
 //! | `SB0250` | no test in which the rule fires |

@@ -89,6 +89,21 @@ fn a_crisis_confirmed_after_somebody_called_it_off_pages_again() {
 }
 
 #[test]
+fn a_rumour_somebody_took_charge_of_becomes_a_crisis_and_rings_again() {
+    let steps: &[(&[&str], Option<u64>)] = &[(&["pager"], Some(5)), (&["manager"], None)];
+    let routes = vec![route(&[Critical], &[], steps, None), route(&[], &[], &[(&["chat"], None)], None)];
+    let mut sim = Sim::new(vec![rumour(), gunman()], routes);
+    sim.post("1", "ann", 0, "a rumour about St Brigids");
+    let id = sim.incident().id.clone();
+    sim.command(&id, Action::Acknowledge).unwrap();
+    sim.post("2", "bob", 60, REPORT);
+    sim.post("3", "eve", 61, REPORT);
+    assert_eq!((sim.incident().state, &sim.incident().acknowledged), (IncidentState::Open, &None));
+    sim.run_until(400);
+    assert_eq!(names(&sim.model.sent(MessageKind::Escalated)), ["manager"]);
+}
+
+#[test]
 fn growth_is_told_in_steps_not_post_by_post() {
     let mut sim = Sim::new(vec![rumour()], vec![route(&[], &[], &[(&["chat"], None)], None)]);
     for n in 0..1000 {

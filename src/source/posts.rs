@@ -2,7 +2,7 @@
 //!
 //! The same limits and dates hold as on the wires; such a line has no cursor.
 
-use super::sanity::{MAX_ITEMS, claimed_time, cut, parse_object, recorded_time};
+use super::sanity::{MAX_ITEMS, claimed_time, cut, parse_object, recorded_time, within_budget};
 use crate::domain::event::{Decoded, Rejected, SourceEvent};
 use crate::domain::id::SourceName;
 use crate::domain::post::Post;
@@ -33,7 +33,8 @@ fn post(source: &SourceName, line: &[u8], received_at: Option<Timestamp>) -> Res
 fn bound(post: &mut Post) {
     let end = cut(&post.text).len();
     post.text.truncate(end);
-    for list in [&mut post.lang, &mut post.links, &mut post.tags, &mut post.media_text] {
+    post.media_text = within_budget(std::mem::take(&mut post.media_text));
+    for list in [&mut post.lang, &mut post.links, &mut post.tags] {
         list.truncate(MAX_ITEMS);
         for text in list {
             let end = cut(text).len();

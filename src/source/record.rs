@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::jetstream::{Commit, POSTS, Text};
 use super::sanity::{
-    MAX_ITEMS, MAX_LINK_BYTES, MAX_TAG_BYTES, MAX_TEXT_BYTES, claimed_time, cut, keep, parse_object_of,
+    MAX_ITEMS, MAX_LINK_BYTES, MAX_TAG_BYTES, MAX_TEXT_BYTES, claimed_time, cut, keep, parse_object_of, within_budget,
 };
 use crate::domain::event::Rejected;
 use crate::domain::id::{PostId, SourceName};
@@ -63,7 +63,7 @@ pub(super) fn post(address: Address<'_>, commit: &Commit<'_>, event_time: Timest
         repost_of: None,
         links: found.links,
         tags: found.tags,
-        media_text: found.media_text,
+        media_text: within_budget(found.media_text),
     })
 }
 

@@ -131,6 +131,18 @@ pub(super) fn claimed_time(claim: Timestamp, event_time: Timestamp) -> Result<Ti
     Ok(claim)
 }
 
+/// The first texts that together stay within [`MAX_TEXT_BYTES`]: matching takes time for
+/// every word, and one post must not take it from all others.
+pub(super) fn within_budget(mut texts: Vec<String>) -> Vec<String> {
+    let mut total = 0;
+    texts.truncate(MAX_ITEMS);
+    texts.retain(|text| {
+        total += text.len();
+        total <= MAX_TEXT_BYTES
+    });
+    texts
+}
+
 /// The text up to [`MAX_TEXT_BYTES`], ending with a whole character.
 pub(super) fn cut(text: &str) -> &str {
     text.get(..text.floor_char_boundary(MAX_TEXT_BYTES)).unwrap_or(text)
@@ -163,6 +175,13 @@ mod tests {
         ] {
             assert_eq!(has_lone_surrogate(json), expected, "{json}");
         }
+    }
+
+    #[test]
+    fn many_long_descriptions_are_as_bounded_as_one() {
+        let texts = vec!["a".repeat(MAX_TEXT_BYTES / 2); 64];
+        assert_eq!(within_budget(texts).len(), 2);
+        assert_eq!(within_budget(vec!["alt".to_owned(); 100]).len(), MAX_ITEMS);
     }
 
     #[test]

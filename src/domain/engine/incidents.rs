@@ -182,6 +182,12 @@ impl Engine {
         let Some(live) = self.live.get_mut(id) else { return };
         let incident = &mut live.incident;
         let knowing = incident.told.receivers.clone();
+        if graver && let Some(before) = incident.acknowledged.take() {
+            // Whoever took charge of a rumour has not taken charge of a crisis yet.
+            incident.state = IncidentState::Open;
+            let text = format!("graver than when {} acknowledged it", before.by);
+            commit.timeline.push(entry(id, now, "updated", SELF, text));
+        }
         let mut fresh = if graver { take_routes(incident, &self.routes, now) } else { BTreeSet::new() };
         fresh.retain(|receiver| !knowing.contains(receiver));
         let text = crate::domain::message::summary(incident);

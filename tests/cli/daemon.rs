@@ -16,7 +16,8 @@ impl Demo {
     /// Starts a fast demo and waits until its first incident is open.
     fn with_an_incident() -> Self {
         let desk = Desk::new();
-        let mut child = desk.command(&["demo", "--speed", "50", "--exit-after", "90s"]).stdout(Stdio::null()).spawn().unwrap();
+        let mut child =
+            desk.command(&["demo", "--speed", "50", "--exit-after", "90s"]).stdout(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
         let mut after = |what: &str| lines.find_map(|line| Some(line.split_once(what)?.1.to_owned())).expect(what);
         let url = format!("http://{}", after("address="));

@@ -1,7 +1,7 @@
 //! What the figures were measured on, and how quiet it was.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Seek, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -18,16 +18,19 @@ pub fn describe() {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     println!("machine   {} cores, {}", cores, model.map_or("unknown processor", |(_, model)| model));
     println!("load      {} (1, 5, 15 min)", load.split(' ').take(3).collect::<Vec<_>>().join(" "));
-    println!("disk      a write with fdatasync: {}", Spread::of(fsyncs(folder().path())));
+    println!("disk      a page with fsync: {}", Spread::of(fsyncs(folder().path())));
 }
 
-/// What the disk itself asks for a commit.
+/// What the disk itself asks for a commit: a page of a log that is written over and over.
 fn fsyncs(folder: &Path) -> Vec<Duration> {
     let mut file = File::create(folder.join("probe")).unwrap();
+    file.write_all(&vec![0; 4096 * 100]).unwrap();
+    file.sync_all().unwrap();
+    file.rewind().unwrap();
     let sync = |_| {
         let began = Instant::now();
         file.write_all(&[7; 4096]).unwrap();
-        file.sync_data().unwrap();
+        file.sync_all().unwrap();
         began.elapsed()
     };
     (0..100).map(sync).collect()

@@ -1,5 +1,7 @@
 //! How much memory the daemon holds once it has seen an hour of stream.
 
+use std::time::Instant;
+
 use clap::Parser;
 
 use super::corpus::{self, Corpus, Draft};
@@ -33,7 +35,7 @@ impl Memory {
         let mut listener = stream.listener();
         let idle = daemon.memory("VmRSS");
         let (frames, began) = (self.minutes * 60 * self.rate, micros_now() - self.minutes * 60_000_000);
-        let (mut corpus, mut frame) = (Corpus::new(3), String::new());
+        let (mut corpus, mut frame, first) = (Corpus::new(3), String::new(), Instant::now());
         for index in 0..frames {
             corpus.frame(began + index * 1_000_000 / self.rate, &mut frame);
             listener.write(&frame);
@@ -41,8 +43,9 @@ impl Memory {
         corpus.post(micros_now(), &Draft::english(&corpus::alarm(0)), &mut frame);
         listener.send(&frame);
         while sink.next().topic() != "alarm-0" {}
+        let took = first.elapsed().as_secs_f64();
         println!(
-            "memory    after {} min at {} frames/s ({frames} frames, {}): {} MB resident ({} MB of its own, the rest is the program and the database's index), {} MB at most; {} MB before",
+            "memory    after {} min at {} frames/s ({frames} frames in {took:.1} s, {}): {} MB resident ({} MB of its own, the rest is the program and the database's index), {} MB at most; {} MB before",
             self.minutes,
             self.rate,
             corpus.account(),

@@ -28,7 +28,7 @@ use crate::domain::message::{Attempt, Delivery, Leased, MessageKind, Undelivered
 use crate::domain::time::{Clock, Timestamp};
 use crate::telemetry::events;
 
-/// How long a message is ours. Longer than [`SEND_DEADLINE`] with time to write the end down.
+/// How long a message is ours. Longer than a send may take, with time to write the end down.
 pub const LEASE: Duration = Duration::from_secs(30);
 /// Longer than any receiver's own timeouts; what exceeds it hangs.
 const SEND_DEADLINE: Duration = Duration::from_secs(20);

@@ -114,7 +114,8 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let metrics = Arc::new(Metrics::default());
     metrics.rules(rules.rules().len());
 
-    let database = open_store(&config.store.path)?;
+    let mut database = open_store(&config.store.path)?;
+    database.hurry(started).context("hurrying what the last run could not send")?;
     // Everything that is still kept: windows reach back hours, erasures as far as the evidence.
     let mut restored = database.restore(Timestamp::default()).context("reading what the last run left")?;
     let is_read = |name: &SourceName| config.sources.iter().any(|source| source.name == *name);

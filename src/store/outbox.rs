@@ -59,6 +59,18 @@ const HEADS: &str = "SELECT seq, id, message, due, give_up, attempts, coalesce(l
                          AND older.state IN ('pending', 'leased') AND older.seq < row.seq)";
 
 impl Store {
+    /// Makes every message that waits for a retry due at `now`, with its patience renewed.
+    ///
+    /// For the start of a daemon: however often the last one failed, a page must not wait
+    /// minutes for it now. How long a delivery is tried in all stays as it was.
+    pub fn hurry(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        self.transact(|writing| {
+            let hurry = "UPDATE outbox SET due = min(due, ?1), attempts = 0 WHERE state = 'pending'";
+            writing.sql.execute(hurry, [now.micros()])?;
+            Ok(())
+        })
+    }
+
     /// Takes up to `limit` messages that are due for a receiver, oldest first. They are this
     /// dispatcher's until `now + lease`.
     pub fn lease(

@@ -61,6 +61,26 @@ fn a_lease_that_runs_out_or_outlives_its_process_is_taken_again_under_the_same_i
 }
 
 #[test]
+fn a_new_start_tries_at_once_what_the_last_one_had_put_off() {
+    let folder = Folder::new();
+    let mut store = folder.open();
+    let original = delivery("d", "pager", incident("i", IncidentState::Open, &[]), 1);
+    store.commit(&[outbox(vec![original.clone()])]).unwrap();
+    for attempt in 1..=8 {
+        assert_eq!(lease(&mut store, "pager", attempt)[0].attempt, u32::try_from(attempt).unwrap());
+        let due = if attempt == 8 { at(300) } else { at(attempt + 1) };
+        store.finish(&"d".into(), &Attempt::Retry { due, error: "503".to_owned() }, at(attempt)).unwrap();
+    }
+    drop(store);
+    let mut store = folder.open();
+    assert!(lease(&mut store, "pager", 20).is_empty(), "opening alone changes nothing");
+    store.hurry(at(20)).unwrap();
+    let again = lease(&mut store, "pager", 20);
+    assert_eq!((&again[0].delivery.id, again[0].attempt), (&original.id, 1), "and its patience is renewed");
+    assert_eq!(again[0].delivery.give_up, original.give_up, "but not its end");
+}
+
+#[test]
 fn a_parked_message_is_reported_until_somebody_was_told() {
     let folder = Folder::new();
     let mut store = folder.open();

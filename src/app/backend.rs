@@ -164,7 +164,7 @@ impl Backend for Daemon {
             severity: rule.severity.as_str().to_owned(),
             topic: rule.topic.to_string(),
             pack: rule.pack.clone(),
-            query: rule.query.text.clone(),
+            query: rule.query.text.to_string(),
         };
         Ok(rules.rules().iter().map(view).collect())
     }

@@ -15,7 +15,7 @@ use crate::domain::condition::{Condition, Distinct};
 use crate::domain::id::SourceName;
 use crate::domain::organization::Organization;
 use crate::domain::post::Post;
-use crate::domain::query::explain::{Clause, Form};
+use crate::domain::query::explain::{Almost, Clause, Form};
 use crate::domain::rule::model::Verdict;
 use crate::domain::rule::{Rule, RuleSet};
 use crate::domain::time::{Clock as _, human};
@@ -136,9 +136,12 @@ fn clause_json<'a>(clause: &'a Clause, query: &'a str) -> ClauseJson<'a> {
         form: match clause.form {
             Form::Term => "term",
             Form::List => "list",
+            Form::Near => "near",
             Form::And => "and",
             Form::Or => "or",
             Form::Not => "not",
+            Form::Field => "field",
+            Form::Regex => "regex",
         },
         satisfied: clause.satisfied,
         found: found
@@ -202,11 +205,22 @@ fn missing(clause: &Clause, query: &str) -> String {
     match clause.form {
         Form::And => open.map(|part| missing(part, query)).collect::<Vec<_>>().join(", and "),
         Form::Or => open.map(|part| missing(part, query)).collect::<Vec<_>>().join(" or "),
-        Form::Term | Form::List => source(clause, query),
+        Form::Term | Form::List | Form::Near | Form::Field | Form::Regex => source(clause, query) + &almost(clause),
         Form::Not => {
             let unwanted = clause.parts.first().map(|part| source(part, query));
             format!("nothing of {}", unwanted.unwrap_or_default())
         }
+    }
+}
+
+/// How near a clause came.
+fn almost(clause: &Clause) -> String {
+    match &clause.almost {
+        None => String::new(),
+        Some(Almost::Apart(1)) => " (there is 1 word between)".to_owned(),
+        Some(Almost::Apart(words)) => format!(" (there are {words} words between)"),
+        Some(Almost::WrongOrder) => " (both are there, the other way round)".to_owned(),
+        Some(Almost::Words(words)) => format!(" (of it there is “{}”)", words.join("”, “")),
     }
 }
 
@@ -218,7 +232,7 @@ fn touched(clause: &Clause) -> bool {
 fn tree(clause: &Clause, query: &str, depth: usize, lines: &mut Vec<String>) {
     let mark = if clause.satisfied { '✓' } else { '✗' };
     let what = match clause.form {
-        Form::Term | Form::List => source(clause, query),
+        Form::Term | Form::List | Form::Near | Form::Field | Form::Regex => source(clause, query) + &almost(clause),
         Form::And => "all of".to_owned(),
         Form::Or => "one of".to_owned(),
         Form::Not => "not".to_owned(),

@@ -15,17 +15,25 @@
 //! | `SB0004` | a value of the wrong type |
 //! | `SB0005` | a value that cannot be used |
 //! | `SB0008` | a file that cannot be read |
-//! | `SB0101` | a phrase is not closed |
-//! | `SB0102` | a form of the query language that this version lacks |
+//! | `SB0101` | a phrase, exact word or regular expression is not closed |
+//! | `SB0102` | a distance or slack that is no number of words |
 //! | `SB0103` | a parenthesis without its partner |
 //! | `SB0104` | the query is empty or ends too early |
 //! | `SB0105` | an operator has nothing to work on |
-//! | `SB0106` | a term without a letter, digit or emoji |
+//! | `SB0106` | a term that nothing could be found by |
 //! | `SB0107` | an undefined list |
-//! | `SB0108` | a query that silence would satisfy |
+//! | `SB0108` | a query that asks for nothing in particular |
 //! | `SB0109` | too deep a query |
 //! | `SB0110` | an empty list |
 //! | `SB0111` | a list with a term that finds nothing |
+//! | `SB0112` | an unknown field |
+//! | `SB0113` | a value that a field does not take |
+//! | `SB0114` | a wildcard that cannot be looked for |
+//! | `SB0115` | nearness to something without a place |
+//! | `SB0116` | a regular expression that cannot be used |
+//! | `SB0117` | lists that name each other |
+//! | `SB0119` | `in:text` not at the top |
+//! | `SB0120` | too many terms |
 //! | `SB0201` | a rule's id is taken |
 //! | `SB0202` | a list's name cannot be used |
 //! | `SB0203` | a condition that this version lacks |

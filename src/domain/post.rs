@@ -198,6 +198,9 @@ pub enum PostKind {
 }
 
 impl PostKind {
+    /// All kinds.
+    pub const ALL: [Self; 4] = [Self::Post, Self::Reply, Self::Quote, Self::Repost];
+
     /// The word used in JSON and in rules.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -210,6 +213,6 @@ impl PostKind {
 
     /// The kind of that name.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Post, Self::Reply, Self::Quote, Self::Repost].into_iter().find(|kind| kind.as_str() == text)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 }

@@ -1,18 +1,24 @@
-//! The tree of a query.
+//! The tree of a query, and the lists it may name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
+use std::sync::Arc;
 
+use super::field::Field;
+use super::regex::Regex;
+use super::term::{Term, TermForm};
 use crate::domain::organization::Organization;
-use crate::domain::text::Words;
+use crate::domain::text::Sigil;
 
-/// A query that is known to need at least one word of a post.
+/// A query that is known to need something particular of a post.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
     /// As written.
-    pub text: String,
+    pub text: Box<str>,
     /// What it means.
     pub root: Node,
+    /// `in:text`: media descriptions are not read.
+    pub text_only: bool,
 }
 
 /// A part of a query, with its bytes in the query's text.
@@ -27,92 +33,125 @@ pub struct Node {
 /// What a part of a query asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The word or phrase occurs.
+    /// It occurs.
     Term(Term),
     /// One of the list's terms occurs.
-    List(String, Vec<Term>),
+    List(List),
+    /// Both sides occur with few words between them.
+    Near(Box<Near>),
     /// All of them.
     And(Vec<Node>),
     /// At least one of them.
     Or(Vec<Node>),
     /// It does not.
     Not(Box<Node>),
+    /// The post says so about itself.
+    Field(Field),
+    /// The expression matches.
+    Regex(Arc<Regex>),
+    /// `in:text`, until the parser has turned it into [`Query::text_only`].
+    TextOnly,
 }
 
-/// A word, or words that must follow each other.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Term {
-    /// As written, for people.
-    pub text: String,
-    /// Folded words; at least one.
-    words: Vec<String>,
+/// Two parts close to each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Near {
+    /// At most so many words between them.
+    pub distance: u32,
+    /// Whether the first must come first.
+    pub ordered: bool,
+    /// The parts, each a term, a list, or `OR`s and `NEAR`s of such.
+    pub sides: [Node; 2],
 }
 
-impl Term {
-    /// The term for a text; none when no letter, digit or emoji is in it.
-    pub fn new(text: &str) -> Option<Self> {
-        let words: Vec<String> = Words::of(text).iter().map(|(word, _)| word.to_owned()).collect();
-        (!words.is_empty()).then(|| Self { text: text.trim().to_owned(), words })
-    }
-
-    /// Folded words; at least one.
-    pub fn words(&self) -> &[String] {
-        &self.words
-    }
+/// A list by its name, with its terms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct List {
+    /// Without `$`.
+    pub name: Arc<str>,
+    /// All of them, those of lists it names included.
+    pub terms: Arc<[Term]>,
 }
 
 /// The lists a query may name.
 #[derive(Clone, Debug, Default)]
-pub struct Lists(BTreeMap<String, Vec<Term>>);
+pub struct Lists(BTreeMap<Arc<str>, List>);
 
 impl Lists {
     /// `$org`, `$people` and `$places`.
     pub fn of(organization: &Organization) -> Self {
-        let terms = |texts: &mut dyn Iterator<Item = &String>| texts.filter_map(|text| Term::new(text)).collect();
+        let mut lists = Self::default();
+        let terms =
+            |texts: &mut dyn Iterator<Item = &String>| texts.filter_map(|text| Term::parse(text).ok()).collect();
         let Organization { name, aliases, accounts, people, places, timezone: _ } = organization;
-        let names = &mut std::iter::once(name).chain(aliases).chain(accounts);
-        Self(BTreeMap::from([
-            ("org".to_owned(), terms(names)),
-            ("people".to_owned(), terms(&mut people.iter())),
-            ("places".to_owned(), terms(&mut places.iter())),
-        ]))
+        let accounts = accounts.iter().map(|account| format!("@{}", account.trim_start_matches('@')));
+        let accounts: Vec<String> = accounts.collect();
+        lists.insert("org", terms(&mut std::iter::once(name).chain(aliases).chain(&accounts)));
+        lists.insert("people", terms(&mut people.iter()));
+        lists.insert("places", terms(&mut places.iter()));
+        lists
     }
 
-    /// Adds a list, or replaces one of that name.
-    pub fn insert(&mut self, name: String, terms: Vec<Term>) {
-        self.0.insert(name, terms);
+    /// Adds a list, or replaces one of that name. Terms are kept once.
+    pub fn insert(&mut self, name: &str, terms: Vec<Term>) {
+        let name: Arc<str> = name.into();
+        let mut seen = HashSet::new();
+        let terms: Vec<Term> = terms.into_iter().filter(|term| seen.insert(term.form.clone())).collect();
+        self.0.insert(Arc::clone(&name), List { name, terms: terms.into() });
     }
 
-    /// The list's terms.
-    pub fn get(&self, name: &str) -> Option<&[Term]> {
-        self.0.get(name).map(Vec::as_slice)
+    /// The list of that name.
+    pub fn get(&self, name: &str) -> Option<&List> {
+        self.0.get(name)
     }
 
     /// The names of all lists.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.0.keys().map(AsRef::as_ref)
+    }
+}
+
+impl List {
+    /// The accounts among its terms, without `@`.
+    pub fn accounts(&self) -> impl Iterator<Item = &str> {
+        self.terms.iter().filter_map(|term| match &term.form {
+            TermForm::Token(Sigil::Mention, account) => Some(account.as_str()),
+            _ => None,
+        })
     }
 }
 
 impl Node {
-    /// Calls `visit` for this part and all below it, outermost first.
-    pub fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a Self)) {
-        visit(self);
+    /// The parts directly below this one.
+    pub fn parts(&self) -> &[Self] {
         match &self.kind {
-            Kind::And(parts) | Kind::Or(parts) => parts.iter().for_each(|part| part.walk(visit)),
-            Kind::Not(part) => part.walk(visit),
-            Kind::Term(_) | Kind::List(..) => {}
+            Kind::And(parts) | Kind::Or(parts) => parts,
+            Kind::Not(part) => std::slice::from_ref(part),
+            Kind::Near(near) => &near.sides,
+            Kind::Term(_) | Kind::List(_) | Kind::Field(_) | Kind::Regex(_) | Kind::TextOnly => &[],
         }
     }
 
-    /// Whether a post without a single word would satisfy it. A query of which that is
-    /// true can match anything.
-    pub fn accepts_silence(&self) -> bool {
-        match &self.kind {
-            Kind::Term(_) | Kind::List(..) => false,
-            Kind::And(parts) => parts.iter().all(Self::accepts_silence),
-            Kind::Or(parts) => parts.iter().any(Self::accepts_silence),
-            Kind::Not(part) => !part.accepts_silence(),
+    /// Calls `visit` for this part and all below it, outermost first.
+    pub fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a Self)) {
+        visit(self);
+        self.parts().iter().for_each(|part| part.walk(visit));
+    }
+
+    /// Whether something particular must be in a post that satisfies the part: a word, a
+    /// link, an author. A query of which that is not true would take nearly every post.
+    pub fn is_selective(&self) -> bool {
+        self.selects(false)
+    }
+
+    fn selects(&self, negated: bool) -> bool {
+        match (&self.kind, negated) {
+            (Kind::Not(part), _) => part.selects(!negated),
+            (Kind::Term(_) | Kind::List(_) | Kind::Near(_) | Kind::Regex(_), negated) => !negated,
+            (Kind::Field(field), negated) => !negated && field.is_selective(),
+            (Kind::TextOnly, _) => false,
+            (Kind::And(parts), false) | (Kind::Or(parts), true) => parts.iter().any(|part| part.selects(negated)),
+            (Kind::Or(parts), false) | (Kind::And(parts), true) => parts.iter().all(|part| part.selects(negated)),
         }
     }
 }
@@ -122,8 +161,8 @@ impl Query {
     pub fn lists(&self) -> Vec<&str> {
         let mut names = Vec::new();
         self.root.walk(&mut |node| {
-            if let Kind::List(name, _) = &node.kind {
-                names.push(name.as_str());
+            if let Kind::List(list) = &node.kind {
+                names.push(list.name.as_ref());
             }
         });
         names
@@ -134,8 +173,8 @@ impl Query {
         let mut terms = Vec::new();
         self.root.walk(&mut |node| match &node.kind {
             Kind::Term(term) => terms.push(term),
-            Kind::List(_, list) => terms.extend(list),
-            Kind::And(_) | Kind::Or(_) | Kind::Not(_) => {}
+            Kind::List(list) => terms.extend(list.terms.iter()),
+            _ => {}
         });
         terms
     }

@@ -1,11 +1,16 @@
 //! From a query's text to its tree.
 //!
-//! `NOT` binds tightest, then `AND` (or a space), then `OR`.
+//! `NOT` binds tightest, then `NEAR` and `ONEAR`, then `AND` (or a space), then `OR`.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use super::ast::{Kind, Lists, Node, Query, Term};
+use super::ast::{Kind, List, Lists, Near, Node, Query};
+use super::field::{Field, Has, NAMES};
 use super::lex::{Token, lex};
+use super::regex::{Regex, RegexError};
+use super::term::{Term, TermError};
+use crate::domain::post::PostKind;
 
 /// What is wrong with a query, with its place in the query's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +30,9 @@ pub struct Mistake {
 /// How deep parentheses may nest; keeps hostile input off the stack.
 const MAX_DEPTH: usize = 64;
 
+/// The most terms a query may have, those of its lists included.
+const MAX_TERMS: usize = 50_000;
+
 /// Reads a query, with the lists it may name.
 ///
 /// # Errors
@@ -42,23 +50,26 @@ pub fn parse(text: &str, lists: &Lists) -> Result<Query, Vec<Mistake>> {
             "remove it, or open it where it belongs",
         );
     }
-    let Parser { mut mistakes, .. } = parser;
-    match root {
-        Some(root) if mistakes.is_empty() => {
-            if !root.accepts_silence() {
-                return Ok(Query { text: text.to_owned(), root });
-            }
-            mistakes.push(Mistake {
-                code: "SB0108",
-                message: "the query only says what a post must not contain".to_owned(),
-                span: root.span.clone(),
-                label: "would match nearly every post".to_owned(),
-                help: "add a word, phrase or list that a post must contain".to_owned(),
-            });
-            Err(mistakes)
+    let Some(mut root) = root.filter(|_| parser.mistakes.is_empty()) else { return Err(parser.mistakes) };
+    let text_only = take_text_only(&mut root);
+    parser.check_whole(&root);
+    if parser.mistakes.is_empty() { Ok(Query { text: text.into(), root, text_only }) } else { Err(parser.mistakes) }
+}
+
+/// Takes `in:text` out of the outermost `AND`.
+fn take_text_only(root: &mut Node) -> bool {
+    let Kind::And(parts) = &mut root.kind else { return false };
+    let before = parts.len();
+    parts.retain(|part| part.kind != Kind::TextOnly);
+    let found = parts.len() < before;
+    if let Some(only) = parts.pop_if(|_| before > 1 && found) {
+        if parts.is_empty() {
+            *root = only;
+        } else {
+            parts.push(only);
         }
-        _ => Err(mistakes),
     }
+    found
 }
 
 struct Parser<'a> {
@@ -110,15 +121,28 @@ impl<'a> Parser<'a> {
     }
 
     fn all(&mut self) -> Option<Node> {
-        let mut parts = vec![self.one()?];
+        let mut parts = vec![self.near()?];
         loop {
             match self.peek() {
                 None | Some((Token::Or | Token::Close, _)) => return Some(join(parts, Kind::And)),
                 Some((Token::And, _)) => self.at += 1,
                 Some(_) => {}
             }
-            parts.push(self.one()?);
+            parts.push(self.near()?);
         }
+    }
+
+    fn near(&mut self) -> Option<Node> {
+        let mut left = self.one()?;
+        while let Some(&(Token::Near(distance, ordered), _)) = self.peek() {
+            self.at += 1;
+            let right = self.one()?;
+            self.check_place(&left);
+            self.check_place(&right);
+            let span = left.span.start..right.span.end;
+            left = Node { span, kind: Kind::Near(Box::new(Near { distance, ordered, sides: [left, right] })) };
+        }
+        Some(left)
     }
 
     fn one(&mut self) -> Option<Node> {
@@ -138,9 +162,15 @@ impl<'a> Parser<'a> {
                 Some(Node { span: span.start..part.span.end, kind: Kind::Not(Box::new(part)) })
             }
             Token::Open => self.group(&span),
-            Token::Word(text) | Token::Phrase(text) => self.term(text, span),
+            Token::Word(text) | Token::Phrase(text, None) => self.term(Term::phrase(text), span),
+            Token::Phrase(text, Some(slack)) => self.term(Term::sloppy(text, *slack), span),
+            Token::Exact(text) => self.term(Term::exact(text), span),
+            Token::Tag(name) => self.term(Term::tag(name), span),
+            Token::Mention(name) => self.term(Term::mention(name), span),
             Token::List(name) => self.list(name, span),
-            Token::And | Token::Or | Token::Close => {
+            Token::Regex(source) => self.regex(source, span),
+            Token::Field(name, values) => self.field(name, values, span),
+            Token::And | Token::Or | Token::Near(..) | Token::Close => {
                 self.mistake(
                     "SB0105",
                     "an operator has nothing to work on",
@@ -150,6 +180,48 @@ impl<'a> Parser<'a> {
                 );
                 None
             }
+        }
+    }
+
+    /// Nearness is between places in the text; only what has a place can be near.
+    fn check_place(&mut self, node: &Node) {
+        match &node.kind {
+            Kind::Term(_) | Kind::List(_) | Kind::Near(_) => {}
+            Kind::Or(parts) => parts.iter().for_each(|part| self.check_place(part)),
+            Kind::And(_) | Kind::Not(_) | Kind::Field(_) | Kind::Regex(_) | Kind::TextOnly => self.mistake(
+                "SB0115",
+                "NEAR works on words, phrases, lists and ORs of them",
+                node.span.clone(),
+                "has no place in the text",
+                "write (a NEAR/5 x) (a NEAR/5 y) for both, and NOT (a NEAR/5 b) for neither",
+            ),
+        }
+    }
+
+    /// What only the whole query shows.
+    fn check_whole(&mut self, root: &Node) {
+        let mut terms = 0;
+        let mut misplaced = None;
+        root.walk(&mut |node| match &node.kind {
+            Kind::List(list) => terms += list.terms.len(),
+            Kind::TextOnly => misplaced = Some(node.span.clone()),
+            Kind::Term(_) | Kind::Field(_) | Kind::Regex(_) => terms += 1,
+            Kind::Near(_) | Kind::And(_) | Kind::Or(_) | Kind::Not(_) => {}
+        });
+        if let Some(span) = misplaced {
+            let help = "write it beside the other parts: in:text (a OR b)";
+            self.mistake("SB0119", "`in:text` is about the whole query", span, "not under OR, NOT or NEAR", help);
+        } else if terms > MAX_TERMS {
+            let message = format!("the query has {terms} terms; at most {MAX_TERMS} are read");
+            self.mistake("SB0120", message, root.span.clone(), "too many", "split it into several rules");
+        } else if !root.is_selective() {
+            self.mistake(
+                "SB0108",
+                "the query asks for nothing in particular",
+                root.span.clone(),
+                "would match nearly every post",
+                "add a word, phrase, list, link: or from: that a post must have",
+            );
         }
     }
 
@@ -181,20 +253,22 @@ impl<'a> Parser<'a> {
         None
     }
 
-    fn term(&mut self, text: &str, span: Range<usize>) -> Option<Node> {
-        let Some(term) = Term::new(text) else {
-            let help = "a word needs a letter, a digit or an emoji";
-            self.mistake("SB0106", "there is nothing to look for", span, "only punctuation", help);
-            return None;
-        };
-        Some(Node { span, kind: Kind::Term(term) })
+    fn term(&mut self, term: Result<Term, TermError>, span: Range<usize>) -> Option<Node> {
+        match term {
+            Ok(term) => Some(Node { span, kind: Kind::Term(term) }),
+            Err(error) => {
+                let (code, label, help) = blame(error);
+                self.mistake(code, error.to_string(), span, label, help);
+                None
+            }
+        }
     }
 
     fn list(&mut self, name: &str, span: Range<usize>) -> Option<Node> {
-        match self.lists.get(name) {
+        match self.find_list(name, &span) {
             // The organisation may have no people or places to name; a list of the rule's
             // author that is empty is a mistake.
-            Some([]) if !matches!(name, "org" | "people" | "places") => {
+            Some(list) if list.terms.is_empty() && !matches!(name, "org" | "people" | "places") => {
                 self.mistake(
                     "SB0110",
                     format!("the list ${name} is empty"),
@@ -204,19 +278,164 @@ impl<'a> Parser<'a> {
                 );
                 None
             }
-            Some(terms) => Some(Node { span, kind: Kind::List(name.to_owned(), terms.to_vec()) }),
-            None => {
-                let known: Vec<&str> = self.lists.names().collect();
-                let nearest = nearest(name, &known);
-                let help = match nearest {
-                    Some(near) => format!("did you mean ${near}?"),
-                    None => format!("define it under [lists]; known are ${}", known.join(", $")),
+            Some(list) => Some(Node { span, kind: Kind::List(list.clone()) }),
+            // Reads on, so that a second unknown list is reported too.
+            None => Some(Node { span: 0..0, kind: Kind::List(List { name: name.into(), terms: [].into() }) }),
+        }
+    }
+
+    fn find_list(&mut self, name: &str, span: &Range<usize>) -> Option<&'a List> {
+        let list = self.lists.get(name);
+        if list.is_none() {
+            let known: Vec<&str> = self.lists.names().collect();
+            let help = match nearest(name, &known) {
+                Some(near) => format!("did you mean ${near}?"),
+                None => format!("define it under [lists]; known are ${}", known.join(", $")),
+            };
+            let message = format!("the list ${name} is not defined");
+            self.mistake("SB0107", message, span.clone(), "unknown list", help);
+        }
+        list
+    }
+
+    fn regex(&mut self, source: &str, span: Range<usize>) -> Option<Node> {
+        match Regex::new(source) {
+            Ok(regex) => Some(Node { span, kind: Kind::Regex(Arc::new(regex)) }),
+            Err(error) => {
+                let (at, help) = match &error {
+                    RegexError::Syntax(_, at) => (
+                        span.start + 1 + at.start..span.start + 1 + at.end.max(at.start + 1),
+                        "see the Rust regex syntax",
+                    ),
+                    RegexError::Empty => (span.clone(), "ask for at least one character"),
+                    RegexError::TooLarge => (span.clone(), "use smaller numbers in { }, or split it"),
+                    RegexError::Unfolded(_) => (span.clone(), "write the letter without its accent"),
                 };
-                self.mistake("SB0107", format!("the list ${name} is not defined"), span, "unknown list", help);
-                // Reads on, so that a second unknown list is reported too.
-                Some(Node { span: 0..0, kind: Kind::List(name.to_owned(), Vec::new()) })
+                // An escaped slash makes the text longer than the pattern.
+                let at = at.start.min(span.end - 1)..at.end.min(span.end);
+                self.mistake("SB0116", error.to_string(), at, "cannot be used", help);
+                None
             }
         }
+    }
+
+    fn field(&mut self, name: &str, values: &[(String, Range<usize>)], span: Range<usize>) -> Option<Node> {
+        let texts = |lower: bool| {
+            let text = |(value, _): &(String, Range<usize>)| if lower { value.to_lowercase() } else { value.clone() };
+            values.iter().map(text).collect()
+        };
+        let field = match name {
+            "from" => Field::From(self.accounts(values)?),
+            "lang" => Field::Lang(texts(true)),
+            "source" => Field::Source(texts(false)),
+            "link" => Field::Link(self.domains(values)?),
+            "kind" => Field::Kind(self.words(values, "kind", &PostKind::ALL.map(|kind| (kind.as_str(), kind)))?),
+            "has" => Field::Has(self.words(values, "has", &Has::ALL)?),
+            "min_followers" => Field::MinFollowers(self.number(values, &span)?),
+            "tag" => {
+                let tags = values
+                    .iter()
+                    .map(|(value, at)| self.term(Term::tag(value.trim_start_matches(['#', '＃'])), at.clone()));
+                let tags: Vec<Node> = tags.collect::<Option<_>>()?;
+                return Some(Node { span, kind: join(tags, Kind::Or).kind });
+            }
+            "in" => {
+                self.words(values, "in", &[("text", ())])?;
+                return Some(Node { span, kind: Kind::TextOnly });
+            }
+            _ => {
+                let help = match nearest(name, &NAMES) {
+                    Some(near) => format!("did you mean {near}:? to search for the words, put them in quotes"),
+                    None => format!("there are {}:; to search for the words, put them in quotes", NAMES.join(":, ")),
+                };
+                self.mistake("SB0112", format!("there is no field `{name}:`"), span, "unknown field", help);
+                return None;
+            }
+        };
+        Some(Node { span, kind: Kind::Field(field) })
+    }
+
+    /// Accounts, and those of lists.
+    fn accounts(&mut self, values: &[(String, Range<usize>)]) -> Option<Vec<String>> {
+        let mut accounts = Vec::new();
+        for (value, at) in values {
+            match value.strip_prefix('$') {
+                Some(name) => accounts.extend(self.find_list(name, at)?.accounts().map(str::to_owned)),
+                None => accounts.push(value.trim_start_matches('@').to_lowercase()),
+            }
+        }
+        Some(accounts)
+    }
+
+    /// Domains, without what surrounds them in an address.
+    fn domains(&mut self, values: &[(String, Range<usize>)]) -> Option<Vec<String>> {
+        let mut domains = Vec::new();
+        for (value, at) in values {
+            let host = value.split_once("://").map_or(value.as_str(), |(_, after)| after);
+            let domain = host.trim_start_matches("*.").trim_matches('.').to_lowercase();
+            if domain.is_empty() || domain.contains(|c: char| !c.is_alphanumeric() && c != '.' && c != '-') {
+                let help = "write a domain alone, as in link:news.example";
+                self.mistake("SB0113", "`link:` takes a domain", at.clone(), "not a domain", help);
+                return None;
+            }
+            domains.push(domain);
+        }
+        Some(domains)
+    }
+
+    fn words<T: Copy>(
+        &mut self,
+        values: &[(String, Range<usize>)],
+        field: &str,
+        known: &[(&'static str, T)],
+    ) -> Option<Vec<T>> {
+        let mut found = Vec::new();
+        for (value, at) in values {
+            let Some((_, one)) = known.iter().find(|(name, _)| name == value) else {
+                let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+                let help = format!("write {field}:{}", names.join(&format!(" or {field}:")));
+                self.mistake(
+                    "SB0113",
+                    format!("`{field}:` does not know {value:?}"),
+                    at.clone(),
+                    "unknown value",
+                    help,
+                );
+                return None;
+            };
+            found.push(*one);
+        }
+        Some(found)
+    }
+
+    fn number(&mut self, values: &[(String, Range<usize>)], span: &Range<usize>) -> Option<u64> {
+        let number = match values {
+            [(value, _)] => value.parse().ok(),
+            _ => None,
+        };
+        if number.is_none() {
+            let help = "write one whole number, as in min_followers:1000";
+            self.mistake("SB0113", "`min_followers:` takes a number", span.clone(), "not a number", help);
+        }
+        number
+    }
+}
+
+/// The code, the label and the help for a term that is none.
+const fn blame(error: TermError) -> (&'static str, &'static str, &'static str) {
+    match error {
+        TermError::Nothing => ("SB0106", "only punctuation", "a word needs a letter, a digit or an emoji"),
+        TermError::Star => (
+            "SB0114",
+            "cannot be looked for",
+            "write at least three letters and then `*`; Chinese, Japanese and Thai need none, they are found inside words",
+        ),
+        TermError::QuestionMark => (
+            "SB0114",
+            "cannot be looked for",
+            "begin with a letter; for a question mark itself leave it out: it is no part of a word",
+        ),
+        TermError::NoToken => ("SB0106", "nothing a network would link", "letters, digits and `_` make a hashtag"),
     }
 }
 
@@ -243,13 +462,14 @@ fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::term::TermForm;
     use super::*;
     use crate::domain::organization::Organization;
 
     fn lists() -> Lists {
         let mut lists = Lists::of(&Organization::example());
-        lists.insert("weapons".to_owned(), vec![Term::new("gunman").unwrap(), Term::new("shots fired").unwrap()]);
-        lists.insert("nothing".to_owned(), Vec::new());
+        lists.insert("weapons", vec![Term::parse("gunman").unwrap(), Term::parse("shots fired").unwrap()]);
+        lists.insert("nothing", Vec::new());
         lists
     }
 
@@ -258,11 +478,18 @@ mod tests {
         let parts =
             |name: &str, parts: &[Node]| format!("({name} {})", parts.iter().map(shape).collect::<Vec<_>>().join(" "));
         match &node.kind {
-            Kind::Term(term) => term.words().join("_"),
-            Kind::List(name, _) => format!("${name}"),
+            Kind::Term(term) if matches!(term.form, TermForm::Phrase(_)) => term.words().join("_"),
+            Kind::Term(term) => term.text.to_string(),
+            Kind::List(list) => format!("${}", list.name),
+            Kind::Near(near) => {
+                parts(&format!("{}{}", if near.ordered { "onear" } else { "near" }, near.distance), &near.sides)
+            }
             Kind::And(all) => parts("and", all),
             Kind::Or(any) => parts("or", any),
             Kind::Not(part) => format!("(not {})", shape(part)),
+            Kind::Field(field) => format!("{field:?}"),
+            Kind::Regex(regex) => format!("{regex:?}"),
+            Kind::TextOnly => "in:text".to_owned(),
         }
     }
 
@@ -281,9 +508,28 @@ mod tests {
             ("a NOT NOT b", "(and a (not (not b)))"),
             ("(((a)))", "a"),
             ("病院", "病_院"),
+            ("a NEAR/5 b OR c", "(or (near5 a b) c)"),
+            ("a b NEAR/5 c d", "(and a (near5 b c) d)"),
+            ("a NEAR/3 b ONEAR/0 c", "(onear0 (near3 a b) c)"),
+            ("$org NEAR/12 ($weapons OR \"lock down\")", "(near12 $org (or $weapons lock_down))"),
+            ("NOT (a NEAR/2 b) c", "(and (not (near2 a b)) c)"),
+            ("\"a b\"~3 {AIDS} #StBrigids -@ann.example", "(and \"a b\"~3 {AIDS} #StBrigids (not @ann.example))"),
+            ("infect* colo?r", "(and infect colo?r)"),
+            ("/a\\/b+/ x", "(and /a/b+/ x)"),
+            ("x from:@Ann.example", "(and x From([\"ann.example\"]))"),
+            ("-from:$org x", "(and (not From([\"stbrigids.example\"])) x)"),
+            ("x lang:(en OR ES)", "(and x Lang([\"en\", \"es\"]))"),
+            ("link:https://News.example", "Link([\"news.example\"])"),
+            ("x kind:reply has:alt", "(and x Kind([Reply]) Has([Alt]))"),
+            ("x min_followers:1000 source:\"my source\"", "(and x MinFollowers(1000) Source([\"my source\"]))"),
+            ("tag:(er OR #covid*)", "(or #er #covid*)"),
+            ("in:text x", "x"),
+            ("x in:text y", "(and x y)"),
+            ("10:30 https://x.example", "(and 10_30 https_x_example)"),
         ] {
             let query = parse(text, &lists()).unwrap_or_else(|mistakes| panic!("{text}: {mistakes:?}"));
             assert_eq!(shape(&query.root), tree, "{text}");
+            assert_eq!(query.text_only, text.contains("in:text"));
         }
     }
 
@@ -292,18 +538,37 @@ mod tests {
         for (text, codes) in [
             ("", vec![("SB0104", "")]),
             ("\"a b", vec![("SB0101", "\"a b")]),
-            ("a NEAR/5 b", vec![("SB0102", "NEAR/5")]),
-            ("infect* OR #tag OR {AIDS}", vec![("SB0102", "infect*"), ("SB0102", "#tag"), ("SB0102", "{AIDS}")]),
-            ("\"a b\"~3 lang:en /x/", vec![("SB0102", "~3"), ("SB0102", "lang:en"), ("SB0102", "/x/")]),
+            ("a {b", vec![("SB0101", "{b")]),
+            ("a /b", vec![("SB0101", "/b")]),
+            ("a NEAR b", vec![("SB0102", "NEAR")]),
+            ("a NEAR/5000 b \"c d\"~x", vec![("SB0102", "NEAR/5000"), ("SB0102", "~")]),
             ("(a OR b", vec![("SB0103", "(")]),
             ("a) b", vec![("SB0103", ")")]),
             ("a AND", vec![("SB0104", "")]),
             ("OR a", vec![("SB0105", "OR")]),
+            ("NEAR/5 a", vec![("SB0105", "NEAR/5")]),
             ("a \"!!!\"", vec![("SB0106", "\"!!!\"")]),
+            ("a #1", vec![("SB0106", "#1")]),
             ("$weapon $weapns", vec![("SB0107", "$weapon"), ("SB0107", "$weapns")]),
             ("NOT a", vec![("SB0108", "NOT a")]),
             ("a OR NOT b", vec![("SB0108", "a OR NOT b")]),
+            ("lang:en kind:post", vec![("SB0108", "lang:en kind:post")]),
+            ("NOT lang:en", vec![("SB0108", "NOT lang:en")]),
+            ("in:text", vec![("SB0119", "in:text")]),
             ("$nothing", vec![("SB0110", "$nothing")]),
+            ("form:ann", vec![("SB0112", "form:ann")]),
+            ("a kind:shout", vec![("SB0113", "shout")]),
+            ("a min_followers:many", vec![("SB0113", "min_followers:many")]),
+            ("a link:x/y", vec![("SB0113", "x/y")]),
+            ("a lang: b", vec![("SB0113", "lang:")]),
+            ("in* OR a", vec![("SB0114", "in*")]),
+            ("a ?b", vec![("SB0114", "?b")]),
+            ("a NEAR/5 (b c)", vec![("SB0115", "(b c)")]),
+            ("NOT a NEAR/5 b", vec![("SB0115", "NOT a")]),
+            ("a NEAR/5 (b OR lang:en)", vec![("SB0115", "lang:en")]),
+            ("a /(/", vec![("SB0116", "(")]),
+            ("a /b*/", vec![("SB0116", "/b*/")]),
+            ("a OR in:text", vec![("SB0119", "in:text")]),
         ] {
             let mistakes = parse(text, &lists()).unwrap_err();
             let found: Vec<_> =
@@ -312,6 +577,8 @@ mod tests {
         }
         assert_eq!(parse(&"(".repeat(5000), &lists()).unwrap_err()[0].code, "SB0109");
         assert_eq!(parse(&"NOT ".repeat(5000), &lists()).unwrap_err()[0].code, "SB0109");
+        let many = vec!["a"; MAX_TERMS + 1].join(" OR ");
+        assert_eq!(parse(&many, &lists()).unwrap_err()[0].code, "SB0120");
     }
 
     #[test]
@@ -321,9 +588,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_can_stop_the_parser(text in "[a-c \"()$~*{}/#@:-]{0,40}|(AND|OR|NOT|\\(|\\)|a|\\$org|\"x y\"| ){0,30}|\\PC{0,40}") {
+        fn no_text_can_stop_the_parser(text in "(NEAR/2|ONEAR/9|from:|lang:\\(|\\{A\\}|#tag|@ann|/x+/|ab[*]| ){0,20}|[a-c \"()$~*{}/#@:-]{0,40}|(AND|OR|NOT|\\(|\\)|a|\\$org|\"x y\"| ){0,30}|\\PC{0,40}") {
             match parse(&text, &lists()) {
-                Ok(query) => prop_assert!(!query.root.accepts_silence()),
+                Ok(query) => prop_assert!(query.root.is_selective()),
                 Err(mistakes) => {
                     prop_assert!(!mistakes.is_empty());
                     for mistake in mistakes {

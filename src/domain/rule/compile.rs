@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use super::model::{Except, Rule};
-use super::raw::{RawFile, RawRule, Spanned};
+use super::raw::{RawFile, RawList, RawRule, Spanned};
 use crate::domain::diagnostic::{Diagnostic, SourceText};
 use crate::domain::id::hex;
 use crate::domain::organization::Organization;
@@ -20,27 +20,69 @@ pub fn compile(file: &RawFile, organization: &Organization) -> (Vec<Rule>, Vec<D
     (rules, findings)
 }
 
-/// The organisation's lists and the file's own.
+/// The organisation's lists and the file's own, those that lists name put in their place.
 fn lists(file: &RawFile, organization: &Organization, findings: &mut Vec<Diagnostic>) -> Lists {
-    let mut lists = Lists::of(organization);
+    let mut resolver = Resolver { file, lists: Lists::of(organization), open: Vec::new(), findings };
     for list in &file.lists {
+        resolver.resolve(list);
+    }
+    resolver.lists
+}
+
+/// Resolves lists, those they name first.
+struct Resolver<'a> {
+    file: &'a RawFile,
+    lists: Lists,
+    /// Lists on the way to the one being resolved.
+    open: Vec<&'a str>,
+    findings: &'a mut Vec<Diagnostic>,
+}
+
+impl<'a> Resolver<'a> {
+    fn resolve(&mut self, list: &'a RawList) {
+        if self.lists.get(&list.name).is_some() {
+            return;
+        }
+        self.open.push(&list.name);
         let mut terms = Vec::with_capacity(list.entries.len());
         for entry in &list.entries {
-            match Term::new(&entry.value) {
-                Some(term) => terms.push(term),
-                None => findings.push(
-                    Diagnostic::error(
-                        "SB0111",
-                        format!("${} holds a term without a letter, digit or emoji", list.name),
-                    )
-                    .at(&file.source, entry.span.clone(), "nothing to look for")
-                    .help("remove it"),
-                ),
+            match entry.value.strip_prefix('$') {
+                Some(name) => terms.extend(self.named(name, entry)),
+                None => match Term::parse(&entry.value) {
+                    Ok(term) => terms.push(term),
+                    Err(error) => self.findings.push(
+                        Diagnostic::error("SB0111", format!("{error} in ${}", list.name))
+                            .at(&self.file.source, entry.span.clone(), "not a term")
+                            .help(
+                                "a list holds words, phrases, `{Exact}` words, `#tags`, `@accounts` and other `$lists`",
+                            ),
+                    ),
+                },
             }
         }
-        lists.insert(list.name.clone(), terms);
+        self.open.pop();
+        self.lists.insert(&list.name, terms);
     }
-    lists
+
+    /// The terms of a list that another one names.
+    fn named(&mut self, name: &str, entry: &Spanned<String>) -> Vec<Term> {
+        if self.open.contains(&name) {
+            let message = format!("${} name each other in a circle", self.open.join(", $"));
+            let finding = Diagnostic::error("SB0117", message).at(&self.file.source, entry.span.clone(), "and again");
+            self.findings.push(finding.help("take one of them out of the other"));
+            return Vec::new();
+        }
+        if let Some(list) = self.file.lists.iter().find(|list| list.name == name) {
+            self.resolve(list);
+        }
+        if let Some(list) = self.lists.get(name) {
+            return list.terms.to_vec();
+        }
+        let finding = Diagnostic::error("SB0107", format!("the list ${name} is not defined"));
+        let finding = finding.at(&self.file.source, entry.span.clone(), "unknown list");
+        self.findings.push(finding.help("define it under [lists]"));
+        Vec::new()
+    }
 }
 
 fn rule(raw: &RawRule, file: &RawFile, lists: &Lists, findings: &mut Vec<Diagnostic>) -> Option<Rule> {
@@ -94,10 +136,10 @@ fn query(
 fn fingerprint(raw: &RawRule, query: &Query, excepts: &[Except]) -> String {
     let mut hash = Sha256::new();
     for query in std::iter::once(query).chain(excepts.iter().map(|except| &except.query)) {
-        hash.update(&query.text);
+        hash.update(query.text.as_bytes());
         for term in query.terms() {
             hash.update([0]);
-            hash.update(&term.text);
+            hash.update(term.text.as_bytes());
         }
         hash.update([1]);
     }

@@ -35,7 +35,8 @@ pub fn lint(file: &RawFile, rules: &[Rule]) -> Vec<Diagnostic> {
 fn lists(file: &RawFile, rules: &[Rule], findings: &mut Vec<Diagnostic>) {
     let queries =
         rules.iter().flat_map(|rule| std::iter::once(&rule.query).chain(rule.excepts.iter().map(|e| &e.query)));
-    let used: BTreeSet<&str> = queries.flat_map(|query| query.lists()).collect();
+    let nested = file.lists.iter().flat_map(|list| &list.entries).filter_map(|entry| entry.value.strip_prefix('$'));
+    let used: BTreeSet<&str> = queries.flat_map(|query| query.lists()).chain(nested).collect();
     let all_compiled = rules.len() == file.rules.len();
     for list in &file.lists {
         if all_compiled && !used.contains(list.name.as_str()) {
@@ -47,8 +48,8 @@ fn lists(file: &RawFile, rules: &[Rule], findings: &mut Vec<Diagnostic>) {
         }
         let mut seen = BTreeSet::new();
         for entry in &list.entries {
-            let Some(term) = Term::new(&entry.value) else { continue };
-            if !seen.insert(term.words().to_vec()) {
+            let Ok(term) = Term::parse(&entry.value) else { continue };
+            if !seen.insert(term.form) {
                 findings.push(
                     Diagnostic::warning("SB0256", format!("${} holds a term twice", list.name))
                         .at(&file.source, entry.span.clone(), "finds what an earlier term finds")
@@ -79,7 +80,7 @@ fn words(file: &RawFile, raw: &RawRule, rule: &Rule, findings: &mut Vec<Diagnost
     let place = |node: &Node| raw.query.part(node.span.clone());
     rule.query.root.walk(&mut |node| {
         let Kind::Term(term) = &node.kind else { return };
-        if matches!(term.text.as_str(), "and" | "or" | "not" | "near" | "And" | "Or" | "Not" | "Near") {
+        if matches!(&*term.text, "and" | "or" | "not" | "near" | "And" | "Or" | "Not" | "Near") {
             let message = format!("`{}` is searched as a word", term.text);
             findings.push(
                 Diagnostic::warning("SB0253", message).at(&file.source, place(node), "not an operator").help(format!(
@@ -113,9 +114,9 @@ fn words(file: &RawFile, raw: &RawRule, rule: &Rule, findings: &mut Vec<Diagnost
 fn alternatives(node: &Node) -> Vec<(&Term, &Node)> {
     match &node.kind {
         Kind::Term(term) => vec![(term, node)],
-        Kind::List(_, terms) => terms.iter().map(|term| (term, node)).collect(),
+        Kind::List(list) => list.terms.iter().map(|term| (term, node)).collect(),
         Kind::Or(parts) => parts.iter().flat_map(alternatives).collect(),
-        Kind::And(_) | Kind::Not(_) => Vec::new(),
+        Kind::And(_) | Kind::Not(_) | Kind::Near(_) | Kind::Field(_) | Kind::Regex(_) | Kind::TextOnly => Vec::new(),
     }
 }
 

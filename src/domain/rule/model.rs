@@ -126,12 +126,14 @@ impl RuleSet {
 impl Rule {
     /// Which words took the post, or what was missing.
     pub fn explain(&self, post: &Post) -> Verdict {
+        let post = Excerpt::of(post);
         let mut words = Words::default();
-        words.read(&Excerpt::of(post));
+        words.read(&post);
+        words.read_fuzzy(&post);
         let excepts = self.excepts.iter().enumerate();
         Verdict {
-            query: explain::explain(&self.query, &words),
-            excepts: excepts.map(|(index, except)| (index, explain::explain(&except.query, &words))).collect(),
+            query: explain::explain(&self.query, &words, &post),
+            excepts: excepts.map(|(index, except)| (index, explain::explain(&except.query, &words, &post))).collect(),
         }
     }
 }

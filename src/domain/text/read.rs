@@ -1,0 +1,355 @@
+//! The pass over one text, from characters to tokens.
+//!
+//! Plain ASCII is copied in runs; every other character costs one look-up. Signs that may
+//! begin a hashtag or a mention are looked at where they stand.
+
+use super::fold::{Class, Page, is_apostrophe, is_invisible, is_plain_alone, join};
+use super::{Shift, Sigil, Token, Words, length};
+
+/// Longer than this, in bytes, nothing is a hashtag.
+const LONGEST_TAG: usize = 200;
+/// Longer than this, in bytes, nothing is an account: a domain has at most 253 characters.
+const LONGEST_ACCOUNT: usize = 320;
+/// Marks kept in a row; no word has more, floods of them do.
+const MARKS: u32 = 8;
+
+const WORD: u8 = 1;
+const SEPARATOR: u8 = 2;
+/// Looked at one by one: apostrophes, `#`, `@`, all that is not ASCII.
+const SPECIAL: u8 = 0;
+
+/// What each byte is in a run of ASCII.
+static KINDS: [u8; 256] = kinds();
+
+const fn kinds() -> [u8; 256] {
+    let mut kinds = [SPECIAL; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+        {
+            kinds[byte as usize] = match byte {
+                b'\'' | b'`' | b'#' | b'@' => SPECIAL,
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => WORD,
+                _ => SEPARATOR,
+            };
+        }
+        byte += 1;
+    }
+    kinds
+}
+
+fn kind(byte: u8) -> u8 {
+    KINDS.get(usize::from(byte)).copied().unwrap_or(SPECIAL)
+}
+
+/// Reads one segment.
+pub(super) struct Reader<'a> {
+    words: &'a mut Words,
+    text: &'a str,
+    /// Bytes of the original read.
+    at: usize,
+    /// Where the segment begins in the normalised text.
+    origin: usize,
+    /// Original bytes minus normalised bytes, as the last [`Shift`] says.
+    ahead: isize,
+    /// Where the word being read begins in the normalised text.
+    open: Option<u32>,
+    marks: u32,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(words: &'a mut Words, text: &'a str) -> Self {
+        let origin = words.folded.len();
+        Self { words, text, at: 0, origin, ahead: 0, open: None, marks: 0 }
+    }
+
+    pub(super) fn read(mut self) {
+        loop {
+            let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+            let run = rest.iter().position(|&byte| kind(byte) == SPECIAL).unwrap_or(rest.len());
+            self.plain(rest.get(..run).unwrap_or_default());
+            self.at += run;
+            match rest.get(run) {
+                None => break,
+                Some(b'#') => self.tag(1),
+                Some(b'@') => self.mention(),
+                Some(_) => self.one(),
+            }
+        }
+        self.close();
+    }
+
+    /// A run of ASCII letters, digits and separators.
+    fn plain(&mut self, run: &[u8]) {
+        let base = length(&self.words.folded);
+        self.words.folded.extend_from_slice(run);
+        if let Some(copy) = self.words.folded.get_mut(base as usize..) {
+            copy.make_ascii_lowercase();
+        }
+        let mut open = self.open;
+        for (at, &byte) in (base..).zip(run) {
+            if kind(byte) == WORD {
+                open = open.or(Some(at));
+            } else if let Some(start) = open.take() {
+                self.words.push(start, at);
+            }
+        }
+        self.open = open;
+    }
+
+    /// One character, whatever it is.
+    fn one(&mut self) {
+        let Some(character) = self.text.get(self.at..).and_then(|rest| rest.chars().next()) else { return };
+        if character == '＃' {
+            return self.tag(character.len_utf8());
+        }
+        self.fold(character);
+    }
+
+    fn fold(&mut self, character: char) {
+        let before = self.words.folded.len();
+        if is_plain_alone(character) {
+            self.put(&encoded(character, &mut [0; 4]), Class::Alone);
+        } else if character.is_ascii() {
+            let byte = [u8::try_from(character).unwrap_or_default().to_ascii_lowercase()];
+            match character {
+                _ if is_apostrophe(character) => {}
+                'a'..='z' | 'A'..='Z' | '0'..='9' => self.put(&byte, Class::Word),
+                _ => self.put(&byte, Class::Separator),
+            }
+        } else {
+            let page = Page::of(character);
+            let entry = page.get(character);
+            if entry.class == Class::Several {
+                for &(part, class) in page.several(character) {
+                    self.put(&encoded(part, &mut [0; 4]), class);
+                }
+            } else {
+                self.put(entry.bytes(), entry.class);
+            }
+        }
+        self.at += character.len_utf8();
+        self.settle(before, character.len_utf8());
+    }
+
+    /// Appends folded text of one class.
+    fn put(&mut self, bytes: &[u8], class: Class) {
+        if class != Class::Mark {
+            self.marks = 0;
+        }
+        match class {
+            Class::Word => {
+                self.open.get_or_insert(length(&self.words.folded));
+                self.words.folded.extend_from_slice(bytes);
+            }
+            Class::Separator => {
+                self.close();
+                self.words.folded.extend_from_slice(bytes);
+            }
+            Class::Alone => {
+                self.close();
+                let start = length(&self.words.folded);
+                self.words.folded.extend_from_slice(bytes);
+                self.words.push(start, length(&self.words.folded));
+            }
+            Class::Mark => {
+                self.marks += 1;
+                if self.open.is_some() && self.marks <= MARKS {
+                    self.words.folded.extend_from_slice(bytes);
+                }
+            }
+            Class::Voicing => {
+                self.close();
+                self.join_last(bytes);
+            }
+            Class::Jamo => {
+                if self.open.is_none() || !self.join_last(bytes) {
+                    self.open.get_or_insert(length(&self.words.folded));
+                    self.words.folded.extend_from_slice(bytes);
+                }
+            }
+            Class::Ignored | Class::Several => {}
+        }
+    }
+
+    /// Makes one character of the last one and this; false when there is no such character.
+    fn join_last(&mut self, bytes: &[u8]) -> bool {
+        let folded = self.words.folded.get(self.origin..).unwrap_or_default();
+        let start = folded.iter().rposition(|byte| byte & 0xC0 != 0x80).unwrap_or(0);
+        let character = |bytes| std::str::from_utf8(bytes).ok().and_then(|text| text.chars().next());
+        let last = folded.get(start..).and_then(character);
+        let Some(joined) = last.zip(character(bytes)).and_then(|(last, this)| join(last, this)) else { return false };
+        let (before, ends) = (length(&self.words.folded), self.words.tokens.last().map(|token| token.end));
+        self.words.folded.truncate(self.origin + start);
+        self.words.folded.extend_from_slice(&encoded(joined, &mut [0; 4]));
+        // A kana has its token already.
+        if let Some(token) = self.words.tokens.last_mut().filter(|_| ends == Some(before)) {
+            token.end = length(&self.words.folded);
+        }
+        true
+    }
+
+    /// Notes where original and normalised text part ways.
+    fn settle(&mut self, before: usize, read: usize) {
+        let folded = self.words.folded.len();
+        let ahead = self.at.cast_signed() - (folded - self.origin).cast_signed();
+        if ahead == self.ahead {
+            return;
+        }
+        let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+        if folded == before {
+            // Left out: the end of what precedes it, and after it the start of what follows.
+            let known =
+                self.words.shifts.iter().rev().take(2).take_while(|shift| shift.folded == number(folded)).count();
+            if let (2.., Some(last)) = (known, self.words.shifts.last_mut()) {
+                last.original = number(self.at);
+            } else {
+                if known == 0 {
+                    let original = number(self.at - read);
+                    self.words.shifts.push(Shift { folded: number(folded), original });
+                }
+                self.words.shifts.push(Shift { folded: number(folded), original: number(self.at) });
+            }
+        } else {
+            self.words.shifts.push(Shift { folded: number(folded), original: number(self.at) });
+        }
+        self.ahead = ahead;
+    }
+
+    fn close(&mut self) {
+        if let Some(start) = self.open.take() {
+            self.words.push(start, length(&self.words.folded));
+        }
+    }
+
+    /// `#` and perhaps a hashtag after it.
+    fn tag(&mut self, sign: usize) {
+        let begins = self.open.is_none();
+        let after = self.text.get(self.at + sign..).unwrap_or_default();
+        self.fold_next(sign);
+        let is_part = |c: char| c.is_alphanumeric() || c == '_' || is_invisible(c) && !is_apostrophe(c) || is_mark(c);
+        let end = after.find(|c| !is_part(c)).unwrap_or(after.len());
+        let name = after.get(..end).unwrap_or_default();
+        let letters = name.chars().any(|c| c.is_alphanumeric() && !c.is_numeric());
+        if !begins || !letters || name.len() > LONGEST_TAG {
+            return; // read on: its words are words
+        }
+        let (start, position) = (length(&self.words.folded), self.words.position);
+        let mut last = Case::None;
+        let mut characters = name.chars().peekable();
+        let mut joined = true;
+        while let Some(character) = characters.next() {
+            let case = Case::of(character);
+            let next = characters.peek().copied().map_or(Case::None, Case::of);
+            if last.ends_before(case, next) {
+                self.close();
+            }
+            last = if case == Case::None { last } else { case };
+            joined &= character != '_' && Page::of(character).get(character).class != Class::Alone;
+            self.fold(character);
+        }
+        self.close();
+        let token = Token { start, end: length(&self.words.folded), position, span: 1, sigil: Sigil::Tag };
+        if let Some(token) = self.words.cover(token) {
+            self.words.tokens.push(token);
+            if token.span > 1 && joined {
+                self.words.tokens.push(Token { sigil: Sigil::Word, ..token });
+            }
+        }
+    }
+
+    /// `@` and perhaps an account after it.
+    fn mention(&mut self) {
+        let part = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.-".contains(byte);
+        let bytes = self.text.as_bytes();
+        let begins = self.at.checked_sub(1).and_then(|before| bytes.get(before)).is_none_or(|before| !part(before));
+        self.fold_next(1);
+        let account = account(self.text.get(self.at..).unwrap_or_default());
+        let local = account.len();
+        let host = self.text.get(self.at + local..).and_then(|rest| rest.strip_prefix('@')).map_or(0, |rest| {
+            let host = self::account(rest);
+            if host.is_empty() { 0 } else { 1 + host.len() }
+        });
+        if !begins || local == 0 || local + host > LONGEST_ACCOUNT {
+            return;
+        }
+        let (start, position) = (length(&self.words.folded), self.words.position);
+        self.fold_next(local);
+        self.close();
+        let name = Token { start, end: length(&self.words.folded), position, span: 1, sigil: Sigil::Mention };
+        let name = self.words.cover(name);
+        self.fold_next(host);
+        self.close();
+        let whole = name.map(|name| Token { end: length(&self.words.folded), ..name });
+        let whole = whole.and_then(|whole| self.words.cover(whole));
+        self.words.tokens.extend(whole);
+        self.words.tokens.extend(name.filter(|_| host > 0));
+    }
+
+    /// Folds so many bytes, whatever they are.
+    fn fold_next(&mut self, bytes: usize) {
+        let part = self.text.get(self.at..self.at + bytes).unwrap_or_default();
+        part.chars().for_each(|character| self.fold(character));
+    }
+}
+
+impl Words {
+    /// A word at the next position.
+    fn push(&mut self, start: u32, end: u32) {
+        self.tokens.push(Token { start, end, position: self.position, span: 1, sigil: Sigil::Word });
+        self.position += 1;
+    }
+
+    /// The token, covering every position since its own; none when there is no word in it.
+    fn cover(&self, token: Token) -> Option<Token> {
+        let span = u16::try_from(self.position - token.position).ok().filter(|span| *span > 0)?;
+        Some(Token { span, ..token })
+    }
+}
+
+fn encoded(character: char, buffer: &mut [u8; 4]) -> impl std::ops::Deref<Target = [u8]> {
+    character.encode_utf8(buffer).as_bytes()
+}
+
+/// The account at the beginning of a text: letters, digits, `_`, `.` and `-`, as Bluesky's
+/// handles, Fediverse names and domains are; a full stop at its end ends the sentence.
+fn account(text: &str) -> &str {
+    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && !"_.-".contains(c)).unwrap_or(text.len());
+    let account = text.get(..end).unwrap_or_default().trim_end_matches(['.', '-']);
+    if account.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') { account } else { "" }
+}
+
+fn is_mark(character: char) -> bool {
+    !character.is_ascii() && unicode_normalization::char::is_combining_mark(character)
+}
+
+/// The case of a hashtag's character.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Case {
+    None,
+    Upper,
+    Lower,
+    Digit,
+}
+
+impl Case {
+    fn of(character: char) -> Self {
+        match character {
+            _ if character.is_uppercase() => Self::Upper,
+            _ if character.is_numeric() => Self::Digit,
+            _ if character.is_alphabetic() => Self::Lower,
+            _ => Self::None,
+        }
+    }
+
+    /// Whether a word of a hashtag ends between this character and `case`, after which
+    /// comes `next`: `st|Brigids`, `ER|Doctor`, `covid|19`.
+    fn ends_before(self, case: Self, next: Self) -> bool {
+        match (self, case) {
+            (Self::None, _) | (_, Self::None) => false,
+            (Self::Lower, Self::Upper) => true,
+            (Self::Upper, Self::Upper) => next == Self::Lower,
+            (before, after) => (before == Self::Digit) != (after == Self::Digit),
+        }
+    }
+}

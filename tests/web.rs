@@ -61,24 +61,7 @@ fn incident(state: IncidentState) -> Incident {
 }
 
 fn post() -> Post {
-    Post {
-        id: "at://1".into(),
-        version: None,
-        source: "bluesky".into(),
-        url: None,
-        created_at: at(0),
-        event_time: at(0),
-        author: Author { id: "did:1".into(), handle: None, name: None, followers: None },
-        text: "shots".to_owned(),
-        lang: vec![],
-        kind: PostKind::Post,
-        reply_to: None,
-        quote_of: None,
-        repost_of: None,
-        links: vec![],
-        tags: vec![],
-        media_text: vec![],
-    }
+    Post::plain("at://1".into(), "bluesky".into(), "did:1".into(), "shots".to_owned(), at(0))
 }
 
 impl Backend for Pretended {

@@ -14,7 +14,7 @@ use crate::config::table::nearest;
 use crate::domain::condition::{Condition, Distinct};
 use crate::domain::id::SourceName;
 use crate::domain::organization::Organization;
-use crate::domain::post::{Author, Post, PostKind};
+use crate::domain::post::Post;
 use crate::domain::query::explain::{Clause, Form};
 use crate::domain::rule::model::Verdict;
 use crate::domain::rule::{Rule, RuleSet};
@@ -74,24 +74,8 @@ impl Explain {
             return json.into_post(&source).with_context(|| path.display().to_string());
         }
         let now = SystemClock.now();
-        Ok(Post {
-            id: "explain".into(),
-            version: None,
-            source,
-            url: None,
-            created_at: now,
-            event_time: now,
-            author: Author { id: "explain".into(), handle: None, name: None, followers: None },
-            text: self.text.clone().unwrap_or_default(),
-            lang: Vec::new(),
-            kind: PostKind::Post,
-            reply_to: None,
-            quote_of: None,
-            repost_of: None,
-            links: Vec::new(),
-            tags: Vec::new(),
-            media_text: Vec::new(),
-        })
+        let text = self.text.clone().unwrap_or_default();
+        Ok(Post::plain("explain".into(), source, "explain".into(), text, now))
     }
 }
 

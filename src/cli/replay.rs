@@ -20,6 +20,7 @@ use crate::domain::commit::Commit;
 use crate::domain::engine::{Engine, Input};
 use crate::domain::event::{Ledger, Rejected};
 use crate::domain::matcher::Scratch;
+use crate::domain::post::Excerpt;
 use crate::domain::route::Routes;
 use crate::domain::rule::RuleSet;
 use crate::domain::time::{Clock as _, Timestamp};
@@ -193,9 +194,8 @@ impl<'a> Tape<'a> {
         self.summary.incidents += commit.alerts.iter().filter(|alert| alert.new_incident).count() as u64;
         if self.matches {
             for post in &commit.posts {
-                for rule in
-                    self.rules.matches(post, &mut self.scratch).into_iter().filter_map(|rule| self.rules.get(rule))
-                {
+                let hits = self.rules.matches(&Excerpt::of(post), &mut self.scratch);
+                for rule in hits.into_iter().filter_map(|rule| self.rules.get(rule)) {
                     let verdict = rule.explain(post);
                     let terms = verdict.query.terms();
                     let found = MatchJson { rule: rule.id.as_str(), post: post.id.as_str(), terms };

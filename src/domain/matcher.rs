@@ -11,6 +11,7 @@
 
 use std::collections::HashMap;
 
+use super::post::Excerpt;
 use super::query::ast::{Kind, Node};
 use super::query::{Query, Term};
 use super::text::Words;
@@ -69,8 +70,8 @@ impl Matcher {
     }
 
     /// Reads a post's words; the other methods then ask about it.
-    pub fn read<'s>(&self, post: &super::post::Post, scratch: &'s mut Scratch) -> &'s Words {
-        scratch.words.read(post);
+    pub fn read<'s>(&self, excerpt: &Excerpt, scratch: &'s mut Scratch) -> &'s Words {
+        scratch.words.read(excerpt);
         scratch.numbers.clear();
         let mut segment = 0;
         for (word, place) in scratch.words.iter() {
@@ -175,8 +176,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::organization::Organization;
-    use super::super::post::Post;
-    use super::super::post::{Author, PostKind};
+    use super::super::post::{Excerpt, Post};
     use super::super::query::{Lists, explain, parse};
     use super::super::time::Timestamp;
     use super::*;
@@ -193,25 +193,9 @@ mod tests {
         }
     }
 
-    fn post(text: &str, alt: &str) -> Post {
-        Post {
-            id: "post".into(),
-            version: None,
-            source: "test".into(),
-            url: None,
-            created_at: Timestamp::default(),
-            event_time: Timestamp::default(),
-            author: Author { id: "author".into(), handle: None, name: None, followers: None },
-            text: text.to_owned(),
-            lang: Vec::new(),
-            kind: PostKind::Post,
-            reply_to: None,
-            quote_of: None,
-            repost_of: None,
-            links: Vec::new(),
-            tags: Vec::new(),
-            media_text: vec![alt.to_owned()],
-        }
+    fn post(text: &str, alt: &str) -> Excerpt {
+        let plain = Post::plain("post".into(), "test".into(), "author".into(), text.to_owned(), Timestamp::default());
+        Excerpt::of(&Post { media_text: vec![alt.to_owned()], ..plain })
     }
 
     fn folded(text: &str) -> String {

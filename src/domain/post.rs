@@ -38,6 +38,136 @@ pub struct Post {
     pub tags: Vec<String>,
     /// Descriptions of pictures and videos, titles and descriptions of link cards.
     pub media_text: Vec<String>,
+    /// Whether it carries pictures, video or sound.
+    pub has_media: bool,
+}
+
+impl Post {
+    /// A post that says something and nothing else about itself.
+    pub fn plain(id: PostId, source: SourceName, author: AuthorId, text: String, at: Timestamp) -> Self {
+        Self {
+            id,
+            version: None,
+            source,
+            url: None,
+            created_at: at,
+            event_time: at,
+            author: Author { id: author, handle: None, name: None, followers: None },
+            text,
+            lang: Vec::new(),
+            kind: PostKind::Post,
+            reply_to: None,
+            quote_of: None,
+            repost_of: None,
+            links: Vec::new(),
+            tags: Vec::new(),
+            media_text: Vec::new(),
+            has_media: false,
+        }
+    }
+}
+
+/// What rules read of a post, in buffers that are reused: a post that nobody asked for
+/// costs no allocation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Excerpt {
+    /// The text, then each media description.
+    pub texts: Texts,
+    /// Hashtags without `#`, those that the text does not show included.
+    pub tags: Texts,
+    /// Declared languages.
+    pub lang: Texts,
+    /// Addresses it links to.
+    pub links: Texts,
+    /// The configured source it came from.
+    pub source: String,
+    /// The author's stable key.
+    pub author: String,
+    /// The author's handle; empty when the source did not tell it.
+    pub handle: String,
+    /// Followers; `None` is not 0.
+    pub followers: Option<u64>,
+    /// New, answer, quotation or repetition.
+    pub kind: PostKind,
+    /// Whether it carries pictures, video or sound.
+    pub has_media: bool,
+}
+
+impl Excerpt {
+    /// Forgets everything but the buffers.
+    pub fn clear(&mut self) {
+        for texts in [&mut self.texts, &mut self.tags, &mut self.lang, &mut self.links] {
+            texts.clear();
+        }
+        for text in [&mut self.source, &mut self.author, &mut self.handle] {
+            text.clear();
+        }
+        (self.followers, self.kind, self.has_media) = (None, PostKind::Post, false);
+    }
+
+    /// What rules read of a whole post.
+    pub fn of(post: &Post) -> Self {
+        let mut excerpt = Self::default();
+        excerpt.read(post);
+        excerpt
+    }
+
+    /// Takes what rules read from a whole post.
+    pub fn read(&mut self, post: &Post) {
+        self.clear();
+        self.texts.push(&post.text);
+        post.media_text.iter().for_each(|text| self.texts.push(text));
+        post.tags.iter().for_each(|tag| self.tags.push(tag));
+        post.lang.iter().for_each(|lang| self.lang.push(lang));
+        post.links.iter().for_each(|link| self.links.push(link));
+        self.source.push_str(post.source.as_str());
+        self.author.push_str(post.author.id.as_str());
+        self.handle.push_str(post.author.handle.as_deref().unwrap_or_default());
+        (self.followers, self.kind, self.has_media) = (post.author.followers, post.kind, post.has_media);
+    }
+}
+
+/// Texts in one buffer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Texts {
+    buffer: String,
+    ends: Vec<usize>,
+}
+
+impl Texts {
+    /// Forgets everything but the buffers.
+    pub fn clear(&mut self) {
+        self.buffer.clear();
+        self.ends.clear();
+    }
+
+    /// Appends a text.
+    pub fn push(&mut self, text: &str) {
+        self.buffer.push_str(text);
+        self.ends.push(self.buffer.len());
+    }
+
+    /// The texts in order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, &end)| self.buffer.get(start..end).unwrap_or_default())
+    }
+
+    /// The text of that place.
+    pub fn get(&self, place: usize) -> Option<&str> {
+        let start = place.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied())?;
+        self.buffer.get(start..*self.ends.get(place)?)
+    }
+
+    /// How many texts there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
 }
 
 /// Who wrote a post.
@@ -54,9 +184,10 @@ pub struct Author {
 }
 
 /// How a post relates to others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PostKind {
     /// Stands alone.
+    #[default]
     Post,
     /// Answers another.
     Reply,

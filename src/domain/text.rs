@@ -15,7 +15,7 @@ use std::ops::Range;
 use unicode_normalization::char::{compose, is_combining_mark};
 use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfkc_quick, is_nfkd_quick};
 
-use super::post::Post;
+use super::post::Excerpt;
 
 /// The words of one post (or one term), in order. Buffers are reused.
 #[derive(Clone, Debug, Default)]
@@ -39,12 +39,9 @@ pub struct Word {
 impl Words {
     /// Reads a post: its text, then each media description, as segments of their own
     /// that no phrase crosses.
-    pub fn read(&mut self, post: &Post) {
+    pub fn read(&mut self, excerpt: &Excerpt) {
         self.clear();
-        self.add_segment(&post.text);
-        for text in &post.media_text {
-            self.add_segment(text);
-        }
+        excerpt.texts.iter().for_each(|text| self.add_segment(text));
     }
 
     /// The words of one text.

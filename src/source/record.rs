@@ -64,6 +64,7 @@ pub(super) fn post(address: Address<'_>, commit: &Commit<'_>, event_time: Timest
         links: found.links,
         tags: found.tags,
         media_text: within_budget(found.media_text),
+        has_media: found.has_media,
     })
 }
 
@@ -162,6 +163,7 @@ struct Attachments {
     links: Vec<String>,
     tags: Vec<String>,
     media_text: Vec<String>,
+    has_media: bool,
     quote_of: Option<PostId>,
 }
 
@@ -208,7 +210,9 @@ impl Attachments {
     }
 
     fn media(&mut self, embed: &Embed<'_>) {
-        match embed.kind.0.as_ref() {
+        let kind = embed.kind.0.as_ref();
+        self.has_media |= matches!(kind, "app.bsky.embed.images" | "app.bsky.embed.gallery" | "app.bsky.embed.video");
+        match kind {
             "app.bsky.embed.images" => self.descriptions(embed.images),
             "app.bsky.embed.gallery" => self.descriptions(embed.items),
             "app.bsky.embed.video" => self.description(embed.alt),

@@ -284,6 +284,7 @@ mod tests {
             links: vec!["https://l.example".to_owned()],
             tags: vec![],
             media_text: vec!["a picture".to_owned()],
+            has_media: true,
         };
         assert_eq!(post_from_json(&post_to_json(&post)), Ok(post));
     }

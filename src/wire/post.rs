@@ -57,6 +57,9 @@ pub struct PostJson<'a> {
     /// Descriptions of media.
     #[serde(default)]
     pub media_text: Vec<String>,
+    /// Whether it carries pictures, video or sound; by default told from `media_text`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub has_media: Option<bool>,
     /// Changes with an edit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
@@ -114,6 +117,7 @@ impl<'a> From<&'a Post> for PostJson<'a> {
             links: post.links.clone(),
             tags: post.tags.clone(),
             media_text: post.media_text.clone(),
+            has_media: (post.has_media == post.media_text.is_empty()).then_some(post.has_media),
             version: post.version.clone(),
         }
     }
@@ -156,6 +160,7 @@ impl PostJson<'_> {
             repost_of: self.repost_of.map(Into::into),
             links: self.links,
             tags: self.tags,
+            has_media: self.has_media.unwrap_or(!self.media_text.is_empty()),
             media_text: self.media_text,
         })
     }

@@ -9,7 +9,7 @@ use stormbell::domain::incident::{
     Alert, ConditionKind, Gap, Incident, IncidentState, Severity, Sighting, TimelineEntry, Told,
 };
 use stormbell::domain::message::{Delivery, Leased, Message, MessageKind};
-use stormbell::domain::post::{Author, Post, PostKind};
+use stormbell::domain::post::Post;
 use stormbell::domain::time::Timestamp;
 use stormbell::store::{Reader, Store};
 
@@ -20,24 +20,7 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
 }
 
 pub(crate) fn post(id: &str, author: &str, text: &str) -> Post {
-    Post {
-        id: id.into(),
-        version: None,
-        source: "bluesky".into(),
-        url: None,
-        created_at: at(100),
-        event_time: at(100),
-        author: Author { id: author.into(), handle: None, name: None, followers: None },
-        text: text.to_owned(),
-        lang: vec![],
-        kind: PostKind::Post,
-        reply_to: None,
-        quote_of: None,
-        repost_of: None,
-        links: vec![],
-        tags: vec![],
-        media_text: vec![],
-    }
+    Post::plain(id.into(), "bluesky".into(), author.into(), text.to_owned(), at(100))
 }
 
 pub(crate) fn incident(id: &str, state: IncidentState, sample: &[&str]) -> Incident {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use stormbell::domain::incident::{Incident, IncidentState, Severity, Signature, Told};
 use stormbell::domain::message::{Delivery, Leased, Message, MessageKind};
-use stormbell::domain::post::{Author, Post, PostKind};
+use stormbell::domain::post::{Author, Post};
 use stormbell::domain::time::Timestamp;
 
 /// When the stories of these tests take place.
@@ -47,28 +47,15 @@ pub fn incident(id: &str, kind: MessageKind) -> Incident {
 
 /// One of the posts.
 pub fn post(text: &str) -> Post {
+    let id = "at://did:plc:a/app.bsky.feed.post/1".into();
+    let at = noon() - Duration::from_secs(91);
+    let plain = Post::plain(id, "bluesky".into(), "did:plc:a".into(), text.to_owned(), at);
+    let handle = Some("ann.example".to_owned());
     Post {
-        id: "at://did:plc:a/app.bsky.feed.post/1".into(),
-        version: None,
-        source: "bluesky".into(),
         url: Some("https://bsky.example/profile/did:plc:a/post/1".to_owned()),
-        created_at: noon() - Duration::from_secs(91),
-        event_time: noon() - Duration::from_secs(91),
-        author: Author {
-            id: "did:plc:a".into(),
-            handle: Some("ann.example".to_owned()),
-            name: Some("Ann".to_owned()),
-            followers: None,
-        },
-        text: text.to_owned(),
+        author: Author { handle, name: Some("Ann".to_owned()), ..plain.author },
         lang: vec!["en".to_owned()],
-        kind: PostKind::Post,
-        reply_to: None,
-        quote_of: None,
-        repost_of: None,
-        links: Vec::new(),
-        tags: Vec::new(),
-        media_text: Vec::new(),
+        ..plain
     }
 }
 

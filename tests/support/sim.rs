@@ -10,7 +10,7 @@ use stormbell::domain::id::{IncidentId, ReceiverName, SourceName};
 use stormbell::domain::incident::{Incident, Severity};
 use stormbell::domain::matcher::Scratch;
 use stormbell::domain::organization::Organization;
-use stormbell::domain::post::{Author, Post, PostKind};
+use stormbell::domain::post::Post;
 use stormbell::domain::query::{Lists, parse};
 use stormbell::domain::route::{Glob, Route, Routes, Step};
 use stormbell::domain::rule::raw::Status;
@@ -52,24 +52,7 @@ pub fn authors(at_least: u64, minutes: u64) -> Condition {
 }
 
 pub fn post(id: &str, author: &str, at: Timestamp, text: &str) -> Post {
-    Post {
-        id: id.into(),
-        version: None,
-        source: "stream".into(),
-        url: None,
-        created_at: at,
-        event_time: at,
-        author: Author { id: author.into(), handle: None, name: None, followers: None },
-        text: text.to_owned(),
-        lang: Vec::new(),
-        kind: PostKind::Post,
-        reply_to: None,
-        quote_of: None,
-        repost_of: None,
-        links: Vec::new(),
-        tags: Vec::new(),
-        media_text: Vec::new(),
-    }
+    Post::plain(id.into(), "stream".into(), author.into(), text.to_owned(), at)
 }
 
 /// A frame with its place in the stream.

@@ -23,6 +23,7 @@ use super::id::{AuthorId, IncidentId, ReceiverName, RuleId, SourceName, Topic};
 use super::incident::Incident;
 use super::matcher::Scratch;
 use super::message::Undelivered;
+use super::post::Excerpt;
 use super::route::Routes;
 use super::rule::{RuleIndex, RuleSet};
 use super::time::Timestamp;
@@ -125,7 +126,7 @@ impl Item {
     /// Matches a decoded frame. Pure; runs on any thread.
     pub fn matched(decoded: Decoded, received_at: Option<Timestamp>, rules: &RuleSet, scratch: &mut Scratch) -> Self {
         let hits = match &decoded.event {
-            Ok(SourceEvent::Post(post)) => rules.matches(post, scratch),
+            Ok(SourceEvent::Post(post)) => rules.matches(&Excerpt::of(post), scratch),
             _ => Vec::new(),
         };
         Self { decoded, received_at, hits }

@@ -9,7 +9,7 @@ use crate::domain::condition::{Condition, Count, Distinct, Fired, Seen};
 use crate::domain::event::SourceEvent;
 use crate::domain::id::{IncidentId, SourceName};
 use crate::domain::incident::{Alert, Sighting};
-use crate::domain::post::Post;
+use crate::domain::post::{Excerpt, Post};
 use crate::domain::rule::{Rule, RuleIndex};
 use crate::domain::time::{Timestamp, human};
 
@@ -43,7 +43,7 @@ impl Engine {
                     ledger.other += 1;
                 } else if self.seen.insert(key(&(&post.id, &post.version))) {
                     ledger.posts += 1;
-                    let hits = if current { hits } else { self.rules.matches(&post, &mut self.scratch) };
+                    let hits = if current { hits } else { self.rules.matches(&Excerpt::of(&post), &mut self.scratch) };
                     self.post(*post, &hits, now, commit);
                 } else {
                     ledger.duplicates += 1;

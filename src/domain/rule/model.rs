@@ -7,7 +7,7 @@ use crate::domain::condition::Condition;
 use crate::domain::id::{RuleId, Topic};
 use crate::domain::incident::Severity;
 use crate::domain::matcher::{Matcher, Scratch};
-use crate::domain::post::Post;
+use crate::domain::post::{Excerpt, Post};
 use crate::domain::query::{Query, explain};
 use crate::domain::text::Words;
 
@@ -109,8 +109,8 @@ impl RuleSet {
     }
 
     /// The rules that take the post, ascending.
-    pub fn matches(&self, post: &Post, scratch: &mut Scratch) -> Vec<RuleIndex> {
-        self.matcher.read(post, scratch);
+    pub fn matches(&self, excerpt: &Excerpt, scratch: &mut Scratch) -> Vec<RuleIndex> {
+        self.matcher.read(excerpt, scratch);
         let rules = self.rules.len();
         let mut taken = self.matcher.matches(scratch, |query| query < rules);
         taken.retain(|&rule| !self.excepted(rule, scratch));
@@ -127,7 +127,7 @@ impl Rule {
     /// Which words took the post, or what was missing.
     pub fn explain(&self, post: &Post) -> Verdict {
         let mut words = Words::default();
-        words.read(post);
+        words.read(&Excerpt::of(post));
         let excepts = self.excepts.iter().enumerate();
         Verdict {
             query: explain::explain(&self.query, &words),

@@ -9,7 +9,7 @@ use crate::domain::engine::{Batch, Engine, Input, Item};
 use crate::domain::event::{Decoded, SourceEvent};
 use crate::domain::matcher::Scratch;
 use crate::domain::organization::Organization;
-use crate::domain::post::{Author, Post, PostKind};
+use crate::domain::post::{Post, PostKind};
 use crate::domain::route::Routes;
 use crate::domain::time::Timestamp;
 
@@ -81,22 +81,14 @@ fn explain_misses(posts: &[Post], raw: &RawRule, rules: &RuleSet) -> String {
 fn post(index: usize, raw: &RawTestPost) -> Post {
     let at = EPOCH + raw.at;
     let author = raw.author.clone().unwrap_or_else(|| format!("author {}", index + 1));
+    let id = raw.id.clone().unwrap_or_else(|| format!("post {}", index + 1));
     Post {
-        id: raw.id.clone().unwrap_or_else(|| format!("post {}", index + 1)).into(),
-        version: None,
-        source: "test".into(),
-        url: None,
-        created_at: at,
-        event_time: at,
-        author: Author { id: author.into(), handle: None, name: None, followers: None },
-        text: raw.text.clone(),
         lang: raw.lang.clone(),
         kind: if raw.reply_to.is_some() { PostKind::Reply } else { PostKind::Post },
         reply_to: raw.reply_to.clone().map(Into::into),
-        quote_of: None,
-        repost_of: None,
-        links: Vec::new(),
         tags: raw.tags.clone(),
         media_text: raw.media_text.clone(),
+        has_media: !raw.media_text.is_empty(),
+        ..Post::plain(id.into(), "test".into(), author.into(), raw.text.clone(), at)
     }
 }

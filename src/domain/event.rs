@@ -145,6 +145,12 @@ impl Ledger {
         }
     }
 
+    /// Counts a frame that was taken for a post as what it turned out to be.
+    pub fn reject_post(&mut self, reason: Rejected) {
+        self.posts = self.posts.saturating_sub(1);
+        self.reject(reason);
+    }
+
     /// Adds another account to this one.
     pub fn add(&mut self, other: &Self) {
         self.frames += other.frames;

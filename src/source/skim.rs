@@ -221,35 +221,34 @@ impl Post<'_> {
     /// The servers sort keys, so that an embed's `$type` comes first.
     fn embed<'f>(&mut self, scan: &mut Scan<'f>, record: &mut Record<'f>, place: Place) -> Option<()> {
         scan.eat(r#"{"$type":"#)?;
-        let kind = scan.string()?.plain()?;
-        self.excerpt.has_media |=
-            matches!(kind, "app.bsky.embed.images" | "app.bsky.embed.gallery" | "app.bsky.embed.video");
+        let kind = Embed::of(scan.string()?.plain()?);
+        self.excerpt.has_media |= matches!(kind, Embed::Images | Embed::Gallery | Embed::Video);
         let (mut known, mut media) = (None, None);
-        while scan.eat(",").is_some() {
+        while scan.token(b',').is_some() {
             let key = scan.string()?.plain()?;
-            scan.eat(":")?;
+            scan.token(b':')?;
             match (kind, key) {
-                ("app.bsky.embed.images", "images") | ("app.bsky.embed.gallery", "items") => {
+                (Embed::Images, "images") | (Embed::Gallery, "items") => {
                     once(&mut known, ())?;
                     scan.list(|scan| self.described(scan))?;
                 }
-                ("app.bsky.embed.video", "alt") => {
+                (Embed::Video, "alt") => {
                     once(&mut known, ())?;
                     self.description(scan.string()?)?;
                 }
-                ("app.bsky.embed.external", "external") => {
+                (Embed::External, "external") => {
                     once(&mut known, ())?;
                     self.card(scan, record)?;
                 }
-                ("app.bsky.embed.record", "record") if place == Place::Post => {
+                (Embed::Record, "record") if place == Place::Post => {
                     once(&mut known, ())?;
                     record.quotes = quotes(scan)?;
                 }
-                ("app.bsky.embed.recordWithMedia", "record") if place == Place::Post => {
+                (Embed::RecordWithMedia, "record") if place == Place::Post => {
                     once(&mut known, ())?;
                     record.quotes = inner(scan, "record", quotes)?;
                 }
-                ("app.bsky.embed.recordWithMedia", "media") if place == Place::Post => {
+                (Embed::RecordWithMedia, "media") if place == Place::Post => {
                     once(&mut media, ())?;
                     self.embed(scan, record, Place::Media)?;
                 }
@@ -257,7 +256,7 @@ impl Post<'_> {
                 _ => scan.skip()?,
             }
         }
-        scan.eat("}")
+        scan.token(b'}')
     }
 
     fn described(&mut self, scan: &mut Scan<'_>) -> Option<()> {
@@ -284,6 +283,32 @@ impl Post<'_> {
         let Buffers { media, unescaped, .. } = &mut *self.buffers;
         keep_text(media, bounded(text)?.read(unescaped)?, MAX_TEXT_BYTES);
         Some(())
+    }
+}
+
+/// The kinds of embed that say something.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Embed {
+    Images,
+    Gallery,
+    Video,
+    External,
+    Record,
+    RecordWithMedia,
+    Other,
+}
+
+impl Embed {
+    fn of(kind: &str) -> Self {
+        match kind.strip_prefix("app.bsky.embed.") {
+            Some("images") => Self::Images,
+            Some("gallery") => Self::Gallery,
+            Some("video") => Self::Video,
+            Some("external") => Self::External,
+            Some("record") => Self::Record,
+            Some("recordWithMedia") => Self::RecordWithMedia,
+            _ => Self::Other,
+        }
     }
 }
 

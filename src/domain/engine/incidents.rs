@@ -1,11 +1,10 @@
 //! Incidents: opening, joining, growing, telling, ending.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use super::recent::key;
 use super::{Action, Command, Engine, Refused};
 use crate::domain::commit::Commit;
 use crate::domain::condition::{Fired, Seen};
@@ -13,6 +12,7 @@ use crate::domain::id::{DeliveryId, IncidentId, ReceiverName, Topic, hex};
 use crate::domain::incident::{
     Alert, Authors, ConditionKind, Escalation, Incident, IncidentState, Severity, Signature, TimelineEntry, Told,
 };
+use crate::domain::key::{Key, Keys};
 use crate::domain::message::{Delivery, Message, MessageKind, Undelivered};
 use crate::domain::post::Post;
 use crate::domain::route::Routes;
@@ -41,7 +41,7 @@ const SELF: &str = "stormbell";
 pub(super) struct Live {
     pub(super) incident: Incident,
     authors: Authors,
-    posts: HashSet<u64>,
+    posts: Keys,
     /// Changed since people were last told of it.
     changed: bool,
     /// Nobody has been told yet.
@@ -64,18 +64,18 @@ impl Live {
     const EXACT_POSTS: usize = 100_000;
 
     pub(super) fn new(incident: Incident) -> Self {
-        Self { incident, authors: Authors::default(), posts: HashSet::new(), changed: false, new: false }
+        Self { incident, authors: Authors::default(), posts: Keys::default(), changed: false, new: false }
     }
 
     /// Counts a sighting that the incident's figures already hold.
     pub(super) fn remember(&mut self, seen: &Seen) {
-        self.posts.insert(key(&seen.post));
+        self.posts.insert(Key::of(&seen.post));
         self.authors.insert(&seen.author);
     }
 
     /// Counts a sighting, each post once.
     pub(super) fn add(&mut self, seen: &Seen) {
-        let post = key(&seen.post);
+        let post = Key::of(&seen.post);
         if self.posts.contains(&post) {
             return;
         }
@@ -224,7 +224,7 @@ impl Engine {
     pub(super) fn advance(&mut self, now: Timestamp, commit: &mut Commit) {
         // A batch may be stamped a little before the last tick; a clock that was set back is
         // not waited for.
-        if now.since(self.advanced) < Duration::from_secs(1) && self.advanced.since(now) < CLOCK_SET_BACK {
+        if now < self.advanced + Duration::from_secs(1) && self.advanced < now + CLOCK_SET_BACK {
             return;
         }
         self.advanced = now;

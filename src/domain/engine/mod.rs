@@ -14,7 +14,7 @@ mod posts;
 mod recent;
 mod sources;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::commit::{Commit, Restored};
@@ -50,6 +50,8 @@ pub struct Engine {
     handles: Handles,
     live: BTreeMap<IncidentId, Live>,
     by_topic: HashMap<Topic, IncidentId>,
+    /// Incidents that grew since people were last told of them.
+    changed: BTreeSet<IncidentId>,
     sources: BTreeMap<SourceName, SourceState>,
     /// The newest event time; the present of recordings.
     event_clock: Timestamp,
@@ -148,6 +150,7 @@ impl Engine {
             handles: Handles::new(1 << 14),
             live: BTreeMap::new(),
             by_topic: HashMap::new(),
+            changed: BTreeSet::new(),
             sources: BTreeMap::new(),
             event_clock: Timestamp::default(),
             advanced: Timestamp::default(),

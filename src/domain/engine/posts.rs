@@ -138,8 +138,10 @@ impl Engine {
         let Some(fired) = fired else {
             let incident = self.by_topic.get(&rule.topic).cloned();
             commit.sightings.push(sighting(&seen, incident.as_ref()));
-            if let Some(live) = incident.and_then(|id| self.live.get_mut(&id)) {
-                live.add(&seen);
+            if let Some(id) = incident
+                && self.live.get_mut(&id).is_some_and(|live| live.add(&seen))
+            {
+                self.changed.insert(id);
             }
             return;
         };

@@ -210,6 +210,7 @@ impl<'f> Quoted<'f> {
 }
 
 /// The end of the string whose first byte this is, if it is plain text up to its quote.
+#[inline]
 pub(super) fn end_of_plain(bytes: &[u8]) -> Option<usize> {
     let end = special(bytes)?;
     (bytes.get(end) == Some(&b'"')).then_some(end)

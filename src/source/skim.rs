@@ -62,7 +62,7 @@ pub(super) fn skim(
     if !matches!(commit.operation, b"create" | b"update") {
         return None;
     }
-    let frame = std::str::from_utf8(frame).ok()?;
+    let frame = simdutf8::basic::from_utf8(frame).ok()?;
     let keys = Post { excerpt, buffers }.read(source, frame, &head, &commit, event_time)?;
     Some(Skimmed { cursor, post: Some(Glimpse { event_time, keys }) })
 }

@@ -21,14 +21,12 @@ impl Recent {
 
     /// Remembers a key; false when it was known.
     pub(super) fn insert(&mut self, key: Key) -> bool {
-        if self.contains(key) {
-            return false;
-        }
+        let new = !self.old.contains(&key) && self.young.insert(key);
         if self.young.len() >= self.capacity {
             mem::swap(&mut self.old, &mut self.young);
-            self.young.clear();
+            self.young.clear(); // its memory is used again
         }
-        self.young.insert(key)
+        new
     }
 
     pub(super) fn contains(&self, key: Key) -> bool {

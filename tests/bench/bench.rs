@@ -23,6 +23,7 @@
 
 mod corpus;
 mod daemon;
+mod gate;
 mod latency;
 mod machine;
 mod matcher;

@@ -2,7 +2,6 @@
 //! one thread, with nothing around it.
 
 mod bomb;
-mod gate;
 mod reload;
 mod scale;
 mod worst;

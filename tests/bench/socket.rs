@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use futures_util::{FutureExt as _, StreamExt as _};
 use stormbell::config::model::Transport;
-use stormbell::domain::matcher::Matcher;
 use stormbell::source::jetstream::peek_time_us;
 use stormbell::source::ws::{Connector, Socket as Connection};
 use tokio::runtime::Builder;
@@ -19,6 +18,7 @@ use tokio_tungstenite::tungstenite::{self, Bytes, Message};
 
 use super::corpus::Recording;
 use super::corpus::rules::Set;
+use super::gate::exact;
 use super::measure::{Spread, timed};
 use super::stream::{Stream, framed};
 use super::subject::{Queries, Reader};
@@ -64,7 +64,7 @@ impl Socket {
     }
 
     fn throughput(&self, recording: &Recording, seed: u64) {
-        let matcher = Matcher::new(&Queries::new(Set::Mixed, self.rules, seed).parsed);
+        let matcher = exact(&Queries::new(Set::Mixed, self.rules, seed), recording);
         let wire = framed(recording.frames());
         let (mut null, mut rules) = (Duration::MAX, Duration::MAX);
         let mut reader = Reader::default();
@@ -89,7 +89,7 @@ impl Socket {
     }
 
     fn latency(&self, recording: &Recording, seed: u64) {
-        let matcher = Matcher::new(&Queries::new(Set::Mixed, self.latency_rules, seed).parsed);
+        let matcher = exact(&Queries::new(Set::Mixed, self.latency_rules, seed), recording);
         let frames: Vec<&[u8]> = recording.frames().take((self.rate * self.seconds) as usize).collect();
         let mut reader = Reader::default();
         let (mut null, mut every, mut some) = (Vec::new(), Vec::new(), Vec::new());

@@ -4,9 +4,9 @@ use std::hint::black_box;
 
 use stormbell::domain::matcher::Matcher;
 
-use super::gate;
 use crate::corpus::Recording;
 use crate::corpus::rules::Set;
+use crate::gate;
 use crate::measure::{Best, BestOfEach, Spread, chunks, timed};
 use crate::subject::{Queries, Reader};
 

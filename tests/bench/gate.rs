@@ -2,13 +2,20 @@
 
 use stormbell::domain::matcher::Matcher;
 
-use crate::corpus::Recording;
-use crate::subject::{Queries, Reader};
+use super::corpus::Recording;
+use super::subject::{Queries, Reader};
 
 /// Questions asked of the slow evaluation about all queries, in all.
 const QUESTIONS: usize = 2_000_000;
 /// Posts of which every match is asked after.
 const POSTS: usize = 20_000;
+
+/// A matcher that was checked.
+pub fn exact(queries: &Queries, recording: &Recording) -> Matcher {
+    let matcher = Matcher::new(&queries.parsed);
+    check(&matcher, queries, recording);
+    matcher
+}
 
 /// Asks the slow evaluation whether it agrees: of every query on posts spread over the
 /// recording, and of every match on many posts more.

@@ -26,6 +26,10 @@ pub const ATTACKS: &[Attack] = &[
         let mut rng = Rng(5);
         text(&(0..size / 7).map(|_| rng.letters(6) + " ").collect::<String>())
     }),
+    attack("the words of the Boolean rules", |size| {
+        let words = (0..size / 9).map(|place| format!("echo{place} "));
+        text(&words.collect::<String>())
+    }),
     attack("one long word", |size| text(&repeated("x", size))),
     attack("combining marks", |size| text(&("a".to_owned() + &repeated("\u{301}", size)))),
     attack("zero-width characters", |size| text(&("a".to_owned() + &repeated("\u{200b}", size)))),

@@ -1,7 +1,7 @@
 //! What is measured: the program's own way from a frame's bytes to the rules that take
 //! the post, and the slow evaluation it must agree with.
 //!
-//! The only file here that names the inner functions of the program.
+//! Everything here that reads a frame, asks a query or explains one does it through this file.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

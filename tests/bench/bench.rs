@@ -24,6 +24,7 @@ mod daemon;
 mod latency;
 mod machine;
 mod memory;
+mod packs;
 mod replay;
 mod sink;
 mod stream;
@@ -48,6 +49,8 @@ enum What {
     Latency(latency::Latency),
     /// Memory of the daemon after an hour of stream
     Memory(memory::Memory),
+    /// What the packs find in labelled posts, and what they find falsely
+    Packs(packs::Packs),
 }
 
 fn main() {
@@ -61,6 +64,7 @@ fn main() {
         Some(What::Replay(replay)) => replay.run(),
         Some(What::Latency(latency)) => latency.run(),
         Some(What::Memory(memory)) => memory.run(),
+        Some(What::Packs(packs)) => packs.run(),
         None => {
             replay::Replay::default().run();
             latency::Latency::default().run();

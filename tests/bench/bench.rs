@@ -30,6 +30,7 @@ mod matcher;
 mod measure;
 mod memory;
 mod peers;
+mod packs;
 mod replay;
 mod rng;
 mod sink;
@@ -66,6 +67,8 @@ enum What {
     Memory(memory::Memory),
     /// Other programs on the same frames and rules
     Peers(peers::Peers),
+    /// What the packs find in labelled posts, and what they find falsely
+    Packs(packs::Packs),
 }
 
 fn main() {
@@ -82,6 +85,7 @@ fn main() {
         Some(What::Latency(latency)) => latency.run(seed),
         Some(What::Memory(memory)) => memory.run(seed),
         Some(What::Peers(peers)) => peers.run(seed),
+        Some(What::Packs(packs)) => packs.run(),
         None => {
             matcher::Matcher::all().run(seed);
             socket::Socket::all().run(seed);

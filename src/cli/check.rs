@@ -11,6 +11,7 @@ use crate::config::load::{SecretPolicy, find, load};
 use crate::config::model::{RuleEntry, RuleOrigin};
 use crate::domain::diagnostic::has_errors;
 use crate::domain::organization::Organization;
+use crate::domain::rule::raw::Changed;
 use crate::report;
 
 /// Check configuration and rules, and run the rules' own tests.
@@ -69,6 +70,15 @@ pub(super) fn entries(paths: &[PathBuf]) -> Vec<RuleEntry> {
 fn verdict(mut rulebook: Rulebook) -> Exit {
     let tests = rulebook.try_rules();
     show(&rulebook.findings);
+    for file in &rulebook.files {
+        for list in &file.lists {
+            if let Some(changed) = &list.changed {
+                let (place, pack) = (report::line_number(&changed.place), &file.pack.name.value);
+                let Changed { added, removed, .. } = changed;
+                say(&format!("{place} changes ${} of {pack}: {added} added, {removed} removed", list.name));
+            }
+        }
+    }
     let (rules, files) = (rulebook.rules.rules().len() as u64, rulebook.files.len() as u64);
     let (rules, files, tests) = (counted(rules, "rule"), counted(files, "file"), counted(tests as u64, "test"));
     say(&format!("{rules} in {files}, {tests} run: {}", report::summary(&rulebook.findings)));

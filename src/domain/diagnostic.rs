@@ -41,6 +41,8 @@
 //! | `SB0205` | a name that is the daemon's own |
 //! | `SB0206` | an unknown built-in pack |
 //! | `SB0207` | there is no rule at all |
+//! | `SB0208` | an override of a pack or list that is not there |
+//! | `SB0209` | a list is overridden twice |
 //! | `SB0250` | no test in which the rule fires |
 //! | `SB0251` | no test in which the rule stays quiet |
 //! | `SB0252` | a very short word is enough to match |
@@ -52,6 +54,7 @@
 //! | `SB0258` | a deprecated rule |
 //! | `SB0259` | a count of one |
 //! | `SB0260` | a folder without rule files |
+//! | `SB0261` | an override removes what a list does not hold |
 //! | `SB0301` | a rule's test fails |
 //! | `SB0302` | a rule's test without posts |
 //! | `SB0401` | a name is taken |
@@ -92,6 +95,8 @@ pub enum Level {
     Error,
     /// Can be used, and is probably not what was meant.
     Warning,
+    /// Is fine, and could be better.
+    Note,
 }
 
 /// A finding in a user's text.
@@ -99,7 +104,7 @@ pub enum Level {
 pub struct Diagnostic {
     /// Stable code, `SB` and four digits.
     pub code: &'static str,
-    /// Error or warning.
+    /// Error, warning or note.
     pub level: Level,
     /// What happened, lower case, no full stop.
     pub message: String,
@@ -129,6 +134,11 @@ impl Diagnostic {
     /// A warning without a place.
     pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
         Self { level: Level::Warning, ..Self::error(code, message) }
+    }
+
+    /// A note without a place.
+    pub fn note(code: &'static str, message: impl Into<String>) -> Self {
+        Self { level: Level::Note, ..Self::error(code, message) }
     }
 
     /// Says where.

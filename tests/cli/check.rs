@@ -106,3 +106,47 @@ fn nothing_to_check_and_nothing_to_run_say_what_to_do() {
     }
     golden!("cli-nothing-there", pages);
 }
+
+#[test]
+fn a_site_changes_the_lists_of_packs() {
+    let rules = RULES.replace("\"unfriendly\"]", "\"unfriendly\", \"Kühl\"]");
+    let site = "schema = 1\n[override.mine]\nrude = { add = [\"grumpy\"], remove = [\"KUHL\", \"unfreindly\"] }\n";
+    let desk = Desk::new();
+    let ran = desk.file("rules/mine.toml", rules).file("rules/site.toml", site).run(&["check", "rules"]);
+    assert_eq!(ran.code, 0);
+    let mut pages = ran.text();
+    let takes = |text: &str| desk.run(&["explain", "mine.rude", "--rules", "rules", "--text", text]).code;
+    assert_eq!((takes("St Brigids, grumpy people"), takes("St Brigids, kühl people")), (0, 1));
+    // A pack's tests speak of its own lists: with others, a failure is no mistake of the site.
+    let replaced = "schema = 1\n[override.mine]\nrude = [\"grumpy\", \"$rudest\"]\n";
+    let ran = desk.file("rules/site.toml", replaced).run(&["check", "rules"]);
+    write!(pages, "=== unknown list in an override\n{}", ran.text()).unwrap();
+    let wrong = "schema = 1\n[override.mien]\nrude = []\n[override.mine]\nrud = []\nrude = [\"grumpy\"]\n";
+    desk.file("rules/site.toml", wrong).file("rules/site2.toml", replaced);
+    write!(pages, "=== wrong names\n{}", desk.run(&["check", "rules"]).text()).unwrap();
+    golden!("cli-check-override", pages);
+}
+
+#[test]
+fn tests_of_rules_say_all_that_fields_ask_for() {
+    let query =
+        "$org link:news.example kind:quote source:bsky from:(@ann.example OR did:plc:x) min_followers:10 has:media";
+    let rules = RULES.replace("$org AND $rude", query).replace("rude = [\"rude\", \"unfriendly\"]", "").replace(
+        "{ text = \"rude people at St Brigids\" }",
+        "{ text = \"St Brigids\", links = [\"https://a.news.example/\"], kind = \"quote\", source = \"bsky\", \
+         handle = \"ann.example\", followers = 10, has_media = true }",
+    );
+    let ran = Desk::new().file("rules/mine.toml", rules).run(&["check", "rules"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+}
+
+#[test]
+fn a_fuzzy_list_finds_disguised_words() {
+    let rules = RULES.replace("[\"rude\", \"unfriendly\"]", "{ terms = [\"rude\"], fuzzy = true }");
+    let desk = Desk::new();
+    desk.file("mine.toml", rules.replace("rude people at", "rud3 people at"));
+    let ran = desk.run(&["check", "mine.toml"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let ran = desk.file("mine.toml", RULES.replace("rude people at", "rud3 people at")).run(&["check", "mine.toml"]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+}

@@ -52,7 +52,7 @@ fn lists(file: &RawFile, rules: &[Rule], findings: &mut Vec<Diagnostic>) {
             if !seen.insert(term.form) {
                 findings.push(
                     Diagnostic::warning("SB0256", format!("${} holds a term twice", list.name))
-                        .at(&file.source, entry.span.clone(), "finds what an earlier term finds")
+                        .at(&entry.source, entry.span.clone(), "finds what an earlier term finds")
                         .help("case, accents and apostrophes make no difference; remove it"),
                 );
             }

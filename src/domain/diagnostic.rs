@@ -55,6 +55,14 @@
 //! | `SB0259` | a count of one |
 //! | `SB0260` | a folder without rule files |
 //! | `SB0261` | an override removes what a list does not hold |
+//! | `SB0262` | an alternative that another one covers |
+//! | `SB0263` | a query that can never match |
+//! | `SB0264` | a very frequent word is enough to match |
+//! | `SB0265` | a regular expression that every post must be searched for |
+//! | `SB0266` | a distance wider than a post |
+//! | `SB0267` | `in:text` where no text is read |
+//! | `SB0268` | a handle where only keys are told |
+//! | `SB0269` | a rule that looks for very much |
 //! | `SB0301` | a rule's test fails |
 //! | `SB0302` | a rule's test without posts |
 //! | `SB0401` | a name is taken |

@@ -107,6 +107,47 @@ fn nothing_to_check_and_nothing_to_run_say_what_to_do() {
     golden!("cli-nothing-there", pages);
 }
 
+/// A rule with that query, and tests unless it shall lack them.
+fn rule(id: &str, query: &str) -> String {
+    format!("\n[[rule]]\nid = \"{id}\"\ntitle = \"x\"\nseverity = \"low\"\nquery = '{query}'\n")
+}
+
+const TESTS: &str = "test = [{ name = \"a\", posts = [{ text = \"zz\" }], alerts = 0 }, \
+    { name = \"b\", posts = [{ text = \"soup at St Brigids\" }], alerts = 1 }]\n";
+
+#[test]
+fn each_doubt_about_a_rule_reads_well() {
+    let many: String = (0..10_001).map(|n| format!("\"x{n}\", ")).collect();
+    let desk = Desk::new();
+    let mut pages = String::new();
+    for (what, lists, query, more) in [
+        ("an alternative that another covers", "", "$org (soup OR \"cold soup\" OR soup cold OR SOUP)", ""),
+        ("a wildcard that covers", "foods = [\"souper\", \"soups\"]\n", "$org (soup* OR $foods)", ""),
+        ("a negation of what is asked", "", "$org soup NOT (soup OR tea)", ""),
+        ("an exception of everything", "", "$org soup", "except = [{ reason = \"food\", query = 'soup OR tea' }]\n"),
+        ("frequent words", "w = [\"the\", \"to the\", \"ER\", \"soup\"]\n", "$w NOT $org", ""),
+        ("lower-case operators", "", "$org near/3 soup and tea", ""),
+        ("an expression for every post", "", "$org OR /[0-9]{3}/", ""),
+        ("an expression with a guard", "", "$org /[a-z]{3}/", ""),
+        ("far away", "", "$org NEAR/80 soup", ""),
+        ("no text in text", "", "in:text link:news.example", ""),
+        ("a handle", "", "$org OR from:(ann.example OR bob.example)", ""),
+        ("a handle and a key", "", "$org OR from:(ann.example OR did:plc:abc)", ""),
+    ] {
+        let rules = format!("schema = 1\n[pack]\nname = \"p\"\n[lists]\n{lists}{}{more}{TESTS}", rule("p.a", query));
+        let ran = desk.file("p.toml", rules).run(&["check", "p.toml"]);
+        let failures = ran.err.split("\n\n").filter(|finding| !finding.contains("[SB0301]"));
+        write!(pages, "=== {what}\n{}", failures.collect::<Vec<_>>().join("\n\n")).unwrap();
+    }
+    let same = format!("{}{TESTS}{}{TESTS}", rule("p.a", "$org ($food OR tea)"), rule("p.b", "(tea OR soup) AND $org"));
+    let rules = format!("schema = 1\n[pack]\nname = \"p\"\n[lists]\nfood = [\"Soup\"]\nidle = [\"x\", \"X\"]\n{same}");
+    write!(pages, "=== the same twice\n{}", desk.file("p.toml", rules).run(&["check", "p.toml"]).err).unwrap();
+    let rules = format!("schema = 1\n[pack]\nname = \"p\"\n[lists]\nmany = [{many}]\n{}", rule("p.a", "$org $many"));
+    write!(pages, "=== very large, and untested\n{}", desk.file("p.toml", rules).run(&["check", "p.toml"]).err)
+        .unwrap();
+    golden!("cli-check-lints", pages);
+}
+
 #[test]
 fn a_site_changes_the_lists_of_packs() {
     let rules = RULES.replace("\"unfriendly\"]", "\"unfriendly\", \"Kühl\"]");

@@ -7,7 +7,7 @@ use crate::config::rules::{Builtin, load_rules};
 use crate::domain::diagnostic::{Diagnostic, SourceText, has_errors};
 use crate::domain::organization::Organization;
 use crate::domain::rule::raw::RawFile;
-use crate::domain::rule::{Rule, RuleSet, compile, lint, trial};
+use crate::domain::rule::{Rule, RuleSet, compile, lint, suggest, trial};
 
 /// The packs in the binary.
 pub const BUILTIN: &[Builtin] = &[Builtin {
@@ -56,6 +56,12 @@ impl Rulebook {
             self.findings.extend(trials.failures);
         }
         ran
+    }
+
+    /// Words that the lists of a site's own files probably lack.
+    pub fn proposals(&self) -> Vec<Diagnostic> {
+        let own = self.files.iter().filter(|file| !is_builtin(&file.source));
+        own.flat_map(suggest::suggest).collect()
     }
 
     /// Whether the rules may be used.

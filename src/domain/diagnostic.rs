@@ -5,7 +5,7 @@
 //!
 //! Each code means one thing and belongs to one module; `tests/architecture.rs` compares
 //! this table with the code. `SB00xx` is about any TOML text, `SB01xx` queries, `SB02xx`
-//! rules (lints from `SB0250`), `SB03xx` a rule's tests, `SB04xx` configuration.
+//! rules (lints from `SB0250`, proposals from `SB0270`), `SB03xx` a rule's tests, `SB04xx` configuration.
 //!
 //! | code | means |
 //! | --- | --- |
@@ -63,6 +63,10 @@
 //! | `SB0267` | `in:text` where no text is read |
 //! | `SB0268` | a handle where only keys are told |
 //! | `SB0269` | a rule that looks for very much |
+//! | `SB0270` | a list lacks forms of its words |
+//! | `SB0271` | a list lacks what people shorten its words to |
+//! | `SB0272` | the hospital's name is written in other ways, too |
+//! | `SB0273` | a list lacks a language that others of its pack have |
 //! | `SB0301` | a rule's test fails |
 //! | `SB0302` | a rule's test without posts |
 //! | `SB0401` | a name is taken |

@@ -149,6 +149,24 @@ fn each_doubt_about_a_rule_reads_well() {
 }
 
 #[test]
+fn words_people_forget_are_proposed_and_never_fail() {
+    let lists = "food = [\"cold soup\", \"waiting\", \"emergency room\"]\narms = [\"gunman\", \"shoot*\"]\n\
+        spanish = [\"tirador\", \"tiroteo\", \"pistolero\", \"gunmen\"]\n\
+        english = [\"shooter\", \"shooters\", \"shooting\", \"shootings\", \"stabbed\"]\n";
+    let head = format!("schema = 1\n[pack]\nname = \"p\"\n[lists]\n{lists}");
+    let rules = format!("{head}{}{TESTS}", rule("p.a", "$org (soup OR $food OR $arms OR $spanish OR $english)"));
+    let config = CONFIG.replace("Mercy General", "St. Brigid's Hospital").replace("\"rules/\"", "\"p.toml\"");
+    let desk = Desk::new();
+    desk.file("p.toml", rules).file("stormbell.toml", config);
+    let brief = desk.run(&["check"]);
+    assert_eq!(brief.code, 0);
+    golden!(
+        "cli-check-suggest",
+        format!("{}=== --suggest\n{}", brief.text(), desk.run(&["check", "--suggest"]).text())
+    );
+}
+
+#[test]
 fn a_site_changes_the_lists_of_packs() {
     let rules = RULES.replace("\"unfriendly\"]", "\"unfriendly\", \"Kühl\"]");
     let site = "schema = 1\n[override.mine]\nrude = { add = [\"grumpy\"], remove = [\"KUHL\", \"unfreindly\"] }\n";

@@ -22,7 +22,7 @@ pub fn compile(file: &RawFile, organization: &Organization) -> (Vec<Rule>, Vec<D
 }
 
 /// The organisation's lists and the file's own, those that lists name put in their place.
-fn lists(file: &RawFile, organization: &Organization, findings: &mut Vec<Diagnostic>) -> Lists {
+pub(super) fn lists(file: &RawFile, organization: &Organization, findings: &mut Vec<Diagnostic>) -> Lists {
     let mut resolver = Resolver { file, lists: Lists::of(organization), open: Vec::new(), findings };
     for list in &file.lists {
         resolver.resolve(list);

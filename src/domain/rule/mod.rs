@@ -5,6 +5,7 @@ pub mod cost;
 pub mod lint;
 pub mod model;
 pub mod raw;
+pub mod suggest;
 pub mod trial;
 
 pub use compile::compile;

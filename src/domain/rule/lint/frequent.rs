@@ -8,7 +8,7 @@ const WORDS: [&str; 6] = [
      im dont out up about one people time go day today know good new today really got",
     "de la que el en y a los se del las un por con no una su para es al lo como mas o pero sus le ha me si sin \
      sobre este ya entre cuando todo esta ser son dos tambien fue habia era muy anos hasta desde mi porque que hoy \
-     bien hay nos te eso dia gracias todos",
+     bien hay nos te eso dia todos",
     "de la le et les des en un du une que est pour qui dans a par plus pas au sur ne se ce il sont avec ou son ont \
      aux cette mais comme on tout nous sa je vous fait ete aussi leur bien si y elle tres meme jour moi ca cest",
     "der die und in den von zu das mit sich des auf fur ist im dem nicht ein eine als auch es an werden aus er hat \
@@ -21,10 +21,9 @@ const WORDS: [&str; 6] = [
      essa hoje bem tudo dia",
 ];
 
-/// Whether a folded word is in very many posts: a frequent one, or one or two letters.
+/// Whether a folded word is in very many posts.
 pub(super) fn is_frequent(word: &str) -> bool {
-    let is_short = word.is_ascii() && word.len() < 3;
-    is_short || WORDS.iter().any(|words| words.split(' ').any(|frequent| frequent == word))
+    WORDS.iter().any(|words| words.split(' ').any(|frequent| frequent == word))
 }
 
 #[cfg(test)]
@@ -37,6 +36,6 @@ mod tests {
             assert!(!word.is_empty());
             assert_eq!(crate::domain::text::Words::of(word).normalised(0), word);
         }
-        assert!(is_frequent("the") && is_frequent("er") && !is_frequent("gun"));
+        assert!(is_frequent("the") && is_frequent("los") && !is_frequent("gun"));
     }
 }

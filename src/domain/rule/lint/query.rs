@@ -129,12 +129,13 @@ impl Written<'_> {
         let mut alone: Vec<(&Node, BTreeSet<String>, BTreeSet<String>)> = Vec::new();
         alternatives(&self.query.root, &mut |node, term| {
             let words = term.words();
-            if !words.iter().all(|word| is_frequent(word))
-                || matches!(node.kind, Kind::List(ref list) if is_site(&list.name))
-            {
+            let short = words.len() == 1 && words.iter().all(|word| word.is_ascii() && word.len() < 3);
+            // Several in a row are rare enough.
+            let frequent = words.len() == 1 && words.iter().all(|word| is_frequent(word));
+            let is_site = matches!(&node.kind, Kind::List(list) if is_site(&list.name));
+            if is_site || !short && !frequent {
                 return;
             }
-            let short = words.iter().all(|word| word.len() < 3);
             if alone.last().is_none_or(|(last, ..)| !std::ptr::eq(*last, node)) {
                 alone.push((node, BTreeSet::new(), BTreeSet::new()));
             }

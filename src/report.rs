@@ -58,6 +58,31 @@ pub fn line_number(place: &Place) -> String {
     harmless_line(&format!("{}:{number}", place.source.name))
 }
 
+/// Why a stretch of a post is marked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// `^`: the query found it.
+    Found,
+    /// `-`: an exception found it.
+    Excepted,
+}
+
+/// A text with stretches of it marked.
+pub fn marked(name: &str, text: &str, marks: &[(Range<usize>, Mark)]) -> String {
+    let annotations = marks.iter().map(|(place, mark)| {
+        let kind = match mark {
+            Mark::Found => AnnotationKind::Primary,
+            Mark::Excepted => AnnotationKind::Context,
+        };
+        let start = floor(text, place.start);
+        kind.span(start..floor(text, place.end).max(start))
+    });
+    let snippet = Snippet::source(harmless(text)).path(name).fold(false).annotations(annotations);
+    // Wide enough for any post: what is cut off cannot be judged.
+    let renderer = Renderer::plain().term_width(10_000);
+    renderer.render(&[annotate_snippets::Group::with_level(Shown::NOTE).element(snippet)])
+}
+
 fn one(finding: &Diagnostic, renderer: &Renderer) -> String {
     let level = match finding.level {
         Level::Error => Shown::ERROR,
@@ -113,6 +138,6 @@ fn harmless(text: &str) -> String {
 }
 
 /// The same for texts the renderer trusts as they are.
-fn harmless_line(text: &str) -> String {
+pub fn harmless_line(text: &str) -> String {
     annotate_snippets::normalize_untrusted_str(&harmless(text)).replace('\n', " ")
 }

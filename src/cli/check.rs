@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::profile::profile;
 use super::{ConfigArgs, Exit, counted, say, show};
 use crate::app::rulebook::Rulebook;
 use crate::config::environment::Environment;
@@ -22,6 +23,7 @@ Examples:
   stormbell check                                 ./stormbell.toml and all its rules
   stormbell check rules/                          these rules alone, for the example hospital
   stormbell check builtin:hospital --config FILE  a pack in the binary, for the hospital of FILE
+  stormbell check rules/ --profile day.jsonl.zst  and what each rule costs on recorded posts
 Exits 0 when nothing is wrong (warnings allowed) and 1 otherwise.")]
 pub(super) struct Check {
     #[command(flatten)]
@@ -29,12 +31,15 @@ pub(super) struct Check {
     /// List the words that rules and names probably lack
     #[arg(long)]
     suggest: bool,
+    /// Measure what each rule costs on the posts of a recording; may be given again
+    #[arg(long, value_name = "FILE")]
+    profile: Vec<PathBuf>,
     /// Rule files and folders to check instead of those the configuration names; `builtin:NAME` for packs in the binary
     paths: Vec<PathBuf>,
 }
 
 impl Check {
-    pub(super) fn main(&self) -> Exit {
+    pub(super) fn main(&self) -> anyhow::Result<Exit> {
         let environment = Environment::of_process();
         let file = find(self.config.config.as_deref(), &environment);
         // Rule files can be checked by themselves; a configuration that was named must be sound.
@@ -43,21 +48,21 @@ impl Check {
             if self.paths.is_empty() {
                 say("error: there is nothing to check: no configuration file was found, and no rule file is named");
                 say("  name one of them: stormbell check --config FILE, or stormbell check rules/");
-                return Exit::Failed;
+                return Ok(Exit::Failed);
             }
             return self.verdict(Rulebook::load(&entries(&self.paths), &Organization::example()), &[]);
         };
         let loaded = load(&path, &environment, SecretPolicy::MayBeAbsent);
         show(&loaded.findings);
         say(&format!("{}: {}", path.display(), report::summary(&loaded.findings)));
-        let Some(config) = loaded.config else { return Exit::Failed };
+        let Some(config) = loaded.config else { return Ok(Exit::Failed) };
         let named = entries(&self.paths);
         let entries = if named.is_empty() { &config.rules } else { &named };
         self.verdict(Rulebook::load(entries, &config.organization), &suggest::names(&config.organization))
     }
 
     /// Tells everything found; `names` are proposals about the hospital's names.
-    fn verdict(&self, mut rulebook: Rulebook, names: &[Diagnostic]) -> Exit {
+    fn verdict(&self, mut rulebook: Rulebook, names: &[Diagnostic]) -> anyhow::Result<Exit> {
         let tests = rulebook.try_rules();
         show(&rulebook.findings);
         say_changes(&rulebook);
@@ -76,7 +81,13 @@ impl Check {
             }
             some => say(&format!("{} of words people may use; see them with --suggest", counted(some, "proposal"))),
         }
-        if has_errors(&rulebook.findings) { Exit::Failed } else { Exit::Fine }
+        if has_errors(&rulebook.findings) {
+            return Ok(Exit::Failed);
+        }
+        if !self.profile.is_empty() {
+            profile(&self.profile, &rulebook.rules)?;
+        }
+        Ok(Exit::Fine)
     }
 }
 

@@ -209,3 +209,23 @@ fn a_fuzzy_list_finds_disguised_words() {
     let ran = desk.file("mine.toml", RULES.replace("rude people at", "rud3 people at")).run(&["check", "mine.toml"]);
     assert_eq!(ran.code, 1, "{}", ran.err);
 }
+
+#[test]
+fn a_profile_names_every_rule_with_what_it_costs_and_matches() {
+    let food = rule("mine.soup", "soup");
+    let desk = Desk::new();
+    desk.file("rules/mine.toml", format!("{RULES}{food}{TESTS}"));
+    let post = |n: usize| super::replay::post(&format!("p{n}"), "a", "10:00:00", if n == 0 { "soup" } else { "tea" });
+    desk.file("day.jsonl", (0..4).map(post).collect::<Vec<_>>().join("\n"));
+    let ran = desk.run(&["check", "rules", "--profile", "day.jsonl"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let mut lines: Vec<Vec<&str>> = ran.out.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines.remove(0), ["ns/post", "matched", "terms", "rule"]);
+    lines.sort_by_key(|line| line[4]);
+    assert_eq!(lines[0][1..], ["0.000", "%", "6", "mine.rude"]);
+    assert_eq!(lines[1][1..], ["25.000", "%", "1", "mine.soup"]);
+    assert!(ran.err.contains("4 posts, 4 of them timed"), "{}", ran.err);
+    let ran = desk.file("day.jsonl", "").run(&["check", "rules", "--profile", "day.jsonl"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("nothing can be measured"), "{}", ran.err);
+}

@@ -7,7 +7,7 @@ use crate::config::rules::{Builtin, load_rules};
 use crate::domain::diagnostic::{Diagnostic, SourceText, has_errors};
 use crate::domain::organization::Organization;
 use crate::domain::rule::raw::RawFile;
-use crate::domain::rule::{Rule, RuleSet, compile, lint, trial};
+use crate::domain::rule::{Rule, RuleSet, compile, lint, suggest, trial};
 
 /// A rule file of the repository, by its path under `rules/`.
 macro_rules! pack {
@@ -80,6 +80,12 @@ impl Rulebook {
             self.findings.extend(trials.failures);
         }
         ran
+    }
+
+    /// Words that the lists of a site's own files probably lack.
+    pub fn proposals(&self) -> Vec<Diagnostic> {
+        let own = self.files.iter().filter(|file| !is_builtin(&file.source));
+        own.flat_map(suggest::suggest).collect()
     }
 
     /// Whether the rules may be used.

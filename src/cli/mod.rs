@@ -5,6 +5,7 @@ mod client;
 mod demo;
 mod explain;
 mod input;
+mod lines;
 mod listening;
 mod replay;
 mod run;

@@ -7,6 +7,7 @@ mod explain;
 mod input;
 mod lines;
 mod listening;
+mod profile;
 mod replay;
 mod run;
 
@@ -110,7 +111,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match cli.command {
         Command::Run(run) => run.main(),
         Command::Demo(demo) => demo.main(),
-        Command::Check(check) => Ok(check.main()),
+        Command::Check(check) => check.main(),
         Command::Explain(explain) => explain.main(),
         Command::Replay(replay) => replay.main(),
         Command::Status(status) => status.main(),

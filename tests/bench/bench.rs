@@ -29,8 +29,8 @@ mod machine;
 mod matcher;
 mod measure;
 mod memory;
-mod packs;
 mod peers;
+mod packs;
 mod replay;
 mod rng;
 mod sink;
@@ -65,10 +65,10 @@ enum What {
     Latency(latency::Latency),
     /// Memory of the daemon after an hour of stream
     Memory(memory::Memory),
-    /// What the packs find in labelled posts, and what they find falsely
-    Packs(packs::Packs),
     /// Other programs on the same frames and rules
     Peers(peers::Peers),
+    /// What the packs find in labelled posts, and what they find falsely
+    Packs(packs::Packs),
 }
 
 fn main() {
@@ -84,8 +84,8 @@ fn main() {
         Some(What::Replay(replay)) => replay.run(seed),
         Some(What::Latency(latency)) => latency.run(seed),
         Some(What::Memory(memory)) => memory.run(seed),
-        Some(What::Packs(packs)) => packs.run(),
         Some(What::Peers(peers)) => peers.run(seed),
+        Some(What::Packs(packs)) => packs.run(),
         None => {
             matcher::Matcher::all().run(seed);
             socket::Socket::all().run(seed);

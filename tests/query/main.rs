@@ -12,7 +12,9 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 mod agree;
 mod invent;
 mod naive;
+mod real;
 mod slow;
+mod translate;
 mod words;
 mod written;
 

@@ -502,6 +502,7 @@ mod tests {
             ("a OR b AND NOT c", "(or a (and b (not c)))"),
             ("a (b OR c)", "(and a (or b c))"),
             ("a -b -(c d) -\"e f\"", "(and a (not b) (not (and c d)) (not e_f))"),
+            ("a -🔥 -'til -＃b", "(and a (not 🔥) (not til) (not #b))"),
             ("“shots fired” $weapons", "(and shots_fired $weapons)"),
             ("covid-19", "covid_19"),
             ("don't and Café", "(and dont and cafe)"),

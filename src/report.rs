@@ -33,7 +33,7 @@ pub fn render(findings: &[Diagnostic], colours: Colours) -> String {
     text
 }
 
-/// How many of each: `3 errors, 1 warning`.
+/// How many of each: `3 errors, 1 warning`. Notes are no problems.
 pub fn summary(findings: &[Diagnostic]) -> String {
     let count = |level, word: &str| match findings.iter().filter(|finding| finding.level == level).count() {
         0 => None,
@@ -47,18 +47,47 @@ pub fn summary(findings: &[Diagnostic]) -> String {
 
 /// A finding in one line, for the log: where, what, and what to do.
 pub fn line(finding: &Diagnostic) -> String {
-    let place = finding.place.as_ref().map(|place| {
-        let (_, number) = lines_of(&place.source.text, &place.span);
-        format!("{}:{number}: ", place.source.name)
-    });
+    let place = finding.place.as_ref().map(|place| format!("{}: ", line_number(place)));
     let help = finding.help.as_ref().map(|help| format!(" ({help})"));
     harmless_line(&format!("{}{}{}", place.unwrap_or_default(), finding.message, help.unwrap_or_default()))
+}
+
+/// A place in a word: `rules/own.toml:12`.
+pub fn line_number(place: &Place) -> String {
+    let (_, number) = lines_of(&place.source.text, &place.span);
+    harmless_line(&format!("{}:{number}", place.source.name))
+}
+
+/// Why a stretch of a post is marked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// `^`: the query found it.
+    Found,
+    /// `-`: an exception found it.
+    Excepted,
+}
+
+/// A text with stretches of it marked.
+pub fn marked(name: &str, text: &str, marks: &[(Range<usize>, Mark)]) -> String {
+    let annotations = marks.iter().map(|(place, mark)| {
+        let kind = match mark {
+            Mark::Found => AnnotationKind::Primary,
+            Mark::Excepted => AnnotationKind::Context,
+        };
+        let start = floor(text, place.start);
+        kind.span(start..floor(text, place.end).max(start))
+    });
+    let snippet = Snippet::source(harmless(text)).path(name).fold(false).annotations(annotations);
+    // Wide enough for any post: what is cut off cannot be judged.
+    let renderer = Renderer::plain().term_width(10_000);
+    renderer.render(&[annotate_snippets::Group::with_level(Shown::NOTE).element(snippet)])
 }
 
 fn one(finding: &Diagnostic, renderer: &Renderer) -> String {
     let level = match finding.level {
         Level::Error => Shown::ERROR,
         Level::Warning => Shown::WARNING,
+        Level::Note => Shown::NOTE,
     };
     let title = level.primary_title(harmless(&finding.message)).id(finding.code);
     let help = finding.help.as_ref().map(|help| Shown::HELP.message(harmless_line(help)));
@@ -109,6 +138,6 @@ fn harmless(text: &str) -> String {
 }
 
 /// The same for texts the renderer trusts as they are.
-fn harmless_line(text: &str) -> String {
+pub fn harmless_line(text: &str) -> String {
     annotate_snippets::normalize_untrusted_str(&harmless(text)).replace('\n', " ")
 }

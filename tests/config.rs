@@ -418,6 +418,12 @@ org = ["x"]
 Weapon = ["x"]
 good = ["x", ""]
 bad = "x"
+loose = { terms = ["x"], fuzzy = "yes" }
+empty = { fuzzy = true }
+
+[override.other]
+org = ["x"]
+list = { add = "x", replace = ["y"] }
 
 [[rule]]
 id = "Big"
@@ -455,6 +461,10 @@ alerts = -1
 [[rule.test]]
 name = "x"
 posts = [{ at = "soon", txet = "x" }]
+[[rule.test]]
+name = "x"
+posts = [{ text = "x", kind = "shout", followers = -1, has_media = "yes", links = "https://a.example" }]
+alerts = 1
 "#,
     );
 }

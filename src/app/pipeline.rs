@@ -2,20 +2,25 @@
 //!
 //! Each batch of frames is a task of its own; results are taken in the order of the
 //! batches, so any number of threads gives the same stream (invariant 4).
+//!
+//! A frame is skimmed first. Only one that a rule takes, or that skimming is not sure of, is
+//! decoded; what is left of the others is their place and their names, and they cost no
+//! allocation. Their bytes stay with the batch, should the engine want one of them whole.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use futures_util::{Stream, StreamExt};
 use tokio::sync::watch;
 
-use crate::domain::engine::{Batch, Input, Item};
-use crate::domain::event::{Decoded, Rejected};
+use crate::domain::engine::{Batch, Frames, Input, Item, Items};
+use crate::domain::event::{Decoded, Rejected, SourceEvent};
 use crate::domain::id::SourceName;
 use crate::domain::matcher::Scratch;
+use crate::domain::post::{Excerpt, Post};
 use crate::domain::rule::RuleSet;
 use crate::domain::time::Timestamp;
-use crate::source::{Format, Frame, Incoming};
+use crate::source::{Buffers, Format, Frame, Incoming, Skimmed};
 
 /// What the engine is given, with what only the shell wants to know.
 pub struct Arrived {
@@ -34,11 +39,12 @@ pub fn matched(
     rules: watch::Receiver<Arc<RuleSet>>,
     workers: usize,
 ) -> impl Stream<Item = Arrived> {
+    let workplaces = Workplaces::default();
     let arrived = incoming.map(move |incoming| {
         let rules = Arc::clone(&rules.borrow());
         let work: std::pin::Pin<Box<dyn Future<Output = Arrived> + Send>> = match incoming {
             Incoming::Frames { source, frames } => {
-                Box::pin(matched_frames(source.clone(), frames, format(&source), rules))
+                Box::pin(matched_frames(source.clone(), frames, format(&source), rules, workplaces.clone()))
             }
             Incoming::Connected { source, host, resumed_from, at } => Box::pin(std::future::ready(Arrived {
                 input: Input::Connected { source, resumed_from },
@@ -62,10 +68,14 @@ fn matched_frames(
     frames: Vec<Frame>,
     format: Format,
     rules: Arc<RuleSet>,
+    workplaces: Workplaces,
 ) -> impl Future<Output = Arrived> + Send {
     let work = tokio::spawn(async move {
         let at = frames.iter().filter_map(|frame| frame.received_at).next_back();
-        Arrived { input: Input::Batch(batch(source, frames, format, rules)), at, host: None }
+        let mut workplace = workplaces.take();
+        let batch = batch(source, frames, format, rules, &mut workplace);
+        workplaces.give_back(workplace);
+        Arrived { input: Input::Batch(batch), at, host: None }
     });
     async move {
         match work.await {
@@ -76,24 +86,97 @@ fn matched_frames(
     }
 }
 
-/// Decodes and matches frames. A frame that makes the code panic is set aside, so that
+/// Reads and matches frames. A frame that makes the code panic is set aside, so that
 /// reading the stream again after a restart does not die on it again (invariant 5).
-pub fn batch(source: SourceName, frames: Vec<Frame>, format: Format, rules: Arc<RuleSet>) -> Batch {
-    let mut scratch = Scratch::default();
-    let mut items = Vec::with_capacity(frames.len());
-    for frame in frames {
-        let Frame { received_at, body } = frame;
-        let read = catch_unwind(AssertUnwindSafe(|| {
-            let decoded = match &body {
-                Ok(bytes) => format.decode(&source, bytes, received_at),
-                Err(reason) => Decoded { cursor: None, event: Err(*reason) },
-            };
-            Item::matched(decoded, received_at, &rules, &mut scratch)
-        }));
-        items.push(read.unwrap_or_else(|_| {
-            let poison = Decoded { cursor: None, event: Err(Rejected::Poison) };
-            Item::matched(poison, received_at, &rules, &mut Scratch::default())
-        }));
+pub fn batch(
+    source: SourceName,
+    frames: Vec<Frame>,
+    format: Format,
+    rules: Arc<RuleSet>,
+    workplace: &mut Workplace,
+) -> Batch {
+    let read = frames.iter().map(|frame| {
+        let read = catch_unwind(AssertUnwindSafe(|| item(&source, frame, format, &rules, workplace)));
+        read.unwrap_or_else(|_| {
+            *workplace = Workplace::default(); // whatever was left half done
+            Item::decoded(not_read(Rejected::Poison), frame.received_at, Vec::new())
+        })
+    });
+    let read = read.collect();
+    let frames = Box::new(Kept { source: source.clone(), format, frames });
+    Batch { source, rules, items: Items::new(read, frames) }
+}
+
+/// What a worker reads with; used again for every batch it takes.
+#[derive(Debug, Default)]
+pub struct Workplace {
+    excerpt: Excerpt,
+    buffers: Buffers,
+    scratch: Scratch,
+}
+
+fn item(source: &SourceName, frame: &Frame, format: Format, rules: &RuleSet, workplace: &mut Workplace) -> Item {
+    let Workplace { excerpt, buffers, scratch } = workplace;
+    let received_at = frame.received_at;
+    let bytes = match &frame.body {
+        Ok(bytes) => bytes,
+        Err(reason) => return Item::decoded(not_read(*reason), received_at, Vec::new()),
+    };
+    let skimmed = format.skim(source, bytes, received_at, excerpt, buffers);
+    let mut hits = Vec::new();
+    if let Some(Skimmed { cursor, post }) = skimmed {
+        if post.is_some() {
+            hits = rules.matches(excerpt, scratch);
+        }
+        if hits.is_empty() {
+            return Item::passed(cursor, received_at, post);
+        }
     }
-    Batch { source, rules, items }
+    let decoded = format.decode(source, bytes, received_at);
+    if let (None, Ok(SourceEvent::Post(post))) = (skimmed, &decoded.event) {
+        excerpt.read(post);
+        hits = rules.matches(excerpt, scratch);
+    }
+    Item::decoded(decoded, received_at, hits)
+}
+
+const fn not_read(reason: Rejected) -> Decoded {
+    Decoded { cursor: None, event: Err(reason) }
+}
+
+/// The frames of a batch, kept until the engine has seen to it.
+#[derive(Debug)]
+struct Kept {
+    source: SourceName,
+    format: Format,
+    frames: Vec<Frame>,
+}
+
+impl Frames for Kept {
+    fn post(&self, place: usize) -> Result<Box<Post>, Rejected> {
+        let Some(Frame { received_at, body: Ok(bytes) }) = self.frames.get(place) else {
+            return Err(Rejected::Poison);
+        };
+        let decode = || self.format.decode(&self.source, bytes, *received_at).event;
+        match catch_unwind(AssertUnwindSafe(decode)).or(Err(Rejected::Poison))?? {
+            SourceEvent::Post(post) => Ok(post),
+            _ => Err(Rejected::Poison),
+        }
+    }
+}
+
+/// Workplaces that nobody uses at the moment.
+#[derive(Clone, Debug, Default)]
+struct Workplaces(Arc<Mutex<Vec<Workplace>>>);
+
+impl Workplaces {
+    fn take(&self) -> Workplace {
+        self.0.lock().ok().and_then(|mut free| free.pop()).unwrap_or_default()
+    }
+
+    fn give_back(&self, workplace: Workplace) {
+        if let Ok(mut free) = self.0.lock() {
+            free.push(workplace);
+        }
+    }
 }

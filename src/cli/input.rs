@@ -1,19 +1,22 @@
 //! Recordings: files of lines, packed or not, read in bounded pieces.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use flate2::bufread::MultiGzDecoder;
 use tokio_tungstenite::tungstenite::Bytes;
 
+use super::lines::{Line, Lines};
 use crate::domain::event::Rejected;
 use crate::domain::id::SourceName;
 use crate::source::{Format, Frame, Incoming};
 
-/// Longer lines are counted and skipped.
-const LONGEST_LINE: u64 = 16 << 20;
+/// Bytes of a file that are read at once.
+const BLOCK: usize = 1 << 20;
+/// Those of a pipe, which has no more at a time; frames of a live stream shall not wait long.
+const BLOCK_OF_PIPE: usize = 1 << 16;
 /// Lines handed on together, and about how many bytes: batches wait in queues.
 const BATCH: usize = 512;
 const BATCH_BYTES: usize = 4 << 20;
@@ -26,7 +29,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// One recording, as batches of frames.
 pub(super) struct Recording {
     path: PathBuf,
-    lines: Box<dyn BufRead + Send>,
+    lines: Lines,
     source: SourceName,
     /// How to read its frames.
     pub(super) format: Format,
@@ -34,6 +37,8 @@ pub(super) struct Recording {
     ahead: std::vec::IntoIter<Frame>,
     /// Nothing was read yet.
     at_start: bool,
+    /// Why the last batch ended where it did.
+    broken: Option<anyhow::Error>,
 }
 
 impl Recording {
@@ -44,22 +49,24 @@ impl Recording {
         format: Option<Format>,
         read: impl Fn(usize) + Send + 'static,
     ) -> anyhow::Result<Self> {
-        let raw: Box<dyn Read + Send> = if path.as_os_str() == "-" {
-            Box::new(io::stdin())
+        let (raw, block): (Box<dyn Read + Send>, _) = if path.as_os_str() == "-" {
+            (Box::new(io::stdin()), BLOCK_OF_PIPE)
         } else {
-            Box::new(File::open(path).with_context(|| path.display().to_string())?)
+            (Box::new(File::open(path).with_context(|| path.display().to_string())?), BLOCK)
         };
-        let raw = BufReader::with_capacity(1 << 17, Counted { raw, read });
-        let lines: Box<dyn BufRead + Send> = match path.extension().and_then(|extension| extension.to_str()) {
-            Some("gz") => Box::new(BufReader::with_capacity(1 << 17, MultiGzDecoder::new(raw))),
-            Some("zst") => Box::new(BufReader::with_capacity(1 << 17, zstd::Decoder::with_buffer(raw)?)),
+        let raw = Counted { raw, read };
+        let packed = |raw| BufReader::with_capacity(1 << 17, raw);
+        let unpacked: Box<dyn Read + Send> = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("gz") => Box::new(MultiGzDecoder::new(packed(raw))),
+            Some("zst") => Box::new(zstd::Decoder::with_buffer(packed(raw))?),
             _ => Box::new(raw),
         };
+        let lines = Lines::new(unpacked, block);
         let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or("recording");
         let source = SourceName::from(if name == "-" { "stdin" } else { name });
         let (path, ahead) = (path.to_owned(), Vec::new().into_iter());
         let mut recording =
-            Self { path, lines, source, format: format.unwrap_or(Format::Posts), ahead, at_start: true };
+            Self { path, lines, source, format: format.unwrap_or(Format::Posts), ahead, at_start: true, broken: None };
         if format.is_none() {
             recording.guess()?;
         }
@@ -68,14 +75,22 @@ impl Recording {
 
     /// The next frames; none at the end.
     pub(super) fn next(&mut self) -> anyhow::Result<Option<Incoming>> {
-        let mut frames: Vec<Frame> = Vec::new();
+        let mut frames: Vec<Frame> = Vec::with_capacity(BATCH);
         let mut bytes = 0;
-        while frames.len() < BATCH && bytes < BATCH_BYTES {
-            let Some(frame) = self.ahead.next().map_or_else(|| self.line(), |frame| Ok(Some(frame)))? else { break };
-            bytes += size(&frame);
-            frames.push(frame);
+        while frames.len() < BATCH && bytes < BATCH_BYTES && self.broken.is_none() {
+            match self.ahead.next().map_or_else(|| self.line(), |frame| Ok(Some(frame))) {
+                Ok(Some(frame)) => {
+                    bytes += size(&frame);
+                    frames.push(frame);
+                }
+                Ok(None) => break,
+                Err(error) => self.broken = Some(error),
+            }
         }
-        Ok((!frames.is_empty()).then(|| Incoming::Frames { source: self.source.clone(), frames }))
+        match self.broken.take_if(|_| frames.is_empty()) {
+            Some(error) => Err(error),
+            None => Ok((!frames.is_empty()).then(|| Incoming::Frames { source: self.source.clone(), frames })),
+        }
     }
 
     fn guess(&mut self) -> anyhow::Result<()> {
@@ -103,38 +118,19 @@ impl Recording {
 
     /// One line that is not empty.
     fn line(&mut self) -> anyhow::Result<Option<Frame>> {
-        loop {
-            let mut line = Vec::new();
-            let bounded = &mut (&mut self.lines).take(LONGEST_LINE);
-            if bounded.read_until(b'\n', &mut line).with_context(|| self.path.display().to_string())? == 0 {
-                return Ok(None);
-            }
-            if line.last() != Some(&b'\n') && line.len() as u64 >= LONGEST_LINE {
-                self.skip_line()?;
+        while let Some(line) = self.lines.next().with_context(|| self.path.display().to_string())? {
+            let Line::Whole(mut line) = line else {
                 return Ok(Some(Frame { received_at: None, body: Err(Rejected::TooLarge) }));
-            }
+            };
             if std::mem::take(&mut self.at_start) && line.starts_with(BYTE_ORDER_MARK) {
-                line.drain(..BYTE_ORDER_MARK.len());
+                line = line.slice(BYTE_ORDER_MARK.len()..);
             }
-            while line.last().is_some_and(u8::is_ascii_whitespace) {
-                line.pop();
-            }
+            line.truncate(line.trim_ascii_end().len());
             if !line.is_empty() {
-                return Ok(Some(Frame { received_at: None, body: Ok(Bytes::from(line)) }));
+                return Ok(Some(Frame { received_at: None, body: Ok(line) }));
             }
         }
-    }
-
-    fn skip_line(&mut self) -> io::Result<()> {
-        loop {
-            let buffer = self.lines.fill_buf()?;
-            let end = buffer.iter().position(|&byte| byte == b'\n');
-            let (length, done) = end.map_or((buffer.len(), buffer.is_empty()), |end| (end + 1, true));
-            self.lines.consume(length);
-            if done {
-                return Ok(());
-            }
-        }
+        Ok(None)
     }
 }
 

@@ -5,7 +5,9 @@ mod client;
 mod demo;
 mod explain;
 mod input;
+mod lines;
 mod listening;
+mod profile;
 mod replay;
 mod run;
 
@@ -109,7 +111,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match cli.command {
         Command::Run(run) => run.main(),
         Command::Demo(demo) => demo.main(),
-        Command::Check(check) => Ok(check.main()),
+        Command::Check(check) => check.main(),
         Command::Explain(explain) => explain.main(),
         Command::Replay(replay) => replay.main(),
         Command::Status(status) => status.main(),

@@ -15,6 +15,8 @@ use super::table::{quoted, suggestion};
 use crate::domain::diagnostic::{Diagnostic, Place, SourceText};
 use crate::domain::rule::raw::RawFile;
 
+mod lists;
+mod overrides;
 mod read;
 
 /// A group of rule files in the binary.
@@ -28,7 +30,7 @@ pub struct Builtin {
 
 /// Reads all rule files the entries name, in their order; a file named twice is read
 /// once. Files and rules that cannot be used are left out and noted. The ids of the
-/// rules returned are unique over all files.
+/// rules returned are unique over all files, and sites' overrides are in the lists.
 pub fn load_rules(entries: &[RuleEntry], builtins: &[Builtin]) -> (Vec<RawFile>, Vec<Diagnostic>) {
     let mut loader = Loader { seen: BTreeSet::new(), files: Vec::new(), findings: Vec::new() };
     for entry in entries {
@@ -39,6 +41,7 @@ pub fn load_rules(entries: &[RuleEntry], builtins: &[Builtin]) -> (Vec<RawFile>,
     }
     let Loader { mut files, mut findings, .. } = loader;
     drop_repeated_ids(&mut files, &mut findings);
+    overrides::apply(&mut files, &mut findings);
     (files, findings)
 }
 

@@ -75,8 +75,10 @@ impl Commit {
     /// Adds an incident as it stands now, in place of how it stood before: under a flood
     /// it changes with every post.
     pub fn record(&mut self, incident: Incident) {
-        self.incidents.retain(|known| known.id != incident.id);
-        self.incidents.push(incident);
+        match self.incidents.iter_mut().rev().find(|known| known.id == incident.id) {
+            Some(known) => *known = incident,
+            None => self.incidents.push(incident),
+        }
     }
 
     /// Adds the effects of a later step.

@@ -5,7 +5,7 @@
 //!
 //! Each code means one thing and belongs to one module; `tests/architecture.rs` compares
 //! this table with the code. `SB00xx` is about any TOML text, `SB01xx` queries, `SB02xx`
-//! rules (lints from `SB0250`), `SB03xx` a rule's tests, `SB04xx` configuration.
+//! rules (lints from `SB0250`, proposals from `SB0270`), `SB03xx` a rule's tests, `SB04xx` configuration.
 //!
 //! | code | means |
 //! | --- | --- |
@@ -41,6 +41,8 @@
 //! | `SB0205` | a name that is the daemon's own |
 //! | `SB0206` | an unknown built-in pack |
 //! | `SB0207` | there is no rule at all |
+//! | `SB0208` | an override of a pack or list that is not there |
+//! | `SB0209` | a list is overridden twice |
 //! | `SB0250` | no test in which the rule fires |
 //! | `SB0251` | no test in which the rule stays quiet |
 //! | `SB0252` | a very short word is enough to match |
@@ -52,6 +54,19 @@
 //! | `SB0258` | a deprecated rule |
 //! | `SB0259` | a count of one |
 //! | `SB0260` | a folder without rule files |
+//! | `SB0261` | an override removes what a list does not hold |
+//! | `SB0262` | an alternative that another one covers |
+//! | `SB0263` | a query that can never match |
+//! | `SB0264` | a very frequent word is enough to match |
+//! | `SB0265` | a regular expression that every post must be searched for |
+//! | `SB0266` | a distance wider than a post |
+//! | `SB0267` | `in:text` where no text is read |
+//! | `SB0268` | a handle where only keys are told |
+//! | `SB0269` | a rule that looks for very much |
+//! | `SB0270` | a list lacks forms of its words |
+//! | `SB0271` | a list lacks what people shorten its words to |
+//! | `SB0272` | the hospital's name is written in other ways, too |
+//! | `SB0273` | a list lacks a language that others of its pack have |
 //! | `SB0301` | a rule's test fails |
 //! | `SB0302` | a rule's test without posts |
 //! | `SB0401` | a name is taken |
@@ -92,6 +107,8 @@ pub enum Level {
     Error,
     /// Can be used, and is probably not what was meant.
     Warning,
+    /// Is fine, and could be better.
+    Note,
 }
 
 /// A finding in a user's text.
@@ -99,7 +116,7 @@ pub enum Level {
 pub struct Diagnostic {
     /// Stable code, `SB` and four digits.
     pub code: &'static str,
-    /// Error or warning.
+    /// Error, warning or note.
     pub level: Level,
     /// What happened, lower case, no full stop.
     pub message: String,
@@ -129,6 +146,11 @@ impl Diagnostic {
     /// A warning without a place.
     pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
         Self { level: Level::Warning, ..Self::error(code, message) }
+    }
+
+    /// A note without a place.
+    pub fn note(code: &'static str, message: impl Into<String>) -> Self {
+        Self { level: Level::Note, ..Self::error(code, message) }
     }
 
     /// Says where.

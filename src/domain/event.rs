@@ -4,6 +4,7 @@
 //! [`Rejected`] value with a closed reason, never an error that travels.
 
 use super::id::{AuthorId, PostId};
+use super::key::PostKeys;
 use super::post::Post;
 use super::time::Timestamp;
 
@@ -49,6 +50,23 @@ pub enum SourceEvent {
     },
     /// Anything the program has no use for (likes, follows, kinds of the future).
     Other,
+}
+
+/// What the engine needs of a post that no rule takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Glimpse {
+    /// The source's own stamp.
+    pub event_time: Timestamp,
+    /// Its names, by which repetitions are known.
+    pub keys: PostKeys,
+}
+
+impl Glimpse {
+    /// Of a whole post.
+    pub fn of(post: &Post) -> Self {
+        let keys = PostKeys::of(post.id.as_str(), post.version.as_deref());
+        Self { event_time: post.event_time, keys }
+    }
 }
 
 /// Why a frame could not be used. Closed: each is a label of `stormbell_rejected_total`.
@@ -125,6 +143,12 @@ impl Ledger {
         if let Some(count) = self.rejected.get_mut(reason as usize) {
             *count += 1;
         }
+    }
+
+    /// Counts a frame that was taken for a post as what it turned out to be.
+    pub fn reject_post(&mut self, reason: Rejected) {
+        self.posts = self.posts.saturating_sub(1);
+        self.reject(reason);
     }
 
     /// Adds another account to this one.

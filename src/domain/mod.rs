@@ -5,6 +5,7 @@
 //! Modules are listed in the order in which they build on each other.
 
 pub mod id;
+pub mod key;
 pub mod time;
 
 pub mod diagnostic;

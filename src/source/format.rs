@@ -2,9 +2,11 @@
 
 use std::str::FromStr;
 
+use super::skim::{Buffers, Skimmed, skim};
 use super::{jetstream, posts};
 use crate::domain::event::Decoded;
 use crate::domain::id::SourceName;
+use crate::domain::post::Excerpt;
 use crate::domain::time::Timestamp;
 
 /// How to read a frame.
@@ -33,6 +35,24 @@ impl Format {
         match self {
             Self::Posts => posts::decode(source, frame, received_at),
             Self::Jetstream => jetstream::decode(source, frame, received_at),
+        }
+    }
+
+    /// Reads a frame just as far as most need, without allocating: what rules read of a post
+    /// goes into `excerpt`. `None` where that is not enough to say what [`Self::decode`]
+    /// would; what is in `excerpt` means nothing then.
+    pub fn skim(
+        self,
+        source: &SourceName,
+        frame: &[u8],
+        received_at: Option<Timestamp>,
+        excerpt: &mut Excerpt,
+        buffers: &mut Buffers,
+    ) -> Option<Skimmed> {
+        match self {
+            Self::Jetstream => skim(source, frame, received_at, excerpt, buffers),
+            // Recordings made by hand or by other programs; no stream brings them by the million.
+            Self::Posts => None,
         }
     }
 

@@ -19,6 +19,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::head::Head;
 use super::record;
 use super::sanity::{event_time, parse_object, parse_object_of};
 use crate::domain::event::{Cursor, Decoded, Rejected, SourceEvent};
@@ -50,15 +51,8 @@ pub fn decode(source: &SourceName, frame: &[u8], received_at: Option<Timestamp>)
 
 /// The `time_us` of a frame, without reading the rest where the layout is the usual one.
 pub fn peek_time_us(frame: &[u8]) -> Option<i64> {
-    const KEY: &[u8] = br#""time_us":"#;
-    // The real servers write `did` and `time_us` first. A nested object may hold a
-    // `time_us` of its own, so the short way ends at the second brace.
-    let head = frame.strip_prefix(b"{").unwrap_or_default();
-    let head = head.split(|&byte| byte == b'{').next().unwrap_or_default();
-    if let Some(at) = head.windows(KEY.len()).position(|window| window == KEY) {
-        let digits = head.get(at + KEY.len()..)?;
-        let end = digits.iter().position(|byte| !byte.is_ascii_digit())?;
-        return std::str::from_utf8(digits.get(..end)?).ok()?.parse().ok();
+    if let Some(head) = Head::of(frame) {
+        return Some(head.time_us);
     }
     serde_json::from_slice::<Place>(frame).ok()?.time_us
 }
@@ -129,7 +123,8 @@ fn place_of_rejected(frame: &[u8], received_at: Option<Timestamp>) -> Option<Cur
     Some(cursor(stamp, received_at))
 }
 
-fn cursor(stamp: Timestamp, received_at: Option<Timestamp>) -> Cursor {
+/// The place of a frame with that stamp.
+pub(super) fn cursor(stamp: Timestamp, received_at: Option<Timestamp>) -> Cursor {
     match received_at {
         Some(now) if stamp > now + CURSOR_AHEAD => Cursor(now.micros()),
         _ => Cursor(stamp.micros()),

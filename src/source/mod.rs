@@ -5,10 +5,13 @@
 //! worker and `replay` uses the very same one.
 
 mod format;
+mod head;
 pub mod jetstream;
 pub mod posts;
 mod record;
 mod sanity;
+mod scan;
+mod skim;
 
 pub mod proxy;
 pub mod tls;
@@ -23,6 +26,7 @@ pub mod supervise;
 pub mod timing;
 
 pub use format::Format;
+pub use skim::{Buffers, Skimmed};
 
 use crate::domain::event::{Cursor, DownReason};
 use crate::domain::id::SourceName;

@@ -191,7 +191,7 @@ impl Attachments {
     }
 
     fn tag(&mut self, tag: &str) {
-        keep(&mut self.tags, tag.trim_start_matches(['#', '＃']), MAX_TAG_BYTES);
+        keep(&mut self.tags, without_hash(tag), MAX_TAG_BYTES);
     }
 
     fn embed(&mut self, raw: Option<&RawValue>) {
@@ -267,10 +267,25 @@ fn strings(list: Option<&RawValue>) -> Vec<String> {
 
 fn post_id(reference: Option<&RawValue>) -> Option<PostId> {
     let Text(uri) = lenient::<Reference<'_>>(reference)?.uri;
-    (!uri.is_empty() && uri.len() <= MAX_LINK_BYTES).then(|| PostId::from(uri.as_ref()))
+    is_reference(&uri).then(|| PostId::from(uri.as_ref()))
 }
 
-/// Feeds, lists and starter packs are embedded like posts, but quote nobody.
 fn quoted_post(reference: Option<&RawValue>) -> Option<PostId> {
-    post_id(reference).filter(|id| id.as_str().split('/').nth(3) == Some(POSTS))
+    post_id(reference).filter(|id| is_post(id.as_str()))
+}
+
+/// Whether the address of a reference can be one.
+pub(super) const fn is_reference(uri: &str) -> bool {
+    !uri.is_empty() && uri.len() <= MAX_LINK_BYTES
+}
+
+/// Whether it is a post: feeds, lists and starter packs are embedded like posts, but
+/// quote nobody.
+pub(super) fn is_post(uri: &str) -> bool {
+    uri.split('/').nth(3) == Some(POSTS)
+}
+
+/// A tag as people say it.
+pub(super) fn without_hash(tag: &str) -> &str {
+    tag.trim_start_matches(['#', '＃'])
 }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::domain::event::Rejected;
+use crate::domain::post::Texts;
 use crate::domain::time::Timestamp;
 
 /// Most links, tags, languages or descriptions kept of one post.
@@ -153,6 +154,14 @@ pub(super) fn keep(list: &mut Vec<String>, text: &str, max_bytes: usize) {
     let fits = !text.is_empty() && text.len() <= max_bytes && list.len() < MAX_ITEMS;
     if fits && !list.iter().any(|kept| kept == text) {
         list.push(text.to_owned());
+    }
+}
+
+/// The same for a list in one buffer.
+pub(super) fn keep_text(list: &mut Texts, text: &str, max_bytes: usize) {
+    let fits = !text.is_empty() && text.len() <= max_bytes && list.len() < MAX_ITEMS;
+    if fits && !list.iter().any(|kept| kept == text) {
+        list.push(text);
     }
 }
 

@@ -106,3 +106,126 @@ fn nothing_to_check_and_nothing_to_run_say_what_to_do() {
     }
     golden!("cli-nothing-there", pages);
 }
+
+/// A rule with that query, and tests unless it shall lack them.
+fn rule(id: &str, query: &str) -> String {
+    format!("\n[[rule]]\nid = \"{id}\"\ntitle = \"x\"\nseverity = \"low\"\nquery = '{query}'\n")
+}
+
+const TESTS: &str = "test = [{ name = \"a\", posts = [{ text = \"zz\" }], alerts = 0 }, \
+    { name = \"b\", posts = [{ text = \"soup at St Brigids\" }], alerts = 1 }]\n";
+
+#[test]
+fn each_doubt_about_a_rule_reads_well() {
+    let many: String = (0..10_001).map(|n| format!("\"x{n}\", ")).collect();
+    let desk = Desk::new();
+    let mut pages = String::new();
+    for (what, lists, query, more) in [
+        ("an alternative that another covers", "", "$org (soup OR \"cold soup\" OR soup cold OR SOUP)", ""),
+        ("a wildcard that covers", "foods = [\"souper\", \"soups\"]\n", "$org (soup* OR $foods)", ""),
+        ("a negation of what is asked", "", "$org soup NOT (soup OR tea)", ""),
+        ("an exception of everything", "", "$org soup", "except = [{ reason = \"food\", query = 'soup OR tea' }]\n"),
+        ("frequent words", "w = [\"the\", \"to the\", \"ER\", \"soup\"]\n", "$w NOT $org", ""),
+        ("lower-case operators", "", "$org near/3 soup and tea", ""),
+        ("an expression for every post", "", "$org OR /[0-9]{3}/", ""),
+        ("an expression with a guard", "", "$org /[a-z]{3}/", ""),
+        ("far away", "", "$org NEAR/80 soup", ""),
+        ("no text in text", "", "in:text link:news.example", ""),
+        ("a handle", "", "$org OR from:(ann.example OR bob.example)", ""),
+        ("a handle and a key", "", "$org OR from:(ann.example OR did:plc:abc)", ""),
+    ] {
+        let rules = format!("schema = 1\n[pack]\nname = \"p\"\n[lists]\n{lists}{}{more}{TESTS}", rule("p.a", query));
+        let ran = desk.file("p.toml", rules).run(&["check", "p.toml"]);
+        let failures = ran.err.split("\n\n").filter(|finding| !finding.contains("[SB0301]"));
+        write!(pages, "=== {what}\n{}", failures.collect::<Vec<_>>().join("\n\n")).unwrap();
+    }
+    let same = format!("{}{TESTS}{}{TESTS}", rule("p.a", "$org ($food OR tea)"), rule("p.b", "(tea OR soup) AND $org"));
+    let rules = format!("schema = 1\n[pack]\nname = \"p\"\n[lists]\nfood = [\"Soup\"]\nidle = [\"x\", \"X\"]\n{same}");
+    write!(pages, "=== the same twice\n{}", desk.file("p.toml", rules).run(&["check", "p.toml"]).err).unwrap();
+    let rules = format!("schema = 1\n[pack]\nname = \"p\"\n[lists]\nmany = [{many}]\n{}", rule("p.a", "$org $many"));
+    write!(pages, "=== very large, and untested\n{}", desk.file("p.toml", rules).run(&["check", "p.toml"]).err)
+        .unwrap();
+    golden!("cli-check-lints", pages);
+}
+
+#[test]
+fn words_people_forget_are_proposed_and_never_fail() {
+    let lists = "food = [\"cold soup\", \"waiting\", \"emergency room\"]\narms = [\"gunman\", \"shoot*\"]\n\
+        spanish = [\"tirador\", \"tiroteo\", \"pistolero\", \"gunmen\"]\n\
+        english = [\"shooter\", \"shooters\", \"shooting\", \"shootings\", \"stabbed\"]\n";
+    let head = format!("schema = 1\n[pack]\nname = \"p\"\n[lists]\n{lists}");
+    let rules = format!("{head}{}{TESTS}", rule("p.a", "$org (soup OR $food OR $arms OR $spanish OR $english)"));
+    let config = CONFIG.replace("Mercy General", "St. Brigid's Hospital").replace("\"rules/\"", "\"p.toml\"");
+    let desk = Desk::new();
+    desk.file("p.toml", rules).file("stormbell.toml", config);
+    let brief = desk.run(&["check"]);
+    assert_eq!(brief.code, 0);
+    golden!(
+        "cli-check-suggest",
+        format!("{}=== --suggest\n{}", brief.text(), desk.run(&["check", "--suggest"]).text())
+    );
+}
+
+#[test]
+fn a_site_changes_the_lists_of_packs() {
+    let rules = RULES.replace("\"unfriendly\"]", "\"unfriendly\", \"Kühl\"]");
+    let site = "schema = 1\n[override.mine]\nrude = { add = [\"grumpy\"], remove = [\"KUHL\", \"unfreindly\"] }\n";
+    let desk = Desk::new();
+    let ran = desk.file("rules/mine.toml", rules).file("rules/site.toml", site).run(&["check", "rules"]);
+    assert_eq!(ran.code, 0);
+    let mut pages = ran.text();
+    let takes = |text: &str| desk.run(&["explain", "mine.rude", "--rules", "rules", "--text", text]).code;
+    assert_eq!((takes("St Brigids, grumpy people"), takes("St Brigids, kühl people")), (0, 1));
+    // A pack's tests speak of its own lists: with others, a failure is no mistake of the site.
+    let replaced = "schema = 1\n[override.mine]\nrude = [\"grumpy\", \"$rudest\"]\n";
+    let ran = desk.file("rules/site.toml", replaced).run(&["check", "rules"]);
+    write!(pages, "=== unknown list in an override\n{}", ran.text()).unwrap();
+    let wrong = "schema = 1\n[override.mien]\nrude = []\n[override.mine]\nrud = []\nrude = [\"grumpy\"]\n";
+    desk.file("rules/site.toml", wrong).file("rules/site2.toml", replaced);
+    write!(pages, "=== wrong names\n{}", desk.run(&["check", "rules"]).text()).unwrap();
+    golden!("cli-check-override", pages);
+}
+
+#[test]
+fn tests_of_rules_say_all_that_fields_ask_for() {
+    let query =
+        "$org link:news.example kind:quote source:bsky from:(@ann.example OR did:plc:x) min_followers:10 has:media";
+    let rules = RULES.replace("$org AND $rude", query).replace("rude = [\"rude\", \"unfriendly\"]", "").replace(
+        "{ text = \"rude people at St Brigids\" }",
+        "{ text = \"St Brigids\", links = [\"https://a.news.example/\"], kind = \"quote\", source = \"bsky\", \
+         handle = \"ann.example\", followers = 10, has_media = true }",
+    );
+    let ran = Desk::new().file("rules/mine.toml", rules).run(&["check", "rules"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+}
+
+#[test]
+fn a_fuzzy_list_finds_disguised_words() {
+    let rules = RULES.replace("[\"rude\", \"unfriendly\"]", "{ terms = [\"rude\"], fuzzy = true }");
+    let desk = Desk::new();
+    desk.file("mine.toml", rules.replace("rude people at", "rud3 people at"));
+    let ran = desk.run(&["check", "mine.toml"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let ran = desk.file("mine.toml", RULES.replace("rude people at", "rud3 people at")).run(&["check", "mine.toml"]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+}
+
+#[test]
+fn a_profile_names_every_rule_with_what_it_costs_and_matches() {
+    let food = rule("mine.soup", "soup");
+    let desk = Desk::new();
+    desk.file("rules/mine.toml", format!("{RULES}{food}{TESTS}"));
+    let post = |n: usize| super::replay::post(&format!("p{n}"), "a", "10:00:00", if n == 0 { "soup" } else { "tea" });
+    desk.file("day.jsonl", (0..4).map(post).collect::<Vec<_>>().join("\n"));
+    let ran = desk.run(&["check", "rules", "--profile", "day.jsonl"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let mut lines: Vec<Vec<&str>> = ran.out.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines.remove(0), ["ns/post", "matched", "terms", "rule"]);
+    lines.sort_by_key(|line| line[4]);
+    assert_eq!(lines[0][1..], ["0.000", "%", "6", "mine.rude"]);
+    assert_eq!(lines[1][1..], ["25.000", "%", "1", "mine.soup"]);
+    assert!(ran.err.contains("4 posts, 4 of them timed"), "{}", ran.err);
+    let ran = desk.file("day.jsonl", "").run(&["check", "rules", "--profile", "day.jsonl"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("nothing can be measured"), "{}", ran.err);
+}

@@ -37,6 +37,43 @@ fn json_has_one_object_and_people_read_standard_error() {
     assert_eq!((&drill["reason"], &drill["query"]["satisfied"]), (&"announced drills".into(), &true.into()));
 }
 
+/// A rule with all that can come near.
+const NEAR: &str = r##"schema = 1
+[pack]
+name = "p"
+[[rule]]
+id = "p.near"
+title = "x"
+severity = "low"
+query = '$org NEAR/3 gunman OR "active shooter" OR lockdown ONEAR/2 ward OR #er soup OR /sh[o0]ts/'
+except = [{ reason = "drills", query = 'drill' }]
+"##;
+
+#[test]
+fn how_near_it_came_and_where_is_shown_for_people_and_programs() {
+    let desk = Desk::new();
+    desk.file("p.toml", NEAR);
+    let mut pages = String::new();
+    let post = |text: &str| {
+        serde_json::json!({"id": "1", "created_at": "2026-11-22T10:00:00Z", "author": {"id": "a"}, "text": text,
+            "tags": ["ER", "other"], "media_text": ["St Brigids", "病院の soup\u{1b}[2J \u{202e}"]})
+    };
+    for text in [
+        "St Brigids, they say: there might be a gunman. The ward is in lockdown",
+        "active nothing, shooter\nsh0ts at the ward, 病院 é\u{301} drill \u{9b}\u{7} shots\u{2067}",
+    ] {
+        desk.file("post.json", post(text).to_string());
+        let ran = desk.run(&["explain", "p.near", "--rules", "p.toml", "--post", "post.json"]);
+        let json = desk.run(&["explain", "p.near", "--rules", "p.toml", "--post", "post.json", "--json"]);
+        let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+        let json = serde_json::to_string_pretty(&json["query"]).unwrap();
+        write!(pages, "=== {text:?}\n{}{json}\n", versionless(&ran.text())).unwrap();
+        let unsafe_characters = |c: char| c.is_control() && c != '\n' || ('\u{202a}'..='\u{2069}').contains(&c);
+        assert!(!ran.out.contains(unsafe_characters), "{:?}", ran.out);
+    }
+    golden!("cli-explain-near", pages);
+}
+
 #[test]
 fn a_post_from_a_file_speaks_of_the_named_hospital() {
     let desk = Desk::new();

@@ -3,18 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::naming::{Letters, is_name, name};
+use super::lists;
+use crate::config::naming::{Letters, name};
 use crate::config::organization::organization as organization_of;
 use crate::config::quantity::{duration, offset};
-use crate::config::table::{Checked, Table, TextKind, Value, all, quoted, read};
+use crate::config::table::{Checked, Table, TextKind, Value, all, read};
 use crate::domain::condition::{Condition, Count, Distinct};
 use crate::domain::diagnostic::{Diagnostic, SourceText};
 use crate::domain::id::Topic;
 use crate::domain::incident::Severity;
-use crate::domain::rule::raw::{RawExcept, RawFile, RawList, RawPack, RawRule, RawTest, RawTestPost, Spanned, Status};
-
-/// Lists every query has without a file defining them.
-const BUILT_IN_LISTS: [&str; 3] = ["org", "people", "places"];
+use crate::domain::post::PostKind;
+use crate::domain::rule::raw::{RawExcept, RawFile, RawPack, RawRule, RawTest, RawTestPost, Spanned, Status};
 
 /// Conditions that are known and not built yet.
 const LATER: [&str; 4] = ["spike", "share", "new_term", "quiet"];
@@ -26,17 +25,26 @@ pub(super) fn file(source: &Arc<SourceText>) -> (Option<RawFile>, Vec<Diagnostic
 }
 
 fn file_of(root: &Table<'_>, source: &Arc<SourceText>) -> Checked<RawFile> {
-    root.allow_only(&["schema", "pack", "lists", "rule", "organization"]);
+    root.allow_only(&["schema", "pack", "lists", "override", "rule", "organization"]);
     root.require_schema();
-    let pack = root.require("pack", "`[pack]` with `name = \"…\"`");
-    let pack = pack.and_then(|value| pack_of(&value.table("[pack]")?));
+    let pack = match root.get("override") {
+        // A site's file that only changes lists has no rules to name a pack for.
+        Some(_) if ["pack", "rule", "lists"].iter().all(|key| root.get(key).is_none()) => Ok(RawPack::site()),
+        _ => {
+            let pack = root.require("pack", "`[pack]` with `name = \"…\"`");
+            pack.and_then(|value| pack_of(&value.table("[pack]")?))
+        }
+    };
     let organization =
         root.table("organization").and_then(|table| table.map(|table| organization_of(&table)).transpose());
-    let lists = root.table("lists").ok().flatten().map(|table| lists_of(&table)).unwrap_or_default();
+    let lists = root.table("lists").ok().flatten().map(|table| lists::lists(&table, source)).unwrap_or_default();
+    let overrides =
+        root.table("override").ok().flatten().map(|table| lists::overrides(&table, source)).unwrap_or_default();
     // Without a pack the rules are still read for their mistakes.
     let topic = pack.as_ref().map_or("", |pack| pack.name.value.as_str());
     let rules = root.tables("rule", "[[rule]]").iter().filter_map(|table| rule(table, topic).ok()).collect();
-    Ok(RawFile { source: Arc::clone(source), pack: pack?, lists, rules, organization: organization.ok().flatten() })
+    let organization = organization.ok().flatten();
+    Ok(RawFile { source: Arc::clone(source), pack: pack?, lists, overrides, rules, organization })
 }
 
 fn spanned(value: &Value<'_>, text: &str) -> Spanned<String> {
@@ -54,33 +62,13 @@ fn pack_of(table: &Table<'_>) -> Checked<RawPack> {
 
 /// A name that is not the daemon's: an incident of its own (blindness, gaps, dead receivers)
 /// must not be joined, hidden or ended by one of a rule's.
-fn own_name<'d>(value: &Value<'d>) -> Checked<&'d str> {
+pub(super) fn own_name<'d>(value: &Value<'d>) -> Checked<&'d str> {
     let name = name(value, Letters::Lower)?;
     if name == "stormbell" || name.starts_with("stormbell.") {
         let message = format!("`{}` cannot begin with `stormbell.`", value.key());
         return value.error("SB0205", message, "such names are the daemon's own; choose another");
     }
     Ok(name)
-}
-
-fn lists_of(table: &Table<'_>) -> Vec<RawList> {
-    let mut lists = Vec::new();
-    for (name, span, value) in table.in_order() {
-        if BUILT_IN_LISTS.contains(&name) {
-            let message = format!("`${name}` is built in and cannot be a list here");
-            table.error("SB0202", message, span, "choose another name", "its words come from [organization]");
-            continue;
-        }
-        if !is_name(name, Letters::Lower) || name.contains('.') {
-            let message = format!("{} cannot be the name of a list", quoted(name));
-            table.error("SB0202", message, span, "not a name", "use lower-case letters, digits, `-` and `_`");
-            continue;
-        }
-        let items = value.list("a list of words and phrases").unwrap_or_default();
-        let entries = items.iter().filter_map(|item| Some(spanned(item, item.filled().ok()?))).collect();
-        lists.push(RawList { name: name.to_owned(), span, entries });
-    }
-    lists
 }
 
 fn rule(table: &Table<'_>, pack: &str) -> Checked<RawRule> {
@@ -185,7 +173,22 @@ fn posts(value: &Value<'_>) -> Checked<Vec<RawTestPost>> {
 
 fn post(value: &Value<'_>) -> Checked<RawTestPost> {
     let table = value.table("a post")?;
-    table.allow_only(&["at", "author", "text", "id", "lang", "tags", "media_text", "reply_to"]);
+    table.allow_only(&[
+        "at",
+        "author",
+        "text",
+        "id",
+        "lang",
+        "tags",
+        "media_text",
+        "reply_to",
+        "kind",
+        "links",
+        "source",
+        "handle",
+        "followers",
+        "has_media",
+    ]);
     let text = |key| table.get(key).map(|value| value.filled().map(str::to_owned)).transpose();
     let texts = |key| {
         let items = table.get(key).map_or(Ok(Vec::new()), |value| value.one_or_more())?;
@@ -193,7 +196,12 @@ fn post(value: &Value<'_>) -> Checked<RawTestPost> {
     };
     let at = table.get("at").map_or(Ok(Duration::ZERO), |value| value.parsed(offset));
     let (author, id, reply_to) = (text("author"), text("id"), text("reply_to"));
-    let (lang, tags, media_text) = (texts("lang"), texts("tags"), texts("media_text"));
+    let (source, handle) = (text("source"), text("handle"));
+    let (lang, tags, media_text, links) = (texts("lang"), texts("tags"), texts("media_text"), texts("links"));
+    let kinds = PostKind::ALL.map(|kind| (kind.as_str(), kind));
+    let kind = table.get("kind").map(|value| value.word(&kinds)).transpose();
+    let followers = table.get("followers").map(|value| value.count(0)).transpose();
+    let has_media = table.get("has_media").map(|value| value.boolean()).transpose();
     // A post may be only a picture, so its text may be empty.
     let text = table.require("text", "`text = \"…\"`").and_then(|value| value.string());
     Ok(RawTestPost {
@@ -205,5 +213,11 @@ fn post(value: &Value<'_>) -> Checked<RawTestPost> {
         tags: tags?,
         media_text: media_text?,
         reply_to: reply_to?,
+        kind: kind?,
+        links: links?,
+        source: source?,
+        handle: handle?,
+        followers: followers?,
+        has_media: has_media?,
     })
 }

@@ -1,11 +1,10 @@
 //! Incidents: opening, joining, growing, telling, ending.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use super::recent::key;
 use super::{Action, Command, Engine, Refused};
 use crate::domain::commit::Commit;
 use crate::domain::condition::{Fired, Seen};
@@ -13,6 +12,7 @@ use crate::domain::id::{DeliveryId, IncidentId, ReceiverName, Topic, hex};
 use crate::domain::incident::{
     Alert, Authors, ConditionKind, Escalation, Incident, IncidentState, Severity, Signature, TimelineEntry, Told,
 };
+use crate::domain::key::{Key, Keys};
 use crate::domain::message::{Delivery, Message, MessageKind, Undelivered};
 use crate::domain::post::Post;
 use crate::domain::route::Routes;
@@ -41,9 +41,7 @@ const SELF: &str = "stormbell";
 pub(super) struct Live {
     pub(super) incident: Incident,
     authors: Authors,
-    posts: HashSet<u64>,
-    /// Changed since people were last told of it.
-    changed: bool,
+    posts: Keys,
     /// Nobody has been told yet.
     new: bool,
 }
@@ -64,20 +62,20 @@ impl Live {
     const EXACT_POSTS: usize = 100_000;
 
     pub(super) fn new(incident: Incident) -> Self {
-        Self { incident, authors: Authors::default(), posts: HashSet::new(), changed: false, new: false }
+        Self { incident, authors: Authors::default(), posts: Keys::default(), new: false }
     }
 
     /// Counts a sighting that the incident's figures already hold.
     pub(super) fn remember(&mut self, seen: &Seen) {
-        self.posts.insert(key(&seen.post));
+        self.posts.insert(Key::of(&seen.post));
         self.authors.insert(&seen.author);
     }
 
-    /// Counts a sighting, each post once.
-    pub(super) fn add(&mut self, seen: &Seen) {
-        let post = key(&seen.post);
+    /// Counts a sighting, each post once; false when nothing changed.
+    pub(super) fn add(&mut self, seen: &Seen) -> bool {
+        let post = Key::of(&seen.post);
         if self.posts.contains(&post) {
-            return;
+            return false;
         }
         if self.posts.len() < Self::EXACT_POSTS {
             self.posts.insert(post);
@@ -95,7 +93,7 @@ impl Live {
             incident.sample.remove(3); // the first three and the newest two
         }
         incident.sample.push(seen.post.clone());
-        self.changed = true;
+        true
     }
 }
 
@@ -125,7 +123,9 @@ impl Engine {
             id
         });
         if let Some(live) = self.live.get_mut(&id) {
-            fired.seen.iter().for_each(|seen| live.add(seen));
+            for seen in &fired.seen {
+                live.add(seen);
+            }
             let incident = &mut live.incident;
             if rule.severity > incident.severity {
                 // The gravest rule gives the headline and the playbook.
@@ -135,16 +135,14 @@ impl Engine {
                 incident.playbook.clone_from(&rule.playbook);
             }
             incident.rules.insert(rule.id.clone());
-            live.changed = true;
+            self.changed.insert(id.clone());
         }
         (id, is_new)
     }
 
     /// Writes changed incidents and tells people what they need to know.
     pub(super) fn tell_changes(&mut self, now: Timestamp, commit: &mut Commit) {
-        let changed: Vec<IncidentId> =
-            self.live.iter().filter(|(_, live)| live.changed).map(|(id, _)| id.clone()).collect();
-        for id in changed {
+        for id in std::mem::take(&mut self.changed) {
             let Some(live) = self.live.get_mut(&id) else { continue };
             let Live { incident, .. } = live;
             let graver = incident.severity > incident.told.severity;
@@ -154,8 +152,7 @@ impl Engine {
             } else if graver || grown {
                 self.tell_updated(&id, graver, now, commit);
             }
-            if let Some(live) = self.live.get_mut(&id) {
-                live.changed = false;
+            if let Some(live) = self.live.get(&id) {
                 commit.record(live.incident.clone());
             }
         }
@@ -224,7 +221,7 @@ impl Engine {
     pub(super) fn advance(&mut self, now: Timestamp, commit: &mut Commit) {
         // A batch may be stamped a little before the last tick; a clock that was set back is
         // not waited for.
-        if now.since(self.advanced) < Duration::from_secs(1) && self.advanced.since(now) < CLOCK_SET_BACK {
+        if now < self.advanced + Duration::from_secs(1) && self.advanced < now + CLOCK_SET_BACK {
             return;
         }
         self.advanced = now;

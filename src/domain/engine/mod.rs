@@ -8,27 +8,29 @@
 //! Time: conditions count in event time. Wall time is only used to page people, and
 //! a batch without stamps of receipt (a recording) brings its own: its event time.
 
+mod batch;
 mod incidents;
 mod posts;
 mod recent;
 mod sources;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::commit::{Commit, Restored};
 use super::condition::{Condition, Seen, Window};
-use super::event::{Cursor, Decoded, DownReason, SourceEvent};
-use super::id::{AuthorId, IncidentId, ReceiverName, RuleId, SourceName, Topic};
+use super::event::{Cursor, DownReason};
+use super::id::{IncidentId, ReceiverName, RuleId, SourceName, Topic};
 use super::incident::Incident;
+use super::key::{Key, Keys};
 use super::matcher::Scratch;
 use super::message::Undelivered;
-use super::post::Excerpt;
 use super::route::Routes;
-use super::rule::{RuleIndex, RuleSet};
+use super::rule::RuleSet;
 use super::time::Timestamp;
+pub use batch::{Batch, Frames, Item, Items};
 use incidents::Live;
-use recent::{Handles, Recent, key};
+use recent::{Handles, Recent};
 use sources::SourceState;
 
 /// Everything the engine knows. One task owns it.
@@ -39,15 +41,17 @@ pub struct Engine {
     windows: HashMap<RuleId, Window>,
     /// (rule, post): a post counts for a rule once, however often it is read or edited.
     sighted: Recent,
-    /// (post, version): what was read before.
+    /// Versions of posts that were read before.
     seen: Recent,
     /// Posts taken back; a create that comes late does not bring them to life.
     deleted: Recent,
     /// Posts and authors of which the store holds text.
-    evidence: HashSet<u64>,
+    evidence: Keys,
     handles: Handles,
     live: BTreeMap<IncidentId, Live>,
     by_topic: HashMap<Topic, IncidentId>,
+    /// Incidents that grew since people were last told of them.
+    changed: BTreeSet<IncidentId>,
     sources: BTreeMap<SourceName, SourceState>,
     /// The newest event time; the present of recordings.
     event_clock: Timestamp,
@@ -90,47 +94,6 @@ pub enum Input {
     },
     /// Time passed.
     Tick,
-}
-
-/// Frames of one source, in their order.
-#[derive(Debug)]
-pub struct Batch {
-    /// The source.
-    pub source: SourceName,
-    /// The rules that the items were matched with.
-    pub rules: Arc<RuleSet>,
-    /// The frames.
-    pub items: Vec<Item>,
-}
-
-impl Batch {
-    /// Event times of its first and last post.
-    pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
-        let times = self.items.iter().filter_map(|item| match &item.decoded.event {
-            Ok(SourceEvent::Post(post)) => Some(post.event_time),
-            _ => None,
-        });
-        times.fold(None, |span, time| Some(span.map_or((time, time), |(from, to)| (time.min(from), time.max(to)))))
-    }
-}
-
-/// One frame, decoded and matched.
-#[derive(Debug)]
-pub struct Item {
-    decoded: Decoded,
-    received_at: Option<Timestamp>,
-    hits: Vec<RuleIndex>,
-}
-
-impl Item {
-    /// Matches a decoded frame. Pure; runs on any thread.
-    pub fn matched(decoded: Decoded, received_at: Option<Timestamp>, rules: &RuleSet, scratch: &mut Scratch) -> Self {
-        let hits = match &decoded.event {
-            Ok(SourceEvent::Post(post)) => rules.matches(&Excerpt::of(post), scratch),
-            _ => Vec::new(),
-        };
-        Self { decoded, received_at, hits }
-    }
 }
 
 /// A person's order about an incident.
@@ -183,10 +146,11 @@ impl Engine {
             sighted: Recent::new(1 << 18),
             seen: Recent::new(1 << 17),
             deleted: Recent::new(1 << 16),
-            evidence: HashSet::new(),
+            evidence: Keys::default(),
             handles: Handles::new(1 << 14),
             live: BTreeMap::new(),
             by_topic: HashMap::new(),
+            changed: BTreeSet::new(),
             sources: BTreeMap::new(),
             event_clock: Timestamp::default(),
             advanced: Timestamp::default(),
@@ -205,9 +169,9 @@ impl Engine {
         }
         for sighting in restored.sightings {
             self.event_clock = self.event_clock.max(sighting.at);
-            self.sighted.insert(key(&(&sighting.rule, &sighting.post)));
-            self.evidence.insert(key(&sighting.post));
-            self.evidence.insert(key(&sighting.author));
+            self.sighted.insert(Key::of(&(&sighting.rule, &sighting.post)));
+            self.evidence.insert(Key::of(&sighting.post));
+            self.evidence.insert(Key::of(&sighting.author));
             let seen = Seen { at: sighting.at, post: sighting.post, author: sighting.author };
             if let Some(live) = sighting.incident.and_then(|id| self.live.get_mut(&id)) {
                 live.remember(&seen);
@@ -265,12 +229,7 @@ impl Engine {
     }
 
     /// Whether text of this author or post may be in the store.
-    fn is_evidence(&self, of: u64) -> bool {
+    fn is_evidence(&self, of: Key) -> bool {
         self.evidence.contains(&of)
     }
-}
-
-/// Makes the store's text of an author's posts findable for later erasure.
-fn author_key(author: &AuthorId) -> u64 {
-    key(author)
 }

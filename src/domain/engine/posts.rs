@@ -2,88 +2,117 @@
 
 use std::sync::Arc;
 
-use super::recent::key;
-use super::{Batch, Engine, Item};
-use crate::domain::commit::{Commit, Erasure};
+use super::batch::What;
+use super::{Batch, Engine, Items};
+use crate::domain::commit::{Commit, Erasure, Progress};
 use crate::domain::condition::{Condition, Count, Distinct, Fired, Seen};
-use crate::domain::event::SourceEvent;
-use crate::domain::id::{IncidentId, SourceName};
+use crate::domain::event::{Glimpse, Ledger, Rejected, SourceEvent};
+use crate::domain::id::IncidentId;
 use crate::domain::incident::{Alert, Sighting};
+use crate::domain::key::{Key, PostKeys};
 use crate::domain::post::{Excerpt, Post};
 use crate::domain::rule::{Rule, RuleIndex};
 use crate::domain::time::{Timestamp, human};
 
 impl Engine {
     pub(super) fn batch(&mut self, batch: Batch, now: Timestamp, commit: &mut Commit) {
-        let current = Arc::ptr_eq(&batch.rules, &self.rules);
-        for item in batch.items {
-            self.item(&batch.source, item, current, now, commit);
+        let Batch { source, rules, items: Items { read, frames } } = batch;
+        if read.is_empty() {
+            return;
         }
+        let current = Arc::ptr_eq(&rules, &self.rules);
+        let mut progress = Progress::default();
+        for (place, item) in read.into_iter().enumerate() {
+            if let Some(time) = item.event_time() {
+                self.event_clock = self.event_clock.max(time);
+            }
+            // A recording has no wall clock but its own time.
+            let now = item.received_at.map_or(self.event_clock, |_| now);
+            self.advance(now, commit);
+            if let Some(cursor) = item.cursor {
+                self.frame_seen(&source, cursor, now, commit);
+            }
+            progress.cursor = progress.cursor.max(item.cursor);
+            progress.ledger.frames += 1;
+            let (glimpse, whole, hits) = match item.what {
+                What::Passed(glimpse) => (glimpse, None, Vec::new()),
+                What::Event(Ok(SourceEvent::Post(post)), hits) => (Glimpse::of(&post), Some(post), hits),
+                What::Event(event, _) => {
+                    self.event(event, commit, &mut progress.ledger);
+                    continue;
+                }
+            };
+            let matters = !current || !hits.is_empty() || self.is_evidence(glimpse.keys.post);
+            if !self.is_news(glimpse.keys, &mut progress.ledger) || !matters {
+                continue;
+            }
+            match whole.map_or_else(|| frames.post(place), Ok) {
+                Ok(post) => {
+                    let hits = if current { hits } else { self.matches(&post) };
+                    self.post(*post, glimpse.keys.post, &hits, now, commit);
+                }
+                Err(reason) => progress.ledger.reject_post(reason),
+            }
+        }
+        let known = commit.progress.entry(source).or_default();
+        known.cursor = known.cursor.max(progress.cursor);
+        known.ledger.add(&progress.ledger);
     }
 
-    fn item(&mut self, source: &SourceName, item: Item, current: bool, now: Timestamp, commit: &mut Commit) {
-        let Item { decoded, received_at, hits } = item;
-        if let Ok(SourceEvent::Post(post)) = &decoded.event {
-            self.event_clock = self.event_clock.max(post.event_time);
-        }
-        // A recording has no wall clock but its own time.
-        let now = received_at.map_or(self.event_clock, |_| now);
-        self.advance(now, commit);
-        if let Some(cursor) = decoded.cursor {
-            self.frame_seen(source, cursor, now, commit);
-        }
-        let progress = commit.progress.entry(source.clone()).or_default();
-        progress.cursor = progress.cursor.max(decoded.cursor);
-        let ledger = &mut progress.ledger;
-        ledger.frames += 1;
-        match decoded.event {
-            Err(reason) => ledger.reject(reason),
-            Ok(SourceEvent::Post(post)) => {
-                if self.deleted.contains(key(&post.id)) {
-                    ledger.other += 1;
-                } else if self.seen.insert(key(&(&post.id, &post.version))) {
-                    ledger.posts += 1;
-                    let hits = if current { hits } else { self.rules.matches(&Excerpt::of(&post), &mut self.scratch) };
-                    self.post(*post, &hits, now, commit);
-                } else {
-                    ledger.duplicates += 1;
-                }
-            }
-            Ok(SourceEvent::PostDeleted { post, .. }) => {
-                ledger.other += 1;
-                self.deleted.insert(key(&post));
-                if self.is_evidence(key(&post)) {
+    /// Counts a post; false when it was seen before, or taken back before we saw it.
+    fn is_news(&mut self, keys: PostKeys, ledger: &mut Ledger) -> bool {
+        let taken_back = self.deleted.contains(keys.post);
+        let news = !taken_back && self.seen.insert(keys.version);
+        let count = match (taken_back, news) {
+            (true, _) => &mut ledger.other,
+            (_, true) => &mut ledger.posts,
+            (_, false) => &mut ledger.duplicates,
+        };
+        *count += 1;
+        news
+    }
+
+    /// What carries no post.
+    fn event(&mut self, event: Result<SourceEvent, Rejected>, commit: &mut Commit, ledger: &mut Ledger) {
+        let Ok(event) = event.map_err(|reason| ledger.reject(reason)) else { return };
+        ledger.other += 1;
+        match event {
+            SourceEvent::PostDeleted { post, .. } => {
+                let key = Key::of(&post);
+                self.deleted.insert(key);
+                if self.is_evidence(key) {
                     commit.erased.push(Erasure::Post(post));
                 }
             }
-            Ok(SourceEvent::AuthorDeleted { author, .. }) => {
-                ledger.other += 1;
-                if self.is_evidence(super::author_key(&author)) {
+            SourceEvent::AuthorDeleted { author, .. } => {
+                if self.is_evidence(Key::of(&author)) {
                     commit.erased.push(Erasure::Author(author));
                 }
             }
-            Ok(SourceEvent::Handle { author, handle }) => {
-                ledger.other += 1;
-                self.handles.insert(author, handle);
-            }
-            Ok(SourceEvent::Other) => ledger.other += 1,
+            SourceEvent::Handle { author, handle } => self.handles.insert(author, handle),
+            SourceEvent::Other | SourceEvent::Post(_) => {}
         }
     }
 
+    /// The rules in force that take a post.
+    fn matches(&mut self, post: &Post) -> Vec<RuleIndex> {
+        self.rules.matches(&Excerpt::of(post), &mut self.scratch)
+    }
+
     /// A new post, or a new version of one, with the rules that take it.
-    fn post(&mut self, mut post: Post, hits: &[RuleIndex], now: Timestamp, commit: &mut Commit) {
+    fn post(&mut self, mut post: Post, key: Key, hits: &[RuleIndex], now: Timestamp, commit: &mut Commit) {
         // What is kept of a post is what its author says now, matching or not.
-        if hits.is_empty() && !self.is_evidence(key(&post.id)) {
+        if hits.is_empty() && !self.is_evidence(key) {
             return;
         }
         if post.author.handle.is_none() {
             post.author.handle = self.handles.get(&post.author.id).map(ToOwned::to_owned);
         }
-        self.evidence.insert(key(&post.id));
-        self.evidence.insert(super::author_key(&post.author.id));
+        self.evidence.insert(key);
+        self.evidence.insert(Key::of(&post.author.id));
         let rules = Arc::clone(&self.rules);
         for rule in hits.iter().filter_map(|&hit| rules.get(hit)) {
-            if self.sighted.insert(key(&(&rule.id, &post.id))) {
+            if self.sighted.insert(Key::of(&(&rule.id, &post.id))) {
                 self.sighting(rule, &post, now, commit);
             }
         }
@@ -109,8 +138,10 @@ impl Engine {
         let Some(fired) = fired else {
             let incident = self.by_topic.get(&rule.topic).cloned();
             commit.sightings.push(sighting(&seen, incident.as_ref()));
-            if let Some(live) = incident.and_then(|id| self.live.get_mut(&id)) {
-                live.add(&seen);
+            if let Some(id) = incident
+                && self.live.get_mut(&id).is_some_and(|live| live.add(&seen))
+            {
+                self.changed.insert(id);
             }
             return;
         };

@@ -1,43 +1,35 @@
 //! Bounded memories.
 
-use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::HashMap;
 use std::mem;
 
 use crate::domain::id::AuthorId;
-
-/// A 64-bit name of a value: two among a million clash once in a hundred million runs.
-pub(super) fn key<T: Hash>(value: &T) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
-}
+use crate::domain::key::{Key, Keys};
 
 /// Remembers at least the last `capacity` keys, at most twice as many: when the young
 /// generation is full it becomes the old one, and the old one is forgotten.
 pub(super) struct Recent {
     capacity: usize,
-    young: HashSet<u64>,
-    old: HashSet<u64>,
+    young: Keys,
+    old: Keys,
 }
 
 impl Recent {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { capacity, young: HashSet::new(), old: HashSet::new() }
+        Self { capacity, young: Keys::default(), old: Keys::default() }
     }
 
     /// Remembers a key; false when it was known.
-    pub(super) fn insert(&mut self, key: u64) -> bool {
-        if self.contains(key) {
-            return false;
-        }
+    pub(super) fn insert(&mut self, key: Key) -> bool {
+        let new = !self.old.contains(&key) && self.young.insert(key);
         if self.young.len() >= self.capacity {
-            self.old = mem::take(&mut self.young);
+            mem::swap(&mut self.old, &mut self.young);
+            self.young.clear(); // its memory is used again
         }
-        self.young.insert(key)
+        new
     }
 
-    pub(super) fn contains(&self, key: u64) -> bool {
+    pub(super) fn contains(&self, key: Key) -> bool {
         self.young.contains(&key) || self.old.contains(&key)
     }
 }
@@ -73,11 +65,11 @@ mod tests {
     #[test]
     fn the_last_ones_are_remembered_and_memory_is_bounded() {
         let mut recent = Recent::new(100);
-        for key in 0..10_000 {
-            assert!(recent.insert(key));
-            assert!((key.saturating_sub(99)..=key).all(|key| recent.contains(key)));
+        for number in 0..10_000_u64 {
+            assert!(recent.insert(Key::of(&number)));
+            assert!((number.saturating_sub(99)..=number).all(|number| recent.contains(Key::of(&number))));
             assert!(recent.young.len() + recent.old.len() <= 200);
         }
-        assert!(!recent.insert(9_999));
+        assert!(!recent.insert(Key::of(&9_999_u64)));
     }
 }

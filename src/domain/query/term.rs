@@ -221,6 +221,11 @@ impl Pattern {
         Ok(Self::Wild(Wild { shape: shape.into(), any_ending }))
     }
 
+    /// Words that begin so; for what needs no three letters because a machine wrote it.
+    pub fn stem(text: &str) -> Self {
+        Self::Wild(Wild { shape: text.into(), any_ending: true })
+    }
+
     /// The word, when there are no wildcards in it.
     pub fn word(&self) -> Option<&str> {
         match self {
@@ -250,6 +255,11 @@ impl Wild {
     /// The letters before the first wildcard.
     pub fn stem(&self) -> &str {
         self.shape.split('?').next().unwrap_or_default()
+    }
+
+    /// Whether it ended in `*`.
+    pub fn any_ending(&self) -> bool {
+        self.any_ending
     }
 
     /// Whether the stem and any ending is all there is.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use super::model::{Except, Rule};
-use super::raw::{RawFile, RawList, RawRule, Spanned};
+use super::raw::{RawEntry, RawFile, RawList, RawRule, Spanned};
 use crate::domain::diagnostic::{Diagnostic, SourceText};
 use crate::domain::id::hex;
 use crate::domain::organization::Organization;
+use crate::domain::query::term::TermForm;
 use crate::domain::query::{Lists, Query, Term, parse};
 
 /// Compiles the rules of a file for an organisation. Rules with mistakes are left
@@ -21,7 +22,7 @@ pub fn compile(file: &RawFile, organization: &Organization) -> (Vec<Rule>, Vec<D
 }
 
 /// The organisation's lists and the file's own, those that lists name put in their place.
-fn lists(file: &RawFile, organization: &Organization, findings: &mut Vec<Diagnostic>) -> Lists {
+pub(super) fn lists(file: &RawFile, organization: &Organization, findings: &mut Vec<Diagnostic>) -> Lists {
     let mut resolver = Resolver { file, lists: Lists::of(organization), open: Vec::new(), findings };
     for list in &file.lists {
         resolver.resolve(list);
@@ -44,7 +45,7 @@ impl<'a> Resolver<'a> {
             return;
         }
         self.open.push(&list.name);
-        let mut terms = Vec::with_capacity(list.entries.len());
+        let mut terms: Vec<Term> = Vec::with_capacity(list.entries.len());
         for entry in &list.entries {
             match entry.value.strip_prefix('$') {
                 Some(name) => terms.extend(self.named(name, entry)),
@@ -52,7 +53,7 @@ impl<'a> Resolver<'a> {
                     Ok(term) => terms.push(term),
                     Err(error) => self.findings.push(
                         Diagnostic::error("SB0111", format!("{error} in ${}", list.name))
-                            .at(&self.file.source, entry.span.clone(), "not a term")
+                            .at(&entry.source, entry.span.clone(), "not a term")
                             .help(
                                 "a list holds words, phrases, `{Exact}` words, `#tags`, `@accounts` and other `$lists`",
                             ),
@@ -61,14 +62,17 @@ impl<'a> Resolver<'a> {
             }
         }
         self.open.pop();
+        if list.fuzzy {
+            terms = terms.into_iter().map(Term::fuzzy).collect();
+        }
         self.lists.insert(&list.name, terms);
     }
 
     /// The terms of a list that another one names.
-    fn named(&mut self, name: &str, entry: &Spanned<String>) -> Vec<Term> {
+    fn named(&mut self, name: &str, entry: &RawEntry) -> Vec<Term> {
         if self.open.contains(&name) {
             let message = format!("${} name each other in a circle", self.open.join(", $"));
-            let finding = Diagnostic::error("SB0117", message).at(&self.file.source, entry.span.clone(), "and again");
+            let finding = Diagnostic::error("SB0117", message).at(&entry.source, entry.span.clone(), "and again");
             self.findings.push(finding.help("take one of them out of the other"));
             return Vec::new();
         }
@@ -79,7 +83,7 @@ impl<'a> Resolver<'a> {
             return list.terms.to_vec();
         }
         let finding = Diagnostic::error("SB0107", format!("the list ${name} is not defined"));
-        let finding = finding.at(&self.file.source, entry.span.clone(), "unknown list");
+        let finding = finding.at(&entry.source, entry.span.clone(), "unknown list");
         self.findings.push(finding.help("define it under [lists]"));
         Vec::new()
     }
@@ -138,7 +142,7 @@ fn fingerprint(raw: &RawRule, query: &Query, excepts: &[Except]) -> String {
     for query in std::iter::once(query).chain(excepts.iter().map(|except| &except.query)) {
         hash.update(query.text.as_bytes());
         for term in query.terms() {
-            hash.update([0]);
+            hash.update([if matches!(term.form, TermForm::Fuzzy(_)) { 2 } else { 0 }]);
             hash.update(term.text.as_bytes());
         }
         hash.update([1]);

@@ -2,34 +2,59 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::cost::{BUDGET, cost};
 use super::model::Rule;
 use super::raw::{RawFile, RawRule, Status};
 use crate::domain::condition::{Condition, Count, Distinct};
 use crate::domain::diagnostic::Diagnostic;
-use crate::domain::query::Term;
-use crate::domain::query::ast::{Kind, Node};
+use crate::domain::query::{Query, Term};
+
+mod frequent;
+mod query;
+mod shape;
+
+use query::Written;
+use shape::Shape;
 
 /// Warnings about a file whose rules could be compiled (those that could not are
 /// absent from `rules`).
 pub fn lint(file: &RawFile, rules: &[Rule]) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
     lists(file, rules, &mut findings);
-    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
+    let mut seen: BTreeMap<Meaning<'_>, &str> = BTreeMap::new();
     for raw in &file.rules {
         let Some(rule) = rules.iter().find(|rule| rule.id.as_str() == raw.id.value) else { continue };
         tests(file, raw, &mut findings);
-        words(file, raw, rule, &mut findings);
+        queries(file, raw, rule, &mut findings);
         status(file, raw, &mut findings);
-        let same = format!("{:?} {:?}", rule.query.text.split_whitespace().collect::<Vec<_>>(), rule.condition);
-        if let Some(first) = seen.insert(same, raw.id.value.as_str()) {
+        if let Some(first) = seen.insert(Meaning::of(rule), raw.id.value.as_str()) {
             findings.push(
                 Diagnostic::warning("SB0255", format!("`{}` asks the same as `{first}`", raw.id.value))
-                    .at(&file.source, raw.query.span.clone(), "the same query and condition")
+                    .at(&file.source, raw.query.span.clone(), "the same query, exceptions and condition")
                     .help("remove one of them, or put the difference into the query"),
             );
         }
     }
     findings
+}
+
+/// All that decides when a rule fires.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Meaning<'a> {
+    query: (Shape<'a>, bool),
+    excepts: BTreeSet<(Shape<'a>, bool)>,
+    condition: String,
+}
+
+impl<'a> Meaning<'a> {
+    fn of(rule: &'a Rule) -> Self {
+        let shape = |query: &'a Query| (Shape::of(&query.root), query.text_only);
+        Self {
+            query: shape(&rule.query),
+            excepts: rule.excepts.iter().map(|except| shape(&except.query)).collect(),
+            condition: format!("{:?}", rule.condition),
+        }
+    }
 }
 
 fn lists(file: &RawFile, rules: &[Rule], findings: &mut Vec<Diagnostic>) {
@@ -52,7 +77,7 @@ fn lists(file: &RawFile, rules: &[Rule], findings: &mut Vec<Diagnostic>) {
             if !seen.insert(term.form) {
                 findings.push(
                     Diagnostic::warning("SB0256", format!("${} holds a term twice", list.name))
-                        .at(&file.source, entry.span.clone(), "finds what an earlier term finds")
+                        .at(&entry.source, entry.span.clone(), "finds what an earlier term finds")
                         .help("case, accents and apostrophes make no difference; remove it"),
                 );
             }
@@ -76,27 +101,20 @@ fn tests(file: &RawFile, raw: &RawRule, findings: &mut Vec<Diagnostic>) {
     }
 }
 
-fn words(file: &RawFile, raw: &RawRule, rule: &Rule, findings: &mut Vec<Diagnostic>) {
-    let place = |node: &Node| raw.query.part(node.span.clone());
-    rule.query.root.walk(&mut |node| {
-        let Kind::Term(term) = &node.kind else { return };
-        if matches!(&*term.text, "and" | "or" | "not" | "near" | "And" | "Or" | "Not" | "Near") {
-            let message = format!("`{}` is searched as a word", term.text);
+/// The query, the exceptions, and what only both show.
+fn queries(file: &RawFile, raw: &RawRule, rule: &Rule, findings: &mut Vec<Diagnostic>) {
+    let written = |raw, query| Written { source: &file.source, raw, query };
+    written(&raw.query, &rule.query).lint(findings);
+    let root = Shape::of(&rule.query.root);
+    for (raw, except) in raw.excepts.iter().zip(&rule.excepts) {
+        written(&raw.query, &except.query).lint(findings);
+        // An exception that reads less of a post may leave some.
+        let reads_less = except.query.text_only && !rule.query.text_only;
+        if !reads_less && Shape::of(&except.query.root).covers(&root) {
             findings.push(
-                Diagnostic::warning("SB0253", message).at(&file.source, place(node), "not an operator").help(format!(
-                    "write {} for the operator, or \"{}\" in a phrase",
-                    term.text.to_uppercase(),
-                    term.text
-                )),
-            );
-        }
-    });
-    for (term, node) in alternatives(&rule.query.root) {
-        if term.words().iter().all(|word| word.is_ascii() && word.len() < 3) {
-            findings.push(
-                Diagnostic::warning("SB0252", format!("`{}` alone is enough to match", term.text))
-                    .at(&file.source, place(node), "shorter than three letters")
-                    .help("so short a word is in very many posts; add a word that must be there too"),
+                Diagnostic::warning("SB0263", format!("the exception “{}” takes out every post", raw.reason))
+                    .at(&file.source, raw.query.span.clone(), "so the rule can never match")
+                    .help("ask for more in the exception"),
             );
         }
     }
@@ -108,15 +126,14 @@ fn words(file: &RawFile, raw: &RawRule, rule: &Rule, findings: &mut Vec<Diagnost
                 .help("add $org, $people or $places, unless that is what you want"),
         );
     }
-}
-
-/// The terms of which one alone satisfies the query.
-fn alternatives(node: &Node) -> Vec<(&Term, &Node)> {
-    match &node.kind {
-        Kind::Term(term) => vec![(term, node)],
-        Kind::List(list) => list.terms.iter().map(|term| (term, node)).collect(),
-        Kind::Or(parts) => parts.iter().flat_map(alternatives).collect(),
-        Kind::And(_) | Kind::Not(_) | Kind::Near(_) | Kind::Field(_) | Kind::Regex(_) | Kind::TextOnly => Vec::new(),
+    let cost = cost(rule);
+    if cost > BUDGET {
+        let message = format!("`{}` looks for {cost} things, more than {BUDGET}", raw.id.value);
+        findings.push(
+            Diagnostic::warning("SB0269", message)
+                .at(&file.source, raw.query.span.clone(), "costs much of every post")
+                .help("`stormbell check --profile` measures it; shorten its lists, or use wildcards"),
+        );
     }
 }
 

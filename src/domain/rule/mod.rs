@@ -1,9 +1,11 @@
 //! Rules: what to look for, when it is an alert, and the tests that come with them.
 
 pub mod compile;
+pub mod cost;
 pub mod lint;
 pub mod model;
 pub mod raw;
+pub mod suggest;
 pub mod trial;
 
 pub use compile::compile;

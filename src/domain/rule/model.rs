@@ -81,7 +81,7 @@ impl RuleSet {
     /// A set of rules; ids are unique.
     pub fn new(rules: Vec<Rule>) -> Self {
         let excepts = || rules.iter().flat_map(|rule| &rule.excepts).map(|except| &except.query);
-        let matcher = Matcher::new(rules.iter().map(|rule| &rule.query).chain(excepts()));
+        let matcher = Matcher::with_others(rules.iter().map(|rule| &rule.query), excepts());
         let mut from = rules.len();
         let mut excepts_from = Vec::with_capacity(rules.len());
         for rule in &rules {
@@ -110,16 +110,14 @@ impl RuleSet {
 
     /// The rules that take the post, ascending.
     pub fn matches(&self, excerpt: &Excerpt, scratch: &mut Scratch) -> Vec<RuleIndex> {
-        self.matcher.read(excerpt, scratch);
-        let rules = self.rules.len();
-        let mut taken = self.matcher.matches(scratch, |query| query < rules);
-        taken.retain(|&rule| !self.excepted(rule, scratch));
+        let mut taken = self.matcher.matches(excerpt, scratch);
+        taken.retain(|&rule| !self.excepted(rule, excerpt, scratch));
         taken
     }
 
-    fn excepted(&self, rule: RuleIndex, scratch: &Scratch) -> bool {
+    fn excepted(&self, rule: RuleIndex, excerpt: &Excerpt, scratch: &mut Scratch) -> bool {
         let (Some(&from), Some(of)) = (self.excepts_from.get(rule), self.rules.get(rule)) else { return false };
-        (from..from + of.excepts.len()).any(|query| self.matcher.satisfies(scratch, query))
+        (from..from + of.excepts.len()).any(|query| self.matcher.satisfies(excerpt, scratch, query))
     }
 }
 

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::condition::Condition;
-use crate::domain::diagnostic::SourceText;
+use crate::domain::diagnostic::{Place, SourceText};
 use crate::domain::id::Topic;
 use crate::domain::incident::Severity;
 use crate::domain::organization::Organization;
+use crate::domain::post::PostKind;
 
 /// A value and the bytes of the file it was read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct RawFile {
     pub pack: RawPack,
     /// `[lists]`, in the file's order.
     pub lists: Vec<RawList>,
+    /// `[override.PACK]`, in the file's order; taken out when they are applied.
+    pub overrides: Vec<RawOverride>,
     /// `[[rule]]`, in the file's order; rules that cannot be used are left out.
     pub rules: Vec<RawRule>,
     /// The hospital its tests speak of, when it brings its own.
@@ -49,6 +52,14 @@ pub struct RawPack {
     pub version: String,
 }
 
+impl RawPack {
+    /// The pack of a file that only changes the lists of others.
+    pub fn site() -> Self {
+        let name = Spanned { value: "site".to_owned(), span: 0..0 };
+        Self { name, title: "site".to_owned(), version: "0".to_owned() }
+    }
+}
+
 /// One entry of `[lists]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawList {
@@ -57,7 +68,58 @@ pub struct RawList {
     /// The bytes of its name.
     pub span: Range<usize>,
     /// Words and phrases.
-    pub entries: Vec<Spanned<String>>,
+    pub entries: Vec<RawEntry>,
+    /// Unusual spellings of its words are found too.
+    pub fuzzy: bool,
+    /// What the site made of it.
+    pub changed: Option<Changed>,
+}
+
+/// One entry of a list, which a site may have added from a file of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawEntry {
+    /// As written.
+    pub value: String,
+    /// The file it stands in.
+    pub source: Arc<SourceText>,
+    /// Its bytes there, without the quotes.
+    pub span: Range<usize>,
+}
+
+/// Where and how a site changed a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// The name of the list in the override.
+    pub place: Place,
+    /// How many were added.
+    pub added: usize,
+    /// How many were taken out.
+    pub removed: usize,
+}
+
+/// One entry of `[override.PACK]`: a site's own words in a pack's list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawOverride {
+    /// The pack's name.
+    pub pack: Spanned<String>,
+    /// The list's name.
+    pub list: Spanned<String>,
+    /// What becomes of it.
+    pub change: Change,
+}
+
+/// What becomes of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// These entries and no others.
+    Replace(Vec<RawEntry>),
+    /// Some more, some less.
+    Edit {
+        /// Entries the list gets.
+        add: Vec<RawEntry>,
+        /// Entries it loses.
+        remove: Vec<RawEntry>,
+    },
 }
 
 /// One `[[rule]]`.
@@ -157,6 +219,18 @@ pub struct RawTestPost {
     pub media_text: Vec<String>,
     /// The key of the post it answers.
     pub reply_to: Option<String>,
+    /// How it relates to others; an answer when it says what it answers.
+    pub kind: Option<PostKind>,
+    /// Addresses it links to.
+    pub links: Vec<String>,
+    /// The configured source it came from.
+    pub source: Option<String>,
+    /// Its author's handle.
+    pub handle: Option<String>,
+    /// Its author's followers.
+    pub followers: Option<u64>,
+    /// Whether it carries pictures; it does when it describes some.
+    pub has_media: Option<bool>,
 }
 
 impl Spanned<String> {

@@ -144,6 +144,11 @@ impl Words {
             .unwrap_or_default()
     }
 
+    /// The first position of a segment; of one that is not there, a position after all others.
+    pub fn position_of(&self, segment: usize) -> u32 {
+        self.segments.get(segment).map_or(self.position, |segment| segment.position)
+    }
+
     /// The tokens of a segment.
     pub fn tokens_of(&self, segment: usize) -> &[Token] {
         let Some(Segment { tokens, .. }) = self.segments.get(segment) else { return &[] };
@@ -307,6 +312,7 @@ mod tests {
             ("#activeshooter", vec!["activeshooter"], vec!["#activeshooter 0+1"]),
             ("#ERDoctor", vec!["er", "doctor"], vec!["#erdoctor 0+2", "erdoctor 0+2"]),
             ("#Code_Silver!", vec!["code", "silver"], vec!["#code_silver 0+2"]),
+            ("#BigFire_now", vec!["big", "fire", "now"], vec!["#bigfire_now 0+3", "bigfire 0+2"]),
             ("＃ÉtéIndien", vec!["ete", "indien"], vec!["#eteindien 0+2", "eteindien 0+2"]),
             ("#病院火災", vec!["病", "院", "火", "災"], vec!["#病院火災 0+4"]),
             ("#1 in the state, C#5 a##b", vec!["1", "in", "the", "state", "c", "5", "a", "b"], vec!["#b 7+1"]),

@@ -237,10 +237,12 @@ impl<'a> Reader<'a> {
         if !begins || !letters || name.len() > LONGEST_TAG {
             return; // read on: its words are words
         }
-        let (start, position) = (length(&self.words.folded), self.words.position);
+        let whole = self.words.begun(Sigil::Tag);
+        // A run of letters and digits is a word too, however it is split.
+        let mut run = self.words.begun(Sigil::Word);
+        let mut runs = Vec::new();
         let mut last = Case::None;
         let mut characters = name.chars().peekable();
-        let mut joined = true;
         while let Some(character) = characters.next() {
             let case = Case::of(character);
             let next = characters.peek().copied().map_or(Case::None, Case::of);
@@ -248,16 +250,21 @@ impl<'a> Reader<'a> {
                 self.close();
             }
             last = if case == Case::None { last } else { case };
-            joined &= character != '_' && Page::of(character).get(character).class != Class::Alone;
+            let breaks = character == '_' || Page::of(character).get(character).class == Class::Alone;
+            if breaks {
+                self.close();
+                runs.extend(self.words.cover(run).filter(|run| run.span > 1));
+            }
             self.fold(character);
+            if breaks {
+                run = self.words.begun(Sigil::Word);
+            }
         }
         self.close();
-        let token = Token { start, end: length(&self.words.folded), position, span: 1, sigil: Sigil::Tag };
-        if let Some(token) = self.words.cover(token) {
-            self.words.tokens.push(token);
-            if token.span > 1 && joined {
-                self.words.tokens.push(Token { sigil: Sigil::Word, ..token });
-            }
+        runs.extend(self.words.cover(run).filter(|run| run.span > 1));
+        if let Some(tag) = self.words.cover(whole) {
+            self.words.tokens.push(tag);
+            self.words.tokens.append(&mut runs);
         }
     }
 
@@ -276,15 +283,13 @@ impl<'a> Reader<'a> {
         if !begins || local == 0 || local + host > LONGEST_ACCOUNT {
             return;
         }
-        let (start, position) = (length(&self.words.folded), self.words.position);
+        let account = self.words.begun(Sigil::Mention);
         self.fold_next(local);
         self.close();
-        let name = Token { start, end: length(&self.words.folded), position, span: 1, sigil: Sigil::Mention };
-        let name = self.words.cover(name);
+        let name = self.words.cover(account);
         self.fold_next(host);
         self.close();
-        let whole = name.map(|name| Token { end: length(&self.words.folded), ..name });
-        let whole = whole.and_then(|whole| self.words.cover(whole));
+        let whole = self.words.cover(account);
         self.words.tokens.extend(whole);
         self.words.tokens.extend(name.filter(|_| host > 0));
     }
@@ -303,10 +308,16 @@ impl Words {
         self.position += 1;
     }
 
-    /// The token, covering every position since its own; none when there is no word in it.
+    /// A token that begins here.
+    fn begun(&self, sigil: Sigil) -> Token {
+        let start = length(&self.folded);
+        Token { start, end: start, position: self.position, span: 0, sigil }
+    }
+
+    /// The token, covering all words read since it began; none when there are none.
     fn cover(&self, token: Token) -> Option<Token> {
         let span = u16::try_from(self.position - token.position).ok().filter(|span| *span > 0)?;
-        Some(Token { span, ..token })
+        Some(Token { end: length(&self.folded), span, ..token })
     }
 }
 

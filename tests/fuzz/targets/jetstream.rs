@@ -1,16 +1,25 @@
-//! A frame of Jetstream: no bytes stop the decoder, and a post it gives can be written
-//! and read again.
+//! A frame of Jetstream: no bytes stop the decoder, a post it gives can be written and read
+//! again, and what skimming says of it is what decoding says.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use stormbell::domain::event::SourceEvent;
+use stormbell::domain::event::{Glimpse, SourceEvent};
+use stormbell::domain::post::Excerpt;
 use stormbell::domain::time::Timestamp;
-use stormbell::source::{jetstream, posts};
+use stormbell::source::{Buffers, Format, jetstream, posts};
 use stormbell::wire::post::PostJson;
 
 fuzz_target!(|frame: &[u8]| {
     let now = Timestamp::from_micros(1_795_361_895_000_000);
     let decoded = jetstream::decode(&"fuzz".into(), frame, Some(now));
+    let (mut excerpt, mut buffers) = (Excerpt::default(), Buffers::default());
+    let skimmed = Format::Jetstream.skim(&"fuzz".into(), frame, Some(now), &mut excerpt, &mut buffers);
+    if let Some(glimpse) = skimmed.and_then(|skimmed| skimmed.post) {
+        let Ok(SourceEvent::Post(post)) = &decoded.event else { panic!("skimmed only: {decoded:?}") };
+        assert_eq!((glimpse, &excerpt), (Glimpse::of(post), &Excerpt::of(post)));
+    } else if skimmed.is_some() {
+        assert!(matches!(decoded.event, Ok(SourceEvent::Other) | Err(_)), "{decoded:?}");
+    }
     if let Ok(SourceEvent::Post(post)) = decoded.event {
         let line = serde_json::to_vec(&PostJson::from(&*post)).unwrap();
         let again = posts::decode(&"fuzz".into(), &line, Some(now)).event;

@@ -1,0 +1,141 @@
+//! The answer for people.
+
+use std::ops::Range;
+
+use crate::cli::counted;
+use crate::domain::condition::{Condition, Distinct};
+use crate::domain::organization::Organization;
+use crate::domain::post::Post;
+use crate::domain::query::explain::{Almost, Clause, Form};
+use crate::domain::rule::Rule;
+use crate::domain::rule::model::Verdict;
+use crate::domain::time::human;
+use crate::report::{self, Mark};
+
+/// The answer, what is missing, the tree with a mark at each clause, and of the
+/// exceptions those that have to do with the post; then the post with what was found marked.
+pub(super) fn page(rule: &Rule, verdict: &Verdict, organization: &Organization, post: &Post) -> String {
+    let answer = if verdict.matched() { "takes the post" } else { "does not take the post" };
+    let mut lines = vec![format!("{} {answer} (version {}, for {})", rule.id, rule.version, organization.name)];
+    if !verdict.query.satisfied {
+        lines.push(format!("missing: {}", missing(&verdict.query, &rule.query.text)));
+    }
+    lines.push("query".to_owned());
+    tree(&verdict.query, &rule.query.text, 1, &mut lines);
+    let (near, far): (Vec<_>, Vec<_>) = verdict.excepts.iter().partition(|(_, clause)| touched(clause));
+    for (index, clause) in &near {
+        let Some(except) = rule.excepts.get(*index) else { continue };
+        let effect = if clause.satisfied { "takes the post out" } else { "does not apply" };
+        lines.push(format!("except “{}”: {effect}", except.reason));
+        tree(clause, &except.query.text, 1, &mut lines);
+    }
+    if !far.is_empty() {
+        let other = if near.is_empty() { "" } else { "other " };
+        lines
+            .push(format!("{} of which the post has no word", counted(far.len() as u64, &format!("{other}exception"))));
+    }
+    if let (Condition::Count(count), true) = (&rule.condition, verdict.matched()) {
+        let what = match count.distinct {
+            Distinct::Post => "post",
+            Distinct::Author => "author",
+        };
+        let enough = counted(count.at_least, what);
+        lines.push(format!("the alert needs {enough} within {}; this is one", human(count.within)));
+    }
+    lines.join("\n") + "\n" + &marked(verdict, post)
+}
+
+/// The texts and tags in which something was found.
+fn marked(verdict: &Verdict, post: &Post) -> String {
+    let mut found = Vec::new();
+    collect(&verdict.query, Mark::Found, &mut found);
+    verdict.excepts.iter().for_each(|(_, clause)| collect(clause, Mark::Excepted, &mut found));
+    let texts = std::iter::once(&post.text).chain(&post.media_text);
+    let mut page = String::new();
+    for (segment, text) in texts.enumerate() {
+        let marks: Vec<_> =
+            found.iter().filter(|(at, ..)| *at == segment).map(|(_, place, mark)| (place.clone(), *mark)).collect();
+        if !marks.is_empty() {
+            page.push_str(&report::marked(&segment_name(segment, post), text, &marks));
+            page.push('\n');
+        }
+    }
+    let tags = post
+        .tags
+        .iter()
+        .enumerate()
+        .filter(|(place, _)| found.iter().any(|(segment, ..)| *segment == 1 + post.media_text.len() + place));
+    let tags: Vec<String> = tags.map(|(_, tag)| format!("#{tag}")).collect();
+    if !tags.is_empty() {
+        page.push_str(&format!("tags found: {}\n", report::harmless_line(&tags.join(", "))));
+    }
+    page
+}
+
+fn collect(clause: &Clause, mark: Mark, found: &mut Vec<(usize, Range<usize>, Mark)>) {
+    found.extend(clause.found.iter().map(|one| (one.segment, one.original.clone(), mark)));
+    clause.parts.iter().for_each(|part| collect(part, mark, found));
+}
+
+/// What people call a segment.
+pub(super) fn segment_name(segment: usize, post: &Post) -> String {
+    match segment.checked_sub(1 + post.media_text.len()) {
+        Some(tag) => format!("tag {}", tag + 1),
+        None if segment == 0 => "text".to_owned(),
+        None => format!("media {segment}"),
+    }
+}
+
+/// What would have to be in the post, or out of it.
+fn missing(clause: &Clause, query: &str) -> String {
+    let open = clause.parts.iter().filter(|part| !part.satisfied);
+    match clause.form {
+        Form::And => open.map(|part| missing(part, query)).collect::<Vec<_>>().join(", and "),
+        Form::Or => open.map(|part| missing(part, query)).collect::<Vec<_>>().join(" or "),
+        Form::Term | Form::List | Form::Near | Form::Field | Form::Regex => source(clause, query) + &almost(clause),
+        Form::Not => {
+            let unwanted = clause.parts.first().map(|part| source(part, query));
+            format!("nothing of {}", unwanted.unwrap_or_default())
+        }
+    }
+}
+
+/// How near a clause came.
+fn almost(clause: &Clause) -> String {
+    match &clause.almost {
+        None => String::new(),
+        Some(Almost::Apart(1)) => " (there is 1 word between)".to_owned(),
+        Some(Almost::Apart(words)) => format!(" (there are {words} words between)"),
+        Some(Almost::WrongOrder) => " (both are there, the other way round)".to_owned(),
+        Some(Almost::Words(words)) => format!(" (of it there is “{}”)", words.join("”, “")),
+    }
+}
+
+/// Whether anything of what the clause asks for is in the post.
+fn touched(clause: &Clause) -> bool {
+    clause.form != Form::Not && (!clause.found.is_empty() || clause.parts.iter().any(touched))
+}
+
+fn tree(clause: &Clause, query: &str, depth: usize, lines: &mut Vec<String>) {
+    let mark = if clause.satisfied { '✓' } else { '✗' };
+    let what = match clause.form {
+        Form::Term | Form::List | Form::Near | Form::Field | Form::Regex => source(clause, query) + &almost(clause),
+        Form::And => "all of".to_owned(),
+        Form::Or => "one of".to_owned(),
+        Form::Not => "not".to_owned(),
+    };
+    let mut terms: Vec<&str> = clause.found.iter().map(|found| found.term.as_str()).collect();
+    terms.dedup();
+    let found = match (clause.form, terms.as_slice()) {
+        (Form::List, terms @ [_, ..]) => format!(": “{}”", terms.join("”, “")),
+        _ => String::new(),
+    };
+    lines.push(format!("{}{mark} {what}{found}", "  ".repeat(depth)));
+    clause.parts.iter().for_each(|part| tree(part, query, depth + 1, lines));
+}
+
+/// The clause as the rule's author wrote it, in one line.
+fn source(clause: &Clause, query: &str) -> String {
+    let source = query.get(clause.span.clone()).unwrap_or_default();
+    source.split_whitespace().collect::<Vec<_>>().join(" ")
+}

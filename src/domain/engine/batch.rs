@@ -1,0 +1,128 @@
+//! What the engine is given of a stream: frames, as far as they had to be read.
+//!
+//! Hardly any post matters to anybody, so one that no rule takes arrives as a [`Glimpse`]:
+//! enough to count it and to know it again. The engine needs the whole of it in two cases
+//! that a worker cannot know of: the rules were swapped since, or the store holds text
+//! of an earlier version that must now follow the author's edit. Then it asks the batch's
+//! [`Frames`].
+//!
+//! Rejected: to decode every post in the worker (two thirds of all the time went there);
+//! to tell the workers what is evidence (they would have to know it in the engine's order);
+//! to keep a reader with each item (a batch has one).
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::domain::event::{Cursor, Decoded, Glimpse, Rejected, SourceEvent};
+use crate::domain::id::SourceName;
+use crate::domain::matcher::Scratch;
+use crate::domain::post::{Excerpt, Post};
+use crate::domain::rule::{RuleIndex, RuleSet};
+use crate::domain::time::Timestamp;
+
+/// Frames of one source, in their order.
+#[derive(Debug)]
+pub struct Batch {
+    /// The source.
+    pub source: SourceName,
+    /// The rules that the items were matched with.
+    pub rules: Arc<RuleSet>,
+    /// The frames.
+    pub items: Items,
+}
+
+/// The frames of a batch as they were read, and as they came.
+#[derive(Debug)]
+pub struct Items {
+    pub(super) read: Vec<Item>,
+    pub(super) frames: Box<dyn Frames>,
+}
+
+/// Reads a post that was only glimpsed at.
+pub trait Frames: fmt::Debug + Send {
+    /// The post of the frame at that place of the batch.
+    ///
+    /// # Errors
+    /// Why the frame cannot be used, should reading it whole show that.
+    fn post(&self, place: usize) -> Result<Box<Post>, Rejected>;
+}
+
+/// One frame.
+#[derive(Debug)]
+pub struct Item {
+    pub(super) cursor: Option<Cursor>,
+    pub(super) received_at: Option<Timestamp>,
+    pub(super) what: What,
+}
+
+#[derive(Debug)]
+pub(super) enum What {
+    /// Read whole, with the rules that take it.
+    Event(Result<SourceEvent, Rejected>, Vec<RuleIndex>),
+    /// A post that no rule takes.
+    Passed(Glimpse),
+}
+
+impl Batch {
+    /// Event times of its first and last post.
+    pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        let times = self.items.read.iter().filter_map(Item::event_time);
+        times.fold(None, |span, time| Some(span.map_or((time, time), |(from, to)| (time.min(from), time.max(to)))))
+    }
+}
+
+impl Items {
+    /// Items of which some are posts that passed, and how to read those.
+    pub fn new(read: Vec<Item>, frames: Box<dyn Frames>) -> Self {
+        Self { read, frames }
+    }
+}
+
+/// Items that were all read whole.
+impl FromIterator<Item> for Items {
+    fn from_iter<I: IntoIterator<Item = Item>>(items: I) -> Self {
+        Self::new(items.into_iter().collect(), Box::new(Whole))
+    }
+}
+
+/// Of frames that were read whole nothing is left to read.
+#[derive(Debug)]
+struct Whole;
+
+impl Frames for Whole {
+    fn post(&self, _place: usize) -> Result<Box<Post>, Rejected> {
+        Err(Rejected::Poison)
+    }
+}
+
+impl Item {
+    /// Matches a decoded frame. Pure; runs on any thread.
+    pub fn matched(decoded: Decoded, received_at: Option<Timestamp>, rules: &RuleSet, scratch: &mut Scratch) -> Self {
+        let hits = match &decoded.event {
+            Ok(SourceEvent::Post(post)) => rules.matches(&Excerpt::of(post), scratch),
+            _ => Vec::new(),
+        };
+        Self::decoded(decoded, received_at, hits)
+    }
+
+    /// A decoded frame, with the rules that take its post.
+    pub fn decoded(decoded: Decoded, received_at: Option<Timestamp>, hits: Vec<RuleIndex>) -> Self {
+        let Decoded { cursor, event } = decoded;
+        Self { cursor, received_at, what: What::Event(event, hits) }
+    }
+
+    /// A frame that was not read whole: it carries a post that no rule takes, or none.
+    pub fn passed(cursor: Cursor, received_at: Option<Timestamp>, post: Option<Glimpse>) -> Self {
+        let what = post.map_or(What::Event(Ok(SourceEvent::Other), Vec::new()), What::Passed);
+        Self { cursor: Some(cursor), received_at, what }
+    }
+
+    /// When its post appeared, if it carries one.
+    pub(super) fn event_time(&self) -> Option<Timestamp> {
+        match &self.what {
+            What::Event(Ok(SourceEvent::Post(post)), _) => Some(post.event_time),
+            What::Passed(glimpse) => Some(glimpse.event_time),
+            What::Event(..) => None,
+        }
+    }
+}

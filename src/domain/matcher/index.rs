@@ -1,0 +1,173 @@
+//! Reading a post: from its tokens to the numbers that occur in it.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use aho_corasick::AhoCorasick;
+
+use super::keys::{Keys, Number, Space};
+use super::program::Parts;
+use super::sightings::{Sightings, Span};
+use super::stems::Stems;
+use crate::domain::post::Excerpt;
+use crate::domain::query::field::hosts;
+use crate::domain::text::{Token, Words, spelling};
+
+/// Other numbers occur wherever this one does.
+pub(super) const ALIASES: u8 = 1;
+/// It matters how this word is spelt.
+pub(super) const SPELT: u8 = 2;
+/// It begins a pair.
+pub(super) const PAIRS: u8 = 4;
+
+/// All that queries look for, by what stands in a post.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    pub(super) keys: Keys,
+    pub(super) parts: Parts,
+    /// For each number, what else to do where it occurs.
+    pub(super) flags: Vec<u8>,
+    pub(super) aliases: HashMap<Number, Vec<Number>>,
+    pub(super) spelt: HashMap<Number, Vec<(Box<str>, Number)>>,
+    pub(super) stems: Stems,
+    /// Pieces of text, and the automaton that finds them.
+    pub(super) pieces: Vec<(String, Number)>,
+    pub(super) automaton: Option<AhoCorasick>,
+    pub(super) reads_fuzzy: bool,
+    pub(super) reads_authors: bool,
+    pub(super) reads_hosts: bool,
+}
+
+/// Two numbers in a row as a key.
+pub(super) fn pair_key(first: Number, second: Number) -> [u8; 8] {
+    (u64::from(first) << 32 | u64::from(second)).to_le_bytes()
+}
+
+impl Index {
+    /// Notes all numbers that occur in a post, after `words` were read from it.
+    pub(super) fn read(&self, post: &Excerpt, words: &Words, sightings: &mut Sightings, folded: &mut String) {
+        sightings.clear();
+        if self.reads_authors {
+            for name in [&post.author, &post.handle] {
+                self.named(Space::Author, name, folded, sightings);
+            }
+        }
+        if self.reads_hosts {
+            for host in hosts(post) {
+                self.host(host, folded, sightings);
+            }
+        }
+        let stems = !self.stems.is_empty();
+        for token in words.tokens() {
+            let bytes = words.bytes(token);
+            if let Some(number) = self.keys.find(Space::Token(token.sigil), bytes) {
+                self.push(number, span(token), sightings);
+                if self.has(number, SPELT) {
+                    self.spelt(number, token, words, post, sightings);
+                }
+            }
+            if stems {
+                self.stems.find(token.sigil, bytes, |number| self.push(number, span(token), sightings));
+            }
+        }
+        if let Some(automaton) = &self.automaton {
+            self.pieces(automaton, post, words, sightings);
+        }
+        self.pairs(sightings);
+        sightings.index();
+    }
+
+    fn has(&self, number: Number, flag: u8) -> bool {
+        self.flags.get(number as usize).is_some_and(|flags| flags & flag != 0)
+    }
+
+    /// Notes a number and all that occur with it.
+    fn push(&self, number: Number, span: Span, sightings: &mut Sightings) {
+        sightings.push(number, span);
+        if self.has(number, ALIASES) {
+            for &alias in self.aliases.get(&number).into_iter().flatten() {
+                self.push(alias, span, sightings);
+            }
+        }
+    }
+
+    /// Notes the spellings of a word that are this one.
+    fn spelt(&self, number: Number, token: &Token, words: &Words, post: &Excerpt, sightings: &mut Sightings) {
+        let segment = words.segment_at(token.position);
+        let text = post.texts.get(segment).unwrap_or_default();
+        let written = spelling(text.get(words.original(segment, token, token, text)).unwrap_or_default());
+        for (wanted, exact) in self.spelt.get(&number).into_iter().flatten() {
+            if **wanted == *written {
+                self.push(*exact, span(token), sightings);
+            }
+        }
+    }
+
+    /// Notes pieces of text, once for each text they are in.
+    fn pieces(&self, automaton: &AhoCorasick, post: &Excerpt, words: &Words, sightings: &mut Sightings) {
+        for segment in 0..post.texts.len() {
+            let begin = words.position_of(segment);
+            let mut last = usize::MAX;
+            for found in automaton.find_overlapping_iter(words.normalised(segment)) {
+                let piece = found.pattern().as_usize();
+                // Floods of one piece are the only ones worth a thought.
+                if std::mem::replace(&mut last, piece) == piece {
+                    continue;
+                }
+                if let Some(&(_, number)) = self.pieces.get(piece) {
+                    self.push(number, Span { begin, end: begin }, sightings);
+                }
+            }
+        }
+    }
+
+    /// Notes words that follow each other where a query is filed under the two together.
+    fn pairs(&self, sightings: &mut Sightings) {
+        if !sightings.iter().any(|sighting| self.has(sighting.number, PAIRS)) {
+            return;
+        }
+        sightings.sort();
+        for at in 0..sightings.len() {
+            let Some(first) = sightings.get(at).filter(|first| self.has(first.number, PAIRS)) else { continue };
+            for after in at + 1..sightings.len() {
+                let Some(second) = sightings.get(after).filter(|second| second.span.begin <= first.span.end) else {
+                    break;
+                };
+                if second.span.begin < first.span.end {
+                    continue;
+                }
+                if let Some(pair) = self.keys.find(Space::Pair, &pair_key(first.number, second.number)) {
+                    self.push(pair, Span { begin: first.span.begin, end: second.span.end }, sightings);
+                }
+            }
+        }
+    }
+
+    /// Notes a name whatever its case.
+    fn named(&self, space: Space, name: &str, folded: &mut String, sightings: &mut Sightings) {
+        folded.clear();
+        folded.push_str(name);
+        folded.make_ascii_lowercase();
+        if let Some(number) = self.keys.find(space, folded.as_bytes()) {
+            self.push(number, Span { begin: 0, end: 0 }, sightings);
+        }
+    }
+
+    /// Notes a host and the domains above it.
+    fn host(&self, host: &str, folded: &mut String, sightings: &mut Sightings) {
+        let mut rest = Some(host);
+        while let Some(domain) = rest {
+            self.named(Space::Host, domain, folded, sightings);
+            rest = domain.split_once('.').map(|(_, above)| above);
+        }
+    }
+}
+
+fn span(token: &Token) -> Span {
+    Span { begin: token.position, end: token.position + u32::from(token.span) }
+}
+
+/// The positions of media descriptions, which a query that says `in:text` does not read.
+pub(super) fn media(post: &Excerpt, words: &Words) -> Range<u32> {
+    words.position_of(1)..words.position_of(post.texts.len().max(1))
+}

@@ -1,0 +1,409 @@
+//! From queries to programs, and where to file them.
+//!
+//! Every query is filed under a *cover*: numbers of which a satisfying post must contain
+//! at least one, chosen as rare as can be told. A post then touches only the queries
+//! filed under what it contains. Nothing is expanded into a normal form: a query of
+//! nested ORs and ANDs stays as long as it was written.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::frequency::share;
+use super::index::{ALIASES, Index, PAIRS, SPELT, pair_key};
+use super::keys::{Number, Space};
+use super::program::{ListProgram, Op};
+use crate::domain::query::Query;
+use crate::domain::query::ast::{Kind, List, Node};
+use crate::domain::query::field::Field;
+use crate::domain::query::regex::Literal;
+use crate::domain::query::term::{Pattern, Term, TermForm};
+use crate::domain::text::{Sigil, skeleton};
+
+/// A row of words as common as this is filed under two of them together.
+const COMMON: f32 = 0.004;
+
+/// Numbers of which one must occur, and the share of posts in which one does.
+#[derive(Clone, Debug)]
+struct Cover {
+    share: f32,
+    numbers: Vec<Number>,
+}
+
+/// What is known of a part of a query.
+#[derive(Debug, Default)]
+struct Part {
+    /// A post that satisfies it has one of these.
+    cover: Option<Cover>,
+    /// A post that does not satisfy it has one of these.
+    opposite: Option<Cover>,
+    /// A post that satisfies it has all of these.
+    needs: Vec<Number>,
+}
+
+impl Part {
+    /// A part that is satisfied where a number occurs.
+    fn number(number: Number, share: f32) -> Self {
+        Self { cover: Some(Cover { share, numbers: vec![number] }), opposite: None, needs: vec![number] }
+    }
+
+    fn not(self) -> Self {
+        Self { cover: self.opposite, opposite: self.cover, needs: Vec::new() }
+    }
+
+    fn all(parts: Vec<Self>) -> Self {
+        let (mut covers, mut opposites, mut needs) = (Vec::new(), Vec::new(), Vec::new());
+        for part in parts {
+            covers.push(part.cover);
+            opposites.push(part.opposite);
+            needs.extend(part.needs);
+        }
+        Self { cover: rarest(covers), opposite: union(opposites), needs }
+    }
+
+    fn any(mut parts: Vec<Self>) -> Self {
+        if parts.len() == 1 {
+            return parts.pop().unwrap_or_default();
+        }
+        let (mut covers, mut opposites) = (Vec::new(), Vec::new());
+        for part in parts {
+            covers.push(part.cover);
+            opposites.push(part.opposite);
+        }
+        Self { cover: union(covers), opposite: rarest(opposites), needs: Vec::new() }
+    }
+}
+
+fn rarest(covers: Vec<Option<Cover>>) -> Option<Cover> {
+    covers.into_iter().flatten().min_by(|a, b| a.share.total_cmp(&b.share))
+}
+
+fn union(covers: Vec<Option<Cover>>) -> Option<Cover> {
+    covers.into_iter().try_fold(Cover { share: 0.0, numbers: Vec::new() }, |mut all, cover| {
+        let cover = cover?;
+        all.share += cover.share;
+        all.numbers.extend(cover.numbers);
+        Some(all)
+    })
+}
+
+/// Builds a matcher's programs.
+#[derive(Default)]
+pub(super) struct Planner {
+    pub(super) index: Index,
+    /// Lists planned before, by their address: the rules of a file share them.
+    lists: HashMap<*const Term, u32>,
+    /// The share of posts that has each number.
+    shares: Vec<f32>,
+}
+
+/// Where a query is filed.
+pub(super) struct Filed {
+    /// Under each of these; under everything when there is no telling.
+    pub(super) under: Option<Vec<Number>>,
+    /// Another number without which the query cannot be satisfied.
+    pub(super) need: Option<Number>,
+    /// The occurrence of the number it is filed under satisfies it.
+    pub(super) is_enough: bool,
+}
+
+impl Planner {
+    /// Appends a query's program and says where to file it.
+    pub(super) fn plan(&mut self, query: &Query) -> Filed {
+        let mut program = Vec::new();
+        let part = self.node(&query.root, &mut program);
+        let is_enough = matches!(program.as_slice(), [Op::Number(_)]) && !query.text_only;
+        self.index.parts.ops.append(&mut program);
+        let under = part.cover.map(|mut cover| {
+            cover.numbers.sort_unstable();
+            cover.numbers.dedup();
+            cover.numbers
+        });
+        let others = part.needs.into_iter().filter(|need| under.as_deref() != Some(&[*need]));
+        let need = others.min_by(|a, b| self.share(*a).total_cmp(&self.share(*b)));
+        Filed { under, need, is_enough }
+    }
+
+    fn share(&self, number: Number) -> f32 {
+        self.shares.get(number as usize).copied().unwrap_or(1.0)
+    }
+
+    /// The number of a key; `share` tells how common it is when it is new.
+    fn number(&mut self, space: Space, key: &[u8], share: f32) -> Number {
+        let number = self.index.keys.number(space, key);
+        if self.shares.len() <= number as usize {
+            self.shares.push(share);
+            self.index.flags.push(0);
+        }
+        number
+    }
+
+    fn part(&self, number: Number) -> Part {
+        Part::number(number, self.share(number))
+    }
+
+    fn node(&mut self, node: &Node, program: &mut Vec<Op>) -> Part {
+        match &node.kind {
+            Kind::Term(term) => self.term(term, program),
+            Kind::List(list) => self.list(list, program),
+            Kind::And(parts) => Part::all(self.body(parts, Op::All, program)),
+            Kind::Or(parts) => Part::any(self.body(parts, Op::Any, program)),
+            Kind::Not(part) => {
+                program.push(Op::Not);
+                self.node(part, program).not()
+            }
+            Kind::Near(near) => {
+                let (distance, ordered) = (u16::try_from(near.distance).unwrap_or(u16::MAX), near.ordered);
+                let op = |steps| Op::Near { steps, distance, ordered };
+                Part { opposite: None, ..Part::all(self.body(&near.sides, op, program)) }
+            }
+            Kind::Field(field) => self.field(field, program),
+            Kind::Regex(regex) => {
+                program.push(Op::Regex(place(&self.index.parts.regexes)));
+                self.index.parts.regexes.push(Arc::clone(regex));
+                let needs = regex.needs().map(|needs| needs.iter().map(|literal| self.literal(literal)).collect());
+                Part { needs: Vec::new(), ..needs.map(Part::any).unwrap_or_default() }
+            }
+            // The parser leaves none.
+            Kind::TextOnly => {
+                program.push(Op::All(0));
+                Part::default()
+            }
+        }
+    }
+
+    /// Parts one after the other, behind the step that holds them.
+    fn body(&mut self, parts: &[Node], op: impl Fn(u32) -> Op, program: &mut Vec<Op>) -> Vec<Part> {
+        let at = program.len();
+        program.push(op(0));
+        let parts = parts.iter().map(|part| self.node(part, program)).collect();
+        close(program, at, op);
+        parts
+    }
+
+    fn term(&mut self, term: &Term, program: &mut Vec<Op>) -> Part {
+        let joined = term.joined();
+        let at = program.len();
+        if joined.is_some() {
+            program.push(Op::Any(0));
+        }
+        let part = match &term.form {
+            TermForm::Phrase(words) => {
+                let numbers: Vec<Number> = words.iter().map(|word| self.pattern(Sigil::Word, word)).collect();
+                self.row(&numbers, words, program)
+            }
+            TermForm::Fuzzy(words) => {
+                let numbers: Vec<Number> = words.iter().map(|word| self.fuzzy(word)).collect();
+                self.row(&numbers, &[], program)
+            }
+            TermForm::Exact(words) => {
+                let numbers: Vec<Number> = words.iter().map(|spelt| self.exact(&spelt.word, &spelt.spelling)).collect();
+                self.row(&numbers, &[], program)
+            }
+            TermForm::Sloppy { words, slack } => {
+                let numbers: Vec<Number> = words.iter().map(|word| self.pattern(Sigil::Word, word)).collect();
+                let longest = u16::try_from(numbers.len())
+                    .unwrap_or(u16::MAX)
+                    .saturating_add(u16::try_from(*slack).unwrap_or(u16::MAX));
+                program.push(Op::Stretch { numbers: u16::try_from(numbers.len()).unwrap_or(u16::MAX), longest });
+                program.extend(numbers.iter().map(|&number| Op::Number(number)));
+                Part { opposite: None, ..Part::all(numbers.iter().map(|&number| self.part(number)).collect()) }
+            }
+            TermForm::Token(sigil, pattern) => {
+                let number = self.pattern(*sigil, pattern);
+                program.push(Op::Number(number));
+                self.part(number)
+            }
+        };
+        let Some(joined) = joined else { return part };
+        let tag = self.number(Space::Token(Sigil::Tag), joined.as_bytes(), RARE);
+        program.push(Op::Number(tag));
+        close(program, at, Op::Any);
+        Part { opposite: None, ..Part::any(vec![part, self.part(tag)]) }
+    }
+
+    /// Numbers that follow each other. `words` are what they stand for, where a pair of
+    /// them can be told from the words alone.
+    fn row(&mut self, numbers: &[Number], words: &[Pattern], program: &mut Vec<Op>) -> Part {
+        if let [only] = numbers {
+            program.push(Op::Number(*only));
+            return self.part(*only);
+        }
+        let part = Part { opposite: None, ..Part::all(numbers.iter().map(|&number| self.part(number)).collect()) };
+        let (pair, is_row) = self.pair(numbers, words, &part);
+        if let (Some(pair), true) = (pair, is_row) {
+            program.push(Op::Number(pair));
+            return self.part(pair);
+        }
+        program.push(Op::Row(place(numbers)));
+        program.extend(numbers.iter().map(|&number| Op::Number(number)));
+        match pair {
+            Some(pair) => Part { needs: part.needs, ..self.part(pair) },
+            None => part,
+        }
+    }
+
+    /// Two neighbours that are rarer together than any word of the row alone: always in
+    /// scripts without spaces, whose characters are all common.
+    fn pair(&mut self, numbers: &[Number], words: &[Pattern], part: &Part) -> (Option<Number>, bool) {
+        let alone =
+            |pattern: &Pattern| pattern.word().is_some_and(|word| !word.is_ascii() && word.chars().count() == 1);
+        let common = part.cover.as_ref().is_some_and(|cover| cover.share > COMMON);
+        let pairs = numbers.windows(2).zip(words.windows(2)).filter_map(|(numbers, words)| match (numbers, words) {
+            (&[first, second], [a, b])
+                if a.word().is_some() && b.word().is_some() && (common || alone(a) && alone(b)) =>
+            {
+                Some((self.share(first) * self.share(second), first, second))
+            }
+            _ => None,
+        });
+        let Some((share, first, second)) = pairs.min_by(|a, b| a.0.total_cmp(&b.0)) else { return (None, false) };
+        let key = pair_key(first, second);
+        // Neighbours are met together more often than chance would have it.
+        let pair = self.number(Space::Pair, &key, (share * 10.0).min(0.5));
+        self.flag(first, PAIRS);
+        (Some(pair), numbers.len() == 2)
+    }
+
+    fn pattern(&mut self, sigil: Sigil, pattern: &Pattern) -> Number {
+        let common = |word: &str| if sigil == Sigil::Word { share(word) } else { RARE };
+        match pattern {
+            Pattern::Word(word) => {
+                let share = common(word);
+                self.number(Space::Token(sigil), word.as_bytes(), share)
+            }
+            Pattern::Wild(wild) => {
+                let share = 2.0 * common(wild.stem());
+                let key =
+                    if wild.any_ending() { format!("{}*", pattern.as_str()) } else { pattern.as_str().to_owned() };
+                let known = self.index.keys.len();
+                let number = self.number(Space::Wild(sigil), key.as_bytes(), share);
+                if number as usize == known {
+                    self.index.stems.add(sigil, wild, number);
+                }
+                number
+            }
+        }
+    }
+
+    fn fuzzy(&mut self, word: &str) -> Number {
+        let share = share(word);
+        let fuzzy = self.number(Space::Fuzzy, word.as_bytes(), share);
+        let plain = self.number(Space::Token(Sigil::Word), word.as_bytes(), share);
+        let unusual = self.number(Space::Token(Sigil::Fuzzy), skeleton(word).as_bytes(), RARE);
+        self.alias(plain, fuzzy);
+        self.alias(unusual, fuzzy);
+        self.index.reads_fuzzy = true;
+        fuzzy
+    }
+
+    fn exact(&mut self, word: &str, spelling: &str) -> Number {
+        let share = share(word);
+        let plain = self.number(Space::Token(Sigil::Word), word.as_bytes(), share);
+        let known = self.index.keys.len();
+        let exact = self.number(Space::Exact, spelling.as_bytes(), share / 2.0);
+        if exact as usize == known {
+            self.index.spelt.entry(plain).or_default().push((spelling.into(), exact));
+            self.flag(plain, SPELT);
+        }
+        exact
+    }
+
+    /// A list is planned once, and occurs where the covers of its terms do.
+    fn list(&mut self, list: &List, program: &mut Vec<Op>) -> Part {
+        let address = list.terms.as_ptr();
+        let known = self.lists.get(&address).copied();
+        let place = known.unwrap_or_else(|| self.new_list(list));
+        self.lists.insert(address, place);
+        let Some(list) = self.index.parts.lists.get(place as usize) else { return Part::default() };
+        let number = list.number;
+        // Where all terms are single numbers, the list's own number is all there is to know.
+        let simple = list.ops.iter().skip(1).all(|op| matches!(op, Op::Number(_)));
+        program.push(if simple { Op::Number(number) } else { Op::List(place) });
+        Part { opposite: None, ..self.part(number) }
+    }
+
+    fn new_list(&mut self, list: &List) -> u32 {
+        let place = place(&self.index.parts.lists);
+        let mut ops = vec![Op::Any(0)];
+        let mut share = 0.0;
+        let mut numbers = Vec::new();
+        for term in list.terms.iter() {
+            if let Some(cover) = self.term(term, &mut ops).cover {
+                share += cover.share;
+                numbers.extend(cover.numbers);
+            }
+        }
+        close(&mut ops, 0, Op::Any);
+        let number = self.number(Space::List, &place.to_le_bytes(), share);
+        for of in numbers {
+            self.alias(of, number);
+        }
+        self.index.parts.lists.push(ListProgram { ops, number });
+        place
+    }
+
+    fn field(&mut self, field: &Field, program: &mut Vec<Op>) -> Part {
+        program.push(Op::Field(place(&self.index.parts.fields)));
+        self.index.parts.fields.push(field.clone());
+        let (space, names) = match field {
+            Field::From(names) => (Space::Author, names),
+            Field::Link(names) => (Space::Host, names),
+            _ => return Part::default(),
+        };
+        self.index.reads_authors |= space == Space::Author;
+        self.index.reads_hosts |= space == Space::Host;
+        let numbers: Vec<Number> = names.iter().map(|name| self.number(space, name.as_bytes(), RARE)).collect();
+        Part {
+            needs: Vec::new(),
+            opposite: None,
+            ..Part::any(numbers.into_iter().map(|number| self.part(number)).collect())
+        }
+    }
+
+    /// What a regular expression needs: a word, the beginning of one, or a piece of text.
+    fn literal(&mut self, literal: &Literal) -> Part {
+        let share = share(&literal.text);
+        let number = match (literal.begins, literal.ends) {
+            (true, true) => self.number(Space::Token(Sigil::Word), literal.text.as_bytes(), share),
+            (true, false) => self.pattern(Sigil::Word, &Pattern::stem(&literal.text)),
+            (false, _) => {
+                let known = self.index.keys.len();
+                let number = self.number(Space::Piece, literal.text.as_bytes(), 4.0 * share);
+                if number as usize == known {
+                    self.index.pieces.push((literal.text.clone(), number));
+                }
+                number
+            }
+        };
+        self.part(number)
+    }
+
+    fn alias(&mut self, of: Number, number: Number) {
+        let aliases = self.index.aliases.entry(of).or_default();
+        if !aliases.contains(&number) {
+            aliases.push(number);
+        }
+        self.flag(of, ALIASES);
+    }
+
+    fn flag(&mut self, number: Number, flag: u8) {
+        if let Some(flags) = self.index.flags.get_mut(number as usize) {
+            *flags |= flag;
+        }
+    }
+}
+
+/// Of hashtags, accounts, authors and hosts: each is in very few posts.
+const RARE: f32 = 0.000_01;
+
+/// Says how many steps the part at a place has, now that they are there.
+fn close(program: &mut [Op], at: usize, op: impl Fn(u32) -> Op) {
+    let steps = u32::try_from(program.len() - at - 1).unwrap_or(u32::MAX);
+    if let Some(open) = program.get_mut(at) {
+        *open = op(steps);
+    }
+}
+
+fn place<T>(list: &[T]) -> u32 {
+    u32::try_from(list.len()).unwrap_or(u32::MAX)
+}

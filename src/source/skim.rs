@@ -1,0 +1,359 @@
+//! A Jetstream frame read just as far as most frames need: what rules read of a post goes
+//! into buffers that are reused, and a frame without a post is left after its head.
+//!
+//! The promise: where [`skim`] answers, it says what [`super::jetstream::decode`] would have
+//! said, so that nobody can tell how a frame was read. Where it is not sure (an escape in
+//! a key, an unusual order, a wrong type, a list too long, a delete, anything that would be
+//! rejected) it answers `None`, and the frame is decoded whole. A test holds both against
+//! each other on damaged and made-up frames; change one and it tells.
+//!
+//! One thing differs, and is meant to: a commit to another collection whose head is sound
+//! and which ends as a frame does is skipped without a look at what lies between. `decode`
+//! would reject it if that were broken. Nothing in it is ever used, and reading the likes
+//! of all the world to count the broken ones costs as much as reading the posts.
+//!
+//! Rejected: to leave out the check of a post's unread parts as well. A post that is cut off
+//! or forged in the middle must be counted as what it is.
+
+use super::head::{CommitHead, Head};
+use super::jetstream::{POSTS, cursor};
+use super::record::{is_post, is_reference, without_hash};
+use super::sanity::{MAX_LINK_BYTES, MAX_TAG_BYTES, MAX_TEXT_BYTES, claimed_time, event_time, keep_text};
+use super::scan::{Quoted, Scan};
+use crate::domain::event::{Cursor, Glimpse};
+use crate::domain::id::SourceName;
+use crate::domain::key::PostKeys;
+use crate::domain::post::{Excerpt, PostKind, Texts};
+use crate::domain::time::Timestamp;
+
+/// What a frame was found to be without reading it whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Skimmed {
+    /// Its place in the stream.
+    pub cursor: Cursor,
+    /// The post it carries, if any; its words are in the [`Excerpt`].
+    pub post: Option<Glimpse>,
+}
+
+/// Buffers that skimming reuses.
+#[derive(Debug, Default)]
+pub struct Buffers {
+    media: Texts,
+    unescaped: String,
+    id: String,
+}
+
+/// Skims a frame. `None`: it has to be decoded, and `excerpt` holds nothing of use.
+pub(super) fn skim(
+    source: &SourceName,
+    frame: &[u8],
+    received_at: Option<Timestamp>,
+    excerpt: &mut Excerpt,
+    buffers: &mut Buffers,
+) -> Option<Skimmed> {
+    let head = Head::of(frame)?;
+    let stamp = Timestamp::from_micros(head.time_us);
+    let event_time = event_time(stamp, received_at).ok()?;
+    let cursor = cursor(stamp, received_at);
+    let commit = head.commit()?;
+    if commit.collection != POSTS.as_bytes() {
+        return frame.ends_with(b"}}").then_some(Skimmed { cursor, post: None });
+    }
+    if !matches!(commit.operation, b"create" | b"update") {
+        return None;
+    }
+    let frame = simdutf8::basic::from_utf8(frame).ok()?;
+    let keys = Post { excerpt, buffers }.read(source, frame, &head, &commit, event_time)?;
+    Some(Skimmed { cursor, post: Some(Glimpse { event_time, keys }) })
+}
+
+/// Where a post's words go.
+struct Post<'s> {
+    excerpt: &'s mut Excerpt,
+    buffers: &'s mut Buffers,
+}
+
+/// What of a record can only be judged when all of it was read.
+#[derive(Default)]
+struct Record<'f> {
+    text: Option<Quoted<'f>>,
+    created_at: Option<Quoted<'f>>,
+    langs: Option<()>,
+    embed: Option<()>,
+    facets: Option<()>,
+    tags: Option<()>,
+    /// Present; and whether it names the post that is answered.
+    reply: Option<bool>,
+    quotes: bool,
+    /// A link card's address, which comes after the links in the text.
+    card: Option<Quoted<'f>>,
+}
+
+impl Post<'_> {
+    fn read<'f>(
+        mut self,
+        source: &SourceName,
+        frame: &'f str,
+        head: &Head<'f>,
+        commit: &CommitHead<'f>,
+        event_time: Timestamp,
+    ) -> Option<PostKeys> {
+        self.excerpt.clear();
+        self.buffers.media.clear();
+        let mut scan = Scan::new(frame.get(frame.len() - commit.rest.len()..)?);
+        scan.eat(r#","rkey":"#)?;
+        let rkey = scan.string()?.plain().filter(|rkey| !rkey.is_empty())?;
+        scan.eat(r#","record":"#)?;
+        let record = self.record(&mut scan)?;
+        let version = match scan.eat(r#","cid":"#) {
+            Some(()) => scan.string()?.plain()?,
+            None => std::str::from_utf8(commit.rev).ok()?,
+        };
+        scan.eat("}}")?;
+        scan.is_at_end().then_some(())?;
+        let did = std::str::from_utf8(head.did).ok()?;
+        self.finish(&record, event_time)?;
+        self.excerpt.source.push_str(source.as_str());
+        self.excerpt.author.push_str(did);
+        let id = &mut self.buffers.id;
+        id.clear();
+        id.extend(["at://", did, "/", POSTS, "/", rkey]);
+        Some(PostKeys::of(id, Some(version)))
+    }
+
+    fn record<'f>(&mut self, scan: &mut Scan<'f>) -> Option<Record<'f>> {
+        let mut record = Record::default();
+        scan.object(|scan, key| match key {
+            "text" => once(&mut record.text, scan.string()?),
+            "createdAt" => once(&mut record.created_at, scan.string()?),
+            "langs" => {
+                once(&mut record.langs, ())?;
+                scan.list(|scan| self.lang(scan))
+            }
+            "reply" => {
+                let parent = is_reply(scan)?;
+                once(&mut record.reply, parent)
+            }
+            "embed" => {
+                once(&mut record.embed, ())?;
+                self.embed(scan, &mut record, Place::Post)
+            }
+            "facets" => {
+                // Tags of the text come before those of the record.
+                record.tags.is_none().then_some(())?;
+                once(&mut record.facets, ())?;
+                scan.list(|scan| self.facet(scan))
+            }
+            "tags" => {
+                once(&mut record.tags, ())?;
+                scan.list(|scan| self.tag(scan.string()?))
+            }
+            _ => scan.skip(),
+        })?;
+        Some(record)
+    }
+
+    /// Brings what was found into the order and within the limits that decoding keeps.
+    fn finish(&mut self, record: &Record<'_>, event_time: Timestamp) -> Option<()> {
+        if let Some(created_at) = record.created_at {
+            claimed_time(Timestamp::parse(created_at.plain()?).ok()?, event_time).ok()?;
+        }
+        let Self { excerpt, buffers } = self;
+        let text = record.text.map_or(Some(""), |text| bounded(text)?.read(&mut buffers.unescaped))?;
+        excerpt.texts.push(text);
+        let mut media_bytes = 0;
+        for text in buffers.media.iter() {
+            media_bytes += text.len();
+            excerpt.texts.push(text);
+        }
+        if let Some(address) = record.card {
+            keep_text(&mut excerpt.links, address.read(&mut buffers.unescaped)?, MAX_LINK_BYTES);
+        }
+        excerpt.kind = match (record.reply, record.quotes) {
+            (Some(true), _) => PostKind::Reply,
+            (_, true) => PostKind::Quote,
+            (_, false) => PostKind::Post,
+        };
+        (media_bytes <= MAX_TEXT_BYTES).then_some(())
+    }
+
+    fn lang(&mut self, scan: &mut Scan<'_>) -> Option<()> {
+        keep_text(&mut self.excerpt.lang, scan.string()?.read(&mut self.buffers.unescaped)?, MAX_TAG_BYTES);
+        Some(())
+    }
+
+    fn tag(&mut self, tag: Quoted<'_>) -> Option<()> {
+        let tag = without_hash(tag.read(&mut self.buffers.unescaped)?);
+        keep_text(&mut self.excerpt.tags, tag, MAX_TAG_BYTES);
+        Some(())
+    }
+
+    fn facet(&mut self, scan: &mut Scan<'_>) -> Option<()> {
+        let mut features = None;
+        scan.object(|scan, key| match key {
+            "features" => {
+                once(&mut features, ())?;
+                scan.list(|scan| self.feature(scan))
+            }
+            _ => scan.skip(),
+        })
+    }
+
+    fn feature(&mut self, scan: &mut Scan<'_>) -> Option<()> {
+        let (mut kind, mut uri, mut tag) = (None, None, None);
+        scan.object(|scan, key| match key {
+            "$type" => once(&mut kind, scan.string()?),
+            "uri" => once(&mut uri, scan.string()?),
+            "tag" => once(&mut tag, scan.string()?),
+            _ => scan.skip(),
+        })?;
+        match (kind?.plain()?, uri, tag) {
+            ("app.bsky.richtext.facet#link", Some(uri), None) => {
+                keep_text(&mut self.excerpt.links, uri.read(&mut self.buffers.unescaped)?, MAX_LINK_BYTES);
+                Some(())
+            }
+            ("app.bsky.richtext.facet#tag", None, Some(tag)) => self.tag(tag),
+            (_, None, None) => Some(()),
+            _ => None,
+        }
+    }
+
+    /// The servers sort keys, so that an embed's `$type` comes first.
+    fn embed<'f>(&mut self, scan: &mut Scan<'f>, record: &mut Record<'f>, place: Place) -> Option<()> {
+        scan.eat(r#"{"$type":"#)?;
+        let kind = Embed::of(scan.string()?.plain()?);
+        self.excerpt.has_media |= matches!(kind, Embed::Images | Embed::Gallery | Embed::Video);
+        let (mut known, mut media) = (None, None);
+        while scan.token(b',').is_some() {
+            let key = scan.string()?.plain()?;
+            scan.token(b':')?;
+            match (kind, key) {
+                (Embed::Images, "images") | (Embed::Gallery, "items") => {
+                    once(&mut known, ())?;
+                    scan.list(|scan| self.described(scan))?;
+                }
+                (Embed::Video, "alt") => {
+                    once(&mut known, ())?;
+                    self.description(scan.string()?)?;
+                }
+                (Embed::External, "external") => {
+                    once(&mut known, ())?;
+                    self.card(scan, record)?;
+                }
+                (Embed::Record, "record") if place == Place::Post => {
+                    once(&mut known, ())?;
+                    record.quotes = quotes(scan)?;
+                }
+                (Embed::RecordWithMedia, "record") if place == Place::Post => {
+                    once(&mut known, ())?;
+                    record.quotes = inner(scan, "record", quotes)?;
+                }
+                (Embed::RecordWithMedia, "media") if place == Place::Post => {
+                    once(&mut media, ())?;
+                    self.embed(scan, record, Place::Media)?;
+                }
+                (_, "$type" | "record" | "media" | "images" | "items" | "alt" | "external") => return None,
+                _ => scan.skip()?,
+            }
+        }
+        scan.token(b'}')
+    }
+
+    fn described(&mut self, scan: &mut Scan<'_>) -> Option<()> {
+        let mut alt = None;
+        scan.object(|scan, key| match key {
+            "alt" => once(&mut alt, scan.string()?),
+            _ => scan.skip(),
+        })?;
+        alt.map_or(Some(()), |alt| self.description(alt))
+    }
+
+    fn card<'f>(&mut self, scan: &mut Scan<'f>, record: &mut Record<'f>) -> Option<()> {
+        let (mut title, mut description) = (None, None);
+        scan.object(|scan, key| match key {
+            "uri" => once(&mut record.card, scan.string()?),
+            "title" => once(&mut title, scan.string()?),
+            "description" => once(&mut description, scan.string()?),
+            _ => scan.skip(),
+        })?;
+        [title, description].into_iter().flatten().try_for_each(|text| self.description(text))
+    }
+
+    fn description(&mut self, text: Quoted<'_>) -> Option<()> {
+        let Buffers { media, unescaped, .. } = &mut *self.buffers;
+        keep_text(media, bounded(text)?.read(unescaped)?, MAX_TEXT_BYTES);
+        Some(())
+    }
+}
+
+/// The kinds of embed that say something.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Embed {
+    Images,
+    Gallery,
+    Video,
+    External,
+    Record,
+    RecordWithMedia,
+    Other,
+}
+
+impl Embed {
+    fn of(kind: &str) -> Self {
+        match kind.strip_prefix("app.bsky.embed.") {
+            Some("images") => Self::Images,
+            Some("gallery") => Self::Gallery,
+            Some("video") => Self::Video,
+            Some("external") => Self::External,
+            Some("record") => Self::Record,
+            Some("recordWithMedia") => Self::RecordWithMedia,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Whose embed it is. Decoding looks one level deep.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Post,
+    Media,
+}
+
+/// Fills an empty place; a key that comes twice is for serde to judge.
+fn once<T>(place: &mut Option<T>, value: T) -> Option<()> {
+    place.replace(value).is_none().then_some(())
+}
+
+/// A string that is not cut.
+fn bounded(text: Quoted<'_>) -> Option<Quoted<'_>> {
+    (text.len() <= MAX_TEXT_BYTES).then_some(text)
+}
+
+fn is_reply(scan: &mut Scan<'_>) -> Option<bool> {
+    inner(scan, "parent", |scan| reference(scan).map(is_reference))
+}
+
+fn quotes(scan: &mut Scan<'_>) -> Option<bool> {
+    reference(scan).map(|uri| is_reference(uri) && is_post(uri))
+}
+
+/// What `read` says of the only member of that name; false when there is none.
+fn inner(scan: &mut Scan<'_>, name: &str, mut read: impl FnMut(&mut Scan<'_>) -> Option<bool>) -> Option<bool> {
+    let mut found = None;
+    scan.object(|scan, key| if key == name { once(&mut found, read(scan)?) } else { scan.skip() })?;
+    Some(found.unwrap_or(false))
+}
+
+/// The address of a strong reference; one without address is for serde to judge.
+fn reference<'f>(scan: &mut Scan<'f>) -> Option<&'f str> {
+    let mut uri = None;
+    scan.object(|scan, key| match key {
+        "uri" => once(&mut uri, scan.string()?.plain()?),
+        _ => scan.skip(),
+    })?;
+    uri
+}
+
+#[cfg(test)]
+#[path = "skim_tests.rs"]
+mod tests;

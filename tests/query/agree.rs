@@ -22,11 +22,10 @@ fn verdicts(ask: &Ask, query: &Query, lists: &Lists, post: &Excerpt) -> [bool; 3
     words.read_fuzzy(post);
     let matcher = Matcher::new([query]);
     let mut scratch = Scratch::default();
-    matcher.read(post, &mut scratch);
     [
         Post::new(post).satisfies(ask, lists),
         explain(query, &words, post).satisfied,
-        !matcher.matches(&mut scratch, |_| true).is_empty(),
+        !matcher.matches(post, &mut scratch).is_empty(),
     ]
 }
 
@@ -67,8 +66,7 @@ fn the_matcher_and_the_explanation_do_what_the_definition_says() {
             let mut post = invent::post().new_tree(&mut runner).unwrap();
             let excerpt = post.current();
             let naive = Post::new(&excerpt);
-            matcher.read(&excerpt, &mut scratch);
-            let matches = matcher.matches(&mut scratch, |_| true);
+            let matches = matcher.matches(&excerpt, &mut scratch);
             let mut words = Words::default();
             words.read(&excerpt);
             words.read_fuzzy(&excerpt);
@@ -76,6 +74,7 @@ fn the_matcher_and_the_explanation_do_what_the_definition_says() {
                 let defined = naive.satisfies(ask, &lists);
                 let explained = explain(query, &words, &excerpt).satisfied;
                 let matched = matches.binary_search(&index).is_ok();
+                assert_eq!(matcher.satisfies(&excerpt, &mut scratch, index), matched, "{}", query.text);
                 pairs += 1;
                 satisfied += usize::from(defined);
                 if defined == explained && defined == matched {

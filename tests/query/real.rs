@@ -8,6 +8,7 @@ use stormbell::domain::organization::Organization;
 use stormbell::domain::post::Excerpt;
 use stormbell::domain::query::explain::explain;
 use stormbell::domain::query::{self, Query};
+use stormbell::domain::text::Words;
 
 use crate::naive::{Ask, Lists, Post};
 use crate::{cases, translate, written};
@@ -66,8 +67,10 @@ fn agree(queries: &[(String, Ask)], texts: impl Iterator<Item = String>) -> (usi
         let mut post = Excerpt::default();
         post.texts.push(&text);
         let naive = Post::new(&post);
-        let words = matcher.read(&post, &mut scratch).clone();
-        let matches = matcher.matches(&mut scratch, |_| true);
+        let mut words = Words::default();
+        words.read(&post);
+        words.read_fuzzy(&post);
+        let matches = matcher.matches(&post, &mut scratch);
         for (index, (name, ask)) in queries.iter().enumerate() {
             let defined = naive.satisfies(ask, &lists);
             assert_eq!(matches.binary_search(&index).is_ok(), defined, "{name}: matched, defined; {text}");

@@ -216,13 +216,23 @@ impl<'a> Slow<'a> {
         }
         let (first, from) = (self.position, self.reading.normalised.len());
         let begin = self.byte();
-        for place in 0..name.len() {
-            if splits(&name, place) {
+        // Runs of letters and digits are words too, however they are split.
+        let (mut run, mut runs) = ((first, from), Vec::new());
+        for (place, &character) in name.iter().enumerate() {
+            let breaks = character == '_' || fold(character).into_iter().any(|part| class(part) == Class::Alone);
+            if breaks || splits(&name, place) {
                 self.close();
             }
+            if breaks {
+                runs.extend(self.run(run));
+            }
             self.step();
+            if breaks {
+                run = (self.position, self.reading.normalised.len());
+            }
         }
         self.close();
+        runs.extend(self.run(run));
         let words: Vec<&Token> = self.reading.tokens.iter().filter(|token| token.start >= first).collect();
         let (Some(first_word), Some(last_word)) = (words.first(), words.last()) else { return };
         let shown = self.text[begin..self.byte()].trim_matches(is_invisible);
@@ -232,13 +242,18 @@ impl<'a> Slow<'a> {
         } else {
             first_word.original.start..last_word.original.end
         };
-        let scripted = name.iter().any(|&c| fold(c).into_iter().any(|part| class(part) == Class::Alone));
         let word = self.reading.normalised[from..].to_owned();
         let token = Token { start: first, end: self.position, sigil: Sigil::Tag, word, original };
-        if token.end > token.start + 1 && !name.contains(&'_') && !scripted {
-            self.reading.tokens.push(Token { sigil: Sigil::Word, ..token.clone() });
-        }
+        self.reading.tokens.extend(runs);
         self.reading.tokens.push(token);
+    }
+
+    /// The words read since a place in the hashtag as one, if they are several.
+    fn run(&self, (start, from): (usize, usize)) -> Option<Token> {
+        let mut words = self.reading.tokens.iter().filter(|token| token.start >= start);
+        let (first, last) = (words.next()?, words.last()?);
+        let (original, word) = (first.original.start..last.original.end, self.reading.normalised[from..].to_owned());
+        Some(Token { start, end: self.position, sigil: Sigil::Word, word, original })
     }
 
     /// An `@`, and the account after it if there is one: not inside an address.
@@ -262,25 +277,19 @@ impl<'a> Slow<'a> {
             return;
         }
         let (first, begin) = (self.position, self.byte());
-        if self.account(user.len(), first, begin) && !host.is_empty() {
+        self.account(user.len(), first, begin);
+        if !host.is_empty() {
             self.account(1 + host.len(), first, begin);
-        } else {
-            (user.len()..whole).for_each(|_| self.step());
-            self.close();
         }
     }
 
-    /// So many characters more of an account; false when there was no word in it yet.
-    fn account(&mut self, length: usize, start: usize, begin: usize) -> bool {
+    /// So many characters more of an account; there may be no word in it yet.
+    fn account(&mut self, length: usize, start: usize, begin: usize) {
         (0..length).for_each(|_| self.step());
         self.close();
         let (word, original) = (self.text[begin..self.byte()].to_ascii_lowercase(), begin..self.byte());
         let token = Token { start, end: self.position, sigil: Sigil::Mention, word, original };
-        let said = token.end > start;
-        if said {
-            self.reading.tokens.push(token);
-        }
-        said
+        self.reading.tokens.extend(Some(token).filter(|token| token.end > start));
     }
 }
 

@@ -10,6 +10,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 mod agree;
+mod hostile;
 mod invent;
 mod naive;
 mod real;

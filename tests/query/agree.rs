@@ -66,18 +66,18 @@ fn the_matcher_and_the_explanation_do_what_the_definition_says() {
             let mut post = invent::post().new_tree(&mut runner).unwrap();
             let excerpt = post.current();
             let naive = Post::new(&excerpt);
-            let matches = matcher.matches(&excerpt, &mut scratch);
+            let found = matcher.matches(&excerpt, &mut scratch);
             let mut words = Words::default();
             words.read(&excerpt);
             words.read_fuzzy(&excerpt);
             for (index, (tree, ask, seed, query)) in queries.iter_mut().enumerate() {
                 let defined = naive.satisfies(ask, &lists);
                 let explained = explain(query, &words, &excerpt).satisfied;
-                let matched = matches.binary_search(&index).is_ok();
-                assert_eq!(matcher.satisfies(&excerpt, &mut scratch, index), matched, "{}", query.text);
+                let is_found = found.binary_search(&index).is_ok();
+                assert_eq!(matcher.satisfies(&excerpt, &mut scratch, index), is_found, "{}", query.text);
                 pairs += 1;
                 satisfied += usize::from(defined);
-                if defined == explained && defined == matched {
+                if defined == explained && defined == is_found {
                     continue;
                 }
                 shrink(tree, |ask| disagree(ask, *seed, &lists, &excerpt));
@@ -86,7 +86,7 @@ fn the_matcher_and_the_explanation_do_what_the_definition_says() {
                 let text = written::write(&ask, *seed);
                 panic!(
                     "pair {pairs}: {text}\n{ask:?}\ndefined, explained, matched among others: {:?}\nalone, made simple: {:?}\nin {:#?}\nlists {lists:#?}",
-                    [defined, explained, matched],
+                    [defined, explained, is_found],
                     query::parse(&text, &known).map(|query| verdicts(&ask, &query, &lists, &post.current())),
                     post.current(),
                 );

@@ -106,12 +106,12 @@ fn floods_are_matched_as_explained() {
     let (mut scratch, mut words) = (Scratch::default(), Words::default());
     for unit in FLOODS {
         let post = flood(unit, LARGE);
-        let matches = matcher.matches(&post, &mut scratch);
+        let found = matcher.matches(&post, &mut scratch);
         words.read(&post);
         words.read_fuzzy(&post);
         for (index, query) in queries.iter().enumerate() {
             let explained = explain(query, &words, &post).satisfied;
-            assert_eq!(matches.contains(&index), explained, "{} on a flood of {unit:?}", query.text);
+            assert_eq!(found.contains(&index), explained, "{} on a flood of {unit:?}", query.text);
         }
     }
 }

@@ -156,7 +156,7 @@ fn part() -> impl Strategy<Value = String> {
 /// What somebody writes.
 pub(crate) fn text(most: usize) -> impl Strategy<Value = String> {
     vec((part(), select(JOINTS)), 0..=most).prop_map(|parts| {
-        let mut text: String = parts.iter().map(|(part, joint)| format!("{part}{joint}")).collect();
+        let mut text: String = parts.iter().flat_map(|(part, joint)| [part.as_str(), *joint]).collect();
         text.truncate(text.trim_end_matches(' ').len());
         text
     })
@@ -182,8 +182,12 @@ pub(crate) fn post() -> impl Strategy<Value = Excerpt> {
         post.texts.push(&texts.0);
         texts.1.iter().for_each(|text| post.texts.push(text));
         texts.2.iter().for_each(|tag| post.tags.push(tag));
-        langs.iter().for_each(|lang| post.lang.push(lang));
-        links.iter().for_each(|link| post.links.push(link));
+        for lang in langs {
+            post.lang.push(lang);
+        }
+        for link in links {
+            post.links.push(link);
+        }
         (post.author, post.handle, post.followers) = (author.0.to_owned(), author.1.to_owned(), author.2);
         (post.kind, post.has_media, post.source) = (kind.0, kind.1, kind.2.to_owned());
         post

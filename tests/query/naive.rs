@@ -411,8 +411,11 @@ fn may_hold_of_anything(ask: &Ask, wanted: bool) -> bool {
         if all { each.all(|may| may) } else { each.any(|may| may) }
     };
     match ask {
-        Ask::Term(_) | Ask::List(_) | Ask::Near { .. } | Ask::Regex(_) => !wanted,
-        Ask::Field(Field::From(_) | Field::FromList(_) | Field::Link(_)) => !wanted,
+        Ask::Term(_)
+        | Ask::List(_)
+        | Ask::Near { .. }
+        | Ask::Regex(_)
+        | Ask::Field(Field::From(_) | Field::FromList(_) | Field::Link(_)) => !wanted,
         Ask::Field(_) | Ask::InText => true,
         Ask::Not(part) => may_hold_of_anything(part, !wanted),
         Ask::And(all) => parts(all, wanted),

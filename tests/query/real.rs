@@ -70,10 +70,10 @@ fn agree(queries: &[(String, Ask)], texts: impl Iterator<Item = String>) -> (usi
         let mut words = Words::default();
         words.read(&post);
         words.read_fuzzy(&post);
-        let matches = matcher.matches(&post, &mut scratch);
+        let found = matcher.matches(&post, &mut scratch);
         for (index, (name, ask)) in queries.iter().enumerate() {
             let defined = naive.satisfies(ask, &lists);
-            assert_eq!(matches.binary_search(&index).is_ok(), defined, "{name}: matched, defined; {text}");
+            assert_eq!(found.binary_search(&index).is_ok(), defined, "{name}: matched, defined; {text}");
             if place % EXPLAINED == 0 {
                 assert_eq!(explain(&parsed[index], &words, &post).satisfied, defined, "{name}: explained; {text}");
             }

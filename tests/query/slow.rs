@@ -251,7 +251,7 @@ impl<'a> Slow<'a> {
     /// The words read since a place in the hashtag as one, if they are several.
     fn run(&self, (start, from): (usize, usize)) -> Option<Token> {
         let mut words = self.reading.tokens.iter().filter(|token| token.start >= start);
-        let (first, last) = (words.next()?, words.last()?);
+        let (first, last) = (words.next()?, words.next_back()?);
         let (original, word) = (first.original.start..last.original.end, self.reading.normalised[from..].to_owned());
         Some(Token { start, end: self.position, sigil: Sigil::Word, word, original })
     }
@@ -440,8 +440,8 @@ fn unusual(mut letters: Vec<(char, Range<usize>)>, words: &[Token]) -> Option<To
     let latin = letters.iter().filter(|(c, _)| c.is_ascii_lowercase()).count();
     let original = letters.first()?.1.start..letters.last()?.1.end;
     let touches = |t: &&Token| t.original.start < original.end && original.start < t.original.end;
-    let touched = || words.iter().filter(|t| t.sigil == Sigil::Word && t.end == t.start + 1).filter(touches);
-    let (start, end) = (touched().map(|t| t.start).min()?, touched().map(|t| t.end).max()?);
+    let covered = || words.iter().filter(|t| t.sigil == Sigil::Word && t.end == t.start + 1).filter(touches);
+    let (start, end) = (covered().map(|t| t.start).min()?, covered().map(|t| t.end).max()?);
     let word = letters.iter().map(|(c, _)| look(*c).unwrap_or(*c)).collect();
     (latin > 0 && latin < letters.len()).then_some(Token { start, end, sigil: Sigil::Fuzzy, word, original })
 }

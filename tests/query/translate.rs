@@ -57,9 +57,8 @@ fn tokens(text: &str) -> Vec<Token> {
             ")" => Some(Token::Close),
             "AND" => Some(Token::And),
             "OR" => Some(Token::Or),
-            "NOT" => Some(Token::Not),
             "-" if rest.starts_with("- ") => None,
-            "-" => Some(Token::Not),
+            "NOT" | "-" => Some(Token::Not),
             word => Some(match word.strip_prefix("NEAR/") {
                 Some(distance) => Token::Near(distance.parse().unwrap()),
                 None => Token::Word(word.trim_matches('"').to_owned()),
@@ -143,7 +142,9 @@ impl Reader {
         let mut spellings = vec![String::new()];
         for piece in written.split_inclusive('$') {
             let stem = piece.trim_end_matches('$');
-            spellings.iter_mut().for_each(|spelling| spelling.push_str(stem));
+            for spelling in &mut spellings {
+                spelling.push_str(stem);
+            }
             if stem.len() < piece.len() {
                 let longer: Vec<String> = spellings.iter().map(|spelling| format!("{spelling}?")).collect();
                 spellings.extend(longer);

@@ -32,7 +32,9 @@ fn defined(texts: &[String]) -> Vec<Read> {
 /// The texts of a post as `domain::text` reads them.
 fn read(texts: &[String]) -> Vec<Read> {
     let mut post = Excerpt::default();
-    texts.iter().for_each(|text| post.texts.push(text));
+    for text in texts {
+        post.texts.push(text);
+    }
     let mut words = Words::default();
     words.read(&post);
     words.read_fuzzy(&post);
@@ -68,7 +70,7 @@ fn a_text_of_any_characters_is_read_without_losing_a_place() {
     let mut runner = inventor();
     for _ in 0..cases(4000) {
         let text = "\\PC{0,40}".new_tree(&mut runner).unwrap().current();
-        let [Read(tokens, _)] = read(&[text.clone()]).try_into().unwrap();
+        let [Read(tokens, _)] = read(std::slice::from_ref(&text)).try_into().unwrap();
         for token in tokens.iter().filter(|token| token.sigil != Sigil::Fuzzy) {
             assert!(!token.word.is_empty() && token.start < token.end, "{token:?} in {text:?}");
             let original = text.get(token.original.clone());

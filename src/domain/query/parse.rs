@@ -280,7 +280,7 @@ impl<'a> Parser<'a> {
             }
             Some(list) => Some(Node { span, kind: Kind::List(list.clone()) }),
             // Reads on, so that a second unknown list is reported too.
-            None => Some(Node { span: 0..0, kind: Kind::List(List { name: name.into(), terms: [].into() }) }),
+            None => Some(Node { span, kind: Kind::List(List { name: name.into(), terms: [].into() }) }),
         }
     }
 
@@ -567,6 +567,7 @@ mod tests {
             ("a NEAR/5 (b c)", vec![("SB0115", "(b c)")]),
             ("NOT a NEAR/5 b", vec![("SB0115", "NOT a")]),
             ("a NEAR/5 (b OR lang:en)", vec![("SB0115", "lang:en")]),
+            ("a NEAR/5 (b OR c $x)", vec![("SB0107", "$x"), ("SB0115", "c $x")]),
             ("a /(/", vec![("SB0116", "(")]),
             ("a /b*/", vec![("SB0116", "/b*/")]),
             ("a OR in:text", vec![("SB0119", "in:text")]),

@@ -25,6 +25,7 @@ pub use fuzzy::skeleton;
 use std::ops::Range;
 
 use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::char::is_combining_mark;
 
 use super::post::Excerpt;
 use read::Reader;
@@ -189,7 +190,12 @@ impl Words {
             _ => from(before_end.checked_sub(1).and_then(|last| shifts.get(last)), end),
         };
         let last = original.ceil_char_boundary(last.min(original.len()));
-        original.floor_char_boundary(first.min(last))..last
+        let mut first = original.floor_char_boundary(first.min(last));
+        // Inside the accents of such a character, too.
+        while first > 0 && original.get(first..).is_some_and(|rest| rest.starts_with(is_combining_mark)) {
+            first = original.floor_char_boundary(first - 1);
+        }
+        first..last
     }
 
     fn clear(&mut self) {

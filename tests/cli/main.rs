@@ -5,6 +5,8 @@
 mod check;
 mod daemon;
 mod explain;
+mod fmt;
 mod help;
+mod import;
 mod replay;
 mod support;

@@ -8,5 +8,6 @@ mod explain;
 mod fmt;
 mod help;
 mod import;
+mod reference;
 mod replay;
 mod support;

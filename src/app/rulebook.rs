@@ -9,11 +9,35 @@ use crate::domain::organization::Organization;
 use crate::domain::rule::raw::RawFile;
 use crate::domain::rule::{Rule, RuleSet, compile, lint, suggest, trial};
 
+/// A rule file of the repository, by its path under `rules/`.
+macro_rules! pack {
+    ($path:literal) => {
+        (concat!("rules/", $path), include_str!(concat!("../../rules/", $path)))
+    };
+}
+
 /// The packs in the binary.
-pub const BUILTIN: &[Builtin] = &[Builtin {
-    name: "hospital",
-    files: &[("rules/crisis/active-threat.toml", include_str!("../../rules/crisis/active-threat.toml"))],
-}];
+pub const BUILTIN: &[Builtin] = &[
+    Builtin {
+        name: "hospital",
+        files: &[
+            pack!("crisis/active-threat.toml"),
+            pack!("crisis/cyber.toml"),
+            pack!("crisis/diversion.toml"),
+            pack!("crisis/doxing.toml"),
+            pack!("crisis/evacuation.toml"),
+            pack!("crisis/hazmat.toml"),
+            pack!("crisis/infrastructure.toml"),
+            pack!("crisis/labour.toml"),
+            pack!("crisis/mass-casualty.toml"),
+            pack!("crisis/missing-patient.toml"),
+            pack!("crisis/outbreak.toml"),
+            pack!("crisis/violence-against-staff.toml"),
+        ],
+    },
+    // Off unless a site names it: it needs people who are trained to answer.
+    Builtin { name: "duty-of-care", files: &[pack!("duty-of-care/duty-of-care.toml")] },
+];
 
 /// What reading the rules gave.
 pub struct Rulebook {

@@ -1,9 +1,10 @@
 //! `cargo bench --bench bench -- …`: the figures of BENCHMARKS.md, measured anew.
 //!
-//! Everything is measured from outside, on the release binary as people run it: frames
-//! of a seeded corpus go in, through a file or a socket, and what comes out is timed.
-//! Micro-measurements of single functions are left to `perf`: they say where time goes,
-//! these say whether anybody would notice.
+//! `matcher` and `socket` time the program's own functions on frames in memory and off a
+//! real connection; `replay`, `latency` and `memory` run the release binary as people run
+//! it; `peers` puts other programs beside it. Everything comes from a seeded corpus.
+//! What is allocated is counted by a program of its own (`--bench heap`), because counting
+//! costs time.
 
 #![allow(
     unreachable_pub,
@@ -11,6 +12,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::string_slice,
     clippy::print_stdout,
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -21,20 +23,31 @@
 
 mod corpus;
 mod daemon;
+mod gate;
 mod latency;
 mod machine;
+mod matcher;
+mod measure;
 mod memory;
+mod peers;
+mod packs;
 mod replay;
+mod rng;
 mod sink;
+mod socket;
 mod stream;
+mod subject;
 
 use clap::{Parser, Subcommand};
 
 /// Measures stormbell on this machine.
 #[derive(Debug, Parser)]
-struct Bench {
+struct Arguments {
     #[command(subcommand)]
     what: Option<What>,
+    /// Decides frames and rules
+    #[arg(long, global = true, default_value_t = 1)]
+    seed: u64,
     /// Given by `cargo bench`; without it (`cargo test --all-targets`) nothing is measured.
     #[arg(long, global = true, hide = true)]
     bench: bool,
@@ -42,29 +55,43 @@ struct Bench {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Frames a second of `replay` on one core
+    /// Frames in memory to matched rules, one thread
+    Matcher(matcher::Matcher),
+    /// The same off a WebSocket, and from a frame written to a rule matched
+    Socket(socket::Socket),
+    /// Frames a second of the whole program, on one core and two
     Replay(replay::Replay),
     /// From a frame sent to a webhook received
     Latency(latency::Latency),
     /// Memory of the daemon after an hour of stream
     Memory(memory::Memory),
+    /// Other programs on the same frames and rules
+    Peers(peers::Peers),
+    /// What the packs find in labelled posts, and what they find falsely
+    Packs(packs::Packs),
 }
 
 fn main() {
-    let Bench { what, bench } = Bench::parse();
+    let Arguments { what, seed, bench } = Arguments::parse();
     if !bench {
         println!("not measured: run `cargo bench --bench bench`");
         return;
     }
     machine::describe();
     match what {
-        Some(What::Replay(replay)) => replay.run(),
-        Some(What::Latency(latency)) => latency.run(),
-        Some(What::Memory(memory)) => memory.run(),
+        Some(What::Matcher(matcher)) => matcher.run(seed),
+        Some(What::Socket(socket)) => socket.run(seed),
+        Some(What::Replay(replay)) => replay.run(seed),
+        Some(What::Latency(latency)) => latency.run(seed),
+        Some(What::Memory(memory)) => memory.run(seed),
+        Some(What::Peers(peers)) => peers.run(seed),
+        Some(What::Packs(packs)) => packs.run(),
         None => {
-            replay::Replay::default().run();
-            latency::Latency::default().run();
-            memory::Memory::default().run();
+            matcher::Matcher::all().run(seed);
+            socket::Socket::all().run(seed);
+            replay::Replay::all().run(seed);
+            latency::Latency::all().run(seed);
+            memory::Memory::all().run(seed);
         }
     }
 }

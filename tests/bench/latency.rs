@@ -5,9 +5,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
 
-use super::corpus::{self, Corpus, Draft};
+use super::corpus::rules::{alarm, alarms};
+use super::corpus::{Corpus, Draft};
 use super::daemon::Daemon;
-use super::machine::Spread;
+use super::measure::Spread;
 use super::sink::Sink;
 use super::stream::{Listener, Stream};
 
@@ -26,20 +27,19 @@ pub struct Latency {
     rate: u32,
 }
 
-impl Default for Latency {
-    fn default() -> Self {
+impl Latency {
+    /// As without arguments.
+    pub fn all() -> Self {
         Self::parse_from(["latency"])
     }
-}
 
-impl Latency {
-    pub fn run(self) {
+    pub fn run(self, seed: u64) {
         let (stream, sink) = (Stream::open(), Sink::open());
         let samples = self.samples + WARM_UP;
-        let daemon = Daemon::start(&stream, &sink, &corpus::alarms(samples));
+        let daemon = Daemon::start(&stream, &sink, &alarms(samples));
         let mut listener = stream.listener();
         let sent = thread::scope(|scope| {
-            let sender = scope.spawn(|| self.send(samples, &mut listener));
+            let sender = scope.spawn(|| self.send(samples, &mut listener, seed));
             let mut received: Vec<Option<Instant>> = vec![None; samples];
             while received.contains(&None) {
                 let taken = sink.next();
@@ -62,8 +62,8 @@ impl Latency {
     }
 
     /// Sends at the asked pace, each frame by itself; tells when each sample left.
-    fn send(&self, samples: usize, listener: &mut Listener) -> Vec<Instant> {
-        let mut corpus = Corpus::new(2);
+    fn send(&self, samples: usize, listener: &mut Listener, seed: u64) -> Vec<Instant> {
+        let mut corpus = Corpus::new(seed);
         let (mut frame, mut sent) = (String::new(), Vec::new());
         let began = Instant::now();
         for index in 0.. {
@@ -71,7 +71,7 @@ impl Latency {
             let is_sample = index % SAMPLE_EVERY == SAMPLE_EVERY - 1;
             let now = micros_now();
             if is_sample {
-                corpus.post(now, &Draft::english(&corpus::alarm(sent.len())), &mut frame);
+                corpus.post(now, &Draft::english(&alarm(sent.len())), &mut frame);
             } else {
                 corpus.frame(now, &mut frame);
             }

@@ -5,6 +5,8 @@ use std::io::{Seek, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::measure::Spread;
+
 /// Where corpora and databases go: on the disk of the build, not in memory.
 pub fn folder() -> tempfile::TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
@@ -34,28 +36,6 @@ fn fsyncs(folder: &Path) -> Vec<Duration> {
         began.elapsed()
     };
     (0..100).map(sync).collect()
-}
-
-/// Durations as people compare them.
-pub struct Spread(Vec<Duration>);
-
-impl Spread {
-    /// Of at least one.
-    pub fn of(mut durations: Vec<Duration>) -> Self {
-        durations.sort_unstable();
-        Self(durations)
-    }
-
-    fn at(&self, share: f64) -> f64 {
-        let last = self.0.len() - 1;
-        self.0[(last as f64 * share).round() as usize].as_secs_f64() * 1000.0
-    }
-}
-
-impl std::fmt::Display for Spread {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms", self.at(0.5), self.at(0.99), self.at(1.0))
-    }
 }
 
 /// Processor time of all children that have ended.

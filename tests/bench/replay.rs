@@ -1,7 +1,6 @@
-//! How many frames a second one core takes.
+//! How many frames a second the whole program takes: a file read, decoded, matched, run
+//! through the engine and summed up.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -9,17 +8,19 @@ use std::time::Duration;
 use clap::Parser;
 use serde_json::Value;
 
-use super::corpus::{self, Corpus};
+use super::corpus::rules::{Set, file};
+use super::corpus::{HOSPITAL, Recording};
 use super::machine::{cpu_of_children, folder};
-
-/// Frames a second of recordings.
-const RECORDED_RATE: u64 = 550;
+use super::subject::Queries;
 
 #[derive(Debug, Parser)]
 pub struct Replay {
     /// Frames in the recording
     #[arg(long, default_value_t = 300_000)]
     frames: usize,
+    /// Rules, besides a run with the built-in pack
+    #[arg(long, default_value_t = 1000)]
+    rules: usize,
     /// Runs over it, of which the best counts
     #[arg(long, default_value_t = 5)]
     rounds: usize,
@@ -28,32 +29,42 @@ pub struct Replay {
     keep: Option<std::path::PathBuf>,
 }
 
-impl Default for Replay {
-    fn default() -> Self {
+impl Replay {
+    /// As without arguments.
+    pub fn all() -> Self {
         Self::parse_from(["replay"])
     }
-}
 
-impl Replay {
-    pub fn run(self) {
+    pub fn run(self, seed: u64) {
         let temporary = folder();
         let folder = self.keep.as_deref().unwrap_or(temporary.path());
-        let recording = folder.join("frames.jsonl");
-        let rules = folder.join("rules.toml");
-        record(&recording, self.frames);
-        std::fs::write(&rules, corpus::rules(100)).unwrap();
-        self.measure("100 rules", &recording, rules.to_str().unwrap());
-        self.measure("builtin:hospital", &recording, "builtin:hospital");
+        let (recording, rules) = (folder.join("frames.jsonl"), folder.join("rules.toml"));
+        let frames = Recording::new(seed, self.frames);
+        println!("corpus    {}", frames.account());
+        frames.save(&recording);
+        drop(frames);
+        let queries = Queries::new(Set::Mixed, self.rules, seed);
+        std::fs::write(&rules, file(queries.written.iter().map(|written| written.query.as_str()), 0)).unwrap();
+        let name = format!("{} rules", self.rules);
+        let one = self.measure(&name, &recording, rules.to_str().unwrap(), 1);
+        let two = self.measure(&name, &recording, rules.to_str().unwrap(), 2);
+        println!("replay    the second core: × {:.2} (wall time)", two / one);
+        if !queries.refused().is_empty() {
+            println!("          {}", queries.refused());
+        }
+        self.measure("builtin:hospital", &recording, "builtin:hospital", 1);
     }
 
-    fn measure(&self, name: &str, recording: &Path, rules: &str) {
-        let runs: Vec<Run> = (0..self.rounds).map(|_| Run::of(recording, rules)).collect();
+    /// Frames a second of wall time.
+    fn measure(&self, name: &str, recording: &Path, rules: &str, cores: usize) -> f64 {
+        let runs: Vec<Run> = (0..self.rounds).map(|_| Run::of(recording, rules, cores)).collect();
         let best = |rate: fn(&Run) -> f64| runs.iter().map(rate).fold(0.0, f64::max);
         let Run { summary, .. } = &runs[0];
+        let wall = best(Run::by_wall);
         println!(
-            "replay    {name}: {:.0} frames/s of processor time, {:.0} of wall time (best of {}); {} frames, {} posts, {} matched, {} alerts, peak {:.0} MB",
+            "replay    {name}, {cores} core{}: {:.0} frames/s of processor time, {wall:.0} of wall time (best of {}); {} frames, {} posts, {} matched, {} alerts, peak {:.0} MB",
+            if cores == 1 { "" } else { "s" },
             best(Run::by_processor),
-            best(Run::by_wall),
             self.rounds,
             summary["frames"],
             summary["posts"],
@@ -61,6 +72,7 @@ impl Replay {
             summary["alerts"],
             summary["peak_rss_bytes"].as_f64().unwrap() / 1e6,
         );
+        wall
     }
 }
 
@@ -70,16 +82,17 @@ struct Run {
 }
 
 impl Run {
-    /// On one core, with one thread.
-    fn of(recording: &Path, rules: &str) -> Self {
+    /// Bound to the first cores, with as many threads that decode and match.
+    fn of(recording: &Path, rules: &str, cores: usize) -> Self {
         let before = cpu_of_children();
         let program = env!("CARGO_BIN_EXE_stormbell");
         let pinned = Command::new("taskset").arg("--version").output().is_ok();
         let mut command = if pinned { Command::new("taskset") } else { Command::new(program) };
         if pinned {
-            command.args(["-c", "0", program]);
+            command.args(["-c", &format!("0-{}", cores - 1), program]);
         }
-        command.args(["replay", "--json", "--threads", "1", "--org", corpus::HOSPITAL, "--rules", rules, "--"]);
+        let threads = cores.to_string();
+        command.args(["replay", "--json", "--threads", &threads, "--org", HOSPITAL, "--rules", rules, "--"]);
         let output = command.arg(recording).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let summary = String::from_utf8(output.stdout).unwrap();
@@ -99,17 +112,4 @@ impl Run {
     fn by_wall(&self) -> f64 {
         self.frames() / self.summary["seconds"].as_f64().unwrap()
     }
-}
-
-fn record(path: &Path, frames: usize) {
-    let mut file = BufWriter::new(File::create(path).unwrap());
-    let mut corpus = Corpus::new(1);
-    let (mut bytes, mut frame) = (0, String::new());
-    for index in 0..frames {
-        corpus.frame(Corpus::NOON + index as u64 * 1_000_000 / RECORDED_RATE, &mut frame);
-        bytes += frame.len();
-        writeln!(file, "{frame}").unwrap();
-    }
-    file.flush().unwrap();
-    println!("corpus    {frames} frames, mean {} B; {}", bytes / frames, corpus.account());
 }

@@ -1,5 +1,8 @@
 //! How common words are: a guess that decides where queries are filed, never what they find.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 /// Words that are in more than one post in a hundred, in the languages of most posts; a
 /// first guess, by rank.
 const COMMON: &str = "the to a and of i in is it that you for on my this with so be but me not have are just was we at \
@@ -14,31 +17,21 @@ const COMMON: &str = "the to a and of i in is it that you for on my this with so
     の に は を た が で て と し れ さ い な る か ら ん す ま っ こ あ も だ く う り 日 人 的 一 是 不 了 我 在 有 他 这 \
     и в не на я что с а это как у по он она то мы https com www rt amp 1 2 3 2025 2026";
 
-/// How common words are.
-#[derive(Clone, Debug)]
-pub struct Frequencies {
-    ranks: std::collections::HashMap<&'static str, f32>,
+/// The share of posts that has a folded word: known for the most common ones, for the
+/// rest told from their length, because long words are rare in every language.
+pub(super) fn share(word: &str) -> f32 {
+    static RANKS: LazyLock<HashMap<&str, f32>> = LazyLock::new(ranks);
+    RANKS.get(word).copied().unwrap_or_else(|| unknown(word))
 }
 
-impl Default for Frequencies {
-    fn default() -> Self {
-        let mut ranks = std::collections::HashMap::new();
-        let mut rank = 1.0_f32;
-        for word in COMMON.split_whitespace() {
-            // Zipf's law: the r-th word is met 1/r as often as the first.
-            ranks.entry(word).or_insert(0.5 / rank.sqrt());
-            rank += 1.0;
-        }
-        Self { ranks }
+fn ranks() -> HashMap<&'static str, f32> {
+    let mut ranks = HashMap::new();
+    let mut rank = 1.0_f32;
+    for word in COMMON.split_whitespace() {
+        ranks.entry(word).or_insert(0.5 / rank.sqrt());
+        rank += 1.0;
     }
-}
-
-impl Frequencies {
-    /// The share of posts that has a folded word: known for the most common ones, for the
-    /// rest told from their length, because long words are rare in every language.
-    pub(super) fn share(&self, word: &str) -> f32 {
-        self.ranks.get(word).copied().unwrap_or_else(|| unknown(word))
-    }
+    ranks
 }
 
 fn unknown(word: &str) -> f32 {

@@ -19,8 +19,6 @@ mod program;
 mod sightings;
 mod stems;
 
-pub use frequency::Frequencies;
-
 use aho_corasick::AhoCorasick;
 
 use super::post::Excerpt;
@@ -89,18 +87,27 @@ pub struct Scratch {
 }
 
 impl Matcher {
-    /// Files queries, whose order gives them their indices. Of the first `filed` a post
-    /// finds out by itself; the others are only asked by name.
-    pub fn new<'q>(queries: impl IntoIterator<Item = &'q Query>, filed: usize, frequencies: &Frequencies) -> Self {
-        let mut planner = Planner::new(frequencies);
+    /// Files queries, whose order gives them their indices.
+    pub fn new<'q>(queries: impl IntoIterator<Item = &'q Query>) -> Self {
+        Self::with_others(queries, [])
+    }
+
+    /// Files queries, and knows others that follow them in the order but are only asked by
+    /// name, with [`Matcher::satisfies`].
+    pub fn with_others<'q>(
+        queries: impl IntoIterator<Item = &'q Query>,
+        others: impl IntoIterator<Item = &'q Query>,
+    ) -> Self {
+        let mut planner = Planner::default();
         let mut programs = Vec::new();
         let (mut postings, mut always) = (Vec::new(), Vec::new());
-        for query in queries {
+        let filed = queries.into_iter().map(|query| (query, true));
+        for (query, is_filed) in filed.chain(others.into_iter().map(|query| (query, false))) {
             let number = place(&programs);
             let start = place(&planner.index.parts.ops);
             programs.push((start, if query.text_only { Reads::TextOnly } else { Reads::All }));
             let Filed { under, need, is_enough } = planner.plan(query);
-            if number as usize >= filed {
+            if !is_filed {
                 continue;
             }
             let check = match need {
@@ -313,7 +320,7 @@ mod tests {
         ) {
             let lists = lists();
             let queries: Vec<Query> = texts.iter().filter_map(|text| parse(text, &lists).ok()).collect();
-            let matcher = Matcher::new(&queries, queries.len(), &Frequencies::default());
+            let matcher = Matcher::new(&queries);
             let mut scratch = Scratch::default();
             for (text, alt, tag, odd) in posts {
                 let mut post = Excerpt::default();

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::frequency::Frequencies;
+use super::frequency::share;
 use super::index::{ALIASES, Index, PAIRS, SPELT, pair_key};
 use super::keys::{Number, Space};
 use super::program::{ListProgram, Op};
@@ -87,9 +87,9 @@ fn union(covers: Vec<Option<Cover>>) -> Option<Cover> {
 }
 
 /// Builds a matcher's programs.
-pub(super) struct Planner<'q> {
+#[derive(Default)]
+pub(super) struct Planner {
     pub(super) index: Index,
-    frequencies: &'q Frequencies,
     /// Lists planned before, by their address: the rules of a file share them.
     lists: HashMap<*const Term, u32>,
     /// The share of posts that has each number.
@@ -106,13 +106,9 @@ pub(super) struct Filed {
     pub(super) is_enough: bool,
 }
 
-impl<'q> Planner<'q> {
-    pub(super) fn new(frequencies: &'q Frequencies) -> Self {
-        Self { index: Index::default(), frequencies, lists: HashMap::new(), shares: Vec::new() }
-    }
-
+impl Planner {
     /// Appends a query's program and says where to file it.
-    pub(super) fn plan(&mut self, query: &'q Query) -> Filed {
+    pub(super) fn plan(&mut self, query: &Query) -> Filed {
         let mut program = Vec::new();
         let part = self.node(&query.root, &mut program);
         let is_enough = matches!(program.as_slice(), [Op::Number(_)]) && !query.text_only;
@@ -145,7 +141,7 @@ impl<'q> Planner<'q> {
         Part::number(number, self.share(number))
     }
 
-    fn node(&mut self, node: &'q Node, program: &mut Vec<Op>) -> Part {
+    fn node(&mut self, node: &Node, program: &mut Vec<Op>) -> Part {
         match &node.kind {
             Kind::Term(term) => self.term(term, program),
             Kind::List(list) => self.list(list, program),
@@ -176,7 +172,7 @@ impl<'q> Planner<'q> {
     }
 
     /// Parts one after the other, behind the step that holds them.
-    fn body(&mut self, parts: &'q [Node], op: impl Fn(u32) -> Op, program: &mut Vec<Op>) -> Vec<Part> {
+    fn body(&mut self, parts: &[Node], op: impl Fn(u32) -> Op, program: &mut Vec<Op>) -> Vec<Part> {
         let at = program.len();
         program.push(op(0));
         let parts = parts.iter().map(|part| self.node(part, program)).collect();
@@ -269,7 +265,7 @@ impl<'q> Planner<'q> {
     }
 
     fn pattern(&mut self, sigil: Sigil, pattern: &Pattern) -> Number {
-        let common = |word: &str| if sigil == Sigil::Word { self.frequencies.share(word) } else { RARE };
+        let common = |word: &str| if sigil == Sigil::Word { share(word) } else { RARE };
         match pattern {
             Pattern::Word(word) => {
                 let share = common(word);
@@ -290,7 +286,7 @@ impl<'q> Planner<'q> {
     }
 
     fn fuzzy(&mut self, word: &str) -> Number {
-        let share = self.frequencies.share(word);
+        let share = share(word);
         let fuzzy = self.number(Space::Fuzzy, word.as_bytes(), share);
         let plain = self.number(Space::Token(Sigil::Word), word.as_bytes(), share);
         let unusual = self.number(Space::Token(Sigil::Fuzzy), skeleton(word).as_bytes(), RARE);
@@ -301,7 +297,7 @@ impl<'q> Planner<'q> {
     }
 
     fn exact(&mut self, word: &str, spelling: &str) -> Number {
-        let share = self.frequencies.share(word);
+        let share = share(word);
         let plain = self.number(Space::Token(Sigil::Word), word.as_bytes(), share);
         let known = self.index.keys.len();
         let exact = self.number(Space::Exact, spelling.as_bytes(), share / 2.0);
@@ -313,7 +309,7 @@ impl<'q> Planner<'q> {
     }
 
     /// A list is planned once, and occurs where the covers of its terms do.
-    fn list(&mut self, list: &'q List, program: &mut Vec<Op>) -> Part {
+    fn list(&mut self, list: &List, program: &mut Vec<Op>) -> Part {
         let address = list.terms.as_ptr();
         let known = self.lists.get(&address).copied();
         let place = known.unwrap_or_else(|| self.new_list(list));
@@ -346,7 +342,7 @@ impl<'q> Planner<'q> {
         place
     }
 
-    fn field(&mut self, field: &'q Field, program: &mut Vec<Op>) -> Part {
+    fn field(&mut self, field: &Field, program: &mut Vec<Op>) -> Part {
         program.push(Op::Field(place(&self.index.parts.fields)));
         self.index.parts.fields.push(field.clone());
         let (space, names) = match field {
@@ -366,7 +362,7 @@ impl<'q> Planner<'q> {
 
     /// What a regular expression needs: a word, the beginning of one, or a piece of text.
     fn literal(&mut self, literal: &Literal) -> Part {
-        let share = self.frequencies.share(&literal.text);
+        let share = share(&literal.text);
         let number = match (literal.begins, literal.ends) {
             (true, true) => self.number(Space::Token(Sigil::Word), literal.text.as_bytes(), share),
             (true, false) => self.pattern(Sigil::Word, &Pattern::stem(&literal.text)),

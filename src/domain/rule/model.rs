@@ -6,7 +6,7 @@ use super::raw::Status;
 use crate::domain::condition::Condition;
 use crate::domain::id::{RuleId, Topic};
 use crate::domain::incident::Severity;
-use crate::domain::matcher::{Frequencies, Matcher, Scratch};
+use crate::domain::matcher::{Matcher, Scratch};
 use crate::domain::post::{Excerpt, Post};
 use crate::domain::query::{Query, explain};
 use crate::domain::text::Words;
@@ -81,8 +81,7 @@ impl RuleSet {
     /// A set of rules; ids are unique.
     pub fn new(rules: Vec<Rule>) -> Self {
         let excepts = || rules.iter().flat_map(|rule| &rule.excepts).map(|except| &except.query);
-        let queries = rules.iter().map(|rule| &rule.query).chain(excepts());
-        let matcher = Matcher::new(queries, rules.len(), &Frequencies::default());
+        let matcher = Matcher::with_others(rules.iter().map(|rule| &rule.query), excepts());
         let mut from = rules.len();
         let mut excepts_from = Vec::with_capacity(rules.len());
         for rule in &rules {

@@ -20,7 +20,8 @@ fn blocks(chapter: &str) -> Vec<&str> {
 #[test]
 fn the_table_of_codes_is_the_programs_own() {
     let table = read("src/domain/diagnostic.rs");
-    let about_rules = |line: &&str| ["SB00", "SB01", "SB02", "SB03"].iter().any(|code| line.starts_with(&format!("| `{code}")));
+    let about_rules =
+        |line: &&str| ["SB00", "SB01", "SB02", "SB03"].iter().any(|code| line.starts_with(&format!("| `{code}")));
     let rows = table.lines().filter_map(|line| line.strip_prefix("//! ")).filter(about_rules);
     let expected = ["| code | means |", "| --- | --- |"].into_iter().chain(rows).collect::<Vec<_>>().join("\n");
     let document = read("RULES.md");

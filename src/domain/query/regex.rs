@@ -130,8 +130,8 @@ impl fmt::Debug for Regex {
     }
 }
 
-fn parse(source: &str, insensitive: bool) -> Result<Hir, regex_syntax::Error> {
-    regex_syntax::ParserBuilder::new().case_insensitive(insensitive).build().parse(source)
+fn parse(source: &str, insensitive: bool) -> Result<Hir, Box<regex_syntax::Error>> {
+    regex_syntax::ParserBuilder::new().case_insensitive(insensitive).build().parse(source).map_err(Box::new)
 }
 
 fn mistake(error: &regex_syntax::Error) -> RegexError {

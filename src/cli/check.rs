@@ -77,7 +77,7 @@ impl Check {
             0 if self.suggest => say("no proposal"),
             0 => {}
             some if self.suggest => {
-                say(&format!("{}: words that people may use and the rules lack", counted(some, "proposal")))
+                say(&format!("{}: words that people may use and the rules lack", counted(some, "proposal")));
             }
             some => say(&format!("{} of words people may use; see them with --suggest", counted(some, "proposal"))),
         }

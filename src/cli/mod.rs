@@ -4,6 +4,8 @@ mod check;
 mod client;
 mod demo;
 mod explain;
+mod fmt;
+mod import;
 mod input;
 mod lines;
 mod listening;
@@ -41,6 +43,10 @@ enum Command {
     Demo(demo::Demo),
     /// Check configuration and rules, and run the rules' own tests
     Check(check::Check),
+    /// Bring rule files into the usual layout
+    Fmt(fmt::Fmt),
+    /// Turn queries of other programs into a rule file
+    Import(import::Import),
     /// Say which words of a text a rule takes, or what is missing
     Explain(explain::Explain),
     /// Run recorded posts through the rules, as fast as possible; notifies nobody
@@ -112,6 +118,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run(run) => run.main(),
         Command::Demo(demo) => demo.main(),
         Command::Check(check) => check.main(),
+        Command::Fmt(fmt) => fmt.main(),
+        Command::Import(import) => import.main(),
         Command::Explain(explain) => explain.main(),
         Command::Replay(replay) => replay.main(),
         Command::Status(status) => status.main(),

@@ -15,9 +15,12 @@ use super::table::{quoted, suggestion};
 use crate::domain::diagnostic::{Diagnostic, Place, SourceText};
 use crate::domain::rule::raw::RawFile;
 
+mod format;
 mod lists;
 mod overrides;
 mod read;
+
+pub use format::{FormatError, format};
 
 /// A group of rule files in the binary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +35,7 @@ pub struct Builtin {
 /// once. Files and rules that cannot be used are left out and noted. The ids of the
 /// rules returned are unique over all files, and sites' overrides are in the lists.
 pub fn load_rules(entries: &[RuleEntry], builtins: &[Builtin]) -> (Vec<RawFile>, Vec<Diagnostic>) {
-    let mut loader = Loader { seen: BTreeSet::new(), files: Vec::new(), findings: Vec::new() };
+    let mut loader = Loader::default();
     for entry in entries {
         match &entry.origin {
             RuleOrigin::Builtin(name) => loader.builtin(name, builtins, entry.place.as_ref()),
@@ -50,6 +53,18 @@ pub fn parse_rules(source: &Arc<SourceText>) -> (Option<RawFile>, Vec<Diagnostic
     read::file(source)
 }
 
+/// The rule files that a path names: itself, or those in the folder it is, in the order of
+/// their names.
+///
+/// # Errors
+/// What cannot be looked at, and why.
+pub fn rule_files(path: &Path) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
+    let mut found = Vec::new();
+    Loader::default().collect(path, &mut found)?;
+    Ok(found)
+}
+
+#[derive(Default)]
 struct Loader {
     /// Files and folders met, by their canonical paths; also ends loops of links.
     seen: BTreeSet<PathBuf>,

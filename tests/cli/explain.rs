@@ -38,7 +38,7 @@ fn json_has_one_object_and_people_read_standard_error() {
 }
 
 /// A rule with all that can come near.
-const NEAR: &str = r##"schema = 1
+const NEAR: &str = r#"schema = 1
 [pack]
 name = "p"
 [[rule]]
@@ -47,7 +47,7 @@ title = "x"
 severity = "low"
 query = '$org NEAR/3 gunman OR "active shooter" OR lockdown ONEAR/2 ward OR #er soup OR /sh[o0]ts/'
 except = [{ reason = "drills", query = 'drill' }]
-"##;
+"#;
 
 #[test]
 fn how_near_it_came_and_where_is_shown_for_people_and_programs() {

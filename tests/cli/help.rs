@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use super::support::{Desk, golden};
 
-const COMMANDS: [&str; 9] = ["run", "demo", "check", "explain", "replay", "status", "incidents", "ack", "resolve"];
+const COMMANDS: [&str; 11] =
+    ["run", "demo", "check", "explain", "fmt", "import", "replay", "status", "incidents", "ack", "resolve"];
 
 #[test]
 fn help_of_the_program_and_of_each_command() {
@@ -29,6 +30,9 @@ fn nonsense_on_the_command_line_is_usage() {
         &["replay", "x", "--threads", "0"],
         &["replay", "x", "--org", " – "],
         &["explain", "rule"],
+        &["fmt"],
+        &["import", "x.txt"],
+        &["import", "--from", "talkwalker", "x.txt"],
         &["explain", "rule", "--text", "a", "--post", "b"],
         &["run", "--org", ""],
         &["run", "--org", "a", "--config", "b"],

@@ -5,6 +5,9 @@
 mod check;
 mod daemon;
 mod explain;
+mod fmt;
 mod help;
+mod import;
+mod reference;
 mod replay;
 mod support;

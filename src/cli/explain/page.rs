@@ -67,7 +67,7 @@ fn marked(verdict: &Verdict, post: &Post) -> String {
         .filter(|(place, _)| found.iter().any(|(segment, ..)| *segment == 1 + post.media_text.len() + place));
     let tags: Vec<String> = tags.map(|(_, tag)| format!("#{tag}")).collect();
     if !tags.is_empty() {
-        page.push_str(&format!("tags found: {}\n", report::harmless_line(&tags.join(", "))));
+        page.extend(["tags found: ", &report::harmless_line(&tags.join(", ")), "\n"]);
     }
     page
 }

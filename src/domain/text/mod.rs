@@ -139,9 +139,13 @@ impl Words {
 
     /// The normalised text of a segment.
     pub fn normalised(&self, segment: usize) -> &str {
-        let Some(Segment { folded, .. }) = self.segments.get(segment) else { return "" };
-        std::str::from_utf8(self.folded.get(folded.start as usize..folded.end as usize).unwrap_or_default())
-            .unwrap_or_default()
+        std::str::from_utf8(self.normalised_bytes(segment)).unwrap_or_default()
+    }
+
+    /// The normalised text of a segment, in UTF-8.
+    pub fn normalised_bytes(&self, segment: usize) -> &[u8] {
+        let Some(Segment { folded, .. }) = self.segments.get(segment) else { return &[] };
+        self.folded.get(folded.start as usize..folded.end as usize).unwrap_or_default()
     }
 
     /// The first position of a segment; of one that is not there, a position after all others.

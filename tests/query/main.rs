@@ -11,6 +11,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 mod agree;
+mod file;
 mod hostile;
 mod invent;
 mod naive;

@@ -179,7 +179,7 @@ mod tests {
     fn every_entry_of_the_tables_is_a_term() {
         assert!(ROWS.iter().all(|row| row.len() == LANGUAGES.len()));
         let forms: usize = FORMS.iter().map(Vec::len).sum();
-        assert_eq!(forms, FAMILIES.iter().map(|family| family.split(' ').count()).sum());
+        assert_eq!(forms, FAMILIES.iter().map(|family| family.split(' ').count()).sum::<usize>());
     }
 
     #[test]

@@ -378,3 +378,20 @@ fn quoted(text: &str) -> (String, usize) {
         None => (inner.to_owned(), text.len()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_can_stop_an_import(text in "(AND|OR|NOT|NEAR/3f?|\\(|\\)|-|a\\*|[*?$#@]b|\"c d\"(~3)?|TS=|from:|lang:en|author:\\(|\\{E\\}|<<<|>>>|\n| ){0,40}|\\PC{0,60}") {
+            for dialect in [Dialect::X, Dialect::Brandwatch, Dialect::WebOfScience, Dialect::Gdelt] {
+                let mut losses = Vec::new();
+                for imported in import(&text, dialect, &mut losses) {
+                    proptest::prop_assert_ne!(imported.query.as_deref(), Some(""));
+                }
+            }
+        }
+    }
+}

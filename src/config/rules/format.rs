@@ -328,4 +328,13 @@ alerts = 1
         assert!(matches!(format("a = "), Err(FormatError::NotToml(_))));
         assert_eq!(format("").unwrap(), "\n");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn a_layout_is_final(text in "(schema ?= ?1\n|\\[lists\\] *(# c)?\n|\\[\\[rule\\]\\]\n|\n|# c\n|[ab] ?= ?(\\[ ?('x'(, ?| ?,\n| # c\n,|, # c\n *# d\n)){0,9}\\]|'y'|\\{ ?u=1, ?v=\\['z'\\] ?\\}) ?(# e)?\n){0,12}") {
+            if let Ok(once) = format(&text) {
+                proptest::prop_assert_eq!(format(&once).unwrap(), once);
+            }
+        }
+    }
 }

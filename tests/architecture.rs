@@ -32,8 +32,17 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// The crates the core may use: functions of their arguments, all of them.
-const PURE_CRATES: [&str; 8] =
-    ["aho_corasick", "jiff", "regex", "regex_syntax", "sha2", "strsim", "thiserror", "unicode_normalization"];
+const PURE_CRATES: [&str; 9] = [
+    "aho_corasick",
+    "jiff",
+    "memchr",
+    "regex_automata",
+    "regex_syntax",
+    "sha2",
+    "strsim",
+    "thiserror",
+    "unicode_normalization",
+];
 /// The parts of `std` that reach out of the process or differ from run to run.
 const IMPURE_STD: [&str; 8] = ["env", "fs", "io", "net", "os", "process", "thread", "RandomState"];
 /// Other projects' words for what DESIGN calls source, receiver, silence, post, message, condition, cursor.

@@ -18,6 +18,7 @@ use crate::config::load::{SecretPolicy, find, load};
 use crate::config::model::{
     Config, JetstreamConfig, ReceiverConfig, ReceiverKind, SourceConfig, SourceKind, StoreConfig, Transport, WebConfig,
 };
+use crate::domain::incident::Severity;
 use crate::domain::organization::Organization;
 use crate::domain::route::{Route, Routes, Step};
 use crate::report;
@@ -147,12 +148,20 @@ pub(super) fn standing(organization: Organization, source: SourceConfig, databas
         store: StoreConfig { path: database.to_owned(), retention: StoreConfig::DEFAULT_RETENTION },
         sources: vec![source],
         receivers: vec![ReceiverConfig { name: "log".into(), kind: ReceiverKind::Log }],
-        routes: Routes(vec![Route {
-            steps: vec![Step { notify: vec!["log".into()], ack_within: None }],
-            ..Route::default()
-        }]),
+        routes: Routes(vec![
+            Route { severity: DISTURBS.to_vec(), steps: vec![to_log()], ..Route::default() },
+            // Praise, parking, cold soup: for whoever reads the log, not for whoever is at work.
+            Route { steps: vec![to_log()], ..Route::default() },
+        ]),
         web: Some(WebConfig { listen: ([127, 0, 0, 1], 8787).into(), token: None }),
     }
+}
+
+/// What a desktop is told of in a configuration nobody wrote.
+const DISTURBS: [Severity; 3] = [Severity::Critical, Severity::High, Severity::Medium];
+
+fn to_log() -> Step {
+    Step { notify: vec!["log".into()], ack_within: None }
 }
 
 /// Adds the desktop to a configuration nobody wrote, where there is one to show anything.
@@ -162,8 +171,8 @@ pub(super) async fn with_desktop(mut config: Config) -> Config {
         return config;
     }
     let desktop = ReceiverConfig { name: "desktop".into(), kind: ReceiverKind::Desktop };
-    for step in config.routes.0.iter_mut().flat_map(|route| &mut route.steps) {
-        step.notify.push(desktop.name.clone());
+    for route in config.routes.0.iter_mut().filter(|route| !route.severity.is_empty()) {
+        route.steps.iter_mut().for_each(|step| step.notify.push(desktop.name.clone()));
     }
     config.receivers.push(desktop);
     config

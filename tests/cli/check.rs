@@ -222,7 +222,7 @@ fn a_profile_names_every_rule_with_what_it_costs_and_matches() {
     let mut lines: Vec<Vec<&str>> = ran.out.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(lines.remove(0), ["ns/post", "matched", "terms", "rule"]);
     lines.sort_by_key(|line| line[4]);
-    assert_eq!(lines[0][1..], ["0.000", "%", "6", "mine.rude"]);
+    assert_eq!(lines[0][1..], ["0.000", "%", "7", "mine.rude"]);
     assert_eq!(lines[1][1..], ["25.000", "%", "1", "mine.soup"]);
     assert!(ran.err.contains("4 posts, 4 of them timed"), "{}", ran.err);
     let ran = desk.file("day.jsonl", "").run(&["check", "rules", "--profile", "day.jsonl"]);

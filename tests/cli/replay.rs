@@ -18,7 +18,7 @@ fn crisis() -> String {
     [
         post("p1", "a", "10:00:00", "There is a gunman at St Brigids"),
         post("p2", "b", "10:01:30", "shooter inside saint brigid's"),
-        post("p3", "c", "10:02:00", "The soup at St Brigids was cold"),
+        post("p3", "c", "10:02:00", "The soup at St Brigids is tomato today"),
         post("p2", "b", "10:01:30", "shooter inside saint brigid's"),
         "{\"id\":\"p4\"}".to_owned(),
     ]

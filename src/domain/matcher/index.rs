@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use aho_corasick::AhoCorasick;
+use regex_automata::{Input, PatternSet, meta};
+use regex_syntax::hir::Hir;
 
 use super::keys::{Keys, Number, Space};
 use super::program::Parts;
@@ -33,9 +35,28 @@ pub(super) struct Index {
     /// Pieces of text, and the automaton that finds them.
     pub(super) pieces: Vec<(String, Number)>,
     pub(super) automaton: Option<AhoCorasick>,
+    /// Expressions without a piece of text to look for, loosened; and what finds them all.
+    pub(super) loose: Vec<(Hir, Number)>,
+    pub(super) looser: Option<Looser>,
     pub(super) reads_fuzzy: bool,
     pub(super) reads_authors: bool,
     pub(super) reads_hosts: bool,
+}
+
+/// One automaton for many loosened expressions.
+#[derive(Debug)]
+pub(super) struct Looser {
+    any: meta::Regex,
+}
+
+impl Looser {
+    pub(super) fn new(loose: &[(Hir, Number)]) -> Option<Self> {
+        let expressions: Vec<&Hir> = loose.iter().map(|(hir, _)| hir).collect();
+        // Each was found small enough when its rule was read.
+        let config = meta::Config::new().nfa_size_limit(None);
+        let any = || meta::Builder::new().configure(config).build_many_from_hir(&expressions).ok();
+        if loose.is_empty() { None } else { any().map(|any| Self { any }) }
+    }
 }
 
 /// Two numbers in a row as a key.
@@ -73,8 +94,29 @@ impl Index {
         if let Some(automaton) = &self.automaton {
             self.pieces(automaton, post, words, sightings);
         }
+        if let Some(looser) = &self.looser {
+            self.loose(looser, post, words, sightings);
+        }
         self.pairs(sightings);
         sightings.index();
+    }
+
+    /// Notes expressions that may match, of those that nothing else tells of.
+    fn loose(&self, looser: &Looser, post: &Excerpt, words: &Words, sightings: &mut Sightings) {
+        for segment in 0..post.texts.len() {
+            let begin = words.position_of(segment);
+            let text = words.normalised_bytes(segment);
+            if !looser.any.is_match(text) {
+                continue;
+            }
+            let mut matching = PatternSet::new(self.loose.len());
+            looser.any.which_overlapping_matches(&Input::new(text), &mut matching);
+            for pattern in matching.iter() {
+                if let Some(&(_, number)) = self.loose.get(pattern.as_usize()) {
+                    self.push(number, Span { begin, end: begin }, sightings);
+                }
+            }
+        }
     }
 
     fn has(&self, number: Number, flag: u8) -> bool {
@@ -108,7 +150,7 @@ impl Index {
         for segment in 0..post.texts.len() {
             let begin = words.position_of(segment);
             let mut last = usize::MAX;
-            for found in automaton.find_overlapping_iter(words.normalised(segment)) {
+            for found in automaton.find_overlapping_iter(words.normalised_bytes(segment)) {
                 let piece = found.pattern().as_usize();
                 // Floods of one piece are the only ones worth a thought.
                 if std::mem::replace(&mut last, piece) == piece {

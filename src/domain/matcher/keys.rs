@@ -27,6 +27,8 @@ pub(super) enum Space {
     List,
     /// A piece of text that is not a whole word.
     Piece,
+    /// A regular expression without such a piece.
+    Loose,
     /// An author.
     Author,
     /// A domain that is linked to.
@@ -43,8 +45,9 @@ impl Space {
             Self::Pair => 34,
             Self::List => 35,
             Self::Piece => 36,
-            Self::Author => 37,
-            Self::Host => 38,
+            Self::Loose => 37,
+            Self::Author => 38,
+            Self::Host => 39,
         }
     }
 }

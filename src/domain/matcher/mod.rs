@@ -24,7 +24,7 @@ use aho_corasick::AhoCorasick;
 use super::post::Excerpt;
 use super::query::Query;
 use super::text::Words;
-use index::{Index, media};
+use index::{Index, Looser, media};
 use keys::Number;
 use plan::{Filed, Planner};
 use program::{Asker, Memory, Op};
@@ -126,6 +126,7 @@ impl Matcher {
         let mut index = planner.index;
         index.parts.ops.shrink_to_fit();
         index.automaton = automaton(&index);
+        index.looser = Looser::new(&index.loose);
         postings.sort_by_key(|(under, _)| *under);
         let mut starts = vec![0; index.keys.len() + 1];
         for (under, _) in &postings {

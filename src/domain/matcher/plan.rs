@@ -15,7 +15,7 @@ use super::program::{ListProgram, Op};
 use crate::domain::query::Query;
 use crate::domain::query::ast::{Kind, List, Node};
 use crate::domain::query::field::Field;
-use crate::domain::query::regex::Literal;
+use crate::domain::query::regex::{Literal, Regex};
 use crate::domain::query::term::{Pattern, Term, TermForm};
 use crate::domain::text::{Sigil, skeleton};
 
@@ -160,8 +160,11 @@ impl Planner {
             Kind::Regex(regex) => {
                 program.push(Op::Regex(place(&self.index.parts.regexes)));
                 self.index.parts.regexes.push(Arc::clone(regex));
-                let needs = regex.needs().map(|needs| needs.iter().map(|literal| self.literal(literal)).collect());
-                Part { needs: Vec::new(), ..needs.map(Part::any).unwrap_or_default() }
+                let part = match regex.needs() {
+                    Some(needs) => Part::any(needs.iter().map(|literal| self.literal(literal)).collect()),
+                    None => self.loose(regex),
+                };
+                Part { opposite: None, ..part }
             }
             // The parser leaves none.
             Kind::TextOnly => {
@@ -375,6 +378,16 @@ impl Planner {
                 number
             }
         };
+        self.part(number)
+    }
+
+    /// An expression that needs nothing in particular: all such are looked for at once.
+    fn loose(&mut self, regex: &Regex) -> Part {
+        let known = self.index.keys.len();
+        let number = self.number(Space::Loose, regex.as_str().as_bytes(), 0.2);
+        if let (true, Some(loose)) = (number as usize == known, regex.loosened()) {
+            self.index.loose.push((loose, number));
+        }
         self.part(number)
     }
 

@@ -81,14 +81,13 @@ impl Lists {
     /// `$org`, `$people` and `$places`.
     pub fn of(organization: &Organization) -> Self {
         let mut lists = Self::default();
-        let terms =
-            |texts: &mut dyn Iterator<Item = &String>| texts.filter_map(|text| Term::parse(text).ok()).collect();
         let Organization { name, aliases, accounts, people, places, timezone: _ } = organization;
-        let accounts = accounts.iter().map(|account| format!("@{}", account.trim_start_matches('@')));
-        let accounts: Vec<String> = accounts.collect();
-        lists.insert("org", terms(&mut std::iter::once(name).chain(aliases).chain(&accounts)));
-        lists.insert("people", terms(&mut people.iter()));
-        lists.insert("places", terms(&mut places.iter()));
+        let mut org: Vec<Term> = std::iter::once(name).chain(aliases).flat_map(|name| named(name)).collect();
+        let account = |account: &String| Term::mention(account.trim_start_matches('@')).ok();
+        org.extend(accounts.iter().filter_map(account));
+        lists.insert("org", org);
+        lists.insert("people", people.iter().flat_map(|name| named(name)).collect());
+        lists.insert("places", places.iter().flat_map(|name| named(name)).collect());
         lists
     }
 
@@ -109,6 +108,12 @@ impl Lists {
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(AsRef::as_ref)
     }
+}
+
+/// A name, and what is its own: “Jane Roe’s” is one word more than the name has.
+fn named(name: &str) -> impl Iterator<Item = Term> {
+    let own = (!name.ends_with(['s', 'S'])).then(|| format!("{name}'s"));
+    [Some(name.to_owned()), own].into_iter().flatten().filter_map(|text| Term::parse(&text).ok())
 }
 
 impl List {

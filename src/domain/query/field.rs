@@ -88,12 +88,13 @@ fn addresses(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The host of an address.
+/// The host of an address. In a text, quotes and brackets may follow it.
 fn host(address: &str) -> Option<&str> {
     let after = address.split_once("://").map_or(address, |(_, after)| after);
     let ends = |c: char| c.is_whitespace() || "/?#\\".contains(c);
     let authority = after.split(ends).next()?;
-    let host = authority.rsplit('@').next()?.split(':').next()?.trim_end_matches(['.', ',', ')']);
+    let named = |c: char| c.is_alphanumeric() || ".-_".contains(c);
+    let host = authority.rsplit('@').next()?.split(|c| !named(c)).next()?.trim_end_matches(['.', '-']);
     (!host.is_empty()).then_some(host)
 }
 
@@ -116,10 +117,14 @@ mod tests {
     #[test]
     fn hosts_are_found_in_links_and_in_the_text() {
         let mut post = Excerpt::default();
-        post.texts.push("see HTTPS://News.Example/a, (http://b.example:80/x) and ftp://c.example x://y");
+        post.texts
+            .push("see HTTPS://News.Example/a, (http://b.example:80/x) and ftp://c.example x://y “https://f.example.”");
         post.links.push("https://ann@shop.d.example./?q=1");
         post.links.push("e.example/path");
-        assert_eq!(hosts(&post).collect::<Vec<_>>(), ["shop.d.example", "e.example", "News.Example", "b.example"]);
+        assert_eq!(
+            hosts(&post).collect::<Vec<_>>(),
+            ["shop.d.example", "e.example", "News.Example", "b.example", "f.example"]
+        );
         for (domain, below) in [("d.example", true), ("example", true), ("hop.d.example", false), ("c.example", false)]
         {
             assert_eq!(Field::Link(vec![domain.to_owned()]).holds(&post), below, "{domain}");

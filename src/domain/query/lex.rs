@@ -80,10 +80,10 @@ impl<'a> Lexer<'a> {
         true
     }
 
-    /// A minus negates what follows it directly, unless it stands inside a word.
+    /// A minus negates what follows it directly, unless it stands inside a word or is a dash.
     fn negates(&self) -> bool {
         let follows = self.rest().chars().nth(1);
-        follows.is_some_and(|next| next.is_alphanumeric() || is_quote(next) || "($#@{/".contains(next))
+        follows.is_some_and(|next| !next.is_whitespace() && !is_dash(next) && next != ')')
     }
 
     /// The length of the text up to the character that closes it, which is not escaped.
@@ -237,6 +237,10 @@ fn is_field_name(name: &str, after: &str) -> bool {
     let letters = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
     NAMES.contains(&name)
         || letters && name.len() > 1 && after.starts_with(|c: char| c.is_alphanumeric() || "(\"@$".contains(c))
+}
+
+fn is_dash(c: char) -> bool {
+    matches!(c, '-' | '\u{2010}'..='\u{2015}')
 }
 
 pub(super) fn is_quote(c: char) -> bool {

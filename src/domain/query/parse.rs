@@ -280,7 +280,7 @@ impl<'a> Parser<'a> {
             }
             Some(list) => Some(Node { span, kind: Kind::List(list.clone()) }),
             // Reads on, so that a second unknown list is reported too.
-            None => Some(Node { span: 0..0, kind: Kind::List(List { name: name.into(), terms: [].into() }) }),
+            None => Some(Node { span, kind: Kind::List(List { name: name.into(), terms: [].into() }) }),
         }
     }
 
@@ -502,6 +502,7 @@ mod tests {
             ("a OR b AND NOT c", "(or a (and b (not c)))"),
             ("a (b OR c)", "(and a (or b c))"),
             ("a -b -(c d) -\"e f\"", "(and a (not b) (not (and c d)) (not e_f))"),
+            ("a -🔥 -'til -＃b", "(and a (not 🔥) (not til) (not #b))"),
             ("“shots fired” $weapons", "(and shots_fired $weapons)"),
             ("covid-19", "covid_19"),
             ("don't and Café", "(and dont and cafe)"),
@@ -566,6 +567,7 @@ mod tests {
             ("a NEAR/5 (b c)", vec![("SB0115", "(b c)")]),
             ("NOT a NEAR/5 b", vec![("SB0115", "NOT a")]),
             ("a NEAR/5 (b OR lang:en)", vec![("SB0115", "lang:en")]),
+            ("a NEAR/5 (b OR c $x)", vec![("SB0107", "$x"), ("SB0115", "c $x")]),
             ("a /(/", vec![("SB0116", "(")]),
             ("a /b*/", vec![("SB0116", "/b*/")]),
             ("a OR in:text", vec![("SB0119", "in:text")]),

@@ -7,9 +7,10 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 
-use regex_syntax::hir::{Class, Hir, HirKind, Look};
+use regex_automata::{meta, util::syntax};
+use regex_syntax::hir::{Class, Hir, HirKind, Look, Repetition};
 
 /// The largest a pattern may be, in character ranges after repetitions are written out;
 /// Unicode's `\w` has about 770.
@@ -22,7 +23,7 @@ pub struct Regex {
     /// As written, without the slashes.
     source: Box<str>,
     needs: Option<Vec<Literal>>,
-    engine: OnceLock<Option<regex::Regex>>,
+    engine: OnceLock<Option<meta::Regex>>,
 }
 
 /// A piece of text, one of which every match contains.
@@ -59,13 +60,7 @@ impl Regex {
     /// # Errors
     /// [`RegexError`].
     pub fn new(source: &str) -> Result<Self, RegexError> {
-        let parse = |insensitive| {
-            regex_syntax::ParserBuilder::new()
-                .case_insensitive(insensitive)
-                .build()
-                .parse(source)
-                .map_err(|error| syntax(&error))
-        };
+        let parse = |insensitive| parse(source, insensitive).map_err(|error| mistake(&error));
         if size(&parse(true)?) > LARGEST {
             return Err(RegexError::TooLarge);
         }
@@ -99,8 +94,18 @@ impl Regex {
         self.engine().into_iter().flat_map(move |engine| engine.find_iter(normalised)).map(|found| found.range())
     }
 
-    fn engine(&self) -> Option<&regex::Regex> {
-        let build = || regex::RegexBuilder::new(&self.source).case_insensitive(true).size_limit(64 << 20).build().ok();
+    /// A pattern without look-around that matches wherever this one does, and elsewhere too:
+    /// many of them make one automaton, which look-around would slow down.
+    pub fn loosened(&self) -> Option<Hir> {
+        parse(&self.source, true).ok().map(|hir| loosen(&hir))
+    }
+
+    fn engine(&self) -> Option<&meta::Regex> {
+        let build = || {
+            let config = meta::Config::new().nfa_size_limit(Some(64 << 20));
+            let syntax = syntax::Config::new().case_insensitive(true);
+            meta::Builder::new().configure(config).syntax(syntax).build(&self.source).ok()
+        };
         self.engine.get_or_init(build).as_ref()
     }
 }
@@ -125,7 +130,11 @@ impl fmt::Debug for Regex {
     }
 }
 
-fn syntax(error: &regex_syntax::Error) -> RegexError {
+fn parse(source: &str, insensitive: bool) -> Result<Hir, Box<regex_syntax::Error>> {
+    regex_syntax::ParserBuilder::new().case_insensitive(insensitive).build().parse(source).map_err(Box::new)
+}
+
+fn mistake(error: &regex_syntax::Error) -> RegexError {
     let (message, span) = match error {
         regex_syntax::Error::Parse(error) => (error.kind().to_string(), *error.span()),
         regex_syntax::Error::Translate(error) => (error.kind().to_string(), *error.span()),
@@ -147,6 +156,19 @@ fn size(hir: &Hir) -> usize {
             size(&repetition.sub).saturating_mul(times as usize)
         }
         HirKind::Concat(parts) | HirKind::Alternation(parts) => parts.iter().map(size).fold(0, usize::saturating_add),
+    }
+}
+
+fn loosen(hir: &Hir) -> Hir {
+    match hir.kind() {
+        HirKind::Look(_) => Hir::empty(),
+        HirKind::Repetition(repetition) => {
+            Hir::repetition(Repetition { sub: Box::new(loosen(&repetition.sub)), ..repetition.clone() })
+        }
+        HirKind::Capture(capture) => loosen(&capture.sub),
+        HirKind::Concat(parts) => Hir::concat(parts.iter().map(loosen).collect()),
+        HirKind::Alternation(parts) => Hir::alternation(parts.iter().map(loosen).collect()),
+        HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) => hir.clone(),
     }
 }
 
@@ -276,22 +298,31 @@ fn texts(hir: &Hir) -> Option<Vec<String>> {
     }
 }
 
-/// Whether a word cannot go on across this part.
+/// Whether a word cannot go on across this part: an edge, or at least one character that
+/// is no part of a word.
 fn is_edge(hir: &Hir) -> bool {
-    let looks = [
-        Look::Start,
-        Look::End,
-        Look::StartLF,
-        Look::EndLF,
-        Look::StartCRLF,
-        Look::EndCRLF,
-        Look::WordUnicode,
-        Look::WordStartUnicode,
-        Look::WordEndUnicode,
-        Look::WordStartHalfUnicode,
-        Look::WordEndHalfUnicode,
-    ];
-    matches!(hir.kind(), HirKind::Look(look) if looks.contains(look))
+    match hir.kind() {
+        HirKind::Look(look) => !matches!(look, Look::WordUnicodeNegate | Look::WordAsciiNegate),
+        HirKind::Repetition(repetition) => repetition.min > 0 && is_edge(&repetition.sub),
+        HirKind::Capture(capture) => is_edge(&capture.sub),
+        HirKind::Class(Class::Unicode(class)) => is_subset_of_non_word(class),
+        _ => false,
+    }
+}
+
+/// Whether a class holds nothing that can be part of a word.
+fn is_subset_of_non_word(class: &regex_syntax::hir::ClassUnicode) -> bool {
+    static NON_WORD: LazyLock<Option<regex_syntax::hir::ClassUnicode>> = LazyLock::new(|| {
+        let hir = regex_syntax::parse(r"\W").ok()?;
+        match hir.into_kind() {
+            HirKind::Class(Class::Unicode(class)) => Some(class),
+            _ => None,
+        }
+    });
+    let Some(non_word) = &*NON_WORD else { return false };
+    let mut outside = class.clone();
+    outside.difference(non_word);
+    outside.ranges().is_empty()
 }
 
 #[cfg(test)]
@@ -319,6 +350,9 @@ mod tests {
             (r"(fire|smoke) alarm", "alarm alarm"),
             (r"\d{3}-\d{4}", "-"),
             (r"ward \d+", "ward|"),
+            (r"ward\W+closed", "|closed"),
+            (r"ward[\s-]+\d", "ward|"),
+            (r"ward\D+\d", "ward"),
             (r"(?:ha)+", "ha"),
             (r"Gun(man|men)", "gunman gunmen"),
             (r"病院\d", "|病| "),

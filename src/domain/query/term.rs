@@ -137,24 +137,19 @@ impl Term {
     /// # Errors
     /// As [`Term::parse`].
     pub fn tag(name: &str) -> Result<Self, TermError> {
-        let (stem, wildcards) = match name.find(['*', '?']) {
-            Some(at) => (name.get(..at).unwrap_or_default(), name.get(at..).unwrap_or_default()),
-            None => (name, ""),
-        };
-        let text = format!("#{stem}");
+        let is_wildcard = |c: char| c == '*' || c == '?';
+        let text = format!("#{}", name.replace(is_wildcard, ""));
         let words = Words::of(&text);
         let token = words.tokens().iter().find(|token| token.sigil == Sigil::Tag).ok_or(TermError::NoToken)?;
         if words.original(0, token, token, &text) != (1..text.len()) {
             return Err(TermError::NoToken);
         }
-        let folded = words.folded(token);
-        let rest: String = Words::of(wildcards).words().map(|(word, _)| word).collect();
-        let pattern = match wildcards {
-            "" => Pattern::Word(folded.into()),
-            _ if rest.is_empty() || wildcards.ends_with(rest.as_str()) => {
-                Pattern::wild(&format!("{folded}{wildcards}"))?
-            }
-            _ => return Err(TermError::NoToken),
+        let pattern = if name.contains(is_wildcard) {
+            let pieces = name.split_inclusive(is_wildcard);
+            let folded: String = pieces.map(|piece| Words::of(piece).normalised(0).to_owned()).collect();
+            Pattern::wild(&folded)?
+        } else {
+            Pattern::Word(words.folded(token).into())
         };
         Ok(Self { text: format!("#{name}").into(), form: TermForm::Token(Sigil::Tag, pattern) })
     }
@@ -369,6 +364,7 @@ mod tests {
             ("{St Brigid's}", "{St}_{Brigids}"),
             ("#StBrigidsER", "#stbrigidser"),
             ("#covid*", "#covid*"),
+            ("#Co?id_1é*", "#co?id_1e*"),
             ("#losangeles airport", "losangeles_airport"),
             ("@StBrigids.example", "@stbrigids.example"),
             ("病院", "病_院"),

@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use super::fold::{Page, is_invisible};
+use super::fold::{Class, Page, is_invisible};
 use super::{Sigil, Token, Words, length};
 
 /// Longer than this, in characters, nobody means a word.
@@ -63,71 +63,84 @@ impl Letter {
 
 /// Adds the fuzzy tokens of one segment that was read before.
 pub(super) fn read(words: &mut Words, segment: usize, text: &str) {
-    let mut run = Run::default();
+    let (mut run, mut next) = (Run::default(), 0);
     for (at, character) in text.char_indices().chain([(text.len(), ' ')]) {
-        let folded = folded(character);
-        match folded.and_then(Letter::of) {
-            Some(letter) => run.push(at..at + character.len_utf8(), letter),
-            None if is_invisible(character) => {}
+        folded(character, |part| match Letter::of(part) {
+            Some(letter) => run.push(at..at + character.len_utf8(), part, letter),
             None => {
-                if let Some((skeleton, range)) = run.end(text) {
-                    place(words, segment, text, &skeleton, &range);
+                if let Some((skeleton, range)) = run.end() {
+                    place(words, segment, text, &mut next, &skeleton, &range);
                 }
             }
-        }
+        });
     }
 }
 
 /// A stretch of letters.
 #[derive(Default)]
 struct Run {
-    letters: Vec<(Letter, Range<usize>)>,
+    letters: Vec<(char, Letter, Range<usize>)>,
 }
 
 impl Run {
-    fn push(&mut self, range: Range<usize>, letter: Letter) {
+    fn push(&mut self, range: Range<usize>, folded: char, letter: Letter) {
         // One more than allowed says that it is too long.
         if self.letters.len() <= LONGEST {
-            self.letters.push((letter, range));
+            self.letters.push((folded, letter, range));
         }
     }
 
     /// Its skeleton, when it is an unusual spelling.
-    fn end(&mut self, text: &str) -> Option<(String, Range<usize>)> {
+    fn end(&mut self) -> Option<(String, Range<usize>)> {
         let mut letters = std::mem::take(&mut self.letters);
         if letters.len() > LONGEST {
             return None;
         }
         // At the end of a word they are what they are.
-        while letters.last().is_some_and(|(_, at)| matches!(text.get(at.clone()), Some("!" | "|" | "+"))) {
+        while letters.last().is_some_and(|(folded, ..)| matches!(folded, '!' | '|' | '+')) {
             letters.pop();
         }
-        let usual = |(letter, _): &(Letter, Range<usize>)| !letter.unusual;
+        let usual = |(_, letter, _): &(char, Letter, Range<usize>)| !letter.unusual;
         let unusual = letters.iter().any(|letter| !usual(letter)) && letters.iter().any(usual);
         let (first, last) = (letters.first()?, letters.last()?);
-        unusual.then(|| (letters.iter().map(|(letter, _)| letter.skeleton).collect(), first.1.start..last.1.end))
+        unusual.then(|| (letters.iter().map(|(_, letter, _)| letter.skeleton).collect(), first.2.start..last.2.end))
     }
 }
 
-fn folded(character: char) -> Option<char> {
+/// Calls `take` for what a character becomes; never, if it is left out.
+fn folded(character: char, mut take: impl FnMut(char)) {
     if character.is_ascii() {
-        return Some(character.to_ascii_lowercase()).filter(|&c| c != '\'' && c != '`');
+        if !is_invisible(character) {
+            take(character.to_ascii_lowercase());
+        }
+        return;
     }
-    std::str::from_utf8(Page::of(character).get(character).bytes()).ok()?.chars().next().or(Some(character))
+    let page = Page::of(character);
+    let entry = page.get(character);
+    if entry.class == Class::Several {
+        page.several(character).iter().for_each(|(part, _)| take(*part));
+    } else if let Ok(folded) = std::str::from_utf8(entry.bytes()) {
+        folded.chars().for_each(take);
+    }
 }
 
-/// Puts the token where the words it is made of stand.
-fn place(words: &mut Words, segment: usize, text: &str, skeleton: &str, range: &Range<usize>) {
-    let covers = |token: &&Token| {
-        let original = words.original(segment, token, token, text);
-        token.span == 1 && token.sigil == Sigil::Word && original.start < range.end && range.start < original.end
-    };
-    // Tokens are in the order of the text.
-    let tokens = words.tokens_of(segment);
-    let from = tokens.partition_point(|token| words.original(segment, token, token, text).end <= range.start);
-    let near = tokens.get(from..).unwrap_or_default().iter().take(2 * LONGEST);
+/// Puts the token where the words it is made of stand. Tokens of the segment before `next`
+/// are words of what was read before.
+fn place(words: &mut Words, segment: usize, text: &str, next: &mut usize, skeleton: &str, range: &Range<usize>) {
     let (mut first, mut last) = (None, None);
-    for token in near.filter(covers) {
+    for (at, token) in words.tokens_of(segment).iter().enumerate().skip(*next) {
+        // Tags, mentions and joined words follow the words they cover.
+        if token.span > 1 || token.sigil != Sigil::Word {
+            continue;
+        }
+        let original = words.original(segment, token, token, text);
+        if original.start >= range.end {
+            break;
+        }
+        if original.end <= range.start {
+            *next = at + 1;
+            continue;
+        }
         first = first.or(Some(token.position));
         last = Some(token.position);
     }
@@ -163,6 +176,9 @@ mod tests {
             ("\u{455}hooter", vec!["shooter 0+1"]),
             ("k1ll kill", vec!["klll 0+1"]),
             ("sh00ter!! now!", vec!["shooter 0+1"]),
+            ("s\u{336}h\u{336}0\u{336}oter\u{336}", vec!["shooter 0+1"]),
+            ("sh\u{f3}0ter！", vec!["shooter 0+1"]),
+            ("@ann@host.example @sh00ter", vec!["aannahost 0+2", "ashooter 3+1"]),
             ("plain words, 1234", vec![]),
             ("наши люди", vec![]),
         ] {

@@ -25,6 +25,7 @@ pub use fuzzy::skeleton;
 use std::ops::Range;
 
 use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::char::is_combining_mark;
 
 use super::post::Excerpt;
 use read::Reader;
@@ -138,9 +139,13 @@ impl Words {
 
     /// The normalised text of a segment.
     pub fn normalised(&self, segment: usize) -> &str {
-        let Some(Segment { folded, .. }) = self.segments.get(segment) else { return "" };
-        std::str::from_utf8(self.folded.get(folded.start as usize..folded.end as usize).unwrap_or_default())
-            .unwrap_or_default()
+        std::str::from_utf8(self.normalised_bytes(segment)).unwrap_or_default()
+    }
+
+    /// The normalised text of a segment, in UTF-8.
+    pub fn normalised_bytes(&self, segment: usize) -> &[u8] {
+        let Some(Segment { folded, .. }) = self.segments.get(segment) else { return &[] };
+        self.folded.get(folded.start as usize..folded.end as usize).unwrap_or_default()
     }
 
     /// The first position of a segment; of one that is not there, a position after all others.
@@ -185,7 +190,12 @@ impl Words {
             _ => from(before_end.checked_sub(1).and_then(|last| shifts.get(last)), end),
         };
         let last = original.ceil_char_boundary(last.min(original.len()));
-        original.floor_char_boundary(first.min(last))..last
+        let mut first = original.floor_char_boundary(first.min(last));
+        // Inside the accents of such a character, too.
+        while first > 0 && original.get(first..).is_some_and(|rest| rest.starts_with(is_combining_mark)) {
+            first = original.floor_char_boundary(first - 1);
+        }
+        first..last
     }
 
     fn clear(&mut self) {

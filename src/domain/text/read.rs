@@ -48,8 +48,9 @@ pub(super) struct Reader<'a> {
     text: &'a str,
     /// Bytes of the original read.
     at: usize,
-    /// Where the segment begins in the normalised text.
+    /// Where the segment begins in the normalised text, and its shifts among all.
     origin: usize,
+    shifts: usize,
     /// Original bytes minus normalised bytes, as the last [`Shift`] says.
     ahead: isize,
     /// Where the word being read begins in the normalised text.
@@ -59,8 +60,8 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(words: &'a mut Words, text: &'a str) -> Self {
-        let origin = words.folded.len();
-        Self { words, text, at: 0, origin, ahead: 0, open: None, marks: 0 }
+        let (origin, shifts) = (words.folded.len(), words.shifts.len());
+        Self { words, text, at: 0, origin, shifts, ahead: 0, open: None, marks: 0 }
     }
 
     pub(super) fn read(mut self) {
@@ -129,7 +130,7 @@ impl<'a> Reader<'a> {
             }
         }
         self.at += character.len_utf8();
-        self.settle(before, character.len_utf8());
+        self.settle(before, character);
     }
 
     /// Appends folded text of one class.
@@ -159,7 +160,6 @@ impl<'a> Reader<'a> {
                 }
             }
             Class::Voicing => {
-                self.close();
                 self.join_last(bytes);
             }
             Class::Jamo => {
@@ -189,31 +189,34 @@ impl<'a> Reader<'a> {
         true
     }
 
-    /// Notes where original and normalised text part ways.
-    fn settle(&mut self, before: usize, read: usize) {
+    /// Notes where original and normalised text part ways, after a character was read.
+    fn settle(&mut self, before: usize, character: char) {
         let folded = self.words.folded.len();
         let ahead = self.at.cast_signed() - (folded - self.origin).cast_signed();
         if ahead == self.ahead {
             return;
         }
         let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
-        if folded == before {
-            // Left out: the end of what precedes it, and after it the start of what follows.
-            let known =
-                self.words.shifts.iter().rev().take(2).take_while(|shift| shift.folded == number(folded)).count();
-            if let (2.., Some(last)) = (known, self.words.shifts.last_mut()) {
-                last.original = number(self.at);
-            } else {
-                if known == 0 {
-                    let original = number(self.at - read);
-                    self.words.shifts.push(Shift { folded: number(folded), original });
-                }
-                self.words.shifts.push(Shift { folded: number(folded), original: number(self.at) });
-            }
-        } else {
-            self.words.shifts.push(Shift { folded: number(folded), original: number(self.at) });
-        }
+        let here = Shift { folded: number(folded), original: number(self.at) };
         self.ahead = ahead;
+        if folded != before {
+            self.words.shifts.push(here);
+            return;
+        }
+        // Left out. The first shift of this place says where what precedes it ends, the last
+        // one where what follows begins.
+        let noted = self.words.shifts.iter().skip(self.shifts).rev().take(2);
+        let noted = noted.take_while(|shift| shift.folded == here.folded).count();
+        let known = self.words.shifts.len() - noted;
+        if is_mark(character) {
+            // An accent belongs to the letter it stands on.
+            self.words.shifts.truncate(known);
+        } else if noted == 0 {
+            self.words.shifts.push(Shift { original: number(self.at - character.len_utf8()), ..here });
+        } else {
+            self.words.shifts.truncate(known + 1);
+        }
+        self.words.shifts.push(here);
     }
 
     fn close(&mut self) {

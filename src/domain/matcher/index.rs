@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use aho_corasick::AhoCorasick;
-use regex_automata::{Input, PatternSet, meta};
+use regex_automata::{Input, MatchKind, PatternSet, meta};
 use regex_syntax::hir::Hir;
 
 use super::keys::{Keys, Number, Space};
@@ -52,8 +52,9 @@ pub(super) struct Looser {
 impl Looser {
     pub(super) fn new(loose: &[(Hir, Number)]) -> Option<Self> {
         let expressions: Vec<&Hir> = loose.iter().map(|(hir, _)| hir).collect();
-        // Each was found small enough when its rule was read.
-        let config = meta::Config::new().nfa_size_limit(None);
+        // Each was found small enough when its rule was read. All that match are wanted, not the
+        // first one alone.
+        let config = meta::Config::new().nfa_size_limit(None).match_kind(MatchKind::All);
         let any = || meta::Builder::new().configure(config).build_many_from_hir(&expressions).ok();
         if loose.is_empty() { None } else { any().map(|any| Self { any }) }
     }

@@ -383,17 +383,21 @@ fn is_below(host: &str, domain: &str) -> bool {
 }
 
 static WRITTEN: LazyLock<regex::Regex> =
-    LazyLock::new(|| regex::Regex::new(r"(?i)^https?://(?:[^\s/?#\\]*@)?([\p{Alphabetic}\p{N}._-]+)").unwrap());
+    LazyLock::new(|| regex::Regex::new(r"(?i)^https?://([\p{Alphabetic}\p{N}._~%+:@-]*)").unwrap());
 static LINKED: LazyLock<regex::Regex> =
-    LazyLock::new(|| regex::Regex::new(r"^(?:.*?://)?(?:[^\s/?#\\]*@)?([\p{Alphabetic}\p{N}._-]+)").unwrap());
+    LazyLock::new(|| regex::Regex::new(r"^(?:.*?://)?([\p{Alphabetic}\p{N}._~%+:@-]*)").unwrap());
+static HOST: LazyLock<regex::Regex> = LazyLock::new(|| regex::Regex::new(r"^[\p{Alphabetic}\p{N}._-]*").unwrap());
 
 /// Where a post links to: the hosts of its links and of the addresses in its text. A host is
-/// letters, digits, `.`, `-` and `_`, as many as there are, without full stops at its end.
+/// letters, digits, `.`, `-` and `_` after the scheme and the user, if there is one.
 fn hosts(post: &Excerpt) -> Vec<String> {
     let text = post.texts.get(0).unwrap_or_default();
     let addresses = text.char_indices().filter_map(|(at, _)| WRITTEN.captures(&text[at..]));
     let all = addresses.chain(post.links.iter().filter_map(|link| LINKED.captures(link)));
-    let hosts = all.map(|found| found[1].trim_end_matches(['.', '-']).to_owned());
+    let hosts = all.map(|found| {
+        let (whole, user) = (found.get(1).unwrap().as_str(), found[1].rfind('@').map_or(0, |at| at + 1));
+        HOST.find(&whole[user..]).unwrap().as_str().trim_end_matches(['.', '-']).to_owned()
+    });
     hosts.filter(|host| !host.is_empty()).collect()
 }
 

@@ -88,12 +88,11 @@ fn addresses(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The host of an address. In a text, quotes and brackets may follow it.
+/// The host of an address. In a text, quotes, brackets and more may follow it.
 fn host(address: &str) -> Option<&str> {
     let after = address.split_once("://").map_or(address, |(_, after)| after);
-    let ends = |c: char| c.is_whitespace() || "/?#\\".contains(c);
-    let authority = after.split(ends).next()?;
     let named = |c: char| c.is_alphanumeric() || ".-_".contains(c);
+    let authority = after.split(|c| !named(c) && !"~%+:@".contains(c)).next()?;
     let host = authority.rsplit('@').next()?.split(|c| !named(c)).next()?.trim_end_matches(['.', '-']);
     (!host.is_empty()).then_some(host)
 }
@@ -118,12 +117,12 @@ mod tests {
     fn hosts_are_found_in_links_and_in_the_text() {
         let mut post = Excerpt::default();
         post.texts
-            .push("see HTTPS://News.Example/a, (http://b.example:80/x) and ftp://c.example x://y “https://f.example.”");
+            .push("see HTTPS://News.Example/a, (http://b.example:80/x) and ftp://c.example x://y “https://f.example.” http://g.example)@ann");
         post.links.push("https://ann@shop.d.example./?q=1");
         post.links.push("e.example/path");
         assert_eq!(
             hosts(&post).collect::<Vec<_>>(),
-            ["shop.d.example", "e.example", "News.Example", "b.example", "f.example"]
+            ["shop.d.example", "e.example", "News.Example", "b.example", "f.example", "g.example"]
         );
         for (domain, below) in [("d.example", true), ("example", true), ("hop.d.example", false), ("c.example", false)]
         {

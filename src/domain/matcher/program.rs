@@ -63,7 +63,8 @@ pub(super) struct Memory {
     found: Vec<Span>,
     /// Where `NEAR` collects its sides.
     spare: Vec<Vec<Span>>,
-    row: [Vec<u32>; 2],
+    /// Where rows have got to: places in the list of sightings, and positions.
+    row: [Vec<(usize, u32)>; 2],
 }
 
 impl Memory {
@@ -162,13 +163,13 @@ impl Asker<'_> {
         let Some(first) = numbers.next() else { return false };
         let [mut ends, mut next] = std::mem::take(&mut self.memory.row);
         let mut found = false;
-        for start in self.sightings.of(first).filter(|span| self.reads(*span)) {
+        for (place, start) in self.sightings.placed(first).filter(|(_, span)| self.reads(*span)) {
             ends.clear();
-            ends.push(start.end);
+            ends.push((place, start.end));
             for number in numbers.clone() {
                 next.clear();
-                next.extend(ends.iter().flat_map(|&end| self.sightings.at(end, number)));
-                next.dedup();
+                next.extend(ends.iter().flat_map(|&(place, end)| self.sightings.after(place, end, number)));
+                next.dedup_by_key(|(_, end)| *end);
                 std::mem::swap(&mut ends, &mut next);
                 if ends.is_empty() {
                     break;
@@ -176,7 +177,7 @@ impl Asker<'_> {
             }
             found |= !ends.is_empty();
             match &mut spans {
-                Some(spans) => spans.extend(ends.iter().map(|&end| Span { begin: start.begin, end })),
+                Some(spans) => spans.extend(ends.iter().map(|&(_, end)| Span { begin: start.begin, end })),
                 None if found => break,
                 None => {}
             }

@@ -76,7 +76,7 @@ impl Sightings {
         for at in (0..self.list.len()).rev() {
             let Some(number) = self.list.get(at).map(|sighting| sighting.number) else { continue };
             let head = self.heads.get(number as usize & (heads - 1)).copied().unwrap_or(NONE);
-            if self.chain(head).all(|sighting| sighting.number != number) {
+            if self.chain(head).all(|(_, sighting)| sighting.number != number) {
                 self.distinct.push(number);
             }
             if let Some(sighting) = self.list.get_mut(at) {
@@ -95,24 +95,32 @@ impl Sightings {
 
     /// Where a number occurs, in the order of the post.
     pub(super) fn of(&self, number: Number) -> impl Iterator<Item = Span> {
+        self.placed(number).map(|(_, span)| span)
+    }
+
+    /// Where a number occurs, with the places in the list of sightings.
+    pub(super) fn placed(&self, number: Number) -> impl Iterator<Item = (usize, Span)> {
         let head = self.heads.get(number as usize & self.heads.len().wrapping_sub(1)).copied().unwrap_or(NONE);
-        self.chain(head).filter(move |sighting| sighting.number == number).map(|sighting| sighting.span)
+        let chain = self.chain(head).filter(move |(_, sighting)| sighting.number == number);
+        chain.map(|(at, sighting)| (at, sighting.span))
     }
 
-    /// Where occurrences of a number end that begin at a position.
-    pub(super) fn at(&self, begin: u32, number: Number) -> impl Iterator<Item = u32> {
-        let from = self.list.partition_point(|sighting| sighting.span.begin < begin);
-        let here = self.list.get(from..).unwrap_or_default().iter();
-        let here = here.take_while(move |sighting| sighting.span.begin == begin);
-        here.filter(move |sighting| sighting.number == number).map(|sighting| sighting.span.end)
+    /// Occurrences of a number that begin at a position, which lies after the sighting at
+    /// a place: with their places and where they end.
+    pub(super) fn after(&self, place: usize, begin: u32, number: Number) -> impl Iterator<Item = (usize, u32)> {
+        let rest = self.list.iter().enumerate().skip(place);
+        let here = rest.skip_while(move |(_, sighting)| sighting.span.begin < begin);
+        let here = here.take_while(move |(_, sighting)| sighting.span.begin == begin);
+        here.filter(move |(_, sighting)| sighting.number == number).map(|(at, sighting)| (at, sighting.span.end))
     }
 
-    fn chain(&self, head: u32) -> impl Iterator<Item = &Sighting> {
+    fn chain(&self, head: u32) -> impl Iterator<Item = (usize, &Sighting)> {
         let mut at = head;
         std::iter::from_fn(move || {
-            let sighting = self.list.get(at as usize)?;
+            let place = at as usize;
+            let sighting = self.list.get(place)?;
             at = sighting.next;
-            Some(sighting)
+            Some((place, sighting))
         })
     }
 }

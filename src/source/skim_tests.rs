@@ -358,10 +358,14 @@ proptest! {
         }
         skimmed(&bytes);
     }
+}
 
+proptest! {
+    // So many posts that chance cannot make them all of one kind.
+    #![proptest_config(ProptestConfig::with_cases(2))]
     #[test]
-    fn most_made_up_posts_need_no_decoding_and_many_do(records in prop::collection::vec(record(), 60)) {
+    fn some_made_up_posts_need_no_decoding_and_some_do(records in prop::collection::vec(record(), 1000)) {
         let skimmed = records.iter().filter(|record| skimmed(create(record).as_bytes()).is_some()).count();
-        prop_assert!((1..60).contains(&skimmed), "{skimmed}");
+        prop_assert!((1..1000).contains(&skimmed), "{skimmed}");
     }
 }

@@ -8,33 +8,37 @@ use crate::domain::query::term::Wild;
 use crate::domain::text::Sigil;
 
 /// Letters looked at first, in bytes.
-const HEAD: usize = 3;
+const HEAD: usize = 4;
 /// Letters before a wildcard beyond these are compared, not looked up.
 const LONGEST: usize = 63;
 
 /// Shapes, by the letters before their wildcards.
 #[derive(Debug, Default)]
 pub(super) struct Stems {
-    /// First letters of stems, hashed; one bit each.
-    heads: Vec<u64>,
-    /// Lengths that stems have, in bytes; one bit each.
-    lengths: u64,
+    /// By the first letters of stems, hashed: which lengths such stems have, in bytes, one
+    /// bit each. Most tokens find no bit here and are done.
+    lengths: Vec<u64>,
+    /// The same for stems shorter than a head, which only `?` makes.
+    short: u64,
     begin: Keys,
     /// For each stem, the shapes filed under it.
     shapes: Vec<Vec<(Wild, Number)>>,
 }
 
-const HEAD_BITS: usize = 1 << 15;
+/// Places for the lengths of stems; some for each stem that a large set of rules has.
+const PLACES: usize = 1 << 14;
 
 impl Stems {
     pub(super) fn add(&mut self, sigil: Sigil, wild: &Wild, number: Number) {
         let stem = cut(wild.stem());
-        self.heads.resize(HEAD_BITS / 64, 0);
-        let bit = head(stem);
-        if let Some(bits) = self.heads.get_mut(bit / 64) {
-            *bits |= 1 << (bit % 64);
+        if stem.len() < HEAD {
+            self.short |= 1 << stem.len();
+        } else {
+            self.lengths.resize(PLACES, 0);
+            if let Some(lengths) = self.lengths.get_mut(head(stem)) {
+                *lengths |= 1 << stem.len();
+            }
         }
-        self.lengths |= 1 << stem.len();
         let place = self.begin.number(Space::Token(sigil), stem) as usize;
         if self.shapes.len() <= place {
             self.shapes.resize(place + 1, Vec::new());
@@ -51,10 +55,8 @@ impl Stems {
 
     /// The numbers of all shapes that a token has.
     pub(super) fn find(&self, sigil: Sigil, token: &[u8], mut found: impl FnMut(Number)) {
-        if !self.may_begin(token) {
-            return;
-        }
-        let mut lengths = self.lengths;
+        let long = if token.len() < HEAD { 0 } else { self.lengths.get(head(token)).copied().unwrap_or(0) };
+        let mut lengths = long | self.short;
         while lengths != 0 {
             let length = lengths.trailing_zeros() as usize;
             lengths &= lengths - 1;
@@ -69,15 +71,6 @@ impl Stems {
             }
         }
     }
-
-    fn may_begin(&self, token: &[u8]) -> bool {
-        let has = |length: usize| {
-            let bit = head(token.get(..length).unwrap_or(token));
-            self.heads.get(bit / 64).is_some_and(|bits| bits >> (bit % 64) & 1 == 1)
-        };
-        // Stems shorter than a head are rare: only `?` makes them.
-        !self.heads.is_empty() && (has(HEAD) || self.lengths & 0b110 != 0 && (has(1) || has(2)))
-    }
 }
 
 fn cut(stem: &str) -> &[u8] {
@@ -85,8 +78,8 @@ fn cut(stem: &str) -> &[u8] {
     bytes.get(..LONGEST).unwrap_or(bytes)
 }
 
-/// The bit of the first letters.
+/// The place of the first letters.
 fn head(stem: &[u8]) -> usize {
-    let head = stem.iter().take(HEAD).fold(0_usize, |head, &byte| head << 8 | usize::from(byte));
-    (head ^ head >> 9).wrapping_mul(0x9E37) >> 2 & (HEAD_BITS - 1)
+    let head = stem.first_chunk::<HEAD>().map_or(0, |head| u32::from_le_bytes(*head));
+    head.wrapping_mul(0x9E37_79B1) as usize >> 18
 }

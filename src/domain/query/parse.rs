@@ -303,16 +303,11 @@ impl<'a> Parser<'a> {
             Ok(regex) => Some(Node { span, kind: Kind::Regex(Arc::new(regex)) }),
             Err(error) => {
                 let (at, help) = match &error {
-                    RegexError::Syntax(_, at) => (
-                        span.start + 1 + at.start..span.start + 1 + at.end.max(at.start + 1),
-                        "see the Rust regex syntax",
-                    ),
-                    RegexError::Empty => (span.clone(), "ask for at least one character"),
-                    RegexError::TooLarge => (span.clone(), "use smaller numbers in { }, or split it"),
-                    RegexError::Unfolded(_) => (span.clone(), "write the letter without its accent"),
+                    RegexError::Syntax(_, at) => (in_query(source, at, &span), "see the Rust regex syntax"),
+                    RegexError::Empty => (span, "ask for at least one character"),
+                    RegexError::TooLarge => (span, "use smaller numbers in { }, or split it"),
+                    RegexError::Unfolded(_) => (span, "write the letter without its accent"),
                 };
-                // An escaped slash makes the text longer than the pattern.
-                let at = at.start.min(span.end - 1)..at.end.min(span.end);
                 self.mistake("SB0116", error.to_string(), at, "cannot be used", help);
                 None
             }
@@ -419,6 +414,18 @@ impl<'a> Parser<'a> {
         }
         number
     }
+}
+
+/// Where a part of a regular expression stands in the query, at least one character of it;
+/// in the query a backslash stands before each slash.
+fn in_query(source: &str, part: &Range<usize>, regex: &Range<usize>) -> Range<usize> {
+    let place = |at: usize| {
+        let before = source.get(..source.floor_char_boundary(at)).unwrap_or_default();
+        (regex.start + 1 + before.len() + before.matches('/').count()).min(regex.end - 1)
+    };
+    let start = place(part.start);
+    let end = place(source.ceil_char_boundary(part.end.max(part.start + 1)));
+    start..end.max(start + 1)
 }
 
 /// The code, the label and the help for a term that is none.
@@ -569,6 +576,9 @@ mod tests {
             ("a NEAR/5 (b OR lang:en)", vec![("SB0115", "lang:en")]),
             ("a NEAR/5 (b OR c $x)", vec![("SB0107", "$x"), ("SB0115", "c $x")]),
             ("a /(/", vec![("SB0116", "(")]),
+            ("a /e\\/\\/e[/", vec![("SB0116", "[")]),
+            ("a /e)ſ/", vec![("SB0116", ")")]),
+            ("a /e{ſ/", vec![("SB0116", "ſ")]),
             ("a /b*/", vec![("SB0116", "/b*/")]),
             ("a OR in:text", vec![("SB0119", "in:text")]),
         ] {

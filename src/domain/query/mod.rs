@@ -9,6 +9,7 @@
 pub mod ast;
 pub mod explain;
 pub mod field;
+mod fields;
 mod lex;
 mod occur;
 mod parse;

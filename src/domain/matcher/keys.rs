@@ -96,7 +96,8 @@ impl Keys {
     }
 
     /// The same, when the key's head is at hand.
-    #[inline]
+    #[allow(clippy::inline_always, reason = "the calls would be half of what a word costs")]
+    #[inline(always)]
     pub(super) fn find_headed(&self, space: Space, head: Head, key: &[u8]) -> Option<(Number, u8)> {
         let mask = self.slots.len().wrapping_sub(1);
         let mut at = hash(space, head, key.len(), tail(key));

@@ -1,8 +1,8 @@
 //! Pieces of words: what regular expressions need that is not a whole word, nor its beginning.
 //!
-//! A piece may begin at any place of a text, so at each place a bit or two tell whether one
-//! can; hardly ever one can. Rejected: an automaton over all pieces, which walks from
-//! state to state at every byte and misses the cache with each.
+//! A piece may begin at any place of a text, so at each place a byte tells whether one can;
+//! hardly ever one can. Rejected: an automaton over all pieces, which walks from state to
+//! state at every byte and misses the cache with each.
 
 use super::keys::{Number, Space};
 use super::prefixes::Prefixes;
@@ -10,14 +10,14 @@ use crate::domain::text::head;
 
 /// Bytes the filter looks at.
 const GRAM: usize = 4;
-/// The filter has so many bits, by the highest bits of a hash.
-const BITS: u32 = 16;
-type Filter = [u64; 1 << (BITS - 6)];
+/// The filter has a place for each value of so many bits of a hash.
+const BITS: u32 = 14;
+type Filter = [u8; 1 << BITS];
 
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
-    /// For each hash of a piece's first bytes, a bit; empty without any.
-    filter: Vec<u64>,
+    /// For each hash of a piece's first bytes, 1; empty without any.
+    filter: Vec<u8>,
     /// For each byte, whether a piece shorter than [`GRAM`] begins with it; empty without any.
     short: Vec<bool>,
     begin: Prefixes,
@@ -34,10 +34,9 @@ impl Pieces {
                 *begins = true;
             }
         } else {
-            self.filter.resize(size_of::<Filter>() / 8, 0);
-            let bit = hash(low(bytes));
-            if let Some(word) = self.filter.get_mut(bit >> 6) {
-                *word |= 1 << (bit & 63);
+            self.filter.resize(size_of::<Filter>(), 0);
+            if let Some(some) = self.filter.get_mut(hash(low(bytes))) {
+                *some = 1;
             }
         }
         let place = self.begin.add(Space::PIECE, bytes) as usize;
@@ -72,15 +71,14 @@ impl Pieces {
             // Five grams of eight bytes at a time, and one question about them all.
             while let Some(eight) = text.get(place..).and_then(|rest| rest.first_chunk()) {
                 let eight = u64::from_le_bytes(*eight);
-                let hits =
-                    (0..5).fold(0, |hits, step| hits | u32::from(may_begin(filter, eight >> (8 * step))) << step);
-                if hits != 0 {
-                    (0..5).filter(|step| hits >> step & 1 == 1).for_each(|step| at(place + step));
+                let grams = [0, 8, 16, 24, 32].map(|step| some(filter, eight >> step));
+                if grams.iter().fold(0, |any, some| any | some) != 0 {
+                    (place..).zip(grams).filter(|(_, some)| *some != 0).for_each(|(place, _)| at(place));
                 }
                 place += 5;
             }
             for place in place..text.len() {
-                if text.get(place..).is_some_and(|rest| may_begin(filter, low(rest))) {
+                if text.get(place..).is_some_and(|rest| some(filter, low(rest)) != 0) {
                     at(place);
                 }
             }
@@ -95,11 +93,10 @@ impl Pieces {
     }
 }
 
-/// Whether a piece may begin with the lowest four bytes.
+/// 1 if a piece may begin with the lowest four bytes.
 #[inline]
-fn may_begin(filter: &Filter, bytes: u64) -> bool {
-    let bit = hash(bytes);
-    filter.get(bit >> 6).is_some_and(|word| word >> (bit & 63) & 1 == 1)
+fn some(filter: &Filter, bytes: u64) -> u8 {
+    filter.get(hash(bytes)).copied().unwrap_or(0)
 }
 
 /// Knuth's multiplicative hash of the lowest four bytes.

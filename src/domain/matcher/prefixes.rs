@@ -68,7 +68,7 @@ impl Prefixes {
             let head = first_of(head, length);
             let bit = bit(head);
             if self.some.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1)
-                && let Some((number, _)) = self.keys.find_headed(space, head, beginning)
+                && let Some((number, _)) = self.keys.find(space, beginning)
             {
                 found(number);
             }

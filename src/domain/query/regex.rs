@@ -52,6 +52,13 @@ pub struct Literal {
     pub ends: bool,
 }
 
+impl Literal {
+    /// Whether few enough texts have it that looking for it is worth the while.
+    fn is_rare(&self) -> bool {
+        self.begins && self.ends || self.text.len() >= 3
+    }
+}
+
 /// Why a pattern cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RegexError {
@@ -86,7 +93,7 @@ impl Regex {
         if let Some(letter) = unfolded(&hir) {
             return Err(RegexError::Unfolded(letter));
         }
-        let needs = needed(&hir);
+        let needs = needed(&hir).filter(|needs| needs.iter().all(Literal::is_rare));
         let is_needed = |guard: &str| matches!(needs.as_deref(), Some([only]) if only.text == guard);
         let guards = guards(&hir).into_iter().filter(|guard| !is_needed(guard)).map(String::into_boxed_str).collect();
         let needs_digit = needs_digit(&hir);
@@ -465,9 +472,11 @@ mod tests {
             (r"ward\W+closed", "|closed"),
             (r"ward[\s-]+\d", "ward|"),
             (r"ward\D+\d", "ward"),
-            (r"(?:ha)+", "ha"),
+            (r"(?:aha)+", "aha"),
+            (r"(?:ha)+", "-"),
             (r"Gun(man|men)", "gunman gunmen"),
             (r"病院\d", "|病| "),
+            (r"\b[a-z]\d{3}[x-z]\b", "-"),
         ] {
             if source.contains('病') || source.contains("code (") || source.contains("(fire") {
                 assert_ne!(needs(source), "-", "{source}");

@@ -46,6 +46,7 @@ impl Block {
     }
 
     /// How many bytes from there on need no look.
+    #[inline]
     pub(super) fn plain_from(&self, from: usize) -> usize {
         let rest = self.length.saturating_sub(from);
         let special = shifted(self.special, from);
@@ -53,6 +54,7 @@ impl Block {
     }
 
     /// The byte there, if it needs a look; none behind the block.
+    #[inline]
     pub(super) fn special_at(&self, place: usize) -> Option<u8> {
         if shifted(self.special, place) & 1 == 0 { None } else { self.bytes.get(place).copied() }
     }
@@ -73,6 +75,7 @@ impl Block {
 
     /// Where in a run words begin and end, counted from its beginning, in turn; `open` if a
     /// word goes on from before it.
+    #[inline]
     pub(super) fn edges(&self, from: usize, run: usize, open: bool) -> impl Iterator<Item = u32> + use<> {
         let word = shifted(self.word, from);
         let within = shifted(!0, BLOCK.saturating_sub(run));
@@ -86,8 +89,9 @@ impl Block {
 }
 
 /// Without the first bits; none left behind the last.
-fn shifted(bits: u64, by: usize) -> u64 {
-    u32::try_from(by).ok().and_then(|by| bits.checked_shr(by)).unwrap_or(0)
+#[inline]
+const fn shifted(bits: u64, by: usize) -> u64 {
+    if by < BLOCK { bits >> by } else { 0 }
 }
 
 /// A bit for each byte that is 1, of bytes that are 0 or 1.

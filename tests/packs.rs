@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 use std::path::Path;
+use std::process::Command;
 
 use stormbell::app::rulebook::BUILTIN;
 use stormbell::config::model::{RuleEntry, RuleOrigin};
@@ -53,4 +54,11 @@ fn every_rule_has_posts_it_takes_posts_it_leaves_and_a_playbook() {
             assert!(steps.lines().filter(|line| line.len() > 40).count() >= 8, "{playbook} says little");
         }
     }
+}
+
+#[test]
+fn every_file_has_the_layout_that_fmt_gives() {
+    let program =
+        Command::new(env!("CARGO_BIN_EXE_stormbell")).args(["fmt", "--check"]).arg(folder()).output().unwrap();
+    assert!(program.status.success(), "run `cargo run -- fmt rules/`: {}", String::from_utf8_lossy(&program.stdout));
 }

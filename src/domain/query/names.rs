@@ -22,202 +22,55 @@ use crate::domain::text::Words;
 const EVERYDAY: &str = "mercy hope grace faith charity providence trinity unity harmony liberty concord dignity \
     ascension temple rush banner sharp advocate summit baptist methodist lutheran presbyterian adventist jewish \
     catholic swedish mayo esperanza misericordia caritas hoffnung";
+/// The same, of two words.
+const EVERYDAY_PHRASES: [&str; 3] = ["good samaritan", "la fe", "la paz"];
 /// Words that tell hospitals of one city apart, and say nothing elsewhere.
 const GENERIC: &str = "general memorial childrens womens university regional community city county central national \
-    state royal district metropolitan";
+    state royal district metropolitan valley north south east west northside southside eastside westside downtown \
+    midtown uptown riverside lakeside";
 /// Of these people say “the”.
 const WITH_ARTICLE: &str = "general royal";
 /// Of these “at” says little: one is “at university”.
-const NOT_A_PLACE: &str = "university community city county central national state regional district";
+const NOT_A_PLACE: &str =
+    "university community city county central national state regional district north south east west downtown";
 
 /// What stands behind the name of a hospital and of little else.
-const HOUSE: [&str; 21] = [
-    "hospital",
-    "hospitals",
-    "hosp",
-    "medical center",
-    "medical centre",
-    "med center",
-    "er",
-    "a&e",
-    "emergency room",
-    "emergency department",
-    "emergency dept",
-    "icu",
-    "nicu",
-    "picu",
-    "infirmary",
-    "klinik",
-    "klinikum",
-    "krankenhaus",
-    "notaufnahme",
-    "urgencias",
-    "pronto soccorso",
-];
+const HOUSE: &str = "\
+    hospital, hospitals, hosp, medical center, medical centre, med center, er, a&e, emergency room, emergency \
+    department, emergency dept, icu, nicu, picu, infirmary, klinik, klinikum, krankenhaus, notaufnahme, \
+    urgencias, pronto soccorso";
 /// What belongs to a hospital, behind a name that is not an adjective as well.
-const WARD: [&str; 29] = [
-    "medical",
-    "health",
-    "healthcare",
-    "clinic",
-    "clinics",
-    "nurse",
-    "nurses",
-    "doctor",
-    "doctors",
-    "surgeon",
-    "surgeons",
-    "staff",
-    "patient",
-    "patients",
-    "ward",
-    "campus",
-    "trauma",
-    "maternity",
-    "lobby",
-    "parking garage",
-    "emergency",
-    "computers",
-    "computer system",
-    "computer systems",
-    "network",
-    "servers",
-    "phones",
-    "website",
-    "ambulances",
-];
+const WARD: &str = "\
+    medical, health, healthcare, clinic, clinics, nurse, nurses, doctor, doctors, surgeon, surgeons, staff, \
+    patient, patients, ward, campus, trauma, maternity, lobby, parking garage, emergency, computers, computer \
+    system, computer systems, network, servers, phones, website, ambulances";
 /// What only a house does.
-const EVENT: [&str; 12] = [
-    "is on lockdown",
-    "on lockdown",
-    "in lockdown",
-    "is locked down",
-    "lockdown",
-    "is being evacuated",
-    "being evacuated",
-    "is evacuating",
-    "is on diversion",
-    "on diversion",
-    "diverting ambulances",
-    "is on fire",
-];
+const EVENT: &str = "\
+    is on lockdown, on lockdown, in lockdown, is locked down, lockdown, is being evacuated, being evacuated, is \
+    evacuating, is on diversion, on diversion, diverting ambulances, is on fire";
 /// What the name of a house follows.
-const PLACE: [&str; 15] = [
-    "at",
-    "inside",
-    "outside",
-    "near",
-    "taken to",
-    "rushed to",
-    "brought to",
-    "transported to",
-    "airlifted to",
-    "admitted to",
-    "discharged from",
-    "en el",
-    "beim",
-    "vor dem",
-    "nel",
-];
+const PLACE: &str = "\
+    at, inside, outside, near, taken to, rushed to, brought to, transported to, airlifted to, admitted to, \
+    discharged from, en el, beim, vor dem, nel";
 /// The same where the name may be an adjective.
-const SURELY_PLACE: [&str; 3] = ["at", "inside", "outside"];
+const SURELY_PLACE: &str = "\
+    at, inside, outside";
 /// Kinds of hospital that stand before a name.
-const KIND: [&str; 9] =
-    ["hospital", "hôpital", "clinic", "clínica", "clinique", "klinik", "klinikum", "krankenhaus", "ospedale"];
+const KIND: &str = "\
+    hospital, hôpital, clinic, clínica, clinique, klinik, klinikum, krankenhaus, ospedale";
 
 /// What a name that goes on with it is the name of.
-const NAMESAKE: [&str; 65] = [
-    "church",
-    "cathedral",
-    "parish",
-    "abbey",
-    "monastery",
-    "convent",
-    "school",
-    "schools",
-    "high school",
-    "primary school",
-    "middle school",
-    "elementary",
-    "academy",
-    "preschool",
-    "kindergarten",
-    "seminary",
-    "college",
-    "university",
-    "street",
-    "avenue",
-    "road",
-    "lane",
-    "square",
-    "park",
-    "bridge",
-    "airport",
-    "stadium",
-    "arena",
-    "county",
-    "river",
-    "lake",
-    "bay",
-    "island",
-    "beach",
-    "cemetery",
-    "pub",
-    "hotel",
-    "mall",
-    "palace",
-    "playground",
-    "museum",
-    "birthday",
-    "motors",
-    "electric",
-    "mills",
-    "assembly",
-    "election",
-    "corps",
-    "springs",
-    "rugby",
-    "football",
-    "basketball",
-    "choir",
-    "mail",
-    "navy",
-    "kirche",
-    "schule",
-    "grundschule",
-    "gymnasium",
-    "friedhof",
-    "straße",
-    "gemeinde",
-    "store",
-    "meeting",
-    "wedding",
-];
+const NAMESAKE: &str = "\
+    church, cathedral, parish, abbey, monastery, convent, school, schools, high school, primary school, middle \
+    school, elementary, academy, preschool, kindergarten, seminary, college, university, street, avenue, road, \
+    lane, square, park, bridge, airport, stadium, arena, county, river, lake, bay, island, beach, cemetery, pub, \
+    hotel, mall, palace, playground, museum, birthday, motors, electric, mills, assembly, election, corps, \
+    springs, rugby, football, basketball, choir, mail, navy, kirche, schule, grundschule, gymnasium, friedhof, \
+    straße, gemeinde, store, meeting, wedding, catholic school, catholic church, parish church";
 /// What is named after somebody by standing before them.
-const NAMED_AFTER: [&str; 22] = [
-    "church of",
-    "university of",
-    "college of",
-    "sisters of",
-    "iglesia",
-    "parroquia",
-    "colegio",
-    "escuela",
-    "universidad",
-    "calle",
-    "plaza",
-    "église",
-    "paroisse",
-    "école",
-    "lycée",
-    "université",
-    "rue",
-    "chiesa",
-    "scuola",
-    "igreja",
-    "escola",
-    "rua",
-];
+const NAMED_AFTER: &str = "\
+    church of, university of, college of, sisters of, iglesia, parroquia, colegio, escuela, universidad, calle, \
+    plaza, église, paroisse, école, lycée, université, rue, chiesa, scuola, igreja, escola, rua";
 
 /// First words of names, short and in full.
 const RESPELT: [(&str, &str); 3] = [("St", "Saint"), ("Ste", "Sainte"), ("Mt", "Mount")];
@@ -235,6 +88,9 @@ impl Doubt {
     /// What there is to doubt about a name.
     pub fn about(name: &str) -> Option<Self> {
         let words = Words::of(name);
+        if EVERYDAY_PHRASES.contains(&words.normalised(0)) {
+            return Some(Self::Everyday);
+        }
         let mut words = words.words().map(|(word, _)| word);
         let (Some(word), None) = (words.next(), words.next()) else { return None };
         let is_in = |table: &str| table.split(' ').any(|entry| entry == word);
@@ -272,20 +128,25 @@ fn respelt(name: &str) -> Option<String> {
     Some(format!("{} {rest}", if is(short) { long } else { short }))
 }
 
+/// The entries of a table; none of an empty one.
+fn entries(table: &'static str) -> impl Iterator<Item = &'static str> {
+    table.split(", ").filter(|entry| !entry.is_empty())
+}
+
 fn in_company(name: &str, doubt: Doubt) -> Vec<String> {
     let folded = Words::of(name);
     let word = folded.words().next().map_or("", |(word, _)| word);
     let is_in = |table: &str| table.split(' ').any(|entry| entry == word);
-    let (behind, before): (&[&str], &[&str]) = match doubt {
-        Doubt::Everyday => (&WARD, &PLACE),
-        Doubt::Generic if is_in(NOT_A_PLACE) => (&[], &[]),
-        Doubt::Generic => (&[], &SURELY_PLACE),
+    let (behind, before) = match doubt {
+        Doubt::Everyday => (WARD, PLACE),
+        Doubt::Generic if is_in(NOT_A_PLACE) => ("", ""),
+        Doubt::Generic => ("", SURELY_PLACE),
     };
-    let behind = HOUSE.iter().chain(&EVENT).chain(behind).map(|behind| format!("{name} {behind}"));
-    let mut ways: Vec<String> =
-        behind.chain(KIND.iter().chain(before).map(|before| format!("{before} {name}"))).collect();
+    let behind = [HOUSE, EVENT, behind].into_iter().flat_map(entries).map(|behind| format!("{name} {behind}"));
+    let before = [KIND, before].into_iter().flat_map(entries).map(|before| format!("{before} {name}"));
+    let mut ways: Vec<String> = behind.chain(before).collect();
     if is_in(WITH_ARTICLE) {
-        ways.extend(SURELY_PLACE.map(|before| format!("{before} the {name}")));
+        ways.extend(entries(SURELY_PLACE).map(|before| format!("{before} the {name}")));
     }
     ways
 }
@@ -293,12 +154,9 @@ fn in_company(name: &str, doubt: Doubt) -> Vec<String> {
 /// Posts about what only shares the guarded name; `lists` are the organisation's.
 pub fn namesakes(lists: &Lists) -> Option<Query> {
     let mut lists = lists.clone();
-    let mut list = |name: &str, words: &[&str]| {
-        lists.insert(name, words.iter().filter_map(|word| Term::parse(word).ok()).collect());
-    };
-    list("namesake", &NAMESAKE);
-    list("named_after", &NAMED_AFTER);
-    list("house", &HOUSE);
+    for (name, words) in [("namesake", NAMESAKE), ("named_after", NAMED_AFTER), ("house", HOUSE)] {
+        lists.insert(name, entries(words).filter_map(|word| Term::parse(word).ok()).collect());
+    }
     parse(NAMESAKES, &lists).ok()
 }
 
@@ -351,6 +209,8 @@ mod tests {
             ("General", "computers down at the General"),
             ("University", "shots in University Hospital"),
             ("Children's", "fire at Childrens"),
+            ("Good Samaritan", "gunman at Good Samaritan"),
+            ("Northside", "Northside hospital evacuated"),
             ("LA", "bomb threat, LA hospital"),
         ];
         let other = [
@@ -366,6 +226,8 @@ mod tests {
             ("General", "outside General Motors"),
             ("University", "gunman at university"),
             ("Children's", "near a children's party"),
+            ("Good Samaritan", "a good samaritan stops the gunman"),
+            ("Northside", "shots on the northside"),
             ("LA", "bomb threat in LA"),
         ];
         for (name, text) in hospital {
@@ -387,6 +249,7 @@ mod tests {
             ("St Marys University on lockdown", false),
             ("fire at Saint Mary's", true),
             ("la iglesia de St Mary's", false),
+            ("St. Mary's Catholic School evacuated", false),
             ("St Mary's College Hospital on lockdown", true),
             ("gunman in the church opposite St Mary's", true),
         ] {

@@ -67,6 +67,7 @@
 //! | `SB0271` | a list lacks what people shorten its words to |
 //! | `SB0272` | the hospital's name is written in other ways, too |
 //! | `SB0273` | a list lacks a language that others of its pack have |
+//! | `SB0274` | a name that says little by itself |
 //! | `SB0301` | a rule's test fails |
 //! | `SB0302` | a rule's test without posts |
 //! | `SB0401` | a name is taken |

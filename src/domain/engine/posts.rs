@@ -36,16 +36,17 @@ impl Engine {
             progress.ledger.frames += 1;
             let (glimpse, whole, hits) = match item.what {
                 What::Passed(Passing::Post(glimpse)) => (glimpse, None, Vec::new()),
-                What::Passed(passing) => {
-                    let event = match passing {
-                        Passing::Deleted(post) if self.is_evidence(post) => frames.event(place),
-                        Passing::Deleted(post) => {
-                            self.deleted.insert(post);
-                            Ok(SourceEvent::Other)
-                        }
-                        Passing::Post(_) | Passing::Other => Ok(SourceEvent::Other),
-                    };
-                    self.event(event, commit, &mut progress.ledger);
+                What::Passed(Passing::Other) => {
+                    progress.ledger.other += 1;
+                    continue;
+                }
+                What::Passed(Passing::Deleted(post)) if self.is_evidence(post) => {
+                    self.event(frames.event(place), commit, &mut progress.ledger);
+                    continue;
+                }
+                What::Passed(Passing::Deleted(post)) => {
+                    self.deleted.insert(post);
+                    progress.ledger.other += 1;
                     continue;
                 }
                 What::Event(Ok(SourceEvent::Post(post)), hits) => (Glimpse::of(&post), Some(post), hits),

@@ -35,7 +35,7 @@ fn cases() -> Vec<Case> {
                     continue;
                 }
                 for (word, surprise, floor) in
-                    [("notice", 2.0, None), ("page", 5.0, Some(Floor { posts: 8.0, expected: 1.0 }))]
+                    [("notice", 2.0, None), ("page", 5.0, Some(Floor { posts: 8.0, expected: 1.0, from_hours: 6.0 }))]
                 {
                     let name = format!("{word}-{minutes}min-{per_hour}-{life:?}");
                     let bins = bins(cases.len() as u64, minutes, per_hour, life, days);

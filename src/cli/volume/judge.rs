@@ -1,7 +1,7 @@
 //! Rows as bins of a baseline.
 
 use super::series::Row;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Timestamp, Zone};
 use crate::domain::volume::{Baseline, Bin, Judgement, Policy, Promise, Scale};
 
 /// A series as far as it was read.
@@ -39,7 +39,7 @@ impl Judge {
         let Self { scale, policy, baseline, .. } = self;
         let began = *self.began.get_or_insert(row.at);
         let place = place(began, row.at, scale.seconds());
-        let hour = hour_of_week(row.at);
+        let hour = Zone::default().hour_of_week(row.at);
         let Some(missing) = place.checked_sub(self.bins).and_then(|missing| u64::try_from(missing).ok()) else {
             let age = usize::try_from(self.bins - 1 - place).unwrap_or(usize::MAX);
             baseline.add_late(scale, age, hour, row.value.unwrap_or(0.0));
@@ -85,11 +85,4 @@ fn score(judgement: &Judgement, alarm: bool) -> f64 {
 #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "a number of bins")]
 fn place(began: Timestamp, at: Timestamp, seconds: f64) -> i64 {
     ((at.micros() - began.micros()) as f64 / 1e6 / seconds).round() as i64
-}
-
-/// Hours since Monday 00:00 UTC.
-#[allow(clippy::cast_precision_loss, reason = "seconds of a week")]
-fn hour_of_week(at: Timestamp) -> f64 {
-    // 1970 began on a Thursday.
-    (at.micros().div_euclid(1000) + 3 * 86_400_000).rem_euclid(7 * 86_400_000) as f64 / 3.6e6
 }

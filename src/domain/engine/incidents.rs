@@ -356,6 +356,7 @@ impl Engine {
             posts: 0,
             authors: 0,
             within: None,
+            volume: None,
             post: None,
             why,
         };

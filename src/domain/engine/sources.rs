@@ -112,6 +112,7 @@ impl Engine {
                 gap.reason = DownReason::CursorTooOld;
             }
             commit.gaps.push(gap.clone());
+            self.spikes.exposure.ended(&gap);
             self.tell_gap(&gap, now, commit);
         }
         if sees_again {

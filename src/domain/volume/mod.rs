@@ -276,11 +276,18 @@ impl Baseline {
     /// What an alarm takes at that bin; none when nothing was seen.
     fn decide(&self, scale: &Scale, policy: &Policy, reading: &Reading) -> Option<Decision> {
         let Reading { common, tests, sums: [.., minutes], .. } = reading;
-        let by_floor = policy.floor.is_some_and(|floor| floor.is_reached(minutes.seen, minutes.expected));
+        let hours = (self.age + common.exposure) / scale.per_hour;
+        let reached = |floor: &Floor| floor.is_reached(minutes.seen, minutes.expected) && hours >= floor.from_hours;
+        let by_floor = policy.floor.as_ref().is_some_and(reached);
         let novelty = tests.iter().map(|test| test.novelty).fold(if by_floor { NEW } else { 0.0 }, f64::max);
         let free = self.silent + 1.0 > SILENT_HOURS * scale.per_hour || novelty > STRONGER * self.strength;
         let least_surprise = if common.cold { policy.surprise.max(COLD_SURPRISE) } else { policy.surprise };
-        let decision = Decision { novelty, by_floor, least_surprise, possible: common.warm && free && novelty >= NEW };
+        let decision = Decision {
+            novelty,
+            by_floor,
+            least_surprise,
+            possible: (common.warm || by_floor) && free && novelty >= NEW,
+        };
         (common.exposure > 0.0).then_some(decision)
     }
 }

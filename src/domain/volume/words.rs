@@ -23,8 +23,13 @@ impl Judgement {
         let Self { window, .. } = self;
         let Window { expected, local, .. } = *window;
         let (length, usual) = (human(window.length(scale)), window.usual_up_to());
-        let by = if local { "after the hours before" } else { "at this hour of the week" };
-        let expected = if expected < 9.95 { format!("{expected:.1}") } else { format!("{expected:.0}") };
+        let by = if local { "after the two hours before" } else { "at this hour of the week" };
+        let expected = match expected {
+            ..0.01 => "less than 0.01".to_owned(),
+            ..0.095 => format!("{expected:.2}"),
+            ..9.95 => format!("{expected:.1}"),
+            _ => format!("{expected:.0}"),
+        };
         format!("{what} in {length}; expected {expected}, at most {usual} {by}; by chance {}", self.chance(scale))
     }
 

@@ -216,8 +216,10 @@ fn stream() -> impl Strategy<Value = Vec<Decoded>> {
             // Posts overtake each other; their places in the stream do not.
             for swap in swaps {
                 let place = swap % (frames.len() - 1);
-                let (before, after) = frames.split_at_mut(place + 1);
-                std::mem::swap(&mut before[place].event, &mut after[0].event);
+                let mut pair = frames.iter_mut().skip(place);
+                if let (Some(first), Some(second)) = (pair.next(), pair.next()) {
+                    std::mem::swap(&mut first.event, &mut second.event);
+                }
             }
             frames
         },

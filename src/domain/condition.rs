@@ -26,6 +26,8 @@ pub enum Condition {
     Count(Count),
     /// Unusually many of them.
     Spike(Spike),
+    /// None for long enough.
+    Quiet(Quiet),
 }
 
 impl Condition {
@@ -35,6 +37,7 @@ impl Condition {
             Self::Match => ConditionKind::Match,
             Self::Count(_) => ConditionKind::Count,
             Self::Spike(_) => ConditionKind::Spike,
+            Self::Quiet(_) => ConditionKind::Quiet,
         }
     }
 
@@ -43,6 +46,7 @@ impl Condition {
         match self {
             Self::Match | Self::Spike(_) => None,
             Self::Count(count) => Some(count.within),
+            Self::Quiet(quiet) => Some(quiet.lasts),
         }
     }
 }
@@ -77,6 +81,13 @@ pub struct Spike {
     pub at_least: u64,
     /// Distinct authors in it at least.
     pub authors: u64,
+}
+
+/// `quiet = { for }`: nothing matched for so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quiet {
+    /// For how long.
+    pub lasts: Duration,
 }
 
 /// One rule's recent sightings.

@@ -52,6 +52,8 @@ pub enum ConditionKind {
     Count,
     /// Unusually many posts.
     Spike,
+    /// No post for a while.
+    Quiet,
 }
 
 impl ConditionKind {
@@ -61,6 +63,7 @@ impl ConditionKind {
             Self::Match => "match",
             Self::Count => "count",
             Self::Spike => "spike",
+            Self::Quiet => "quiet",
         }
     }
 }

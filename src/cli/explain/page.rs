@@ -47,6 +47,9 @@ pub(super) fn page(rule: &Rule, verdict: &Verdict, organization: &Organization, 
         let (posts, authors) = (counted(at_least, "post"), counted(authors, "author"));
         lines.push(format!("the alert needs unusually many: at least {posts} by {authors}; this is one"));
     }
+    if let (Condition::Quiet(quiet), true) = (&rule.condition, verdict.matched()) {
+        lines.push(format!("the alert needs {} without such a post; this is one", human(quiet.lasts)));
+    }
     lines.join("\n") + "\n" + &marked(verdict, post)
 }
 

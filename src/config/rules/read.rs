@@ -8,7 +8,7 @@ use crate::config::naming::{Letters, name};
 use crate::config::organization::organization as organization_of;
 use crate::config::quantity::{duration, offset, rate};
 use crate::config::table::{Checked, Table, TextKind, Value, all, read};
-use crate::domain::condition::{Condition, Count, Distinct, Spike};
+use crate::domain::condition::{Condition, Count, Distinct, Quiet, Spike};
 use crate::domain::diagnostic::{Diagnostic, SourceText};
 use crate::domain::id::Topic;
 use crate::domain::incident::Severity;
@@ -19,7 +19,7 @@ use crate::domain::rule::raw::{
 use crate::domain::volume::Promise;
 
 /// Conditions that are known and not built yet.
-const LATER: [&str; 3] = ["share", "new_term", "quiet"];
+const LATER: [&str; 2] = ["share", "new_term"];
 
 /// Reads a file; `None` when it has no usable `[pack]`.
 pub(super) fn file(source: &Arc<SourceText>) -> (Option<RawFile>, Vec<Diagnostic>) {
@@ -126,16 +126,18 @@ fn except(value: &Value<'_>) -> Checked<RawExcept> {
 }
 
 fn condition(table: &Table<'_>) -> Checked<Condition> {
-    let mut given: Vec<_> = LATER.into_iter().chain(["count", "spike"]).filter_map(|key| table.get(key)).collect();
+    let mut given: Vec<_> =
+        LATER.into_iter().chain(["count", "spike", "quiet"]).filter_map(|key| table.get(key)).collect();
     given.sort_by_key(|value| value.span().start);
     let checked = all(given.iter().enumerate().map(|(place, value)| {
         if LATER.contains(&value.key()) {
             let message = format!("this version has no condition `{}` yet", value.key());
-            let help = "it has `count` and `spike`; without a condition every matching post raises the alert";
+            let help = "it has `count`, `spike` and `quiet`; without a condition every matching post raises the alert";
             return value.error("SB0203", message, help);
         }
         let condition = match value.key() {
             "spike" => value.table("`spike`").and_then(|table| spike(&table)),
+            "quiet" => value.table("`quiet`").and_then(|table| quiet(&table)),
             _ => value.table("`count`").and_then(|table| count(&table)),
         };
         if place > 0 {
@@ -160,6 +162,12 @@ fn spike(table: &Table<'_>) -> Checked<Condition> {
     let least = |key, usual| table.get(key).map_or(Ok(usual), |value| value.count(1));
     let (at_least, authors) = (least("at_least", 5), least("authors", 3));
     Ok(Condition::Spike(Spike { false_alarms: false_alarms?, at_least: at_least?, authors: authors? }))
+}
+
+fn quiet(table: &Table<'_>) -> Checked<Condition> {
+    table.allow_only(&["for"]);
+    let lasts = table.require("for", "`for = \"30m\"`").and_then(|value| value.parsed(duration));
+    Ok(Condition::Quiet(Quiet { lasts: lasts? }))
 }
 
 fn distinct(value: &Value<'_>) -> Checked<Distinct> {

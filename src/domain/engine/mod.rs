@@ -12,6 +12,7 @@ mod batch;
 mod exposure;
 mod incidents;
 mod posts;
+mod quiets;
 mod recent;
 mod sources;
 mod spikes;
@@ -33,6 +34,7 @@ use super::rule::{Rule, RuleSet};
 use super::time::Timestamp;
 pub use batch::{Batch, Frames, Item, Items};
 use incidents::Live;
+use quiets::Quiets;
 use recent::{Handles, Recent};
 use sources::SourceState;
 use spikes::Spikes;
@@ -44,6 +46,7 @@ pub struct Engine {
     receivers: Vec<ReceiverName>,
     windows: HashMap<RuleId, Window>,
     spikes: Spikes,
+    quiets: Quiets,
     /// (rule, post): a post counts for a rule once, however often it is read or edited.
     sighted: Recent,
     /// Versions of posts that were read before.
@@ -149,6 +152,7 @@ impl Engine {
             receivers,
             windows: HashMap::new(),
             spikes: Spikes::new(),
+            quiets: Quiets::default(),
             sighted: Recent::new(1 << 18),
             seen: Recent::new(1 << 17),
             deleted: Recent::new(1 << 16),
@@ -174,6 +178,7 @@ impl Engine {
             self.live.insert(incident.id.clone(), Live::new(incident));
         }
         restored.lost_gaps.iter().for_each(|gap| self.spikes.exposure.ended(gap));
+        self.quiets.restore(&self.rules, &restored.volumes);
         self.spikes.restore(&self.rules, restored.volumes);
         for sighting in restored.sightings {
             self.event_clock = self.event_clock.max(sighting.at);
@@ -190,7 +195,7 @@ impl Engine {
                     self.windows.entry(sighting.rule).or_default().add(seen, &count);
                 }
                 Some(Condition::Spike(_)) => self.spikes.remember(&sighting.rule, &seen),
-                Some(Condition::Match) | None => {}
+                Some(Condition::Match | Condition::Quiet(_)) | None => {}
             }
         }
         self.restore_sources(restored.cursors, restored.open_gaps, now, &mut commit);
@@ -214,6 +219,7 @@ impl Engine {
             Input::Swap { rules, routes, receivers } => {
                 self.windows.retain(|rule, _| rules.find(rule.as_str()).is_some());
                 self.spikes.keep(&rules);
+                self.quiets.keep(&rules);
                 (self.rules, self.routes, self.receivers) = (rules, routes, receivers);
                 self.reroute(now, commit);
             }

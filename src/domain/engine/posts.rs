@@ -33,6 +33,7 @@ impl Engine {
                 self.frame_seen(&source, cursor, now, commit);
             }
             self.spikes.begin(&self.rules, self.event_clock);
+            self.quiets.begin(&self.rules, self.event_clock);
             progress.cursor = progress.cursor.max(item.cursor);
             progress.ledger.frames += 1;
             let (glimpse, whole, hits) = match item.what {
@@ -56,6 +57,7 @@ impl Engine {
             }
         }
         self.spikes.record(commit);
+        self.quiets.record(commit);
         let known = commit.progress.entry(source).or_default();
         known.cursor = known.cursor.max(progress.cursor);
         known.ledger.add(&progress.ledger);
@@ -128,6 +130,10 @@ impl Engine {
         let fired = match &rule.condition {
             Condition::Match => Some(Fired { seen: vec![seen.clone()], authors: 1, measured: None }),
             Condition::Count(count) => self.windows.entry(rule.id.clone()).or_default().add(seen.clone(), count),
+            Condition::Quiet(_) => {
+                self.heard(rule, post.event_time, now, commit);
+                None
+            }
             Condition::Spike(spike) => {
                 self.spikes.exposure.sources = self.sources.len();
                 self.spikes.add(rule, spike, &seen, self.rules.zone())
@@ -152,7 +158,7 @@ impl Engine {
             return;
         };
         let why = why(rule, post, &fired);
-        let (incident, new_incident) = self.open_or_join(rule, post, &fired, &why, now);
+        let (incident, new_incident) = self.open_or_join(rule, post.id.as_str(), post.event_time, &fired, &why, now);
         commit.sightings.extend(fired.seen.iter().map(|seen| sighting(seen, Some(&incident))));
         commit.alerts.push(Alert {
             at: fired.seen.last().map_or(post.event_time, |newest| newest.at),
@@ -184,7 +190,8 @@ fn why(rule: &Rule, post: &Post, fired: &Fired) -> String {
     let words = words.join(", ");
     let by = format!("rule {} {}", rule.id, rule.version);
     match &rule.condition {
-        Condition::Match => format!("a post matched {words}; {by}"),
+        // A quiet rule is never fired by a post.
+        Condition::Match | Condition::Quiet(_) => format!("a post matched {words}; {by}"),
         Condition::Spike(_) => {
             let measured = fired.measured.as_ref().map_or("unusually many posts", |measured| &measured.words);
             format!("{measured}; the newest matched {words}; {by}")

@@ -277,7 +277,8 @@ impl Baseline {
     fn decide(&self, scale: &Scale, policy: &Policy, reading: &Reading) -> Option<Decision> {
         let Reading { common, tests, sums: [.., minutes], .. } = reading;
         let hours = (self.age + common.exposure) / scale.per_hour;
-        let reached = |floor: &Floor| floor.is_reached(minutes.seen, minutes.expected) && hours >= floor.from_hours;
+        let reached =
+            |floor: &Floor| floor.is_reached(minutes.seen, minutes.expected, !common.warm) && hours >= floor.from_hours;
         let by_floor = policy.floor.as_ref().is_some_and(reached);
         let novelty = tests.iter().map(|test| test.novelty).fold(if by_floor { NEW } else { 0.0 }, f64::max);
         let free = self.silent + 1.0 > SILENT_HOURS * scale.per_hour || novelty > STRONGER * self.strength;

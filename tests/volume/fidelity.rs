@@ -39,7 +39,12 @@ fn cases() -> Vec<Case> {
                 {
                     let name = format!("{word}-{minutes}min-{per_hour}-{life:?}");
                     let bins = bins(cases.len() as u64, minutes, per_hour, life, days);
-                    cases.push(Case { name, seconds: 60.0 * minutes as f64, policy: Policy { surprise, floor }, bins });
+                    cases.push(Case {
+                        name,
+                        seconds: 60.0 * minutes as f64,
+                        policy: Policy { surprise: [surprise; 6], floor },
+                        bins,
+                    });
                 }
             }
         }
@@ -113,7 +118,7 @@ fn write_the_streams() {
     std::fs::create_dir_all(&folder).unwrap();
     for (number, Case { name, seconds, policy: Policy { surprise, floor }, bins }) in cases().into_iter().enumerate() {
         let floor = floor.map_or(0.0, |floor| floor.posts);
-        let mut text = format!("{name} {seconds} {surprise} {floor}\n");
+        let mut text = format!("{name} {seconds} {} {floor}\n", surprise[0]);
         for Bin { count, exposure, hour } in bins {
             writeln!(text, "{count} {exposure} {hour}").unwrap();
         }

@@ -15,5 +15,5 @@ mod rng;
 
 mod faults;
 mod fidelity;
-#[allow(dead_code, unreachable_pub, reason = "shared with the benchmark")]
+#[allow(unreachable_pub, reason = "shared with the benchmark")]
 mod streams;

@@ -8,9 +8,6 @@ use crate::rng::Rng;
 
 pub const DAY: usize = 24 * 60;
 
-/// Monday, 2 March 2026, 00:00 in seconds since 1970: where every stream begins.
-pub const MONDAY: i64 = 1_772_409_600;
-
 /// How posts come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
@@ -95,13 +92,6 @@ pub fn add(rng: &mut Rng, counts: &mut [f64], burst: Burst, from: usize, posts: 
         if let Some(count) = counts.get_mut(from + minute) {
             *count += poisson(rng, posts * burst.weight(minute) / whole);
         }
-    }
-}
-
-/// Exactly so many posts, spread evenly over minutes.
-pub fn add_evenly(counts: &mut [f64], from: usize, minutes: usize, posts: usize) {
-    for post in 0..posts {
-        counts[from + post * minutes / posts] += 1.0;
     }
 }
 

@@ -282,7 +282,8 @@ impl Baseline {
         let by_floor = policy.floor.as_ref().is_some_and(reached);
         let novelty = tests.iter().map(|test| test.novelty).fold(if by_floor { NEW } else { 0.0 }, f64::max);
         let free = self.silent + 1.0 > SILENT_HOURS * scale.per_hour || novelty > STRONGER * self.strength;
-        let least_surprise = if common.cold { policy.surprise.max(COLD_SURPRISE) } else { policy.surprise };
+        let asked = policy.surprise_at(common.mean * scale.per_hour);
+        let least_surprise = if common.cold { asked.max(COLD_SURPRISE) } else { asked };
         let decision = Decision {
             novelty,
             by_floor,

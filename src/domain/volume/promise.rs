@@ -11,8 +11,20 @@ use std::time::Duration;
 
 use super::scale::Scale;
 
-/// False alarms a year, and the surprise at which there are no more of them; found as above.
-const KEPT: [(f64, f64); 4] = [(100.0, 1.0), (52.0, 2.0), (12.2, 4.1), (1.0, 6.3)];
+/// Posts an hour, as logarithms: where the surprise was looked for. Very quiet rules have
+/// few windows with enough posts, and busy ones a better forecast; both keep a promise with
+/// less surprise than those of one to ten an hour.
+const RATES: [f64; 6] = [-1.0, -0.3, 0.5, 1.0, 2.0, 3.0];
+/// False alarms a year, and the surprise at each of [`RATES`] at which there are no more;
+/// found as above, the least of what was found on bins of a minute and of five.
+const KEPT: [(f64, [f64; 6]); 4] = [
+    (100.0, [1.0, 1.0, 1.0, 1.0, 1.0, 1.0]),
+    (52.0, [1.0, 2.0, 2.0, 2.0, 1.9, 1.9]),
+    (12.2, [2.5, 4.1, 4.1, 3.8, 3.3, 3.3]),
+    (1.0, [7.0, 6.3, 6.3, 6.0, 5.8, 5.8]),
+];
+/// More is never asked: no forecast is that sure.
+const MOST: f64 = 12.0;
 /// Bins of an hour are looked at less often than those of five minutes or less: they keep
 /// the same promise with so much less surprise.
 const LESS_BY_THE_HOUR: f64 = 0.85;
@@ -36,24 +48,27 @@ impl Promise {
         f64::from(self.alarms) * YEAR / self.within.as_secs_f64().max(1.0)
     }
 
-    /// The surprise that keeps it: between what was found, along the logarithm of the rate.
-    fn surprise(self) -> f64 {
-        let rate = self.per_year().max(1e-6).ln();
-        let pairs = KEPT.windows(2).filter_map(|pair| Some((pair.first()?, pair.last()?)));
-        let line = |(from, to): (&(f64, f64), &(f64, f64))| {
-            let share = (rate - from.0.ln()) / (to.0.ln() - from.0.ln());
-            from.1 + share * (to.1 - from.1)
-        };
-        // The surprise grows ever more slowly with the promise, so the least line is the right one.
-        pairs.map(line).fold(f64::INFINITY, f64::min).max(1.0)
+    /// The surprise that keeps it at each of [`RATES`]: between what was found, along the
+    /// logarithm of the promise, and beyond it as from the last two.
+    fn surprise(self) -> [f64; 6] {
+        let wanted = self.per_year().max(1e-6).ln();
+        let pair = KEPT.windows(2).find(|pair| pair.last().is_some_and(|last| last.0.ln() <= wanted));
+        let Some([(from, looser), (to, stricter)]) = pair.or(KEPT.windows(2).last()) else { return [MOST; 6] };
+        let share = (wanted - from.ln()) / (to.ln() - from.ln());
+        let mut surprise = *looser;
+        for (surprise, stricter) in surprise.iter_mut().zip(stricter) {
+            *surprise = (*surprise + share * (stricter - *surprise)).clamp(1.0, MOST);
+        }
+        surprise
     }
 }
 
 /// What it takes for an alarm.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Policy {
-    /// `-log10` of the chance at least.
-    pub surprise: f64,
+    /// `-log10` of the chance at least, for streams of 0.1, 0.5, 3, 10, 100 and 1,000 posts an
+    /// hour; in between, something in between.
+    pub surprise: [f64; 6],
     /// So many posts at once are always an alarm on a quiet rule.
     pub floor: Option<Floor>,
 }
@@ -62,7 +77,23 @@ impl Policy {
     /// What keeps a promise on bins of that length.
     pub fn keeping(promise: Promise, scale: &Scale) -> Self {
         let share = (scale.seconds() / 300.0).log(12.0).clamp(0.0, 1.0);
-        Self { surprise: (promise.surprise() - LESS_BY_THE_HOUR * share).max(1.0), floor: None }
+        let surprise = promise.surprise().map(|surprise| (surprise - LESS_BY_THE_HOUR * share).max(1.0));
+        Self { surprise, floor: None }
+    }
+
+    /// What is asked of a stream of so many posts an hour.
+    pub(super) fn surprise_at(&self, per_hour: f64) -> f64 {
+        let rate = per_hour.max(1e-9).log10();
+        let points = RATES.iter().zip(&self.surprise);
+        let mut before = (f64::NEG_INFINITY, self.surprise.first().copied().unwrap_or(MOST));
+        for (&at, &surprise) in points {
+            if rate <= at {
+                let share = if before.0.is_finite() { (rate - before.0) / (at - before.0) } else { 1.0 };
+                return before.1 + share * (surprise - before.1);
+            }
+            before = (at, surprise);
+        }
+        before.1
     }
 }
 
@@ -97,17 +128,22 @@ mod tests {
 
     #[test]
     fn a_stricter_promise_asks_for_more_surprise() {
-        let surprise = |alarms, days: u64| {
-            Policy::keeping(Promise { alarms, within: Duration::from_hours(24 * days) }, &Scale::minutes()).surprise
+        let policy = |alarms, days: u64| {
+            Policy::keeping(Promise { alarms, within: Duration::from_hours(24 * days) }, &Scale::minutes())
         };
-        assert!((surprise(1, 7) - 2.0).abs() < 0.01, "{}", surprise(1, 7));
-        assert!((surprise(1, 30) - 4.1).abs() < 0.01, "{}", surprise(1, 30));
-        assert!((surprise(1, 365) - 6.3).abs() < 0.01, "{}", surprise(1, 365));
-        let row: Vec<f64> = [1, 3, 7, 14, 30, 90, 365, 3650].map(|days| surprise(1, days)).into();
-        assert!(row.is_sorted(), "{row:?}");
-        assert!(surprise(1, 3650) < 10.0, "not beyond all measure: {row:?}");
+        let surprise = |alarms, days| policy(alarms, days).surprise_at(1.0);
+        for (days, expected) in [(7, 2.0), (30, 4.1), (365, 6.3)] {
+            assert!((surprise(1, days) - expected).abs() < 0.01, "{days}: {}", surprise(1, days));
+        }
+        for per_hour in [0.0, 0.1, 1.0, 30.0, 1e6] {
+            let row = [1, 3, 7, 14, 30, 90, 365, 3650].map(|days| policy(1, days).surprise_at(per_hour));
+            assert!(row.is_sorted() && row[0] >= 1.0 && row[7] <= MOST, "{per_hour}: {row:?}");
+        }
         assert!((surprise(12, 365) - surprise(1, 30)).abs() < 0.1);
-        let hourly = Policy::keeping(Promise::MONTHLY, &Scale::of(3600.0)).surprise;
+        let by_rate = [0.01, 0.1, 0.2, 0.5, 3.0, 55.0, 1e6].map(|per_hour| policy(1, 30).surprise_at(per_hour));
+        let expected = [2.5, 2.5, 3.19, 4.1, 4.1, 3.43, 3.3];
+        assert!(by_rate.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 0.01), "{by_rate:?}");
+        let hourly = Policy::keeping(Promise::MONTHLY, &Scale::of(3600.0)).surprise_at(1.0);
         assert!((hourly - 3.25).abs() < 0.01, "{hourly}");
     }
 }

@@ -1,16 +1,22 @@
 //! A baseline as bytes: what is written to disk with every commit that changed it.
 //!
-//! Exact to the last bit, or a restart would move alarms. Counts are written sparsely,
-//! because most rules are silent most of the time. Whoever changes the algorithm so that
+//! Exact to the last bit, or a restart would move alarms. Of a silent rule, as most are most
+//! of the time, only the bins with posts are written. Whoever changes the algorithm so that
 //! old numbers mean something else raises [`VERSION`]: then rules learn anew.
 
 use super::Baseline;
 use super::channel::Channel;
-use super::recent::{Recent, Sum};
+use super::recent::{Counts, Recent, Sum};
 use super::scale::Scale;
 use super::season::{Cell, Season};
 
 const VERSION: u8 = 1;
+/// Fewer bins with posts are written one by one.
+const FEW: usize = 100;
+/// How counts are written.
+const SPARSE: u8 = 0;
+const NARROW: u8 = 1;
+const WIDE: u8 = 2;
 
 /// The bytes are not a baseline of this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,12 +50,7 @@ impl Baseline {
             out.0.extend(expected.to_le_bytes());
         }
         expected.iter().for_each(|value| out.0.extend(value.to_le_bytes()));
-        let present = (0..counts.len()).filter(|&place| counts.get(place) > 0.0);
-        out.number(present.clone().count());
-        for place in present {
-            out.number(place);
-            out.real(counts.get(place));
-        }
+        out.counts(counts);
         out.0
     }
 
@@ -81,10 +82,7 @@ impl Baseline {
         for value in expected.iter_mut() {
             *value = f32::from_le_bytes(input.take()?);
         }
-        for _ in 0..input.number()? {
-            let place = input.number()?;
-            counts.set(place, input.real()?);
-        }
+        input.counts(counts)?;
         let whole = input.0.is_empty() && *place < counts.len();
         whole.then_some(fresh).ok_or(Unreadable)
     }
@@ -95,6 +93,29 @@ struct Out(Vec<u8>);
 impl Out {
     fn real(&mut self, real: f64) {
         self.0.extend(real.to_le_bytes());
+    }
+
+    fn counts(&mut self, counts: &Counts) {
+        let present = (0..counts.len()).filter(|&place| counts.get(place) > 0.0);
+        let posts = present.clone().count();
+        match counts {
+            _ if posts < FEW => {
+                self.0.push(SPARSE);
+                self.number(posts);
+                for place in present {
+                    self.number(place);
+                    self.real(counts.get(place));
+                }
+            }
+            Counts::Narrow(counts) => {
+                self.0.push(NARROW);
+                counts.iter().for_each(|count| self.0.extend(count.to_le_bytes()));
+            }
+            Counts::Wide(counts) => {
+                self.0.push(WIDE);
+                counts.iter().for_each(|count| self.real(*count));
+            }
+        }
     }
 
     /// Numbers of bins: four bytes are plenty.
@@ -114,6 +135,29 @@ impl In<'_> {
 
     fn real(&mut self) -> Result<f64, Unreadable> {
         Ok(f64::from_le_bytes(self.take()?))
+    }
+
+    fn counts(&mut self, counts: &mut Counts) -> Result<(), Unreadable> {
+        match self.take()? {
+            [SPARSE] => {
+                for _ in 0..self.number()? {
+                    let place = self.number()?;
+                    counts.set(place, self.real()?);
+                }
+            }
+            [NARROW] => {
+                for place in 0..counts.len() {
+                    counts.set(place, u16::from_le_bytes(self.take()?).into());
+                }
+            }
+            [WIDE] => {
+                for place in 0..counts.len() {
+                    counts.set(place, self.real()?);
+                }
+            }
+            _ => return Err(Unreadable),
+        }
+        Ok(())
     }
 
     fn number(&mut self) -> Result<usize, Unreadable> {

@@ -4,6 +4,7 @@ mod support;
 
 use proptest::prelude::*;
 use stormbell::domain::condition::{Condition, Spike};
+use stormbell::domain::engine::Input;
 use stormbell::domain::event::{Decoded, SourceEvent};
 use stormbell::domain::incident::{Alert, ConditionKind, Severity};
 use stormbell::domain::rule::Rule;
@@ -199,6 +200,24 @@ fn a_restart_knows_what_was_usual() {
     assert_eq!(spikes(&sim), 1);
 }
 
+#[test]
+fn a_source_that_is_added_does_not_page() {
+    let run = |second_source: &str| {
+        let mut sim = sim();
+        sim.feed_received(steady(12, 0, 10 * DAY), None);
+        let more = |n: i64| posted(&format!("m{n}"), &format!("other reader {n}"), 10 * DAY + n * 300, TEXT);
+        for n in 0..2 * 24 * 12 {
+            sim.feed_received(vec![posted(&format!("t{n}"), &format!("reader t{n}"), 10 * DAY + n * 300, TEXT)], None);
+            let mut batch = sim.batch(vec![more(n)], None);
+            batch.source = second_source.into();
+            sim.step(Input::Batch(batch));
+        }
+        sim.model.alerts.len()
+    };
+    assert_eq!(run("new"), 0);
+    assert!(run("stream") > 0, "twice as many from the known source are a spike");
+}
+
 /// Days of talk with a burst here and there, some of it out of order.
 fn stream() -> impl Strategy<Value = Vec<Decoded>> {
     let burst = (0..4 * DAY, 4i64..30, 60i64..5000);
@@ -226,6 +245,11 @@ fn stream() -> impl Strategy<Value = Vec<Decoded>> {
     )
 }
 
+/// `STORMBELL_CASES=300 cargo test --test spikes crash` kills the engine some thousand times.
+fn cases() -> u32 {
+    std::env::var("STORMBELL_CASES").map_or(24, |cases| cases.parse().expect("STORMBELL_CASES is a number"))
+}
+
 fn told(sim: &Sim) -> Vec<String> {
     sim.model
         .alerts
@@ -235,7 +259,7 @@ fn told(sim: &Sim) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     /// Invariant 4.
     #[test]

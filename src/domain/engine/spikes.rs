@@ -62,6 +62,14 @@ impl Spikes {
         }
     }
 
+    /// A source that was never read before begins: rules will take more posts than they did.
+    pub(super) fn source_added(&mut self) {
+        for (id, kept) in &mut self.watches {
+            kept.watch.doubt();
+            self.changed.insert(id.clone());
+        }
+    }
+
     /// A post of a spike rule.
     pub(super) fn add(&mut self, rule: &Rule, spike: &Spike, seen: &Seen, zone: &Zone) -> Option<Fired> {
         if !self.watches.contains_key(&rule.id) {

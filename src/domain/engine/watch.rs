@@ -78,6 +78,11 @@ impl Watch {
         self.judge(spike, &policy, around)
     }
 
+    /// See [`Baseline::doubt`].
+    pub(super) fn doubt(&mut self) {
+        self.baseline.doubt();
+    }
+
     /// Takes in what lies before a minute.
     pub(super) fn go_on_to(&mut self, minute: i64, policy: &Policy, around: &Surroundings<'_>) {
         if minute <= self.minute {

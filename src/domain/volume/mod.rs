@@ -241,6 +241,11 @@ impl Baseline {
         self.season.learn_late(hour, learnt);
     }
 
+    /// There may be more or fewer posts from now on for a reason that concerns nobody.
+    pub fn doubt(&mut self) {
+        self.season.doubt();
+    }
+
     /// What was expected of the bin `age` bins before the last one taken in.
     pub fn expected(&self, age: usize) -> f64 {
         self.recent.expected(age + 1)

@@ -13,6 +13,8 @@ use super::scale::{Fading, Scale};
 /// Before anything was seen: half a post in half an hour.
 const FIRST_POSTS: f64 = 0.5;
 const FIRST_DAYS: f64 = 0.02;
+/// What is left of the evidence when the level is doubted.
+const DOUBTED_POSTS: f64 = 5.0;
 /// Imagined posts and visits of a cell.
 const IMAGINED_POSTS: f64 = 5.0;
 const IMAGINED_DAILY_VISITS: f64 = 1.0;
@@ -98,6 +100,14 @@ impl Season {
         if let Some(cell) = self.week.get_mut(hour) {
             cell.learn(fading.hour_of_week, count, was.level * daily * exposure);
         }
+    }
+
+    /// The level may be another from now on: all but a little of its evidence is dropped, so
+    /// that it is found anew within hours, and forecast with much doubt until then.
+    pub(super) fn doubt(&mut self) {
+        let kept = (DOUBTED_POSTS / self.posts).min(1.0);
+        self.posts *= kept;
+        self.bins *= kept;
     }
 
     /// Posts that came late still show how much is usual.

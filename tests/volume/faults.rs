@@ -123,3 +123,60 @@ fn add_evenly(counts: &mut [f64], from: usize, minutes: usize, posts: usize) {
         counts[from + post * minutes / posts] += 1.0;
     }
 }
+
+/// Alarms over some days of a stream, after so many weeks of it.
+fn alarms_after(seed: u64, per_hour: f64, weeks: usize, days: usize, change: impl Fn(&mut [f64])) -> usize {
+    let mut counts = ordinary(&mut Rng(seed), per_hour, Life::Calm, weeks * 7 + days);
+    change(&mut counts[weeks * 7 * DAY..]);
+    let mut watch = Watch::new();
+    watch.see(&counts[..weeks * 7 * DAY], 1.0);
+    watch.alarms.clear();
+    watch.see(&counts[weeks * 7 * DAY..], 1.0);
+    watch.alarms.len()
+}
+
+#[test]
+fn clocks_that_change_do_not_alarm() {
+    // Life goes by the clock on the wall, which the hours of bins do; a whole hour is gone.
+    for (per_hour, seed) in [(1.0, 1), (10.0, 2), (100.0, 3), (1000.0, 4)] {
+        let counts = ordinary(&mut Rng(seed), per_hour, Life::Calm, 30);
+        let mut watch = Watch::new();
+        watch.see(&counts[..28 * DAY], 1.0);
+        watch.alarms.clear();
+        watch.minute += 60;
+        watch.see(&counts[28 * DAY + 60..29 * DAY], 1.0);
+        assert_eq!(watch.alarms, [0; 0], "{per_hour}/h");
+    }
+}
+
+#[test]
+fn a_level_that_stays_stops_alarming() {
+    for per_hour in [1.0, 10.0, 100.0] {
+        let tripled = |seed: u64| {
+            let more = ordinary(&mut Rng(seed + 100), 2.0 * per_hour, Life::Calm, 28);
+            alarms_after(seed, per_hour, 4, 28, |counts| {
+                for (count, more) in counts.iter_mut().zip(&more) {
+                    *count += more;
+                }
+            })
+        };
+        let alarms: usize = (0..4).map(tripled).sum();
+        assert!(alarms <= 4 * 4, "a month at three times the level: {alarms} alarms of 4 rules at {per_hour}/h");
+    }
+}
+
+#[test]
+fn a_weekly_newsletter_alarms_at_first_and_then_no_more() {
+    for per_hour in [10.0, 100.0] {
+        let posts = 60 + per_hour as usize;
+        let with_letters = |seed, weeks| {
+            alarms_after(seed, per_hour, 0, weeks * 7, |counts| {
+                for week in 0..weeks {
+                    add_evenly(counts, (week * 7 + 1) * DAY + 9 * 60, 30, posts);
+                }
+            })
+        };
+        let late: usize = (0..4).map(|seed| with_letters(seed, 10) - with_letters(seed, 4)).sum();
+        assert!(late <= 4 * 3, "weeks 5 to 10: {late} alarms of 4 rules at {per_hour}/h");
+    }
+}

@@ -141,6 +141,10 @@ impl Series {
                 let remedy = "write a plain number such as 42, or nothing where none is known";
                 return self.wrong(&format!("has {written:?} where a count should be"), remedy);
             }
+            if value.is_some_and(|value| value > 1e15) {
+                return self
+                    .wrong(&format!("counts {written}, more than there is"), "is the second column the right one?");
+            }
             if value.is_some_and(|value| value < 0.0) {
                 let remedy = "this is for counts; a series that falls below zero is something else";
                 return self.wrong(&format!("counts {written}, less than nothing"), remedy);

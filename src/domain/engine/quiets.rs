@@ -64,7 +64,8 @@ impl Quiets {
     }
 
     pub(super) fn restore(&mut self, rules: &RuleSet, states: &[VolumeState]) {
-        for VolumeState { rule: id, at, state, .. } in states {
+        // What a spike rule of that name left has a meaning.
+        for VolumeState { rule: id, at, state, .. } in states.iter().filter(|state| state.meaning.is_empty()) {
             if rules.find(id.as_str()).is_some_and(|(_, rule)| quiet(rule).is_some()) {
                 self.silences.insert(id.clone(), Silence { since: *at, told: state.first() == Some(&1) });
             }

@@ -104,9 +104,9 @@ impl Watch {
 
     /// Puts a post among the recent ones; false when its author said enough already.
     pub(super) fn remember(&mut self, new: &Seen) -> bool {
-        let near =
-            |seen: &&Seen| seen.author == new.author && seen.at < new.at + CAP_WITHIN && new.at < seen.at + CAP_WITHIN;
-        if self.recent.iter().filter(near).count() >= CAP {
+        let from = self.recent.partition_point(|seen| seen.at + CAP_WITHIN <= new.at);
+        let near = self.recent.iter().skip(from).take_while(|seen| seen.at < new.at + CAP_WITHIN);
+        if near.filter(|seen| seen.author == new.author).count() >= CAP {
             return false;
         }
         let place = self.recent.partition_point(|seen| seen < new);

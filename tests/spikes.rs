@@ -1,5 +1,7 @@
 //! Spike rules over days of virtual time: what is unusual pages, and nothing else.
 
+#![cfg(test)]
+
 mod support;
 
 use proptest::prelude::*;

@@ -439,7 +439,7 @@ id = "late"
 title = "x"
 severity = "low"
 query = 'x'
-spike = { false_alarms = "1 per 30d" }
+spike = { false_alarms = "often", autors = 3 }
 count = { at_least = 0, distinct = "story", within = "10" }
 
 [[rule]]

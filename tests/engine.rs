@@ -4,7 +4,7 @@ mod support;
 
 use proptest::prelude::*;
 use stormbell::domain::commit::Erasure;
-use stormbell::domain::condition::Condition;
+use stormbell::domain::condition::{Condition, Quiet};
 use stormbell::domain::engine::{Action, Input, Refused};
 use stormbell::domain::event::{Decoded, DownReason, Rejected, SourceEvent};
 use stormbell::domain::id::{AuthorId, IncidentId, PostId, ReceiverName, RuleId};
@@ -13,7 +13,7 @@ use stormbell::domain::message::{Delivery, MessageKind, Undelivered};
 use stormbell::domain::post::Post;
 use stormbell::domain::rule::Rule;
 use stormbell::domain::time::Timestamp;
-use support::sim::{Sim, at, authors, frame, post, posted, route, rule};
+use support::sim::{Sim, at, authors, frame, minutes, post, posted, route, rule};
 
 use Severity::{Critical, High, Low};
 
@@ -390,6 +390,55 @@ fn others_are_told_soon_and_who_is_alone_is_tried_for_a_day() {
     };
     assert_eq!(patience(&["pager", "chat"]), (1.0 / 6.0, 24.0));
     assert_eq!(patience(&["pager"]), (24.0, 0.0));
+}
+
+#[test]
+fn a_silence_is_told_once_and_ends_with_the_next_post() {
+    let hourly = rule("news.silent", "news", High, "$org news", Condition::Quiet(Quiet { lasts: minutes(60) }));
+    let mut sim = Sim::new(vec![hourly], vec![route(&[], &["news"], &[(&["pager"], None)], None)]);
+    let news = |sim: &mut Sim, id: &str, second| sim.post(id, "ann", second, "news from St Brigids");
+    sim.connect(None);
+    news(&mut sim, "1", 0);
+    sim.post("2", "bob", 3_500, "weather");
+    sim.run_until(3_590);
+    assert_eq!(sim.model.sent(MessageKind::Opened), []);
+    sim.run_until(3_605);
+    assert_eq!(names(&sim.model.sent(MessageKind::Opened)), ["pager"]);
+    assert!(
+        sim.incident().why.starts_with("nothing matched for 1 h, since 2026-11-22T10:00:00Z"),
+        "{:?}",
+        sim.incident()
+    );
+    sim.crash();
+    sim.connect(Some(3_500));
+    sim.feed(vec![frame(Ok(SourceEvent::Other), at(3_500))]);
+    sim.post("3", "bob", 3_700, "weather");
+    sim.run_until(9_000);
+    assert_eq!(sim.model.alerts.len(), 1, "told once, through a restart");
+    news(&mut sim, "4", 9_000);
+    assert_eq!(sim.incident().state, IncidentState::Resolved);
+    sim.post("5", "bob", 12_700, "weather");
+    assert_eq!(sim.model.alerts.len(), 2);
+}
+
+#[test]
+fn nobody_can_say_that_it_is_quiet_while_a_source_is_blind() {
+    let hourly = rule("news.silent", "news", High, "$org news", Condition::Quiet(Quiet { lasts: minutes(60) }));
+    let mut sim = Sim::new(vec![hourly], Vec::new());
+    let silences = |sim: &Sim| sim.model.alerts.iter().filter(|alert| alert.rule.as_str() == "news.silent").count();
+    sim.connect(None);
+    sim.post("1", "ann", 0, "news from St Brigids");
+    sim.cut();
+    sim.run_until(7_200);
+    assert_eq!(silences(&sim), 0);
+    // What came meanwhile is lost: the silence begins when it is seen again.
+    sim.connect(Some(0));
+    sim.post("2", "bob", 7_200, "weather");
+    sim.run_until(7_200 + 3_500);
+    assert_eq!(silences(&sim), 0);
+    sim.post("3", "bob", 7_200 + 3_590, "weather");
+    sim.run_until(7_200 + 3_610);
+    assert_eq!(silences(&sim), 1);
 }
 
 /// Everything people were told: ids of messages and alerts.

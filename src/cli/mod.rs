@@ -12,6 +12,7 @@ mod listening;
 mod profile;
 mod replay;
 mod run;
+mod volume;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
@@ -51,6 +52,8 @@ enum Command {
     Explain(explain::Explain),
     /// Run recorded posts through the rules, as fast as possible; notifies nobody
     Replay(replay::Replay),
+    /// Say which rows of a series of counts are unusual
+    Volume(volume::Volume),
     /// Show how the running daemon is doing
     Status(client::Status),
     /// List the running daemon's incidents
@@ -122,6 +125,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Import(import) => import.main(),
         Command::Explain(explain) => explain.main(),
         Command::Replay(replay) => replay.main(),
+        Command::Volume(volume) => volume.main(),
         Command::Status(status) => status.main(),
         Command::Incidents(incidents) => incidents.main(),
         Command::Ack(act) => act.main("ack"),

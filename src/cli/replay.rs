@@ -1,17 +1,16 @@
 //! `stormbell replay`: recorded posts through the same engine, in their own time.
 
-use std::io::{BufWriter, IsTerminal, Write};
+use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
 use futures_util::{StreamExt, stream};
-use indicatif::{ProgressBar, ProgressStyle};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
-use super::input::Recording;
+use super::input::{Recording, progress};
 use super::listening::{Listening, ListeningArgs};
 use super::{Exit, counted, is_broken_pipe, say, show};
 use crate::app::clock::SystemClock;
@@ -97,7 +96,7 @@ impl Replay {
     async fn play(&self, rules: &Arc<RuleSet>, threads: usize, tape: &mut Tape<'_>) -> anyhow::Result<()> {
         let (_keep, in_force) = watch::channel(Arc::clone(rules));
         let mut engine = Engine::new(Arc::clone(rules), Routes::default(), Vec::new());
-        let bar = self.progress();
+        let bar = progress(&self.files);
         for path in &self.files {
             let read = bar.clone();
             let recording = Recording::open(path, self.format.0, move |bytes| read.inc(bytes as u64))?;
@@ -120,15 +119,6 @@ impl Replay {
         }
         bar.finish_and_clear();
         Ok(())
-    }
-
-    /// A bar on terminals, for recordings whose size is known.
-    fn progress(&self) -> ProgressBar {
-        let sizes: Option<u64> = self.files.iter().map(|path| Some(path.metadata().ok()?.len())).sum();
-        let Some(size) = sizes.filter(|_| std::io::stderr().is_terminal()) else { return ProgressBar::hidden() };
-        let style = ProgressStyle::with_template("{bar:30} {percent}% of {total_bytes}, {eta} left");
-        let bar = ProgressBar::new(size);
-        style.map_or(bar.clone(), |style| bar.with_style(style))
     }
 }
 

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::event::{Cursor, Ledger};
-use super::id::{AuthorId, DeliveryId, PostId, SourceName};
+use super::id::{AuthorId, DeliveryId, PostId, RuleId, SourceName};
 use super::incident::{Alert, Gap, Incident, Sighting, TimelineEntry};
 use super::message::Delivery;
 use super::post::Post;
+use super::time::Timestamp;
 
 /// The effects of one or more steps of the engine. The store writes it in one
 /// transaction, in the order of the fields.
@@ -30,6 +31,9 @@ pub struct Commit {
     pub told: Vec<DeliveryId>,
     /// Insert or replace by (source, from).
     pub gaps: Vec<Gap>,
+    /// What is usual for spike rules: insert or replace by rule; at most one of a rule, see
+    /// [`Commit::record_volume`].
+    pub volumes: Vec<VolumeState>,
     /// How far each source was read.
     pub progress: BTreeMap<SourceName, Progress>,
 }
@@ -43,6 +47,19 @@ pub struct Progress {
     pub ledger: Ledger,
 }
 
+/// What a spike rule has learnt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeState {
+    /// The rule.
+    pub rule: RuleId,
+    /// What the rule asked for then, see [`super::rule::Rule::meaning`].
+    pub meaning: String,
+    /// Event time of the minute that was filling.
+    pub at: Timestamp,
+    /// The rest, for the engine.
+    pub state: Vec<u8>,
+}
+
 /// What an author took back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Erasure {
@@ -53,9 +70,11 @@ pub enum Erasure {
 }
 
 impl Commit {
-    /// Whether it holds anything beyond progress, which can wait a second.
+    /// Whether it holds anything beyond progress, which can wait a second. Volumes change with
+    /// sightings, or when a rule comes into force.
     pub fn is_urgent(&self) -> bool {
-        let Self { posts, sightings, erased, alerts, incidents, timeline, outbox, told, gaps, progress: _ } = self;
+        let Self { posts, sightings, erased, alerts, incidents, timeline, outbox, told, gaps, volumes: _, progress: _ } =
+            self;
         !(posts.is_empty()
             && sightings.is_empty()
             && erased.is_empty()
@@ -69,7 +88,7 @@ impl Commit {
 
     /// Whether it holds nothing at all.
     pub fn is_empty(&self) -> bool {
-        !self.is_urgent() && self.progress.is_empty()
+        !self.is_urgent() && self.volumes.is_empty() && self.progress.is_empty()
     }
 
     /// Adds an incident as it stands now, in place of how it stood before: under a flood
@@ -78,6 +97,14 @@ impl Commit {
         match self.incidents.iter_mut().rev().find(|known| known.id == incident.id) {
             Some(known) => *known = incident,
             None => self.incidents.push(incident),
+        }
+    }
+
+    /// Adds what a spike rule has learnt, in place of what it had.
+    pub fn record_volume(&mut self, volume: VolumeState) {
+        match self.volumes.iter_mut().find(|known| known.rule == volume.rule) {
+            Some(known) => *known = volume,
+            None => self.volumes.push(volume),
         }
     }
 
@@ -92,6 +119,7 @@ impl Commit {
         self.outbox.extend(later.outbox);
         self.told.extend(later.told);
         self.gaps.extend(later.gaps);
+        later.volumes.into_iter().for_each(|volume| self.record_volume(volume));
         for (source, progress) in later.progress {
             let mine = self.progress.entry(source).or_default();
             mine.cursor = mine.cursor.max(progress.cursor);
@@ -107,6 +135,10 @@ pub struct Restored {
     pub cursors: BTreeMap<SourceName, Cursor>,
     /// Gaps that have not ended.
     pub open_gaps: Vec<Gap>,
+    /// Gaps that ended without their posts, oldest first.
+    pub lost_gaps: Vec<Gap>,
+    /// What spike rules have learnt.
+    pub volumes: Vec<VolumeState>,
     /// Sightings since the horizon asked for, in the order they were made.
     pub sightings: Vec<Sighting>,
     /// Incidents that are not resolved.

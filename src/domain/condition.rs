@@ -15,6 +15,7 @@ use std::time::Duration;
 use super::id::{AuthorId, PostId};
 use super::incident::ConditionKind;
 use super::time::Timestamp;
+use super::volume::Promise;
 
 /// When matching posts become an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,10 @@ pub enum Condition {
     Match,
     /// Enough of them within a window.
     Count(Count),
+    /// Unusually many of them.
+    Spike(Spike),
+    /// None for long enough.
+    Quiet(Quiet),
 }
 
 impl Condition {
@@ -31,14 +36,17 @@ impl Condition {
         match self {
             Self::Match => ConditionKind::Match,
             Self::Count(_) => ConditionKind::Count,
+            Self::Spike(_) => ConditionKind::Spike,
+            Self::Quiet(_) => ConditionKind::Quiet,
         }
     }
 
-    /// Its window, in event time.
+    /// Its window, in event time; a spike has several.
     pub const fn within(&self) -> Option<Duration> {
         match self {
-            Self::Match => None,
+            Self::Match | Self::Spike(_) => None,
             Self::Count(count) => Some(count.within),
+            Self::Quiet(quiet) => Some(quiet.lasts),
         }
     }
 }
@@ -64,6 +72,24 @@ pub struct Count {
     pub within: Duration,
 }
 
+/// `spike = { false_alarms, at_least, authors }`: more than is usual for the rule itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spike {
+    /// How many false alarms are accepted.
+    pub false_alarms: Promise,
+    /// Posts in the window at least.
+    pub at_least: u64,
+    /// Distinct authors in it at least.
+    pub authors: u64,
+}
+
+/// `quiet = { for }`: nothing matched for so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quiet {
+    /// For how long.
+    pub lasts: Duration,
+}
+
 /// One rule's recent sightings.
 #[derive(Clone, Debug, Default)]
 pub struct Window {
@@ -84,13 +110,30 @@ pub struct Seen {
     pub author: AuthorId,
 }
 
-/// A count became true.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A condition became true.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Fired {
     /// Everything in the window that made it true, by time.
     pub seen: Vec<Seen>,
     /// Distinct authors among it.
     pub authors: u64,
+    /// What was expected instead, of a spike.
+    pub measured: Option<Measured>,
+}
+
+/// A window against what is usual.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    /// Posts in it, at most three of an author within a quarter of an hour.
+    pub observed: u64,
+    /// Posts expected.
+    pub expected: f64,
+    /// 19 times in 20 there are at most so many.
+    pub upper: u64,
+    /// The window.
+    pub within: Duration,
+    /// The same in a sentence.
+    pub words: String,
 }
 
 impl Window {
@@ -115,7 +158,7 @@ impl Window {
         self.firing.sort_unstable();
         let seen: Vec<Seen> = self.seen.iter().filter(|seen| seen.at >= from && seen.at <= to).cloned().collect();
         let authors = seen.iter().map(|seen| &seen.author).collect::<HashSet<_>>().len() as u64;
-        Some(Fired { seen, authors })
+        Some(Fired { seen, authors, measured: None })
     }
 
     /// The span of sightings within one window of time that holds `at` and enough of

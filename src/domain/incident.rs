@@ -50,6 +50,10 @@ pub enum ConditionKind {
     Match,
     /// Enough posts or authors within a window.
     Count,
+    /// Unusually many posts.
+    Spike,
+    /// No post for a while.
+    Quiet,
 }
 
 impl ConditionKind {
@@ -58,12 +62,14 @@ impl ConditionKind {
         match self {
             Self::Match => "match",
             Self::Count => "count",
+            Self::Spike => "spike",
+            Self::Quiet => "quiet",
         }
     }
 }
 
 /// A rule's condition became true.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Alert {
     /// Event time of the newest post that made the rule fire.
     pub at: Timestamp,
@@ -83,12 +89,25 @@ pub struct Alert {
     pub posts: u64,
     /// Their distinct authors.
     pub authors: u64,
-    /// The window of a count.
+    /// The window of a count or a spike.
     pub within: Option<Duration>,
+    /// What a spike is measured by.
+    pub volume: Option<Volume>,
     /// The post that made the rule fire; none for the daemon's own alerts.
     pub post: Option<PostId>,
     /// The decision in a sentence: words, counts, rule and version. Holds no post's text.
     pub why: String,
+}
+
+/// How many posts there were, and how many are usual.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Volume {
+    /// Posts in the window that count.
+    pub observed: u64,
+    /// Posts expected in it.
+    pub expected: f64,
+    /// 19 times in 20 there are at most so many.
+    pub upper: u64,
 }
 
 /// Where an incident stands.

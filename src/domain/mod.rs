@@ -16,6 +16,7 @@ pub mod post;
 pub mod matcher;
 pub mod query;
 pub mod text;
+pub mod volume;
 
 pub mod condition;
 pub mod engine;

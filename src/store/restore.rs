@@ -5,7 +5,7 @@ use rusqlite::{Connection, Row};
 use super::error::StoreError;
 use super::write::Store;
 use super::{outbox, stored};
-use crate::domain::commit::Restored;
+use crate::domain::commit::{Restored, VolumeState};
 use crate::domain::event::{Cursor, DownReason};
 use crate::domain::id::IncidentId;
 use crate::domain::incident::{Gap, Incident, Sighting};
@@ -22,9 +22,23 @@ impl Store {
         let mut sightings =
             sql.prepare("SELECT rule, post, source, author, at, incident FROM sighting WHERE at >= ?1 ORDER BY seq")?;
         let sightings = sightings.query_map([horizon.micros()], read_sighting)?.collect::<Result<_, _>>()?;
+        let mut volumes = sql.prepare("SELECT rule, meaning, at, state FROM volume")?;
+        let volumes = volumes
+            .query_map((), |row| {
+                let rule = row.get::<_, String>(0)?.into();
+                Ok(VolumeState {
+                    rule,
+                    meaning: row.get(1)?,
+                    at: Timestamp::from_micros(row.get(2)?),
+                    state: row.get(3)?,
+                })
+            })?
+            .collect::<Result<_, _>>()?;
         Ok(Restored {
             cursors,
             open_gaps: gaps(sql, "to_at IS NULL", ())?,
+            lost_gaps: gaps(sql, "to_at IS NOT NULL AND NOT recovered", ())?,
+            volumes,
             sightings,
             incidents: incidents(sql, "state <> 'resolved' ORDER BY opened_at, id", ())?,
             undelivered: outbox::undelivered(sql)?,

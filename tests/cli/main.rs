@@ -11,3 +11,4 @@ mod import;
 mod reference;
 mod replay;
 mod support;
+mod volume;

@@ -1,8 +1,8 @@
 //! What survives a restart, and what readers see of it.
 
-use stormbell::domain::commit::{Commit, Progress};
+use stormbell::domain::commit::{Commit, Progress, VolumeState};
 use stormbell::domain::event::{Cursor, Ledger, Rejected};
-use stormbell::domain::incident::{IncidentState, Severity};
+use stormbell::domain::incident::{Gap, IncidentState, Severity};
 
 use crate::support::*;
 
@@ -91,4 +91,23 @@ fn readers_see_an_incident_with_all_that_belongs_to_it() {
     assert_eq!(reader.incidents(Some(IncidentState::Open), 10).unwrap(), [shown]);
     assert_eq!(reader.incidents(None, 10).unwrap().len(), 2);
     assert_eq!(reader.incidents(None, 1).unwrap().len(), 1);
+}
+
+#[test]
+fn what_is_usual_and_what_was_lost_are_found_again() {
+    let folder = Folder::new();
+    let volume =
+        |state: &[u8]| VolumeState { rule: "r".into(), meaning: "m".to_owned(), at: at(5), state: state.to_vec() };
+    let recovered = Gap { recovered: true, ..gap(30, Some(40)) };
+    let mut store = folder.open();
+    let commit = |state| Commit {
+        volumes: vec![volume(state)],
+        gaps: vec![gap(10, Some(20)), recovered.clone(), gap(50, None)],
+        ..Commit::default()
+    };
+    store.commit(&[commit(b"old"), commit(b"new")]).unwrap();
+    store.close().unwrap();
+    let restored = folder.open().restore(at(0)).unwrap();
+    assert_eq!(restored.volumes, [volume(b"new")]);
+    assert_eq!(restored.lost_gaps, [gap(10, Some(20))]);
 }

@@ -77,6 +77,7 @@ pub(crate) fn alert(post: Option<&str>, incident: &str) -> Alert {
         posts: 2,
         authors: 2,
         within: Some(Duration::from_mins(10)),
+        volume: None,
         post: post.map(Into::into),
         why: "because".to_owned(),
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use stormbell::domain::commit::{Commit, Erasure, Restored};
+use stormbell::domain::commit::{Commit, Erasure, Restored, VolumeState};
 use stormbell::domain::event::{Cursor, Ledger};
 use stormbell::domain::id::{DeliveryId, IncidentId, PostId, RuleId, SourceName};
 use stormbell::domain::incident::{Alert, Gap, Incident, IncidentState, Sighting, TimelineEntry};
@@ -20,6 +20,7 @@ pub struct Model {
     pub outbox: BTreeMap<DeliveryId, Delivery>,
     pub gaps: BTreeMap<(SourceName, Timestamp), Gap>,
     pub cursors: BTreeMap<SourceName, Cursor>,
+    pub volumes: BTreeMap<RuleId, VolumeState>,
     pub ledger: Ledger,
     pub erased: Vec<Erasure>,
 }
@@ -44,6 +45,7 @@ impl Model {
         for gap in &commit.gaps {
             self.gaps.insert((gap.source.clone(), gap.from), gap.clone());
         }
+        self.volumes.extend(commit.volumes.iter().map(|volume| (volume.rule.clone(), volume.clone())));
         for (source, progress) in &commit.progress {
             if let Some(cursor) = progress.cursor {
                 let known = self.cursors.entry(source.clone()).or_insert(cursor);
@@ -58,6 +60,8 @@ impl Model {
         Restored {
             cursors: self.cursors.clone(),
             open_gaps: self.gaps.values().filter(|gap| gap.to.is_none()).cloned().collect(),
+            lost_gaps: self.gaps.values().filter(|gap| gap.to.is_some() && !gap.recovered).cloned().collect(),
+            volumes: self.volumes.values().cloned().collect(),
             sightings: self.sightings.clone(),
             incidents: self.incidents.values().filter(|i| i.state != IncidentState::Resolved).cloned().collect(),
             undelivered: Vec::new(),

@@ -161,6 +161,12 @@ impl Sim {
         self.step(Input::Swap { rules, routes, receivers });
     }
 
+    /// Other rules, as after a reload.
+    pub fn swap_rules(&mut self, rules: Vec<Rule>) {
+        self.rules = Arc::new(RuleSet::new(rules));
+        self.reload(self.routes.0.clone());
+    }
+
     /// The process dies; a new one starts from what was committed.
     pub fn crash(&mut self) {
         self.engine = Engine::new(Arc::clone(&self.rules), self.routes.clone(), self.receivers.clone());

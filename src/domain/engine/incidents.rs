@@ -14,7 +14,6 @@ use crate::domain::incident::{
 };
 use crate::domain::key::{Key, Keys};
 use crate::domain::message::{Delivery, Message, MessageKind, Undelivered};
-use crate::domain::post::Post;
 use crate::domain::route::Routes;
 use crate::domain::rule::Rule;
 use crate::domain::time::Timestamp;
@@ -98,11 +97,13 @@ impl Live {
 }
 
 impl Engine {
-    /// The incident for an alert that a post made a rule raise, and whether it is a new one.
+    /// The incident for an alert, and whether it is a new one. A rule is made to fire `by`
+    /// the same only once: a post at its time, or a silence since then.
     pub(super) fn open_or_join(
         &mut self,
         rule: &Rule,
-        post: &Post,
+        by: &str,
+        at: Timestamp,
         fired: &Fired,
         why: &str,
         now: Timestamp,
@@ -112,7 +113,7 @@ impl Engine {
         let id = known.unwrap_or_else(|| {
             // A rule takes a post once, so these two name one opening. The first post of
             // the window would not do: an earlier incident may have begun with it.
-            let id = incident_id(&rule.topic, &format!("{}\n{}", rule.id, post.id), post.event_time);
+            let id = incident_id(&rule.topic, &format!("{}\n{by}", rule.id), at);
             let mut incident =
                 blank(id.clone(), rule.topic.clone(), rule.severity, rule.title.clone(), why.to_owned(), now);
             incident.playbook.clone_from(&rule.playbook);
@@ -225,6 +226,7 @@ impl Engine {
             return;
         }
         self.advanced = now;
+        self.watch_silence(now, commit);
         let ids: Vec<IncidentId> = self.live.keys().cloned().collect();
         for id in ids {
             if self.is_quiet(&id, now) {
@@ -356,6 +358,7 @@ impl Engine {
             posts: 0,
             authors: 0,
             within: None,
+            volume: None,
             post: None,
             why,
         };

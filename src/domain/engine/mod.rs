@@ -9,10 +9,14 @@
 //! a batch without stamps of receipt (a recording) brings its own: its event time.
 
 mod batch;
+mod exposure;
 mod incidents;
 mod posts;
+mod quiets;
 mod recent;
 mod sources;
+mod spikes;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -26,12 +30,14 @@ use super::key::{Key, Keys};
 use super::matcher::Scratch;
 use super::message::Undelivered;
 use super::route::Routes;
-use super::rule::RuleSet;
+use super::rule::{Rule, RuleSet};
 use super::time::Timestamp;
 pub use batch::{Batch, Frames, Item, Items};
 use incidents::Live;
+use quiets::Quiets;
 use recent::{Handles, Recent};
 use sources::SourceState;
+use spikes::Spikes;
 
 /// Everything the engine knows. One task owns it.
 pub struct Engine {
@@ -39,6 +45,8 @@ pub struct Engine {
     routes: Routes,
     receivers: Vec<ReceiverName>,
     windows: HashMap<RuleId, Window>,
+    spikes: Spikes,
+    quiets: Quiets,
     /// (rule, post): a post counts for a rule once, however often it is read or edited.
     sighted: Recent,
     /// Versions of posts that were read before.
@@ -143,6 +151,8 @@ impl Engine {
             routes,
             receivers,
             windows: HashMap::new(),
+            spikes: Spikes::new(),
+            quiets: Quiets::default(),
             sighted: Recent::new(1 << 18),
             seen: Recent::new(1 << 17),
             deleted: Recent::new(1 << 16),
@@ -167,6 +177,9 @@ impl Engine {
             self.by_topic.insert(incident.topic.clone(), incident.id.clone());
             self.live.insert(incident.id.clone(), Live::new(incident));
         }
+        restored.lost_gaps.iter().for_each(|gap| self.spikes.exposure.ended(gap));
+        self.quiets.restore(&self.rules, &restored.volumes);
+        self.spikes.restore(&self.rules, restored.volumes);
         for sighting in restored.sightings {
             self.event_clock = self.event_clock.max(sighting.at);
             self.sighted.insert(Key::of(&(&sighting.rule, &sighting.post)));
@@ -176,10 +189,13 @@ impl Engine {
             if let Some(live) = sighting.incident.and_then(|id| self.live.get_mut(&id)) {
                 live.remember(&seen);
             }
-            if let Some((_, rule)) = self.rules.find(sighting.rule.as_str())
-                && let Condition::Count(count) = &rule.condition
-            {
-                self.windows.entry(sighting.rule).or_default().add(seen, count);
+            let condition = self.rules.find(sighting.rule.as_str()).map(|(_, rule)| rule.condition);
+            match condition {
+                Some(Condition::Count(count)) => {
+                    self.windows.entry(sighting.rule).or_default().add(seen, &count);
+                }
+                Some(Condition::Spike(_)) => self.spikes.remember(&sighting.rule, &seen),
+                Some(Condition::Match | Condition::Quiet(_)) | None => {}
             }
         }
         self.restore_sources(restored.cursors, restored.open_gaps, now, &mut commit);
@@ -202,6 +218,8 @@ impl Engine {
             Input::Undelivered(undelivered) => self.undelivered(undelivered, now, commit),
             Input::Swap { rules, routes, receivers } => {
                 self.windows.retain(|rule, _| rules.find(rule.as_str()).is_some());
+                self.spikes.keep(&rules);
+                self.quiets.keep(&rules);
                 (self.rules, self.routes, self.receivers) = (rules, routes, receivers);
                 self.reroute(now, commit);
             }
@@ -211,6 +229,11 @@ impl Engine {
             }
         }
         outcome
+    }
+
+    /// Lets a spike rule learn so many posts a day between two instants, as if they had been seen.
+    pub fn teach(&mut self, rule: &Rule, per_day: u32, from: Timestamp, to: Timestamp) {
+        self.spikes.teach(rule, per_day, from, to, self.rules.zone());
     }
 
     /// The rules in force.

@@ -8,7 +8,7 @@ use crate::domain::commit::{Commit, Erasure, Progress};
 use crate::domain::condition::{Condition, Count, Distinct, Fired, Seen};
 use crate::domain::event::{Glimpse, Ledger, Passing, Rejected, SourceEvent};
 use crate::domain::id::IncidentId;
-use crate::domain::incident::{Alert, Sighting};
+use crate::domain::incident::{Alert, Sighting, Volume};
 use crate::domain::key::{Key, PostKeys};
 use crate::domain::post::{Excerpt, Post};
 use crate::domain::rule::{Rule, RuleIndex};
@@ -32,6 +32,8 @@ impl Engine {
             if let Some(cursor) = item.cursor {
                 self.frame_seen(&source, cursor, now, commit);
             }
+            self.spikes.begin(&self.rules, self.event_clock);
+            self.quiets.begin(&self.rules, self.event_clock);
             progress.cursor = progress.cursor.max(item.cursor);
             progress.ledger.frames += 1;
             let (glimpse, whole, hits) = match item.what {
@@ -67,6 +69,8 @@ impl Engine {
                 Err(reason) => progress.ledger.reject_post(reason),
             }
         }
+        self.spikes.record(commit);
+        self.quiets.record(commit);
         let known = commit.progress.entry(source).or_default();
         known.cursor = known.cursor.max(progress.cursor);
         known.ledger.add(&progress.ledger);
@@ -137,8 +141,16 @@ impl Engine {
     fn sighting(&mut self, rule: &Rule, post: &Post, now: Timestamp, commit: &mut Commit) {
         let seen = Seen { at: post.event_time, post: post.id.clone(), author: post.author.id.clone() };
         let fired = match &rule.condition {
-            Condition::Match => Some(Fired { seen: vec![seen.clone()], authors: 1 }),
+            Condition::Match => Some(Fired { seen: vec![seen.clone()], authors: 1, measured: None }),
             Condition::Count(count) => self.windows.entry(rule.id.clone()).or_default().add(seen.clone(), count),
+            Condition::Quiet(_) => {
+                self.heard(rule, post.event_time, now, commit);
+                None
+            }
+            Condition::Spike(spike) => {
+                self.spikes.exposure.sources = self.sources.len();
+                self.spikes.add(rule, spike, &seen, self.rules.zone())
+            }
         };
         let sighting = |seen: &Seen, incident: Option<&IncidentId>| Sighting {
             rule: rule.id.clone(),
@@ -159,7 +171,7 @@ impl Engine {
             return;
         };
         let why = why(rule, post, &fired);
-        let (incident, new_incident) = self.open_or_join(rule, post, &fired, &why, now);
+        let (incident, new_incident) = self.open_or_join(rule, post.id.as_str(), post.event_time, &fired, &why, now);
         commit.sightings.extend(fired.seen.iter().map(|seen| sighting(seen, Some(&incident))));
         commit.alerts.push(Alert {
             at: fired.seen.last().map_or(post.event_time, |newest| newest.at),
@@ -171,7 +183,12 @@ impl Engine {
             new_incident,
             posts: fired.seen.len() as u64,
             authors: fired.authors,
-            within: rule.condition.within(),
+            within: rule.condition.within().or(fired.measured.as_ref().map(|measured| measured.within)),
+            volume: fired.measured.as_ref().map(|measured| Volume {
+                observed: measured.observed,
+                expected: measured.expected,
+                upper: measured.upper,
+            }),
             post: Some(post.id.clone()),
             why,
         });
@@ -194,7 +211,12 @@ fn why(rule: &Rule, post: &Post, fired: &Fired) -> String {
     let words = words.join(", ");
     let by = format!("rule {} {}", rule.id, rule.version);
     match &rule.condition {
-        Condition::Match => format!("a post matched {words}; {by}"),
+        // A quiet rule is never fired by a post.
+        Condition::Match | Condition::Quiet(_) => format!("a post matched {words}; {by}"),
+        Condition::Spike(_) => {
+            let measured = fired.measured.as_ref().map_or("unusually many posts", |measured| &measured.words);
+            format!("{measured}; the newest matched {words}; {by}")
+        }
         Condition::Count(Count { at_least, distinct, within }) => {
             let (n, what) = match distinct {
                 Distinct::Post => (fired.seen.len() as u64, "post"),

@@ -440,7 +440,7 @@ title = "x"
 severity = "low"
 query = 'x'
 spike = { false_alarms = "1 per 30d" }
-count = { at_least = 0, distinct = "story", within = "10" }
+count = { at_least = 0, distinct = "tale", within = "10" }
 
 [[rule]]
 id = "twice"

@@ -13,7 +13,7 @@ use stormbell::domain::message::{Delivery, MessageKind, Undelivered};
 use stormbell::domain::post::Post;
 use stormbell::domain::rule::Rule;
 use stormbell::domain::time::Timestamp;
-use support::sim::{Sim, at, authors, frame, post, posted, route, rule};
+use support::sim::{Sim, at, authors, frame, post, posted, route, rule, stories};
 
 use Severity::{Critical, High, Low};
 
@@ -47,6 +47,31 @@ fn a_second_author_within_ten_minutes_pages_once() {
     assert_eq!((incident.first_post_at, incident.last_post_at), (at(0), at(95)));
     assert!(incident.why.contains("2 authors within 10 min"), "{}", incident.why);
     assert!(incident.why.contains("“gunman”"), "{}", incident.why);
+}
+
+#[test]
+fn a_thousand_who_pass_one_post_on_are_one_story() {
+    let two = rule("threat.stories", "threat", Critical, "$org gunman", stories(2, 10));
+    let mut sim = Sim::new(vec![two, rumour()], Vec::new());
+    for copy in 0..1200 {
+        sim.post(
+            &format!("copy {copy}"),
+            &format!("author {copy}"),
+            copy / 4,
+            "There is a gunman at St Brigids, stay away!",
+        );
+    }
+    let summary = stormbell::domain::message::summary(sim.incident());
+    assert!(summary.starts_with("1 story · 1,200 authors · 1,200 posts within "), "{summary}");
+    assert!(!sim.model.fired().iter().any(|(rule, _)| rule.as_str() == "threat.stories"));
+
+    sim.crash();
+    sim.post("again", "eve", 301, "RT @copy: There is a gunman at St Brigids, stay away!");
+    assert_eq!((sim.incident().stories, sim.incident().posts), (1, 1201), "it still knows the story");
+    sim.post("own", "dan", 302, "I am in the lobby of St Brigids, a gunman went upstairs");
+    assert_eq!(sim.incident().stories, 2);
+    let why = &sim.model.alerts.iter().find(|alert| alert.rule.as_str() == "threat.stories").unwrap().why;
+    assert!(why.starts_with("2 stories within 10 min (at least 2) by "), "{why}");
 }
 
 #[test]
@@ -426,7 +451,8 @@ fn two_rules() -> Sim {
     let routes =
         vec![route(&[Critical], &[], &[(&["pager"], None)], None), route(&[], &[], &[(&["chat"], None)], None)];
     let spread = rule("other.spread", "other", High, "rumour", authors(3, 30));
-    Sim::new(vec![rumour(), gunman(), spread], routes)
+    let told_twice = rule("other.stories", "other", High, "rumour OR gunman", stories(2, 30));
+    Sim::new(vec![rumour(), gunman(), spread, told_twice], routes)
 }
 
 proptest! {
@@ -475,6 +501,7 @@ proptest! {
                 more => more.map(|more| more - 1),
             };
         }
+        prop_assert_eq!(&steady.model.tellings, &shaken.model.tellings);
         let (steady, shaken) = (told(&steady), told(&shaken));
         prop_assert_eq!(steady.1, shaken.1);
         prop_assert_eq!(steady.0, shaken.0);

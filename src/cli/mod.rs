@@ -22,6 +22,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
 use crate::domain::diagnostic::Diagnostic;
+use crate::domain::message::counted;
 use crate::report::{self, Colours};
 
 /// Listens to social streams for a hospital and rings the right people within a second.
@@ -152,12 +153,6 @@ fn organization_name(text: &str) -> Result<String, String> {
     let name = text.trim();
     let has_letters = name.chars().any(char::is_alphanumeric);
     has_letters.then(|| name.to_owned()).ok_or_else(|| "a name needs a letter or a digit".to_owned())
-}
-
-/// A number and its noun: `1 post`, `2 posts`.
-fn counted(number: u64, noun: &str) -> String {
-    let s = if number == 1 { "" } else { "s" };
-    format!("{number} {noun}{s}")
 }
 
 /// A line for people. Nobody can be told when standard error is gone.

@@ -12,7 +12,7 @@ use super::error::StoreError;
 use super::write::integer;
 
 /// The scripts; the first makes schema 1.
-const SCRIPTS: [&str; 1] = [include_str!("schema/0001.sql")];
+const SCRIPTS: [&str; 2] = [include_str!("schema/0001.sql"), include_str!("schema/0002-stories.sql")];
 
 /// Marks the file as ours (`file(1)` shows it): "strm".
 const APPLICATION_ID: i64 = 0x7374_726d;

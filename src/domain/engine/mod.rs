@@ -21,12 +21,13 @@ use super::commit::{Commit, Restored};
 use super::condition::{Condition, Seen, Window};
 use super::event::{Cursor, DownReason};
 use super::id::{IncidentId, ReceiverName, RuleId, SourceName, Topic};
-use super::incident::Incident;
+use super::incident::{Incident, Sighting};
 use super::key::{Key, Keys};
 use super::matcher::Scratch;
 use super::message::Undelivered;
 use super::route::Routes;
 use super::rule::RuleSet;
+use super::story::Stories;
 use super::time::Timestamp;
 pub use batch::{Batch, Frames, Item, Items};
 use incidents::Live;
@@ -45,6 +46,7 @@ pub struct Engine {
     seen: Recent,
     /// Posts taken back; a create that comes late does not bring them to life.
     deleted: Recent,
+    stories: Stories,
     /// Posts and authors of which the store holds text.
     evidence: Keys,
     handles: Handles,
@@ -146,6 +148,7 @@ impl Engine {
             sighted: Recent::new(1 << 18),
             seen: Recent::new(1 << 17),
             deleted: Recent::new(1 << 16),
+            stories: Stories::default(),
             evidence: Keys::default(),
             handles: Handles::new(1 << 14),
             live: BTreeMap::new(),
@@ -167,12 +170,14 @@ impl Engine {
             self.by_topic.insert(incident.topic.clone(), incident.id.clone());
             self.live.insert(incident.id.clone(), Live::new(incident));
         }
+        restored.tellings.iter().for_each(|telling| self.stories.restore(telling));
         for sighting in restored.sightings {
             self.event_clock = self.event_clock.max(sighting.at);
             self.sighted.insert(Key::of(&(&sighting.rule, &sighting.post)));
             self.evidence.insert(Key::of(&sighting.post));
             self.evidence.insert(Key::of(&sighting.author));
-            let seen = Seen { at: sighting.at, post: sighting.post, author: sighting.author };
+            let Sighting { at, post, author, story, .. } = sighting;
+            let seen = Seen { at, post, author, story };
             if let Some(live) = sighting.incident.and_then(|id| self.live.get_mut(&id)) {
                 live.remember(&seen);
             }

@@ -10,8 +10,10 @@ use crate::domain::event::{Glimpse, Ledger, Passing, Rejected, SourceEvent};
 use crate::domain::id::IncidentId;
 use crate::domain::incident::{Alert, Sighting};
 use crate::domain::key::{Key, PostKeys};
+use crate::domain::message::counted;
 use crate::domain::post::{Excerpt, Post};
 use crate::domain::rule::{Rule, RuleIndex};
+use crate::domain::story::Story;
 use crate::domain::time::{Timestamp, human};
 
 impl Engine {
@@ -94,11 +96,13 @@ impl Engine {
                 let key = Key::of(&post);
                 self.deleted.insert(key);
                 if self.is_evidence(key) {
+                    self.stories.forget_post(&post);
                     commit.erased.push(Erasure::Post(post));
                 }
             }
             SourceEvent::AuthorDeleted { author, .. } => {
                 if self.is_evidence(Key::of(&author)) {
+                    self.stories.forget_author(&author);
                     commit.erased.push(Erasure::Author(author));
                 }
             }
@@ -123,21 +127,30 @@ impl Engine {
         }
         self.evidence.insert(key);
         self.evidence.insert(Key::of(&post.author.id));
-        let rules = Arc::clone(&self.rules);
-        for rule in hits.iter().filter_map(|&hit| rules.get(hit)) {
-            if self.sighted.insert(Key::of(&(&rule.id, &post.id))) {
-                self.sighting(rule, &post, now, commit);
-            }
+        if !hits.is_empty() {
+            self.sightings(&post, hits, now, commit);
         }
         commit.posts.push(post);
         self.tell_changes(now, commit);
     }
 
+    /// Rules take a post, some of them perhaps not for the first time.
+    fn sightings(&mut self, post: &Post, hits: &[RuleIndex], now: Timestamp, commit: &mut Commit) {
+        let rules = Arc::clone(&self.rules);
+        let (story, telling) = self.stories.tell(post);
+        commit.tellings.extend(telling);
+        for rule in hits.iter().filter_map(|&hit| rules.get(hit)) {
+            if self.sighted.insert(Key::of(&(&rule.id, &post.id))) {
+                self.sighting(rule, post, story, now, commit);
+            }
+        }
+    }
+
     /// A rule takes a post for the first time.
-    fn sighting(&mut self, rule: &Rule, post: &Post, now: Timestamp, commit: &mut Commit) {
-        let seen = Seen { at: post.event_time, post: post.id.clone(), author: post.author.id.clone() };
+    fn sighting(&mut self, rule: &Rule, post: &Post, story: Story, now: Timestamp, commit: &mut Commit) {
+        let seen = Seen { at: post.event_time, post: post.id.clone(), author: post.author.id.clone(), story };
         let fired = match &rule.condition {
-            Condition::Match => Some(Fired { seen: vec![seen.clone()], authors: 1 }),
+            Condition::Match => Some(Fired { seen: vec![seen.clone()], authors: 1, stories: 1 }),
             Condition::Count(count) => self.windows.entry(rule.id.clone()).or_default().add(seen.clone(), count),
         };
         let sighting = |seen: &Seen, incident: Option<&IncidentId>| Sighting {
@@ -145,6 +158,7 @@ impl Engine {
             post: seen.post.clone(),
             source: post.source.clone(),
             author: seen.author.clone(),
+            story: seen.story,
             at: seen.at,
             incident: incident.cloned(),
         };
@@ -196,12 +210,19 @@ fn why(rule: &Rule, post: &Post, fired: &Fired) -> String {
     match &rule.condition {
         Condition::Match => format!("a post matched {words}; {by}"),
         Condition::Count(Count { at_least, distinct, within }) => {
+            let posts = fired.seen.len() as u64;
             let (n, what) = match distinct {
-                Distinct::Post => (fired.seen.len() as u64, "post"),
+                Distinct::Post => (posts, "post"),
                 Distinct::Author => (fired.authors, "author"),
+                Distinct::Story => (fired.stories, "story"),
             };
-            let s = if n == 1 { "" } else { "s" };
-            format!("{n} {what}{s} within {} (at least {at_least}), the newest matched {words}; {by}", human(*within))
+            let n = counted(n, what);
+            let told = match distinct {
+                Distinct::Story => format!(" by {}", counted(fired.authors, "author")),
+                _ if fired.stories < posts => format!(", {} in all", counted(fired.stories, "story")),
+                _ => String::new(),
+            };
+            format!("{n} within {} (at least {at_least}){told}, the newest matched {words}; {by}", human(*within))
         }
     }
 }

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use flate2::bufread::MultiGzDecoder;
 use tokio_tungstenite::tungstenite::Bytes;
 
+use super::archive::Archive;
 use super::lines::{Line, Lines};
 use crate::domain::event::Rejected;
 use crate::domain::id::SourceName;
@@ -41,7 +42,7 @@ pub(super) struct Recording {
 }
 
 impl Recording {
-    /// Opens a file (`-` is standard input), unpacks `.gz` and `.zst`, and tells its
+    /// Opens a file (`-` is standard input, a daemon's database the posts it keeps), unpacks `.gz` and `.zst`, and tells its
     /// format unless it is given. `read` is told of bytes taken from the file.
     pub(super) fn open(
         path: &Path,
@@ -50,6 +51,8 @@ impl Recording {
     ) -> anyhow::Result<Self> {
         let raw: Box<dyn Read + Send> = if path.as_os_str() == "-" {
             Box::new(io::stdin())
+        } else if Archive::is_one(path) {
+            Box::new(Archive::open(path).with_context(|| path.display().to_string())?)
         } else {
             Box::new(File::open(path).with_context(|| path.display().to_string())?)
         };

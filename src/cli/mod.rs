@@ -1,5 +1,7 @@
 //! The command line: one file a command, exit codes as promised.
 
+mod archive;
+mod backtest;
 mod check;
 mod client;
 mod demo;
@@ -52,6 +54,8 @@ enum Command {
     Explain(explain::Explain),
     /// Run recorded posts through the rules, as fast as possible; notifies nobody
     Replay(replay::Replay),
+    /// Try rules on the past, beside the rules in force; notifies nobody
+    Backtest(backtest::Backtest),
     /// Show how the running daemon is doing
     Status(client::Status),
     /// List the running daemon's incidents
@@ -123,6 +127,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Import(import) => import.main(),
         Command::Explain(explain) => explain.main(),
         Command::Replay(replay) => replay.main(),
+        Command::Backtest(backtest) => backtest.main(),
         Command::Status(status) => status.main(),
         Command::Incidents(incidents) => incidents.main(),
         Command::Ack(act) => act.main("ack"),

@@ -192,6 +192,27 @@ fn what_an_author_takes_back_is_erased_and_does_not_come_back() {
 }
 
 #[test]
+fn of_other_posts_a_sample_is_kept_and_erased_when_its_author_says_so() {
+    let mut sim = Sim::new(vec![rumour()], Vec::new());
+    sim.engine.keep_sample(std::num::NonZeroU64::new(10));
+    for n in 0..1000 {
+        sim.post(&format!("p{n}"), "ann", n, "weather");
+    }
+    let kept = sim.model.posts.clone();
+    assert!((60..140).contains(&kept.len()) && sim.model.tellings.is_empty(), "{}", kept.len());
+    for n in 0..1000 {
+        let deleted = SourceEvent::PostDeleted { post: format!("p{n}").as_str().into(), at: at(2000) };
+        sim.feed(vec![frame(Ok(deleted), at(2000))]);
+    }
+    let erased: Vec<_> = kept.into_iter().map(Erasure::Post).collect();
+    let mut taken_back = sim.model.erased.clone();
+    taken_back.sort_by_key(|erasure| format!("{erasure:?}"));
+    assert_eq!(taken_back, erased, "these and no others");
+    sim.feed(vec![frame(Ok(SourceEvent::AuthorDeleted { author: "ann".into(), at: at(2001) }), at(2001))]);
+    assert_eq!(sim.model.erased.last(), Some(&Erasure::Author("ann".into())));
+}
+
+#[test]
 fn an_edit_counts_once() {
     let mut sim = Sim::new(vec![rumour()], Vec::new());
     for version in ["a", "b"] {

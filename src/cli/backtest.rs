@@ -89,7 +89,9 @@ impl Backtest {
         }
         let files = match (self.files.as_slice(), database) {
             ([], Some(database)) => {
-                say("the daemon kept the posts that its rules took; a wider query may find more in a recording of all");
+                say(
+                    "the daemon kept the posts that its rules took (and the sample, if any); a wider query may find more in a recording of all",
+                );
                 vec![database]
             }
             ([], None) => {

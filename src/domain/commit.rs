@@ -113,6 +113,8 @@ pub struct Restored {
     pub cursors: BTreeMap<SourceName, Cursor>,
     /// Gaps that have not ended.
     pub open_gaps: Vec<Gap>,
+    /// Posts of which the store holds text, with their authors.
+    pub kept: Vec<(PostId, AuthorId)>,
     /// Tellings since the horizon asked for, in the order they were made.
     pub tellings: Vec<Telling>,
     /// Sightings since the horizon asked for, in the order they were made.

@@ -20,6 +20,10 @@ impl Store {
         let cursors = cursors
             .query_map((), |row| Ok((row.get::<_, String>(0)?.into(), Cursor(row.get(1)?))))?
             .collect::<Result<_, _>>()?;
+        let mut kept = sql.prepare("SELECT id, author FROM post WHERE json IS NOT NULL")?;
+        let kept = kept
+            .query_map((), |row| Ok((row.get::<_, String>(0)?.into(), row.get::<_, String>(1)?.into())))?
+            .collect::<Result<_, _>>()?;
         let mut tellings =
             sql.prepare("SELECT post, author, at, story, original, words FROM telling WHERE at >= ?1 ORDER BY seq")?;
         let tellings = tellings.query_map([horizon.micros()], read_telling)?.collect::<Result<_, _>>()?;
@@ -32,6 +36,7 @@ impl Store {
         Ok(Restored {
             cursors,
             open_gaps: gaps(sql, "to_at IS NULL", ())?,
+            kept,
             tellings,
             sightings,
             incidents: incidents(sql, "state <> 'resolved' ORDER BY opened_at, id", ())?,

@@ -49,6 +49,7 @@ fn after_a_restart_the_engine_finds_what_it_had() {
     assert_eq!(restored.sightings, sightings);
     let tellings = [telling("p2", Some(&[3, 5])), telling("p1", None), telling("p3", Some(&[]))];
     assert_eq!(restored.tellings, tellings, "once each, in their order, without the words of what was taken back");
+    assert!(restored.kept.is_empty(), "its author took the only text back");
     assert_eq!(restored.incidents, [open]);
     assert_eq!(restored.open_gaps, [gap(50, None)]);
     assert_eq!(restored.cursors, [("bluesky".into(), Cursor(70))].into(), "a cursor never goes back");

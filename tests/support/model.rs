@@ -71,6 +71,7 @@ impl Model {
         Restored {
             cursors: self.cursors.clone(),
             open_gaps: self.gaps.values().filter(|gap| gap.to.is_none()).cloned().collect(),
+            kept: Vec::new(), // all posts of the model have sightings
             tellings: self.tellings.clone(),
             sightings: self.sightings.clone(),
             incidents: self.incidents.values().filter(|i| i.state != IncidentState::Resolved).cloned().collect(),

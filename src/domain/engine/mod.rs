@@ -15,6 +15,7 @@ mod recent;
 mod sources;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use super::commit::{Commit, Restored};
@@ -47,7 +48,10 @@ pub struct Engine {
     /// Posts taken back; a create that comes late does not bring them to life.
     deleted: Recent,
     stories: Stories,
-    /// Posts and authors of which the store holds text.
+    /// One in so many posts is kept though no rule takes it.
+    sample: Option<NonZeroU64>,
+    /// Posts and authors of which the store holds text; of the sample only what was kept before
+    /// this start, for the rest is known by its name.
     evidence: Keys,
     handles: Handles,
     live: BTreeMap<IncidentId, Live>,
@@ -149,6 +153,7 @@ impl Engine {
             seen: Recent::new(1 << 17),
             deleted: Recent::new(1 << 16),
             stories: Stories::default(),
+            sample: None,
             evidence: Keys::default(),
             handles: Handles::new(1 << 14),
             live: BTreeMap::new(),
@@ -161,6 +166,12 @@ impl Engine {
         }
     }
 
+    /// Has one in so many posts kept, if any, though no rule takes it. Which ones, their names say: the
+    /// same ones when the stream is read again.
+    pub fn keep_sample(&mut self, one_in: Option<NonZeroU64>) {
+        self.sample = one_in;
+    }
+
     /// Goes on where the last commit left off: windows are rebuilt from the sightings,
     /// the time since the cursors is a gap until it has been read again. `restored` speaks
     /// of sources that are still read: the others would never see again.
@@ -169,6 +180,9 @@ impl Engine {
         for incident in restored.incidents {
             self.by_topic.insert(incident.topic.clone(), incident.id.clone());
             self.live.insert(incident.id.clone(), Live::new(incident));
+        }
+        for (post, author) in &restored.kept {
+            self.evidence.extend([Key::of(post), Key::of(author)]);
         }
         restored.tellings.iter().for_each(|telling| self.stories.restore(telling));
         for sighting in restored.sightings {
@@ -233,8 +247,13 @@ impl Engine {
         self.live.len()
     }
 
-    /// Whether text of this author or post may be in the store.
-    fn is_evidence(&self, of: Key) -> bool {
-        self.evidence.contains(&of)
+    /// Whether text of this post may be in the store, or is to be.
+    fn is_kept(&self, post: Key) -> bool {
+        self.evidence.contains(&post) || self.sample.is_some_and(|one_in| post.bits() % one_in == 0)
+    }
+
+    /// Whether text of this author may be in the store.
+    fn may_have_text_of(&self, author: Key) -> bool {
+        self.evidence.contains(&author) || self.sample.is_some()
     }
 }

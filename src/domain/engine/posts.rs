@@ -42,7 +42,7 @@ impl Engine {
                     progress.ledger.other += 1;
                     continue;
                 }
-                What::Passed(Passing::Deleted(post)) if self.is_evidence(post) => {
+                What::Passed(Passing::Deleted(post)) if self.is_kept(post) => {
                     self.event(frames.event(place), commit, &mut progress.ledger);
                     continue;
                 }
@@ -57,7 +57,7 @@ impl Engine {
                     continue;
                 }
             };
-            let matters = !current || !hits.is_empty() || self.is_evidence(glimpse.keys.post);
+            let matters = !current || !hits.is_empty() || self.is_kept(glimpse.keys.post);
             if !self.is_news(glimpse.keys, &mut progress.ledger) || !matters {
                 continue;
             }
@@ -95,13 +95,13 @@ impl Engine {
             SourceEvent::PostDeleted { post, .. } => {
                 let key = Key::of(&post);
                 self.deleted.insert(key);
-                if self.is_evidence(key) {
+                if self.is_kept(key) {
                     self.stories.forget_post(&post);
                     commit.erased.push(Erasure::Post(post));
                 }
             }
             SourceEvent::AuthorDeleted { author, .. } => {
-                if self.is_evidence(Key::of(&author)) {
+                if self.may_have_text_of(Key::of(&author)) {
                     self.stories.forget_author(&author);
                     commit.erased.push(Erasure::Author(author));
                 }
@@ -119,15 +119,14 @@ impl Engine {
     /// A new post, or a new version of one, with the rules that take it.
     fn post(&mut self, mut post: Post, key: Key, hits: &[RuleIndex], now: Timestamp, commit: &mut Commit) {
         // What is kept of a post is what its author says now, matching or not.
-        if hits.is_empty() && !self.is_evidence(key) {
+        if hits.is_empty() && !self.is_kept(key) {
             return;
         }
         if post.author.handle.is_none() {
             post.author.handle = self.handles.get(&post.author.id).map(ToOwned::to_owned);
         }
-        self.evidence.insert(key);
-        self.evidence.insert(Key::of(&post.author.id));
         if !hits.is_empty() {
+            self.evidence.extend([key, Key::of(&post.author.id)]);
             self.sightings(&post, hits, now, commit);
         }
         commit.posts.push(post);

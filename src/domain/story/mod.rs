@@ -24,10 +24,11 @@ mod sketch;
 mod tests;
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasherDefault;
 use std::time::Duration;
 
 use super::id::{AuthorId, PostId};
-use super::key::Key;
+use super::key::{Itself, Key};
 use super::post::{Post, PostKind};
 use super::time::Timestamp;
 use bands::{Bands, Spots};
@@ -72,7 +73,7 @@ pub struct Telling {
 /// What was told lately.
 #[derive(Debug, Default)]
 pub struct Stories {
-    names: HashMap<Key, Named>,
+    names: HashMap<Key, Named, BuildHasherDefault<Itself>>,
     /// The order in which names are forgotten.
     order: VecDeque<Key>,
     /// The newest [`FILED`], oldest first.

@@ -9,6 +9,7 @@ use flate2::bufread::MultiGzDecoder;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio_tungstenite::tungstenite::Bytes;
 
+use super::archive::Archive;
 use super::lines::{Line, Lines};
 use crate::domain::event::Rejected;
 use crate::domain::id::SourceName;
@@ -42,14 +43,20 @@ pub(super) struct Recording {
 }
 
 impl Recording {
-    /// Opens a file (`-` is standard input), unpacks `.gz` and `.zst`, and tells its
-    /// format unless it is given. `read` is told of bytes taken from the file.
+    /// Opens a file (`-` is standard input, a daemon's database the posts it keeps), unpacks
+    /// `.gz` and `.zst`, and tells its format unless it is given. `read` is told of bytes taken
+    /// from the file.
     pub(super) fn open(
         path: &Path,
         format: Option<Format>,
         read: impl Fn(usize) + Send + 'static,
     ) -> anyhow::Result<Self> {
-        let lines = lines(path, read)?;
+        let lines = if Archive::is_one(path) {
+            let raw = Archive::open(path).with_context(|| path.display().to_string())?;
+            Lines::new(Box::new(Counted { raw, read }), BLOCK)
+        } else {
+            lines(path, read)?
+        };
         let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or("recording");
         let source = SourceName::from(if name == "-" { "stdin" } else { name });
         let (path, ahead) = (path.to_owned(), Vec::new().into_iter());

@@ -7,6 +7,7 @@ use super::id::{AuthorId, DeliveryId, PostId, RuleId, SourceName};
 use super::incident::{Alert, Gap, Incident, Sighting, TimelineEntry};
 use super::message::Delivery;
 use super::post::Post;
+use super::story::Telling;
 use super::time::Timestamp;
 
 /// The effects of one or more steps of the engine. The store writes it in one
@@ -15,6 +16,8 @@ use super::time::Timestamp;
 pub struct Commit {
     /// Evidence: insert, or replace an older version of the same id.
     pub posts: Vec<Post>,
+    /// Insert by post, in this order, unless the post is known.
+    pub tellings: Vec<Telling>,
     /// Insert by (rule, post); a later one sets the incident.
     pub sightings: Vec<Sighting>,
     /// Text to remove; a hash stays where the post is evidence.
@@ -73,9 +76,22 @@ impl Commit {
     /// Whether it holds anything beyond progress, which can wait a second. Volumes change with
     /// sightings, or when a rule comes into force.
     pub fn is_urgent(&self) -> bool {
-        let Self { posts, sightings, erased, alerts, incidents, timeline, outbox, told, gaps, volumes: _, progress: _ } =
-            self;
+        let Self {
+            posts,
+            tellings,
+            sightings,
+            erased,
+            alerts,
+            incidents,
+            timeline,
+            outbox,
+            told,
+            gaps,
+            volumes: _,
+            progress: _,
+        } = self;
         !(posts.is_empty()
+            && tellings.is_empty()
             && sightings.is_empty()
             && erased.is_empty()
             && alerts.is_empty()
@@ -111,6 +127,7 @@ impl Commit {
     /// Adds the effects of a later step.
     pub fn append(&mut self, later: Self) {
         self.posts.extend(later.posts);
+        self.tellings.extend(later.tellings);
         self.sightings.extend(later.sightings);
         self.erased.extend(later.erased);
         self.alerts.extend(later.alerts);
@@ -139,6 +156,10 @@ pub struct Restored {
     pub lost_gaps: Vec<Gap>,
     /// What spike rules have learnt.
     pub volumes: Vec<VolumeState>,
+    /// Posts of which the store holds text, with their authors.
+    pub kept: Vec<(PostId, AuthorId)>,
+    /// Tellings since the horizon asked for, in the order they were made.
+    pub tellings: Vec<Telling>,
     /// Sightings since the horizon asked for, in the order they were made.
     pub sightings: Vec<Sighting>,
     /// Incidents that are not resolved.

@@ -1,10 +1,11 @@
 //! Alerts of one topic that belong together: what people are paged for.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::event::DownReason;
 use super::id::{AuthorId, IncidentId, PostId, ReceiverName, RuleId, SourceName, Topic};
+use super::story::Story;
 use super::time::Timestamp;
 
 /// How much it matters, least first.
@@ -166,6 +167,8 @@ pub struct Incident {
     pub posts: u64,
     /// Distinct authors so far.
     pub authors: u64,
+    /// Distinct stories so far; 0 when it began before they were counted.
+    pub stories: u64,
     /// The first alert's reason.
     pub why: String,
     /// File the people on call should follow.
@@ -230,6 +233,8 @@ pub struct Sighting {
     pub source: SourceName,
     /// Its author.
     pub author: AuthorId,
+    /// The story it is part of.
+    pub story: Story,
     /// Its event time.
     pub at: Timestamp,
     /// The incident it counts for, once there is one.
@@ -264,25 +269,4 @@ pub struct TimelineEntry {
     pub by: String,
     /// In words; no post's text.
     pub text: String,
-}
-
-/// Distinct authors, exact up to [`Authors::EXACT`] and a lower bound beyond.
-#[derive(Clone, Debug, Default)]
-pub struct Authors(HashSet<AuthorId>);
-
-impl Authors {
-    /// How many are told apart; bounds memory when somebody floods an incident.
-    pub const EXACT: usize = 50_000;
-
-    /// Counts an author.
-    pub fn insert(&mut self, author: &AuthorId) {
-        if self.0.len() < Self::EXACT {
-            self.0.insert(author.clone());
-        }
-    }
-
-    /// Distinct authors counted.
-    pub fn count(&self) -> u64 {
-        self.0.len() as u64
-    }
 }

@@ -15,6 +15,7 @@ use crate::domain::id::{DeliveryId, IncidentId, PostId, SourceName};
 use crate::domain::incident::{Alert, Gap, Incident, Sighting, TimelineEntry};
 use crate::domain::message::Delivery;
 use crate::domain::post::Post;
+use crate::domain::story::Telling;
 use crate::domain::time::Timestamp;
 
 /// How long a transaction waits for a stranger's lock (a shell, a backup tool).
@@ -118,9 +119,22 @@ pub(super) struct Writing<'a> {
 impl Writing<'_> {
     /// Writes one commit, in the order of its fields.
     pub(super) fn commit(&mut self, commit: &Commit) -> Result<(), StoreError> {
-        let Commit { posts, sightings, erased, alerts, incidents, timeline, outbox, told, gaps, volumes, progress } =
-            commit;
+        let Commit {
+            posts,
+            tellings,
+            sightings,
+            erased,
+            alerts,
+            incidents,
+            timeline,
+            outbox,
+            told,
+            gaps,
+            volumes,
+            progress,
+        } = commit;
         posts.iter().try_for_each(|post| self.post(post))?;
+        tellings.iter().try_for_each(|telling| self.telling(telling))?;
         sightings.iter().try_for_each(|sighting| self.sighting(sighting))?;
         for erasure in erased {
             let gone = match erasure {
@@ -159,8 +173,25 @@ impl Writing<'_> {
         Ok(())
     }
 
+    fn telling(&self, telling: &Telling) -> Result<(), StoreError> {
+        let Telling { post, author, at, story, original, words } = telling;
+        let mut insert = self.sql.prepare_cached(
+            "INSERT INTO telling (post, author, at, story, original, words) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (post) DO NOTHING",
+        )?;
+        insert.execute(params![
+            post.as_str(),
+            author.as_str(),
+            at.micros(),
+            story.0.cast_signed(),
+            original.as_ref().map(PostId::as_str),
+            words.as_deref().map(stored::words_to_bytes),
+        ])?;
+        Ok(())
+    }
+
     fn sighting(&self, sighting: &Sighting) -> Result<(), StoreError> {
-        let Sighting { rule, post, source, author, at, incident } = sighting;
+        let Sighting { rule, post, source, author, story: _, at, incident } = sighting; // the telling has the story
         let mut upsert = self.sql.prepare_cached(
             "INSERT INTO sighting (rule, post, source, author, at, incident) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT (rule, post) DO UPDATE SET incident = coalesce(excluded.incident, incident)",

@@ -211,6 +211,28 @@ fn a_fuzzy_list_finds_disguised_words() {
 }
 
 #[test]
+fn a_rule_can_ask_for_independent_reports() {
+    let test = |name: &str, second: &str, alerts: u8| {
+        format!(
+            "[[rule.test]]\nname = \"{name}\"\nposts = [{{ author = \"a\", text = \"smoke pours out of St Brigids east wing\" }}, \
+             {{ author = \"b\", text = \"{second}\" }}]\nalerts = {alerts}\n"
+        )
+    };
+    let counted = "count = { at_least = 2, distinct = \"story\", within = \"10m\" }\n";
+    let copy = test("a copy", "RT @a: Smoke pours out of St Brigids east wing!", 0);
+    let own = test("own words", "St Brigids is on fire, I can see the smoke from here", 1);
+    let desk = Desk::new();
+    desk.file(
+        "mine.toml",
+        format!("schema = 1\n[pack]\nname = \"mine\"\n{}{counted}{copy}{own}", rule("mine.smoke", "smoke")),
+    );
+    let ran = desk.run(&["check", "mine.toml"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    desk.file("mine.toml", format!("schema = 1\n[pack]\nname = \"mine\"\n{}{copy}", rule("mine.smoke", "smoke")));
+    assert_eq!(desk.run(&["check", "mine.toml"]).code, 1, "without the count each post raises it");
+}
+
+#[test]
 fn a_profile_names_every_rule_with_what_it_costs_and_matches() {
     let food = rule("mine.soup", "soup");
     let desk = Desk::new();

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod backtest;
 mod check;
 mod daemon;
 mod explain;

@@ -4,6 +4,10 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 
 use flate2::{Compression, write::GzEncoder};
 use serde_json::Value;
+use stormbell::domain::commit::{Commit, Erasure};
+use stormbell::domain::post::Post;
+use stormbell::domain::time::Timestamp;
+use stormbell::store::Store;
 
 use super::support::{Desk, Ran, golden};
 
@@ -23,6 +27,28 @@ fn crisis() -> String {
         "{\"id\":\"p4\"}".to_owned(),
     ]
     .join("\n")
+}
+
+#[test]
+fn what_the_daemon_kept_is_replayed_from_its_database() {
+    let desk = Desk::new();
+    let stamp = |text| Timestamp::parse(text).unwrap();
+    let post = |id: &str, author: &str, time, text: &str| {
+        Post::plain(id.into(), "bluesky".into(), author.into(), text.to_owned(), stamp(time))
+    };
+    let late = post("p1", "a", "2026-11-22T10:00:00Z", "There is a gunman at St Brigids");
+    let early = post("p2", "b", "2026-11-22T10:01:30Z", "an active shooter at St Brigids");
+    let erased = post("p3", "c", "2026-11-22T10:02:00Z", "gunman at St Brigids, I was wrong");
+    let many = (0..1200).map(|n| post(&format!("m{n:04}"), "d", "2026-11-22T10:03:00Z", "soup"));
+    let mut store = Store::open(&desk.path().join("bell.db")).unwrap();
+    let posts = many.chain([early, erased, late]).collect();
+    store.commit(&[Commit { posts, ..Commit::default() }]).unwrap();
+    store.commit(&[Commit { erased: vec![Erasure::Post("p3".into())], ..Commit::default() }]).unwrap();
+    // The daemon may be running: `store` is still open.
+    let ran = desk.run(&["replay", "bell.db", "--json", "--org", "St Brigids"]);
+    assert_eq!((ran.code, ledger(&ran)), (0, [1202, 1202, 0, 0, 0]), "{}", ran.err);
+    let alerts: Vec<&str> = ran.out.lines().filter(|line| line.contains(r#""type":"alert""#)).collect();
+    assert!(alerts.iter().any(|alert| alert.contains("p2")) && !ran.out.contains("p3"), "{}", ran.out);
 }
 
 fn jetstream(time_us: i64, text: &str) -> String {

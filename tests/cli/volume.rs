@@ -40,7 +40,7 @@ fn a_burst_is_the_one_alarm_and_the_rows_say_what_was_usual() {
             "{row:?}"
         );
     }
-    assert_eq!(ran.err, "2880 rows of 10 min each: 1 alarm\n");
+    assert_eq!(ran.err, "2,880 rows of 10 min each: 1 alarm\n");
 }
 
 #[test]

@@ -51,6 +51,10 @@ pub fn authors(at_least: u64, minutes: u64) -> Condition {
     Condition::Count(Count { at_least, distinct: Distinct::Author, within: Duration::from_mins(minutes) })
 }
 
+pub fn stories(at_least: u64, minutes: u64) -> Condition {
+    Condition::Count(Count { at_least, distinct: Distinct::Story, within: Duration::from_mins(minutes) })
+}
+
 pub fn post(id: &str, author: &str, at: Timestamp, text: &str) -> Post {
     Post::plain(id.into(), "stream".into(), author.into(), text.to_owned(), at)
 }

@@ -44,6 +44,7 @@ pub(super) fn page(rule: &Rule, verdict: &Verdict, organization: &Organization, 
         let what = match count.distinct {
             Distinct::Post => "post",
             Distinct::Author => "author",
+            Distinct::Story => "story",
         };
         let enough = counted(count.at_least, what);
         lines.push(format!("the alert needs {enough} within {}; this is one", human(count.within)));

@@ -171,10 +171,7 @@ fn quiet(table: &Table<'_>) -> Checked<Condition> {
 }
 
 fn distinct(value: &Value<'_>) -> Checked<Distinct> {
-    if value.as_str() == Some("story") {
-        return value.error("SB0203", "this version cannot count stories yet", "it counts \"post\" or \"author\"");
-    }
-    value.word(&[("post", Distinct::Post), ("author", Distinct::Author)])
+    value.word(&[("post", Distinct::Post), ("author", Distinct::Author), ("story", Distinct::Story)])
 }
 
 fn test(table: &Table<'_>) -> Checked<RawTest> {

@@ -10,12 +10,13 @@ use crate::domain::commit::Commit;
 use crate::domain::condition::{Fired, Seen};
 use crate::domain::id::{DeliveryId, IncidentId, ReceiverName, Topic, hex};
 use crate::domain::incident::{
-    Alert, Authors, ConditionKind, Escalation, Incident, IncidentState, Severity, Signature, TimelineEntry, Told,
+    Alert, ConditionKind, Escalation, Incident, IncidentState, Severity, Signature, TimelineEntry, Told,
 };
 use crate::domain::key::{Key, Keys};
 use crate::domain::message::{Delivery, Message, MessageKind, Undelivered};
 use crate::domain::route::Routes;
 use crate::domain::rule::Rule;
+use crate::domain::tally::Tally;
 use crate::domain::time::Timestamp;
 
 /// An incident ends by itself when its topic has been quiet for so long.
@@ -39,7 +40,8 @@ const SELF: &str = "stormbell";
 /// An incident that is not resolved, with what is needed to count on.
 pub(super) struct Live {
     pub(super) incident: Incident,
-    authors: Authors,
+    authors: Tally,
+    stories: Tally,
     posts: Keys,
     /// Nobody has been told yet.
     new: bool,
@@ -61,13 +63,14 @@ impl Live {
     const EXACT_POSTS: usize = 100_000;
 
     pub(super) fn new(incident: Incident) -> Self {
-        Self { incident, authors: Authors::default(), posts: Keys::default(), new: false }
+        Self { incident, authors: Tally::default(), stories: Tally::default(), posts: Keys::default(), new: false }
     }
 
     /// Counts a sighting that the incident's figures already hold.
     pub(super) fn remember(&mut self, seen: &Seen) {
         self.posts.insert(Key::of(&seen.post));
-        self.authors.insert(&seen.author);
+        self.authors.insert(Key::of(&seen.author));
+        self.stories.insert(Key::of(&seen.story));
     }
 
     /// Counts a sighting, each post once; false when nothing changed.
@@ -79,13 +82,15 @@ impl Live {
         if self.posts.len() < Self::EXACT_POSTS {
             self.posts.insert(post);
         }
-        self.authors.insert(&seen.author);
+        self.authors.insert(Key::of(&seen.author));
+        self.stories.insert(Key::of(&seen.story));
         let incident = &mut self.incident;
         if incident.posts == 0 {
             (incident.first_post_at, incident.last_post_at) = (seen.at, seen.at);
         }
         incident.posts += 1;
         incident.authors = self.authors.count().max(incident.authors);
+        incident.stories = self.stories.count().max(incident.stories);
         incident.first_post_at = incident.first_post_at.min(seen.at);
         incident.last_post_at = incident.last_post_at.max(seen.at);
         if incident.sample.len() == 5 {
@@ -445,6 +450,7 @@ fn blank(id: IncidentId, topic: Topic, severity: Severity, title: String, why: S
         last_post_at: now,
         posts: 0,
         authors: 0,
+        stories: 0,
         why,
         playbook: None,
         exercise: false,

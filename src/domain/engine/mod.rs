@@ -19,18 +19,20 @@ mod spikes;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use super::commit::{Commit, Restored};
 use super::condition::{Condition, Seen, Window};
 use super::event::{Cursor, DownReason};
 use super::id::{IncidentId, ReceiverName, RuleId, SourceName, Topic};
-use super::incident::Incident;
+use super::incident::{Incident, Sighting};
 use super::key::{Key, Keys};
 use super::matcher::Scratch;
 use super::message::Undelivered;
 use super::route::Routes;
 use super::rule::{Rule, RuleSet};
+use super::story::Stories;
 use super::time::Timestamp;
 pub use batch::{Batch, Frames, Item, Items};
 use incidents::Live;
@@ -53,7 +55,11 @@ pub struct Engine {
     seen: Recent,
     /// Posts taken back; a create that comes late does not bring them to life.
     deleted: Recent,
-    /// Posts and authors of which the store holds text.
+    stories: Stories,
+    /// One in so many posts is kept though no rule takes it.
+    sample: Option<NonZeroU64>,
+    /// Posts and authors of which the store holds text; of the sample only what was kept before
+    /// this start, for the rest is known by its name.
     evidence: Keys,
     handles: Handles,
     live: BTreeMap<IncidentId, Live>,
@@ -156,6 +162,8 @@ impl Engine {
             sighted: Recent::new(1 << 18),
             seen: Recent::new(1 << 17),
             deleted: Recent::new(1 << 16),
+            stories: Stories::default(),
+            sample: None,
             evidence: Keys::default(),
             handles: Handles::new(1 << 14),
             live: BTreeMap::new(),
@@ -166,6 +174,12 @@ impl Engine {
             advanced: Timestamp::default(),
             scratch: Scratch::default(),
         }
+    }
+
+    /// Has one in so many posts kept, if any, though no rule takes it. Which ones, their names say: the
+    /// same ones when the stream is read again.
+    pub fn keep_sample(&mut self, one_in: Option<NonZeroU64>) {
+        self.sample = one_in;
     }
 
     /// Goes on where the last commit left off: windows are rebuilt from the sightings,
@@ -180,12 +194,17 @@ impl Engine {
         restored.lost_gaps.iter().for_each(|gap| self.spikes.exposure.ended(gap));
         self.quiets.restore(&self.rules, &restored.volumes);
         self.spikes.restore(&self.rules, restored.volumes);
+        for (post, author) in &restored.kept {
+            self.evidence.extend([Key::of(post), Key::of(author)]);
+        }
+        restored.tellings.iter().for_each(|telling| self.stories.restore(telling));
         for sighting in restored.sightings {
             self.event_clock = self.event_clock.max(sighting.at);
             self.sighted.insert(Key::of(&(&sighting.rule, &sighting.post)));
             self.evidence.insert(Key::of(&sighting.post));
             self.evidence.insert(Key::of(&sighting.author));
-            let seen = Seen { at: sighting.at, post: sighting.post, author: sighting.author };
+            let Sighting { at, post, author, story, .. } = sighting;
+            let seen = Seen { at, post, author, story };
             if let Some(live) = sighting.incident.and_then(|id| self.live.get_mut(&id)) {
                 live.remember(&seen);
             }
@@ -251,8 +270,13 @@ impl Engine {
         self.live.len()
     }
 
-    /// Whether text of this author or post may be in the store.
-    fn is_evidence(&self, of: Key) -> bool {
-        self.evidence.contains(&of)
+    /// Whether text of this post may be in the store, or is to be.
+    fn is_kept(&self, post: Key) -> bool {
+        self.evidence.contains(&post) || self.sample.is_some_and(|one_in| post.bits() % one_in == 0)
+    }
+
+    /// Whether text of this author may be in the store.
+    fn may_have_text_of(&self, author: Key) -> bool {
+        self.evidence.contains(&author) || self.sample.is_some()
     }
 }

@@ -108,7 +108,7 @@ impl Engine {
             let lasted = human(Duration::from_secs(now.since(since).as_secs()));
             let since_then = since.whole_second();
             let why = format!("nothing matched for {lasted}, since {since_then}; rule {} {}", rule.id, rule.version);
-            let fired = Fired { seen: Vec::new(), authors: 0, measured: None };
+            let fired = Fired::by(Vec::new());
             let (incident, new_incident) = self.open_or_join(rule, "", since, &fired, &why, now);
             commit.alerts.push(Alert {
                 at: now,

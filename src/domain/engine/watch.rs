@@ -8,11 +8,11 @@
 //! The minute that is filling is judged with every post that could decide it, so an alarm
 //! does not wait for the minute to end.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use super::exposure::Exposure;
 use crate::domain::condition::{Fired, Measured, Seen, Spike};
+use crate::domain::message::counted;
 use crate::domain::time::{Timestamp, Zone};
 use crate::domain::volume::{Baseline, Bin, Floor, Policy, Scale, Unreadable};
 
@@ -133,16 +133,16 @@ impl Watch {
         let end = start_of(self.minute + 1);
         let seen: Vec<Seen> =
             self.recent.iter().filter(|seen| seen.at >= end - within && seen.at < end).cloned().collect();
-        let authors = seen.iter().map(|seen| &seen.author).collect::<HashSet<_>>().len() as u64;
+        let fired = Fired::by(seen);
         let observed = whole(judgement.window.seen);
-        if observed < spike.at_least || authors < spike.authors {
+        if observed < spike.at_least || fired.authors < spike.authors {
             return None;
         }
         self.told = true;
-        let who = |number, noun| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
-        let words = judgement.in_words(scale, &format!("{} by {}", who(observed, "post"), who(authors, "author")));
+        let words = judgement
+            .in_words(scale, &format!("{} by {}", counted(observed, "post"), counted(fired.authors, "author")));
         let (expected, upper) = (judgement.window.expected, whole(judgement.window.usual_up_to()));
-        Some(Fired { seen, authors, measured: Some(Measured { observed, expected, upper, within, words }) })
+        Some(Fired { measured: Some(Measured { observed, expected, upper, within, words }), ..fired })
     }
 
     fn open_bin(&self, around: &Surroundings<'_>) -> Bin {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use stormbell::app::pipeline::{Workplace, batch};
-use stormbell::domain::commit::Commit;
+use stormbell::domain::commit::{Commit, Erasure};
 use stormbell::domain::condition::Condition;
 use stormbell::domain::engine::{Batch, Engine, Input, Item};
 use stormbell::domain::event::{Decoded, Ledger, Rejected};
@@ -97,6 +97,22 @@ fn usual(second: i64, author: u8, key: u8, version: u8, text: &str) -> String {
     )
 }
 
+fn taken_back(second: i64, author: u8, key: u8) -> String {
+    let time = ZERO.micros() + second * 1_000_000;
+    format!(
+        r#"{{"did":"did:plc:{author}","time_us":{time},"kind":"commit","commit":{{"rev":"3r","operation":"delete","collection":"app.bsky.feed.post","rkey":"k{key}"}}}}"#
+    )
+}
+
+#[test]
+fn a_deletion_erases_what_is_kept_and_bars_what_comes_late() {
+    let lines = [usual(0, 1, 1, 0, MATCHING), taken_back(1, 1, 1), taken_back(2, 1, 2), usual(3, 1, 2, 0, MATCHING)];
+    let commits = commits(skimmed, &[lines.to_vec()], usize::MAX);
+    assert_eq!(texts(&commits), [MATCHING]);
+    let kept = commits[0].posts[0].id.clone();
+    assert_eq!(commits[0].erased, [Erasure::Post(kept)]);
+}
+
 #[test]
 fn an_edit_that_no_rule_takes_replaces_what_is_kept() {
     let lines =
@@ -137,7 +153,7 @@ fn a_frame_that_was_not_kept_is_accounted_for() {
 fn line() -> impl Strategy<Value = String> {
     let texts = [MATCHING, "a rumour", "lovely weather", "soup \\\"of\\\" the day", "\\ud83d"];
     let texts = prop::sample::select(texts.to_vec());
-    (0u8..12, 0i64..600, 0u8..3, 0u8..4, 0u8..3, texts).prop_map(|(what, second, author, key, version, text)| {
+    (0u8..13, 0i64..600, 0u8..3, 0u8..4, 0u8..3, texts).prop_map(|(what, second, author, key, version, text)| {
         let (time, did) = (ZERO.micros() + second * 1_000_000, format!("did:plc:{author}"));
         match what {
             0 => frames::delete(time, &did, &format!("k{key}")),
@@ -146,6 +162,7 @@ fn line() -> impl Strategy<Value = String> {
             3 => frames::account_deleted(time, &did),
             4 => post(second, author, key, &text.replace('\\', "")),
             5 => usual(second, author, key, version, text).replace("}}", "}"),
+            6 => taken_back(second, author, key),
             _ => usual(second, author, key, version, text),
         }
     })

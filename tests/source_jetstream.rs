@@ -19,12 +19,14 @@ use stormbell::source::supervise::Supervisor;
 use stormbell::source::timing::Timing;
 use stormbell::source::ws::{ConnectError, Connector};
 use stormbell::source::{Frame, Incoming, jetstream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use support::PATIENCE;
 use support::clock::FixedClock;
 use support::frames;
 use support::jetstream::{Fault, Script, SimJetstream};
@@ -33,7 +35,8 @@ use support::proxy::SimProxy;
 /// The present, and the time of the posts.
 const NOW: i64 = 1_795_361_895_000_000;
 const SECOND: i64 = 1_000_000;
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than any test waits.
+const NEVER: Duration = Duration::from_hours(1);
 
 fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -41,13 +44,12 @@ fn millis(millis: u64) -> Duration {
 
 /// Hurries, except where a test has no use for the mechanism at all.
 fn quick() -> Timing {
-    let never = Duration::from_hours(1);
     Timing {
         first_backoff: millis(10),
         longest_backoff: millis(50),
-        ping_every: never,
-        answer_within: never,
-        seam_delay: never,
+        ping_every: NEVER,
+        answer_within: NEVER,
+        seam_delay: NEVER,
         seam_margin: Duration::from_secs(5),
         ..Timing::default()
     }
@@ -474,14 +476,13 @@ async fn a_server_that_never_answers_the_handshake_is_given_up() {
 }
 
 #[tokio::test]
-async fn stopping_says_goodbye_at_once() {
+async fn stopping_says_goodbye_and_goes_as_soon_as_it_is_answered() {
     let sim = SimJetstream::start(Script::default()).await;
-    let mut rig = Rig::start(config(vec![sim.url()]), quick(), None);
+    let timing = Timing { stop_within: NEVER, ..quick() };
+    let mut rig = Rig::start(config(vec![sim.url()]), timing, None);
     rig.until(|rig| rig.connected.len() == 1).await;
-    let started = Instant::now();
     rig.cancel.cancel();
     timeout(PATIENCE, rig.tasks.join_next()).await.unwrap().unwrap().unwrap();
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     sim.until(|sim| sim.goodbyes() == 1).await;
 }
 
@@ -491,11 +492,34 @@ async fn stopping_does_not_wait_for_a_dead_server_or_a_full_queue() {
     let full = SimJetstream::start(Script::default()).await;
     (1..=2000).for_each(|n| full.push(post(n)));
     for (sim, room) in [(dead, 64), (full, 1)] {
-        let mut rig = Rig::with_queue(config(vec![sim.url()]), quick(), Some(NOW), room);
+        let timing = Timing { queue_patience: NEVER, stop_within: millis(100), ..quick() };
+        let mut rig = Rig::with_queue(config(vec![sim.url()]), timing, Some(NOW), room);
         rig.until(|rig| rig.connected.len() == 1).await;
         rig.cancel.cancel();
-        let started = Instant::now();
         timeout(PATIENCE, rig.tasks.join_next()).await.unwrap().unwrap().unwrap();
-        assert!(started.elapsed() < millis(4000), "{:?}", started.elapsed());
+    }
+}
+
+/// A post was never sent when it came after the client had its answer and before the server
+/// had begun to listen for posts; on a busy machine a test of the daemon then waited in vain.
+#[tokio::test]
+async fn a_post_pushed_while_the_handshake_ends_is_sent() {
+    let sim = SimJetstream::start(Script::default()).await;
+    // So narrow that the server cannot end its answer before the client begins to read it.
+    let (mut client, server) = tokio::io::duplex(16);
+    let talking = async {
+        let request = "GET /subscribe HTTP/1.1\r\nHost: sim\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                       Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        client.write_all(request.as_bytes()).await.unwrap();
+        sim.until(|sim| sim.requests().len() == 1).await;
+        sim.push(post(1));
+        let mut heard = Vec::new();
+        while !String::from_utf8_lossy(&heard).contains("post 1") {
+            heard.push(client.read_u8().await.unwrap());
+        }
+    };
+    tokio::select! {
+        came = timeout(PATIENCE, talking) => came.expect("the post was forgotten"),
+        () = sim.serve(server) => panic!("the server left"),
     }
 }

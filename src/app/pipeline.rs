@@ -14,10 +14,10 @@ use futures_util::{Stream, StreamExt};
 use tokio::sync::watch;
 
 use crate::domain::engine::{Batch, Frames, Input, Item, Items};
-use crate::domain::event::{Decoded, Rejected, SourceEvent};
+use crate::domain::event::{Decoded, Passing, Rejected, SourceEvent};
 use crate::domain::id::SourceName;
 use crate::domain::matcher::Scratch;
-use crate::domain::post::{Excerpt, Post};
+use crate::domain::post::Excerpt;
 use crate::domain::rule::RuleSet;
 use crate::domain::time::Timestamp;
 use crate::source::{Buffers, Format, Frame, Incoming, Skimmed};
@@ -124,12 +124,12 @@ fn item(source: &SourceName, frame: &Frame, format: Format, rules: &RuleSet, wor
     };
     let skimmed = format.skim(source, bytes, received_at, excerpt, buffers);
     let mut hits = Vec::new();
-    if let Some(Skimmed { cursor, post }) = skimmed {
-        if post.is_some() {
+    if let Some(Skimmed { cursor, passing }) = skimmed {
+        if let Passing::Post(_) = passing {
             hits = rules.matches(excerpt, scratch);
         }
         if hits.is_empty() {
-            return Item::passed(cursor, received_at, post);
+            return Item::passed(cursor, received_at, passing);
         }
     }
     let decoded = format.decode(source, bytes, received_at);
@@ -153,15 +153,12 @@ struct Kept {
 }
 
 impl Frames for Kept {
-    fn post(&self, place: usize) -> Result<Box<Post>, Rejected> {
+    fn event(&self, place: usize) -> Result<SourceEvent, Rejected> {
         let Some(Frame { received_at, body: Ok(bytes) }) = self.frames.get(place) else {
             return Err(Rejected::Poison);
         };
         let decode = || self.format.decode(&self.source, bytes, *received_at).event;
-        match catch_unwind(AssertUnwindSafe(decode)).or(Err(Rejected::Poison))?? {
-            SourceEvent::Post(post) => Ok(post),
-            _ => Err(Rejected::Poison),
-        }
+        catch_unwind(AssertUnwindSafe(decode)).or(Err(Rejected::Poison))?
     }
 }
 

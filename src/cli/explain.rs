@@ -50,6 +50,13 @@ impl Explain {
         let Some(Listening { organization, rulebook }) = self.listening.resolve() else { return Ok(Exit::Config) };
         let Some((_, rule)) = rulebook.rules.find(&self.rule) else {
             show(&rulebook.findings);
+            if !rulebook.is_sound() {
+                say(&format!(
+                    "error: {} is not among the rules that can be used; mend the mistakes above first",
+                    self.rule
+                ));
+                return Ok(Exit::Config);
+            }
             say(&unknown(&self.rule, &rulebook.rules));
             return Ok(Exit::Usage);
         };

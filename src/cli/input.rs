@@ -14,10 +14,9 @@ use crate::domain::event::Rejected;
 use crate::domain::id::SourceName;
 use crate::source::{Format, Frame, Incoming};
 
-/// Bytes of a file that are read at once.
-const BLOCK: usize = 1 << 20;
-/// Those of a pipe, which has no more at a time; frames of a live stream shall not wait long.
-const BLOCK_OF_PIPE: usize = 1 << 16;
+/// Bytes that are read at once: few enough to be found in the processor's cache and in memory
+/// that was just freed. A pipe has no more at a time.
+pub(super) const BLOCK: usize = 1 << 16;
 /// Lines handed on together, and about how many bytes: batches wait in queues.
 const BATCH: usize = 512;
 const BATCH_BYTES: usize = 4 << 20;
@@ -50,8 +49,7 @@ impl Recording {
         format: Option<Format>,
         read: impl Fn(usize) + Send + 'static,
     ) -> anyhow::Result<Self> {
-        let (unpacked, block) = unpacked(path, read)?;
-        let lines = Lines::new(unpacked, block);
+        let lines = Lines::new(unpacked(path, read)?, BLOCK);
         let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or("recording");
         let source = SourceName::from(if name == "-" { "stdin" } else { name });
         let (path, ahead) = (path.to_owned(), Vec::new().into_iter());
@@ -124,25 +122,21 @@ impl Recording {
     }
 }
 
-/// A file's contents, unpacked as its name says (`-` is standard input), and how much of it
-/// is best read at once. `read` is told of bytes taken from the file.
-pub(super) fn unpacked(
-    path: &Path,
-    read: impl Fn(usize) + Send + 'static,
-) -> anyhow::Result<(Box<dyn Read + Send>, usize)> {
-    let (raw, block): (Box<dyn Read + Send>, _) = if path.as_os_str() == "-" {
-        (Box::new(io::stdin()), BLOCK_OF_PIPE)
+/// A file's contents, unpacked as its name says (`-` is standard input). `read` is told of
+/// bytes taken from the file.
+pub(super) fn unpacked(path: &Path, read: impl Fn(usize) + Send + 'static) -> anyhow::Result<Box<dyn Read + Send>> {
+    let raw: Box<dyn Read + Send> = if path.as_os_str() == "-" {
+        Box::new(io::stdin())
     } else {
-        (Box::new(File::open(path).with_context(|| path.display().to_string())?), BLOCK)
+        Box::new(File::open(path).with_context(|| path.display().to_string())?)
     };
     let raw = Counted { raw, read };
     let packed = |raw| BufReader::with_capacity(1 << 17, raw);
-    let unpacked: Box<dyn Read + Send> = match path.extension().and_then(|extension| extension.to_str()) {
+    Ok(match path.extension().and_then(|extension| extension.to_str()) {
         Some("gz") => Box::new(MultiGzDecoder::new(packed(raw))),
         Some("zst") => Box::new(zstd::Decoder::with_buffer(packed(raw))?),
         _ => Box::new(raw),
-    };
-    Ok((unpacked, block))
+    })
 }
 
 /// A bar on terminals, for files whose size is known.

@@ -4,7 +4,7 @@
 //! [`Rejected`] value with a closed reason, never an error that travels.
 
 use super::id::{AuthorId, PostId};
-use super::key::PostKeys;
+use super::key::{Key, PostKeys};
 use super::post::Post;
 use super::time::Timestamp;
 
@@ -50,6 +50,17 @@ pub enum SourceEvent {
     },
     /// Anything the program has no use for (likes, follows, kinds of the future).
     Other,
+}
+
+/// What the engine needs of a frame that no rule takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passing {
+    /// Nothing.
+    Other,
+    /// It carries a post.
+    Post(Glimpse),
+    /// An author takes back the post of that name.
+    Deleted(Key),
 }
 
 /// What the engine needs of a post that no rule takes.

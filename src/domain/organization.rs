@@ -18,6 +18,11 @@ pub struct Organization {
 }
 
 impl Organization {
+    /// Its name and the others people use.
+    pub fn names(&self) -> impl Iterator<Item = &str> + Clone {
+        std::iter::once(&self.name).chain(&self.aliases).map(String::as_str)
+    }
+
     /// An organisation known by its name alone.
     pub fn named(name: impl Into<String>) -> Self {
         Self {

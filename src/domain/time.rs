@@ -71,9 +71,10 @@ fn usual(text: &[u8]) -> Option<Timestamp> {
     let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2] = *date else {
         return None;
     };
-    let year = number(&[y1, y2, y3, y4])?;
-    let [month, day] = [number(&[m1, m2])?, number(&[d1, d2])?];
-    let [hour, minute, second] = [number(&[h1, h2])?, number(&[n1, n2])?, number(&[s1, s2])?];
+    let date = i64::from(eight_digits([y1, y2, y3, y4, m1, m2, d1, d2])?);
+    let time = i64::from(eight_digits([b'0', b'0', h1, h2, n1, n2, s1, s2])?);
+    let (year, month, day) = (date / 10_000, date / 100 % 100, date % 100);
+    let (hour, minute, second) = (time / 10_000, time / 100 % 100, time % 100);
     let days = match month {
         2 => 28, // the 29th is for others to judge
         4 | 6 | 9 | 11 => 30,
@@ -83,9 +84,10 @@ fn usual(text: &[u8]) -> Option<Timestamp> {
     if !usual || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    let micros = match rest.strip_suffix(b"Z")? {
-        [] => 0,
-        [b'.', decimals @ ..] if (1..=6).contains(&decimals.len()) => {
+    let micros = match *rest {
+        [b'Z'] => 0,
+        [b'.', a, b, c, b'Z'] => 1000 * i64::from(eight_digits([b'0', b'0', b'0', b'0', b'0', a, b, c])?),
+        [b'.', ref decimals @ .., b'Z'] if (1..=6).contains(&decimals.len()) => {
             number(decimals)? * 10_i64.pow(6 - u32::try_from(decimals.len()).ok()?)
         }
         _ => return None,
@@ -95,6 +97,19 @@ fn usual(text: &[u8]) -> Option<Timestamp> {
     let days = 365 * years + years / 4 - years / 100 + years / 400 + (153 * months + 2) / 5 + day - 719_469;
     let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second;
     Some(Timestamp(seconds * 1_000_000 + micros))
+}
+
+/// Reads eight decimal digits, all at once: each step joins neighbours, to pairs, fours and eight.
+#[inline]
+pub fn eight_digits(digits: [u8; 8]) -> Option<u32> {
+    const EACH: u64 = u64::MAX / 255;
+    let ones = u64::from_le_bytes(digits) ^ (EACH * 0x30); // below ten where there was a digit
+    if (ones | ones.wrapping_add(EACH * 0x76)) & (EACH * 0x80) != 0 {
+        return None;
+    }
+    let pairs = (ones * 10 + (ones >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    u32::try_from((fours * 10_000 + (fours >> 32)) & 0xffff_ffff).ok()
 }
 
 fn number(digits: &[u8]) -> Option<i64> {

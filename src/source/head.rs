@@ -6,13 +6,17 @@
 //! nothing about what it says: [`super::jetstream::decode`] knows.
 
 use super::scan::end_of_plain;
+use crate::domain::time::eight_digits;
+
+/// Where the author's name begins.
+pub(super) const DID: usize = br#"{"did":""#.len();
 
 /// Who and when.
 pub(super) struct Head<'f> {
     pub(super) did: &'f [u8],
     pub(super) time_us: i64,
-    /// What follows.
-    rest: &'f [u8],
+    /// What follows, beginning with a comma.
+    pub(super) rest: &'f [u8],
 }
 
 /// What was done to what. None of the strings is empty or holds escapes.
@@ -36,7 +40,9 @@ impl<'f> Head<'f> {
     /// What a commit is about.
     #[inline]
     pub(super) fn commit(&self) -> Option<CommitHead<'f>> {
-        let (rev, rest) = plain(self.rest.strip_prefix(br#","kind":"commit","commit":{"rev":""#)?)?;
+        // Two pieces: a comparison of more than 32 bytes becomes a call.
+        let rest = self.rest.strip_prefix(br#","kind":"commit""#)?;
+        let (rev, rest) = plain(rest.strip_prefix(br#","commit":{"rev":""#)?)?;
         let (operation, rest) = plain(rest.strip_prefix(br#","operation":""#)?)?;
         let (collection, rest) = plain(rest.strip_prefix(br#","collection":""#)?)?;
         Some(CommitHead { rev, operation, collection, rest })
@@ -54,6 +60,13 @@ fn plain(text: &[u8]) -> Option<(&[u8], &[u8])> {
 /// A whole number of few enough digits to be sure of, and the comma that follows.
 #[inline]
 fn number(text: &[u8]) -> Option<(i64, &[u8])> {
+    // Of this century's microseconds there are sixteen digits.
+    if let Some((digits, rest @ [b',', ..])) = text.split_first_chunk::<16>()
+        && let ([high, low], _) = digits.as_chunks::<8>()
+        && digits.first() > Some(&b'0')
+    {
+        return Some((i64::from(eight_digits(*high)?) * 100_000_000 + i64::from(eight_digits(*low)?), rest));
+    }
     let mut number = 0;
     for (index, &byte) in text.iter().take(18).enumerate() {
         match byte {

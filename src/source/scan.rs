@@ -8,9 +8,9 @@
 //! serde then. What it does accept, it has checked to the grammar's last byte, because a
 //! frame must not become good by being read fast.
 //!
-//! Strings are most of a frame. They are searched eight bytes at a time with the
-//! arithmetic of "has this word a zero byte", which needs neither `unsafe` nor a
-//! processor newer than 1980.
+//! Strings are most of a frame. Where they end is looked up in a map of 64 bytes at a time,
+//! one bit for each quote, backslash and control character, which is drawn with the vectors
+//! that every processor of the platform has. Many short strings share one map.
 //!
 //! Rejected: serde with borrowed structs (it was the first version: four times slower,
 //! mostly in slices that are scanned first and parsed again); searching for `"text":"`
@@ -18,12 +18,24 @@
 //! `memchr` for the ends of strings (most are shorter than the call is worth); `simd-json`
 //! and `sonic-rs` (a tree or tape for each frame, and `unsafe` over bytes of strangers).
 
+use wide::u8x16;
+
 use super::sanity::MAX_ITEMS;
 
 /// A place in JSON text that is known to be UTF-8.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scan<'f> {
-    rest: &'f str,
+    text: &'f str,
+    /// What is read next.
+    at: usize,
+    marks: Marks,
+}
+
+/// A map of the quotes, backslashes and control characters in the 64 bytes from a place on.
+#[derive(Clone, Copy, Debug)]
+struct Marks {
+    from: usize,
+    bits: u64,
 }
 
 /// A string as it stands between its quotes; escapes, if any, are sound but for surrogates.
@@ -34,20 +46,22 @@ pub(super) struct Quoted<'f> {
 }
 
 impl<'f> Scan<'f> {
-    /// Starts at the beginning of `text`.
-    pub(super) const fn new(text: &'f str) -> Self {
-        Self { rest: text }
+    /// Starts at that place of `text`.
+    #[inline]
+    pub(super) fn new(text: &'f str, at: usize) -> Self {
+        Self { text, at, marks: Marks::of(text.as_bytes(), at) }
     }
 
     /// Whether everything was read.
     pub(super) const fn is_at_end(&self) -> bool {
-        self.rest.is_empty()
+        self.at == self.text.len()
     }
 
     /// Goes past `literal`. Inlined, so that comparing is a load or two and not a call.
     #[inline]
     pub(super) fn eat(&mut self, literal: &str) -> Option<()> {
-        self.rest = self.rest.strip_prefix(literal)?;
+        self.text.as_bytes().get(self.at..)?.starts_with(literal.as_bytes()).then_some(())?;
+        self.at += literal.len();
         Some(())
     }
 
@@ -57,23 +71,85 @@ impl<'f> Scan<'f> {
         if self.next()? != token {
             return None;
         }
-        self.rest = self.rest.get(1..)?;
+        self.at += 1;
         Some(())
     }
 
     #[inline]
     fn next(&self) -> Option<u8> {
-        self.rest.as_bytes().first().copied()
+        self.text.as_bytes().get(self.at).copied()
     }
 
     /// Reads a string.
     #[inline]
     pub(super) fn string(&mut self) -> Option<Quoted<'f>> {
+        let Inside { start, end, escaped } = self.inside()?;
+        Some(Quoted { raw: self.text.get(start..end)?, escaped })
+    }
+
+    /// Reads a string without escapes.
+    #[inline]
+    pub(super) fn plain(&mut self) -> Option<&'f str> {
+        let Inside { start, end, escaped } = self.inside()?;
+        if escaped {
+            return None;
+        }
+        self.text.get(start..end)
+    }
+
+    /// Goes past a string.
+    pub(super) fn past_string(&mut self) -> Option<()> {
+        self.inside().map(drop)
+    }
+
+    #[inline]
+    fn inside(&mut self) -> Option<Inside> {
         self.token(b'"')?;
-        let body = self.rest;
-        let (end, escaped) = end_of_string(body.as_bytes())?;
-        self.rest = body.get(end + 1..)?;
-        Some(Quoted { raw: body.get(..end)?, escaped })
+        let start = self.at;
+        let end = self.mark(start)?;
+        self.at = end + 1;
+        match self.text.as_bytes().get(end)? {
+            b'"' => Some(Inside { start, end, escaped: false }),
+            _ => self.escaped(start, end),
+        }
+    }
+
+    /// Goes past a string whose first mark is no quote.
+    #[cold]
+    fn escaped(&mut self, start: usize, mut end: usize) -> Option<Inside> {
+        let bytes = self.text.as_bytes();
+        loop {
+            match bytes.get(end)? {
+                b'"' => break,
+                b'\\' => end += 1 + length_of_escape(bytes.get(end + 1..)?)?,
+                _ => return None, // a control character
+            }
+            end = self.mark(end)?;
+        }
+        self.at = end + 1;
+        Some(Inside { start, end, escaped: true })
+    }
+
+    /// The first mark from a place on.
+    #[inline]
+    fn mark(&mut self, from: usize) -> Option<usize> {
+        if let Some(mark) = self.marks.next(from) {
+            return Some(mark);
+        }
+        self.far_mark(from)
+    }
+
+    #[inline(never)]
+    fn far_mark(&mut self, mut from: usize) -> Option<usize> {
+        let bytes = self.text.as_bytes();
+        while from < bytes.len() {
+            self.marks = Marks::of(bytes, from.max(self.marks.from + MAPPED));
+            from = self.marks.from;
+            if let Some(mark) = self.marks.next(from) {
+                return Some(mark);
+            }
+        }
+        None
     }
 
     /// Reads an object; `member` reads the value of each key.
@@ -83,14 +159,24 @@ impl<'f> Scan<'f> {
         if self.token(b'}').is_some() {
             return Some(());
         }
-        loop {
-            let key = self.string()?.plain()?;
-            self.token(b':')?;
-            member(self, key)?;
-            if self.token(b',').is_none() {
-                return self.token(b'}');
-            }
+        self.member(&mut member)?;
+        self.members(member)
+    }
+
+    /// Reads the members of an object behind its first, and its end.
+    #[inline]
+    pub(super) fn members(&mut self, mut member: impl FnMut(&mut Self, &'f str) -> Option<()>) -> Option<()> {
+        while self.token(b',').is_some() {
+            self.member(&mut member)?;
         }
+        self.token(b'}')
+    }
+
+    #[inline]
+    fn member(&mut self, member: &mut impl FnMut(&mut Self, &'f str) -> Option<()>) -> Option<()> {
+        let key = self.plain()?;
+        self.token(b':')?;
+        member(self, key)
     }
 
     /// Reads a list of at most [`MAX_ITEMS`]; `item` reads each.
@@ -114,9 +200,9 @@ impl<'f> Scan<'f> {
         let mut open = Open::default();
         loop {
             match self.next()? {
-                b'"' => _ = self.string()?,
+                b'"' => self.past_string()?,
                 b'{' => {
-                    self.token(b'{')?;
+                    self.at += 1;
                     if self.token(b'}').is_none() {
                         open.push(Nest::Object)?;
                         self.skip_key()?;
@@ -124,7 +210,7 @@ impl<'f> Scan<'f> {
                     }
                 }
                 b'[' => {
-                    self.token(b'[')?;
+                    self.at += 1;
                     if self.token(b']').is_none() {
                         open.push(Nest::List)?;
                         continue;
@@ -151,7 +237,7 @@ impl<'f> Scan<'f> {
     }
 
     fn skip_key(&mut self) -> Option<()> {
-        self.string()?;
+        self.past_string()?;
         self.token(b':')
     }
 
@@ -171,10 +257,55 @@ impl<'f> Scan<'f> {
     }
 
     fn digits(&mut self) -> Option<()> {
-        let some = self.rest.bytes().take_while(u8::is_ascii_digit).count();
-        self.rest = self.rest.get(some..)?;
-        (some > 0).then_some(())
+        let start = self.at;
+        while self.next().is_some_and(|byte| byte.is_ascii_digit()) {
+            self.at += 1;
+        }
+        (self.at > start).then_some(())
     }
+}
+
+/// Where a string stands, its quotes excluded.
+struct Inside {
+    start: usize,
+    end: usize,
+    escaped: bool,
+}
+
+/// Bytes that one map shows.
+const MAPPED: usize = 64;
+
+impl Marks {
+    /// The marks behind a place. Behind the end of the text everything is one.
+    fn of(bytes: &[u8], from: usize) -> Self {
+        let rest = bytes.get(from..).unwrap_or_default();
+        let mut padded = [0; MAPPED];
+        let chunk = rest.first_chunk().unwrap_or_else(|| {
+            if let Some(start) = padded.get_mut(..rest.len()) {
+                start.copy_from_slice(rest);
+            }
+            &padded
+        });
+        let (parts, _) = chunk.as_chunks();
+        let bits = parts.iter().rev().fold(0, |bits, part| bits << 16 | u64::from(marks(*part)));
+        Self { from, bits }
+    }
+
+    /// The first mark from a place on that the map shows.
+    #[inline]
+    fn next(self, from: usize) -> Option<usize> {
+        let offset = from.wrapping_sub(self.from);
+        let bits = if offset < MAPPED { self.bits >> offset } else { 0 };
+        (bits != 0).then(|| from + bits.trailing_zeros() as usize)
+    }
+}
+
+/// One bit for each byte: whether it is a quote, a backslash or a control character.
+#[inline]
+fn marks(bytes: [u8; 16]) -> u32 {
+    let bytes = u8x16::new(bytes);
+    let control = bytes.min(u8x16::splat(0x1f)).simd_eq(bytes);
+    (bytes.simd_eq(u8x16::splat(b'"')) | bytes.simd_eq(u8x16::splat(b'\\')) | control).to_bitmask()
 }
 
 impl<'f> Quoted<'f> {
@@ -212,49 +343,15 @@ impl<'f> Quoted<'f> {
 /// The end of the string whose first byte this is, if it is plain text up to its quote.
 #[inline]
 pub(super) fn end_of_plain(bytes: &[u8]) -> Option<usize> {
-    let end = special(bytes)?;
-    (bytes.get(end) == Some(&b'"')).then_some(end)
-}
-
-/// Where the string ends whose first byte this is, and whether it holds escapes.
-#[inline]
-fn end_of_string(bytes: &[u8]) -> Option<(usize, bool)> {
-    let (mut end, mut escaped) = (0, false);
-    loop {
-        end += special(bytes.get(end..)?)?;
-        match bytes.get(end)? {
-            b'"' => return Some((end, escaped)),
-            b'\\' => {
-                escaped = true;
-                end += 1 + length_of_escape(bytes.get(end + 1..)?)?;
-            }
-            _ => return None, // a control character
+    let (parts, _) = bytes.as_chunks::<16>();
+    for (index, part) in parts.iter().enumerate() {
+        let marks = marks(*part);
+        if marks != 0 {
+            let end = index * 16 + marks.trailing_zeros() as usize;
+            return (bytes.get(end) == Some(&b'"')).then_some(end);
         }
     }
-}
-
-/// The first quote, backslash or control character.
-#[inline]
-fn special(bytes: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGH: u64 = ONES << 7;
-    let (words, tail) = bytes.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let quote = word ^ (ONES * u64::from(b'"'));
-        let backslash = word ^ (ONES * u64::from(b'\\'));
-        // A byte's high bit is set by its subtraction where the byte is smaller than what
-        // is taken away, and perhaps above the first such byte, which alone counts.
-        let below = (word.wrapping_sub(ONES * 0x20) & !word)
-            | (quote.wrapping_sub(ONES) & !quote)
-            | (backslash.wrapping_sub(ONES) & !backslash);
-        let found = below & HIGH;
-        if found != 0 {
-            return Some(index * 8 + found.trailing_zeros() as usize / 8);
-        }
-    }
-    let in_tail = tail.iter().position(|&byte| byte == b'"' || byte == b'\\' || byte < 0x20)?;
-    Some(words.len() * 8 + in_tail)
+    None
 }
 
 /// The length of an escape without its backslash.
@@ -340,7 +437,7 @@ mod tests {
 
     /// The string that all of `json` is, if the scanner is sure of it.
     fn string(json: &str) -> Option<String> {
-        let mut scan = Scan::new(json);
+        let mut scan = Scan::new(json, 0);
         let quoted = scan.string()?;
         let mut buffer = String::new();
         scan.is_at_end().then_some(())?;
@@ -348,7 +445,7 @@ mod tests {
     }
 
     fn skips(json: &str) -> bool {
-        let mut scan = Scan::new(json);
+        let mut scan = Scan::new(json, 0);
         scan.skip().is_some() && scan.is_at_end()
     }
 
@@ -431,7 +528,7 @@ mod tests {
         let list = |length: usize| format!("[{}]", vec!["1"; length].join(","));
         for (length, read) in [(0, true), (1, true), (MAX_ITEMS, true), (MAX_ITEMS + 1, false)] {
             let mut count = 0;
-            let done = Scan::new(&list(length)).list(|scan| {
+            let done = Scan::new(&list(length), 0).list(|scan| {
                 count += 1;
                 scan.skip()
             });

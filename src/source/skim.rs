@@ -3,8 +3,7 @@
 //!
 //! The promise: where [`skim`] answers, it says what [`super::jetstream::decode`] would have
 //! said, so that nobody can tell how a frame was read. Where it is not sure (an escape in
-//! a key, an unusual order, a wrong type, a list too long, a delete, anything that would be
-//! rejected) it answers `None`, and the frame is decoded whole. A test holds both against
+//! a key, an unusual order, a wrong type, a list too long, anything that would be rejected) it answers `None`, and the frame is decoded whole. A test holds both against
 //! each other on damaged and made-up frames; change one and it tells.
 //!
 //! One thing differs, and is meant to: a commit to another collection whose head is sound
@@ -15,14 +14,14 @@
 //! Rejected: to leave out the check of a post's unread parts as well. A post that is cut off
 //! or forged in the middle must be counted as what it is.
 
-use super::head::{CommitHead, Head};
+use super::head::{CommitHead, DID, Head};
 use super::jetstream::{POSTS, cursor};
 use super::record::{is_post, is_reference, without_hash};
 use super::sanity::{MAX_LINK_BYTES, MAX_TAG_BYTES, MAX_TEXT_BYTES, claimed_time, event_time, keep_text};
 use super::scan::{Quoted, Scan};
-use crate::domain::event::{Cursor, Glimpse};
+use crate::domain::event::{Cursor, Glimpse, Passing};
 use crate::domain::id::SourceName;
-use crate::domain::key::PostKeys;
+use crate::domain::key::{Key, PostKeys};
 use crate::domain::post::{Excerpt, PostKind, Texts};
 use crate::domain::time::Timestamp;
 
@@ -31,8 +30,8 @@ use crate::domain::time::Timestamp;
 pub struct Skimmed {
     /// Its place in the stream.
     pub cursor: Cursor,
-    /// The post it carries, if any; its words are in the [`Excerpt`].
-    pub post: Option<Glimpse>,
+    /// What it carries; the words of a post are in the [`Excerpt`].
+    pub passing: Passing,
 }
 
 /// Buffers that skimming reuses.
@@ -55,16 +54,77 @@ pub(super) fn skim(
     let stamp = Timestamp::from_micros(head.time_us);
     let event_time = event_time(stamp, received_at).ok()?;
     let cursor = cursor(stamp, received_at);
-    let commit = head.commit()?;
+    let Some(commit) = head.commit() else {
+        let mut scan = Scan::new(simdutf8::basic::from_utf8(frame).ok()?, frame.len() - head.rest.len());
+        active_account(&mut scan)?;
+        return Some(Skimmed { cursor, passing: Passing::Other });
+    };
     if commit.collection != POSTS.as_bytes() {
-        return frame.ends_with(b"}}").then_some(Skimmed { cursor, post: None });
+        return frame.ends_with(b"}}").then_some(Skimmed { cursor, passing: Passing::Other });
     }
-    if !matches!(commit.operation, b"create" | b"update") {
-        return None;
+    let text = simdutf8::basic::from_utf8(frame).ok()?;
+    let frame = Frame { source, text, head, commit, event_time };
+    let passing = match frame.commit.operation {
+        b"create" | b"update" => {
+            let keys = Post { excerpt, buffers }.read(&frame)?;
+            Passing::Post(Glimpse { event_time, keys })
+        }
+        b"delete" => Passing::Deleted(deleted(&frame, &mut buffers.id)?),
+        _ => return None,
+    };
+    Some(Skimmed { cursor, passing })
+}
+
+/// A commit to the collection of posts.
+struct Frame<'f> {
+    source: &'f SourceName,
+    text: &'f str,
+    head: Head<'f>,
+    commit: CommitHead<'f>,
+    event_time: Timestamp,
+}
+
+impl<'f> Frame<'f> {
+    /// What follows the record's key, which comes first.
+    fn scan(&self) -> Option<(&'f str, Scan<'f>)> {
+        let mut scan = Scan::new(self.text, self.text.len() - self.commit.rest.len());
+        scan.eat(r#","rkey":"#)?;
+        let rkey = scan.plain().filter(|rkey| !rkey.is_empty())?;
+        Some((rkey, scan))
     }
-    let frame = simdutf8::basic::from_utf8(frame).ok()?;
-    let keys = Post { excerpt, buffers }.read(source, frame, &head, &commit, event_time)?;
-    Some(Skimmed { cursor, post: Some(Glimpse { event_time, keys }) })
+
+    fn did(&self) -> Option<&'f str> {
+        self.text.get(DID..DID + self.head.did.len())
+    }
+
+    /// The post's id.
+    fn id<'b>(&self, rkey: &str, buffer: &'b mut String) -> Option<&'b str> {
+        buffer.clear();
+        buffer.extend(["at://", self.did()?, "/", POSTS, "/", rkey]);
+        Some(buffer)
+    }
+}
+
+/// The name of a post that its author takes back.
+fn deleted(frame: &Frame<'_>, buffer: &mut String) -> Option<Key> {
+    let (rkey, mut scan) = frame.scan()?;
+    scan.eat("}}")?;
+    scan.is_at_end().then_some(())?;
+    frame.id(rkey, buffer).map(Key::of)
+}
+
+/// Goes past the rest of a frame that tells of an account which stays.
+fn active_account(scan: &mut Scan<'_>) -> Option<()> {
+    scan.eat(r#","kind":"account","account":"#)?;
+    let mut active = None;
+    scan.object(|scan, key| match key {
+        "active" => once(&mut active, scan.eat("true")?),
+        "status" => None,
+        _ => scan.skip(),
+    })?;
+    scan.eat("}")?;
+    scan.is_at_end().then_some(())?;
+    active
 }
 
 /// Where a post's words go.
@@ -90,40 +150,55 @@ struct Record<'f> {
 }
 
 impl Post<'_> {
-    fn read<'f>(
-        mut self,
-        source: &SourceName,
-        frame: &'f str,
-        head: &Head<'f>,
-        commit: &CommitHead<'f>,
-        event_time: Timestamp,
-    ) -> Option<PostKeys> {
+    fn read(mut self, frame: &Frame<'_>) -> Option<PostKeys> {
         self.excerpt.clear();
         self.buffers.media.clear();
-        let mut scan = Scan::new(frame.get(frame.len() - commit.rest.len()..)?);
-        scan.eat(r#","rkey":"#)?;
-        let rkey = scan.string()?.plain().filter(|rkey| !rkey.is_empty())?;
+        let (rkey, mut scan) = frame.scan()?;
         scan.eat(r#","record":"#)?;
         let record = self.record(&mut scan)?;
         let version = match scan.eat(r#","cid":"#) {
-            Some(()) => scan.string()?.plain()?,
-            None => std::str::from_utf8(commit.rev).ok()?,
+            Some(()) => scan.plain()?,
+            None => std::str::from_utf8(frame.commit.rev).ok()?,
         };
         scan.eat("}}")?;
         scan.is_at_end().then_some(())?;
-        let did = std::str::from_utf8(head.did).ok()?;
-        self.finish(&record, event_time)?;
-        self.excerpt.source.push_str(source.as_str());
-        self.excerpt.author.push_str(did);
-        let id = &mut self.buffers.id;
-        id.clear();
-        id.extend(["at://", did, "/", POSTS, "/", rkey]);
+        self.finish(&record, frame.event_time)?;
+        self.excerpt.source.push_str(frame.source.as_str());
+        self.excerpt.author.push_str(frame.did()?);
+        let id = frame.id(rkey, &mut self.buffers.id)?;
         Some(PostKeys::of(id, Some(version)))
     }
 
+    /// The servers sort keys, so that most of them come just where they are expected.
     fn record<'f>(&mut self, scan: &mut Scan<'f>) -> Option<Record<'f>> {
         let mut record = Record::default();
-        scan.object(|scan, key| match key {
+        if scan.eat(r#"{"$type":"app.bsky.feed.post","createdAt":"#).is_none() {
+            scan.object(|scan, key| self.member(scan, key, &mut record))?;
+            return Some(record);
+        }
+        record.created_at = Some(scan.string()?);
+        if scan.eat(r#","embed":"#).is_some() {
+            self.member(scan, "embed", &mut record)?;
+        }
+        if scan.eat(r#","facets":"#).is_some() {
+            self.member(scan, "facets", &mut record)?;
+        }
+        if scan.eat(r#","langs":"#).is_some() {
+            self.member(scan, "langs", &mut record)?;
+        }
+        if scan.eat(r#","reply":"#).is_some() {
+            self.member(scan, "reply", &mut record)?;
+        }
+        if scan.eat(r#","text":"#).is_some() {
+            self.member(scan, "text", &mut record)?;
+        }
+        scan.members(|scan, key| self.member(scan, key, &mut record))?;
+        Some(record)
+    }
+
+    #[inline]
+    fn member<'f>(&mut self, scan: &mut Scan<'f>, key: &str, record: &mut Record<'f>) -> Option<()> {
+        match key {
             "text" => once(&mut record.text, scan.string()?),
             "createdAt" => once(&mut record.created_at, scan.string()?),
             "langs" => {
@@ -136,7 +211,7 @@ impl Post<'_> {
             }
             "embed" => {
                 once(&mut record.embed, ())?;
-                self.embed(scan, &mut record, Place::Post)
+                self.embed(scan, record, Place::Post)
             }
             "facets" => {
                 // Tags of the text come before those of the record.
@@ -149,8 +224,7 @@ impl Post<'_> {
                 scan.list(|scan| self.tag(scan.string()?))
             }
             _ => scan.skip(),
-        })?;
-        Some(record)
+        }
     }
 
     /// Brings what was found into the order and within the limits that decoding keeps.
@@ -221,11 +295,11 @@ impl Post<'_> {
     /// The servers sort keys, so that an embed's `$type` comes first.
     fn embed<'f>(&mut self, scan: &mut Scan<'f>, record: &mut Record<'f>, place: Place) -> Option<()> {
         scan.eat(r#"{"$type":"#)?;
-        let kind = Embed::of(scan.string()?.plain()?);
+        let kind = Embed::of(scan.plain()?);
         self.excerpt.has_media |= matches!(kind, Embed::Images | Embed::Gallery | Embed::Video);
         let (mut known, mut media) = (None, None);
         while scan.token(b',').is_some() {
-            let key = scan.string()?.plain()?;
+            let key = scan.plain()?;
             scan.token(b':')?;
             match (kind, key) {
                 (Embed::Images, "images") | (Embed::Gallery, "items") => {
@@ -347,11 +421,23 @@ fn inner(scan: &mut Scan<'_>, name: &str, mut read: impl FnMut(&mut Scan<'_>) ->
 /// The address of a strong reference; one without address is for serde to judge.
 fn reference<'f>(scan: &mut Scan<'f>) -> Option<&'f str> {
     let mut uri = None;
-    scan.object(|scan, key| match key {
-        "uri" => once(&mut uri, scan.string()?.plain()?),
-        _ => scan.skip(),
-    })?;
+    if scan.eat(r#"{"cid":"#).is_none() {
+        scan.object(|scan, key| address(scan, key, &mut uri))?;
+        return uri;
+    }
+    scan.past_string()?;
+    if scan.eat(r#","uri":"#).is_some() {
+        uri = Some(scan.plain()?);
+    }
+    scan.members(|scan, key| address(scan, key, &mut uri))?;
     uri
+}
+
+fn address<'f>(scan: &mut Scan<'f>, key: &str, uri: &mut Option<&'f str>) -> Option<()> {
+    match key {
+        "uri" => once(uri, scan.plain()?),
+        _ => scan.skip(),
+    }
 }
 
 #[cfg(test)]

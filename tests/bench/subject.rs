@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use stormbell::app::rulebook::Rulebook;
 use stormbell::config::model::{RuleEntry, RuleOrigin};
-use stormbell::domain::event::SourceEvent;
+use stormbell::domain::event::{Passing, SourceEvent};
 use stormbell::domain::id::SourceName;
 use stormbell::domain::matcher::{Matcher, Scratch};
 use stormbell::domain::organization::Organization;
@@ -116,7 +116,7 @@ impl Reader {
     pub fn read(&mut self, frame: &[u8]) -> bool {
         let skimmed = Format::Jetstream.skim(&self.source, frame, None, &mut self.excerpt, &mut self.buffers);
         if let Some(skimmed) = skimmed {
-            return skimmed.post.is_some();
+            return matches!(skimmed.passing, Passing::Post(_));
         }
         let decoded = Format::Jetstream.decode(&self.source, frame, None);
         let Ok(SourceEvent::Post(post)) = decoded.event else { return false };

@@ -236,7 +236,7 @@ fn spikes_that_make_no_sense_are_told_and_silences_have_tests() {
         let rule = rule("p.a", "$org soup");
         let rules = format!("schema = 1\n[pack]\nname = \"p\"\n{rule}spike = {{ {numbers} }}\n");
         let ran = Desk::new().file("p.toml", rules).run(&["check", "p.toml"]);
-        ran.err.lines().filter(|line| line.contains("SB0274")).map(str::to_owned).collect::<Vec<_>>().join("\n")
+        ran.err.lines().filter(|line| line.contains("SB0280")).map(str::to_owned).collect::<Vec<_>>().join("\n")
     };
     for (numbers, told) in [
         ("false_alarms = \"3 per 1d\"", "accepts more than a false alarm a day"),

@@ -87,6 +87,19 @@ fn a_post_from_a_file_speaks_of_the_named_hospital() {
 }
 
 #[test]
+fn a_name_that_is_a_word_is_explained() {
+    let desk = Desk::new();
+    let explain = |text| desk.run(&["explain", GUNMAN, "--org", "Mercy", "--text", text]);
+    assert_eq!(explain("gunman at Mercy").code, 0);
+    let ran = explain("Lord have mercy, a gunman on television");
+    assert_eq!(ran.code, 1);
+    assert!(ran.out.contains("may mean something else: $org_guarded takes it only in company"), "{}", ran.out);
+    let ran = explain("gunman at Mercy College");
+    assert_eq!(ran.code, 1);
+    assert!(ran.out.contains("except “others of that name”: takes the post out"), "{}", ran.out);
+}
+
+#[test]
 fn an_unknown_rule_is_usage_with_a_suggestion() {
     let ran = Desk::new().run(&["explain", "active-threat.gunmn", "--text", "a"]);
     assert_eq!(ran.code, 64);
@@ -95,6 +108,15 @@ fn an_unknown_rule_is_usage_with_a_suggestion() {
         "{}",
         ran.err
     );
+}
+
+#[test]
+fn a_rule_with_a_mistake_is_a_matter_of_configuration() {
+    let desk = Desk::new();
+    desk.file("a.toml", "schema = 1\n[pack]\nname = \"a\"\n[[rule]]\nid = \"a.a\"\ntitle = \"t\"\nseverity = \"low\"\nquery = 'soup AND'\n");
+    let ran = desk.run(&["explain", "a.a", "--rules", "a.toml", "--text", "soup"]);
+    assert_eq!((ran.code, ran.out.as_str()), (78, ""));
+    assert!(ran.err.contains("SB0104") && ran.err.contains("mend the mistakes above first"), "{}", ran.err);
 }
 
 /// Rules change; their versions would change every golden file.

@@ -46,7 +46,7 @@ detection:
     src_ip|cidr: 10.0.0.0/8
   drill:
     text: drill
-    user: ann
+    user|startswith: ann
   condition: (who or shape) and 1 of where_* and not drill | count() > 3
 tags: [crisis]
 ---

@@ -3,10 +3,8 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
 
-/// How long a line is waited for: starting a real server takes seconds.
-const PATIENCE: Duration = Duration::from_mins(1);
+use super::PATIENCE;
 
 /// A running process; killed when dropped.
 pub struct Process {

@@ -21,10 +21,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use url::Url;
 
-use super::frames;
-
-/// How long a test waits for something that must happen.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+use super::{PATIENCE, frames};
 
 /// What `PagerDuty` knows us by.
 pub const ROUTING_KEY: &str = "plantedroutingkey0123456789abcdef";
@@ -397,7 +394,9 @@ impl Drop for Daemon {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap_or_default();
             child.wait().unwrap();
-            if !std::thread::panicking() {
+            if std::thread::panicking() {
+                println!("the daemon said:\n{}", self.log());
+            } else {
                 self.keeps_secrets();
             }
         }

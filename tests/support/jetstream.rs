@@ -27,8 +27,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Message};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 use url::Url;
 
-/// How long a test waits for something that must happen.
-const PATIENCE: Duration = Duration::from_secs(20);
+use super::PATIENCE;
 
 /// What can go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -154,6 +153,11 @@ impl SimJetstream {
         Self { shared, url, ca_pem, _tasks: tasks }
     }
 
+    /// Serves a client that came another way than by the network.
+    pub async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin) {
+        handshake(stream, Arc::clone(&self.shared)).await;
+    }
+
     /// Where clients connect.
     pub fn url(&self) -> Url {
         self.url.clone()
@@ -218,7 +222,8 @@ impl SimJetstream {
                 changed.changed().await.unwrap();
             }
         };
-        timeout(PATIENCE, wait).await.expect("the server waited in vain");
+        let came = timeout(PATIENCE, wait).await;
+        assert!(came.is_ok(), "the server waited in vain; asked so far: {:#?}", self.requests());
     }
 }
 
@@ -291,6 +296,7 @@ fn admit(handshake: &Handshake, shared: &Shared) -> Result<Admitted, ErrorRespon
     let headers = handshake.headers().iter();
     let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap_or("?").to_owned()));
     let request = Request { uri: handshake.uri().to_string(), headers: headers.collect() };
+    let changed = shared.changed.subscribe();
     let (faults, retry_after, next, generation) = {
         let mut state = shared.state();
         state.requests.push(request.clone());
@@ -307,7 +313,7 @@ fn admit(handshake: &Handshake, shared: &Shared) -> Result<Admitted, ErrorRespon
     if let Some(problem) = invalid(&request) {
         return Err(refusal(400, &format!("invalid subscriber options: {problem}"), None));
     }
-    Ok(Admitted { request, faults, next, generation })
+    Ok(Admitted { request, faults, next, generation, changed })
 }
 
 /// A client whose handshake is about to be accepted. What is live for it is decided now:
@@ -317,6 +323,7 @@ struct Admitted {
     faults: Vec<(usize, Fault)>,
     next: usize,
     generation: usize,
+    changed: watch::Receiver<()>,
 }
 
 fn refusal(status: u16, body: &str, retry_after: Option<&str>) -> ErrorResponse {
@@ -350,6 +357,7 @@ struct Connection<S> {
     /// The first frame of the store that this connection has not looked at.
     next: usize,
     generation: usize,
+    changed: watch::Receiver<()>,
     sent: usize,
     last: Option<String>,
     stalled: bool,
@@ -362,7 +370,7 @@ struct Over;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn new(socket: WebSocketStream<S>, shared: Arc<Shared>, admitted: Admitted) -> Self {
-        let Admitted { request, faults, next, generation } = admitted;
+        let Admitted { request, faults, next, generation, changed } = admitted;
         let mut connection = Self {
             socket,
             shared,
@@ -372,6 +380,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             queue: VecDeque::new(),
             next,
             generation,
+            changed,
             sent: 0,
             last: None,
             stalled: false,
@@ -411,7 +420,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     async fn run(mut self) {
-        let mut changed = self.shared.changed.subscribe();
         let mut ping_at = Instant::now() + Duration::from_secs(30);
         while self.serve().await.is_ok() {
             tokio::select! {
@@ -419,7 +427,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     Some(Ok(message)) => self.hear(&message),
                     _ => return,
                 },
-                _ = changed.changed() => {
+                _ = self.changed.changed() => {
                     if self.shared.state().generation != self.generation {
                         return;
                     }

@@ -21,3 +21,7 @@ pub mod outbox;
 pub mod proxy;
 pub mod sim;
 pub mod sink;
+
+/// How long anything waits that must happen: so long that only what never comes is missed,
+/// also on a machine that has other things to do.
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);

@@ -11,6 +11,8 @@ use stormbell::domain::time::{Clock, Timestamp};
 use stormbell::notify::dispatch::{Observer, Outbox, Outcome};
 use tokio::sync::Notify;
 
+use super::PATIENCE;
+
 /// One message and its fate.
 #[derive(Clone, Debug)]
 pub struct Row {
@@ -69,7 +71,7 @@ impl MemoryOutbox {
         self.0.counted.lock().unwrap().clone()
     }
 
-    /// Waits, at most 10 s, until the rows and counts are as asked.
+    /// Waits until the rows and counts are as asked.
     pub async fn until(&self, reached: impl Fn(&[Row], &[Counted]) -> bool) {
         let waiting = async {
             loop {
@@ -80,7 +82,7 @@ impl MemoryOutbox {
                 changed.await;
             }
         };
-        let came = tokio::time::timeout(Duration::from_secs(10), waiting).await;
+        let came = tokio::time::timeout(PATIENCE, waiting).await;
         assert!(came.is_ok(), "the outbox stands at {:#?}", self.rows());
     }
 }

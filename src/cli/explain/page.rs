@@ -7,6 +7,7 @@ use crate::domain::condition::{Condition, Distinct, Spike};
 use crate::domain::organization::Organization;
 use crate::domain::post::Post;
 use crate::domain::query::explain::{Almost, Clause, Form};
+use crate::domain::query::names::is_doubtful;
 use crate::domain::rule::Rule;
 use crate::domain::rule::model::Verdict;
 use crate::domain::time::human;
@@ -19,20 +20,25 @@ pub(super) fn page(rule: &Rule, verdict: &Verdict, organization: &Organization, 
     let mut lines = vec![format!("{} {answer} (version {}, for {})", rule.id, rule.version, organization.name)];
     if !verdict.query.satisfied {
         lines.push(format!("missing: {}", missing(&verdict.query, &rule.query.text)));
+        if rule.query.lists().contains(&"org_guarded") && is_doubtful(organization, post) {
+            let hint =
+                "the hospital's name is there, but may mean something else: $org_guarded takes it only in company";
+            lines.push(format!("{hint}, as “{} ER” or “at {0}”", organization.name));
+        }
     }
     lines.push("query".to_owned());
     tree(&verdict.query, &rule.query.text, 1, &mut lines);
-    let (near, far): (Vec<_>, Vec<_>) = verdict.excepts.iter().partition(|(_, clause)| touched(clause));
-    for (index, clause) in &near {
-        let Some(except) = rule.excepts.get(*index) else { continue };
+    let excepts = verdict.excepts.iter().filter_map(|(index, clause)| Some((rule.excepts.get(*index)?, clause)));
+    let (near, far): (Vec<_>, Vec<_>) = excepts.partition(|(except, clause)| touched(clause, &except.query.text));
+    for (except, clause) in &near {
         let effect = if clause.satisfied { "takes the post out" } else { "does not apply" };
         lines.push(format!("except “{}”: {effect}", except.reason));
         tree(clause, &except.query.text, 1, &mut lines);
     }
     if !far.is_empty() {
         let other = if near.is_empty() { "" } else { "other " };
-        lines
-            .push(format!("{} of which the post has no word", counted(far.len() as u64, &format!("{other}exception"))));
+        let far = counted(far.len() as u64, &format!("{other}exception"));
+        lines.push(format!("{far} without a word in the post"));
     }
     if let (Condition::Count(count), true) = (&rule.condition, verdict.matched()) {
         let what = match count.distinct {
@@ -119,9 +125,11 @@ fn almost(clause: &Clause) -> String {
     }
 }
 
-/// Whether anything of what the clause asks for is in the post.
-fn touched(clause: &Clause) -> bool {
-    clause.form != Form::Not && (!clause.found.is_empty() || clause.parts.iter().any(touched))
+/// Whether anything of what the clause asks for is in the post, the hospital's name aside.
+fn touched(clause: &Clause, query: &str) -> bool {
+    let is_name = clause.form == Form::List && source(clause, query).starts_with("$org");
+    let touched = |part| touched(part, query);
+    clause.form != Form::Not && (!clause.found.is_empty() && !is_name || clause.parts.iter().any(touched))
 }
 
 fn tree(clause: &Clause, query: &str, depth: usize, lines: &mut Vec<String>) {

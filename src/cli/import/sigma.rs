@@ -122,8 +122,12 @@ impl Reader<'_> {
             self.lose(place, format!("the modifier `{how}` has no counterpart: left out"));
             return None;
         }
+        let is_text = TEXT.contains(&name.to_lowercase().as_str());
+        if !is_text && !how.is_empty() {
+            self.lose(place, format!("`{how}` became: the whole value"));
+        }
         let part = |reader: &mut Self, value: &String| match name {
-            _ if TEXT.contains(&name.to_lowercase().as_str()) => reader.text(place, value, how),
+            _ if is_text => reader.text(place, value, how),
             "lang" | "language" => Some(Part::Field(format!("lang:{value}"))),
             "author" | "user" | "username" => {
                 reader.lose(place, "names a handle of another service: write the account's handle or key here");

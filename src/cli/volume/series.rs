@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use super::super::input::{BYTE_ORDER_MARK, unpacked};
+use super::super::input::{BLOCK, BYTE_ORDER_MARK, unpacked};
 use super::super::lines::{Line, Lines};
 use crate::domain::time::Timestamp;
 
@@ -39,8 +39,7 @@ pub(super) struct Row {
 impl Series {
     /// Opens a file and tells its interval. `read` is told of bytes taken from it.
     pub(super) fn open(path: &Path, read: impl Fn(usize) + Send + 'static) -> anyhow::Result<Self> {
-        let (raw, block) = unpacked(path, read)?;
-        let lines = Lines::new(raw, block);
+        let lines = Lines::new(unpacked(path, read)?, BLOCK);
         let (ahead, broken) = (VecDeque::new(), None);
         let mut series = Self { path: path.to_owned(), lines, number: 0, ahead, interval: 0.0, broken };
         series.look_ahead()?;

@@ -5,16 +5,14 @@ use std::sync::Arc;
 use crate::config::naming::{Letters, is_name};
 use crate::config::table::{Checked, Table, Value, quoted};
 use crate::domain::diagnostic::SourceText;
+use crate::domain::query::Lists;
 use crate::domain::rule::raw::{Change, RawEntry, RawList, RawOverride, Spanned};
-
-/// Lists every query has without a file defining them.
-const BUILT_IN_LISTS: [&str; 3] = ["org", "people", "places"];
 
 /// The lists a file defines; those with a name that cannot be used are left out.
 pub(super) fn lists(table: &Table<'_>, source: &Arc<SourceText>) -> Vec<RawList> {
     let mut lists = Vec::new();
     for (name, span, value) in table.in_order() {
-        if BUILT_IN_LISTS.contains(&name) {
+        if Lists::SITE.contains(&name) {
             let message = format!("`${name}` is built in and cannot be a list here");
             table.error("SB0202", message, span, "choose another name", "its words come from [organization]");
             continue;
@@ -58,7 +56,7 @@ pub(super) fn overrides(table: &Table<'_>, source: &Arc<SourceText>) -> Vec<RawO
     for (pack, pack_span, value) in table.in_order() {
         let Ok(lists) = value.table(format!("[override.{pack}]")) else { continue };
         for (list, span, value) in lists.in_order() {
-            if BUILT_IN_LISTS.contains(&list) {
+            if Lists::SITE.contains(&list) {
                 let message = format!("`${list}` is built in and belongs to no pack");
                 lists.error("SB0202", message, span, "cannot be overridden", "its words come from [organization]");
                 continue;

@@ -1,10 +1,9 @@
 //! What the engine is given of a stream: frames, as far as they had to be read.
 //!
-//! Hardly any post matters to anybody, so one that no rule takes arrives as a [`Glimpse`]:
-//! enough to count it and to know it again. The engine needs the whole of it in two cases
-//! that a worker cannot know of: the rules were swapped since, or the store holds text
-//! of an earlier version that must now follow the author's edit. Then it asks the batch's
-//! [`Frames`].
+//! Hardly any frame matters to anybody, so one that no rule takes arrives as [`Passing`]:
+//! enough to count it and to know its post again. The engine needs the whole of it in two
+//! cases that a worker cannot know of: the rules were swapped since, or the store holds text
+//! that must now follow its author's edit or deletion. Then it asks the batch's [`Frames`].
 //!
 //! Rejected: to decode every post in the worker (two thirds of all the time went there);
 //! to tell the workers what is evidence (they would have to know it in the engine's order);
@@ -13,10 +12,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::domain::event::{Cursor, Decoded, Glimpse, Rejected, SourceEvent};
+use crate::domain::event::{Cursor, Decoded, Glimpse, Passing, Rejected, SourceEvent};
 use crate::domain::id::SourceName;
 use crate::domain::matcher::Scratch;
-use crate::domain::post::{Excerpt, Post};
+use crate::domain::post::Excerpt;
 use crate::domain::rule::{RuleIndex, RuleSet};
 use crate::domain::time::Timestamp;
 
@@ -38,13 +37,13 @@ pub struct Items {
     pub(super) frames: Box<dyn Frames>,
 }
 
-/// Reads a post that was only glimpsed at.
+/// Reads frames that were only glimpsed at.
 pub trait Frames: fmt::Debug + Send {
-    /// The post of the frame at that place of the batch.
+    /// What the frame at that place of the batch says.
     ///
     /// # Errors
     /// Why the frame cannot be used, should reading it whole show that.
-    fn post(&self, place: usize) -> Result<Box<Post>, Rejected>;
+    fn event(&self, place: usize) -> Result<SourceEvent, Rejected>;
 }
 
 /// One frame.
@@ -59,8 +58,8 @@ pub struct Item {
 pub(super) enum What {
     /// Read whole, with the rules that take it.
     Event(Result<SourceEvent, Rejected>, Vec<RuleIndex>),
-    /// A post that no rule takes.
-    Passed(Glimpse),
+    /// Read as far as needed; no rule takes it.
+    Passed(Passing),
 }
 
 impl Batch {
@@ -90,7 +89,7 @@ impl FromIterator<Item> for Items {
 struct Whole;
 
 impl Frames for Whole {
-    fn post(&self, _place: usize) -> Result<Box<Post>, Rejected> {
+    fn event(&self, _place: usize) -> Result<SourceEvent, Rejected> {
         Err(Rejected::Poison)
     }
 }
@@ -111,18 +110,17 @@ impl Item {
         Self { cursor, received_at, what: What::Event(event, hits) }
     }
 
-    /// A frame that was not read whole: it carries a post that no rule takes, or none.
-    pub fn passed(cursor: Cursor, received_at: Option<Timestamp>, post: Option<Glimpse>) -> Self {
-        let what = post.map_or(What::Event(Ok(SourceEvent::Other), Vec::new()), What::Passed);
-        Self { cursor: Some(cursor), received_at, what }
+    /// A frame that was not read whole, because no rule takes it.
+    pub fn passed(cursor: Cursor, received_at: Option<Timestamp>, passing: Passing) -> Self {
+        Self { cursor: Some(cursor), received_at, what: What::Passed(passing) }
     }
 
     /// When its post appeared, if it carries one.
     pub(super) fn event_time(&self) -> Option<Timestamp> {
         match &self.what {
             What::Event(Ok(SourceEvent::Post(post)), _) => Some(post.event_time),
-            What::Passed(glimpse) => Some(glimpse.event_time),
-            What::Event(..) => None,
+            What::Passed(Passing::Post(Glimpse { event_time, .. })) => Some(*event_time),
+            What::Event(..) | What::Passed(_) => None,
         }
     }
 }

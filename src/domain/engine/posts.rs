@@ -6,7 +6,7 @@ use super::batch::What;
 use super::{Batch, Engine, Items};
 use crate::domain::commit::{Commit, Erasure, Progress};
 use crate::domain::condition::{Condition, Count, Distinct, Fired, Seen};
-use crate::domain::event::{Glimpse, Ledger, Rejected, SourceEvent};
+use crate::domain::event::{Glimpse, Ledger, Passing, Rejected, SourceEvent};
 use crate::domain::id::IncidentId;
 use crate::domain::incident::{Alert, Sighting, Volume};
 use crate::domain::key::{Key, PostKeys};
@@ -37,7 +37,20 @@ impl Engine {
             progress.cursor = progress.cursor.max(item.cursor);
             progress.ledger.frames += 1;
             let (glimpse, whole, hits) = match item.what {
-                What::Passed(glimpse) => (glimpse, None, Vec::new()),
+                What::Passed(Passing::Post(glimpse)) => (glimpse, None, Vec::new()),
+                What::Passed(Passing::Other) => {
+                    progress.ledger.other += 1;
+                    continue;
+                }
+                What::Passed(Passing::Deleted(post)) if self.is_evidence(post) => {
+                    self.event(frames.event(place), commit, &mut progress.ledger);
+                    continue;
+                }
+                What::Passed(Passing::Deleted(post)) => {
+                    self.deleted.insert(post);
+                    progress.ledger.other += 1;
+                    continue;
+                }
                 What::Event(Ok(SourceEvent::Post(post)), hits) => (Glimpse::of(&post), Some(post), hits),
                 What::Event(event, _) => {
                     self.event(event, commit, &mut progress.ledger);
@@ -48,7 +61,7 @@ impl Engine {
             if !self.is_news(glimpse.keys, &mut progress.ledger) || !matters {
                 continue;
             }
-            match whole.map_or_else(|| frames.post(place), Ok) {
+            match whole.map_or_else(|| post(frames.event(place)), Ok) {
                 Ok(post) => {
                     let hits = if current { hits } else { self.matches(&post) };
                     self.post(*post, glimpse.keys.post, &hits, now, commit);
@@ -179,6 +192,14 @@ impl Engine {
             post: Some(post.id.clone()),
             why,
         });
+    }
+}
+
+/// The post that was seen in a frame.
+fn post(event: Result<SourceEvent, Rejected>) -> Result<Box<Post>, Rejected> {
+    match event? {
+        SourceEvent::Post(post) => Ok(post),
+        _ => Err(Rejected::Poison),
     }
 }
 

@@ -1,14 +1,14 @@
 //! Reading a post: from its tokens to the numbers that occur in it.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
-use aho_corasick::AhoCorasick;
 use regex_automata::{Input, MatchKind, PatternSet, meta};
 use regex_syntax::hir::Hir;
 
 use super::keys::{Keys, Number, Space};
+use super::pieces::Pieces;
 use super::program::Parts;
+use super::rows::Rows;
 use super::sightings::{Sightings, Span};
 use super::stems::Stems;
 use crate::domain::post::Excerpt;
@@ -21,6 +21,8 @@ pub(super) const ALIASES: u8 = 1;
 pub(super) const SPELT: u8 = 2;
 /// It begins a pair.
 pub(super) const PAIRS: u8 = 4;
+/// Queries are filed under it.
+pub(super) const FILED: u8 = 8;
 
 /// All that queries look for, by what stands in a post.
 #[derive(Debug, Default)]
@@ -29,12 +31,11 @@ pub(super) struct Index {
     pub(super) parts: Parts,
     /// For each number, what else to do where it occurs.
     pub(super) flags: Vec<u8>,
-    pub(super) aliases: HashMap<Number, Vec<Number>>,
-    pub(super) spelt: HashMap<Number, Vec<(Box<str>, Number)>>,
+    pub(super) aliases: Rows<Number>,
+    /// Spellings of a word.
+    pub(super) spelt: Rows<(Box<str>, Number)>,
     pub(super) stems: Stems,
-    /// Pieces of text, and the automaton that finds them.
-    pub(super) pieces: Vec<(String, Number)>,
-    pub(super) automaton: Option<AhoCorasick>,
+    pub(super) pieces: Pieces,
     /// Expressions without a piece of text to look for, loosened; and what finds them all.
     pub(super) loose: Vec<(Hir, Number)>,
     pub(super) looser: Option<Looser>,
@@ -71,7 +72,7 @@ impl Index {
         sightings.clear();
         if self.reads_authors {
             for name in [&post.author, &post.handle] {
-                self.named(Space::Author, name, folded, sightings);
+                self.named(Space::AUTHOR, name, folded, sightings);
             }
         }
         if self.reads_hosts {
@@ -82,23 +83,26 @@ impl Index {
         let stems = !self.stems.is_empty();
         for token in words.tokens() {
             let bytes = words.bytes(token);
-            if let Some(number) = self.keys.find(Space::Token(token.sigil), bytes) {
-                self.push(number, span(token), sightings);
-                if self.has(number, SPELT) {
-                    self.spelt(number, token, words, post, sightings);
+            let head = words.head(token);
+            let found = self.keys.find_headed(Space::token(token.sigil), head, bytes);
+            if let Some((number, flags)) = found {
+                sightings.push(number, span(token));
+                if flags & (ALIASES | SPELT) != 0 {
+                    self.others(number, token, words, post, sightings);
                 }
             }
             if stems {
-                self.stems.find(token.sigil, bytes, |number| self.push(number, span(token), sightings));
+                self.stems.find(token.sigil, head, bytes, |number| self.push(number, span(token), sightings));
             }
         }
-        if let Some(automaton) = &self.automaton {
-            self.pieces(automaton, post, words, sightings);
+        sightings.sort();
+        self.pairs(sightings);
+        if !self.pieces.is_empty() {
+            self.pieces(post, words, sightings);
         }
         if let Some(looser) = &self.looser {
             self.loose(looser, post, words, sightings);
         }
-        self.pairs(sightings);
         sightings.index();
     }
 
@@ -120,7 +124,8 @@ impl Index {
         }
     }
 
-    fn has(&self, number: Number, flag: u8) -> bool {
+    #[inline]
+    pub(super) fn has(&self, number: Number, flag: u8) -> bool {
         self.flags.get(number as usize).is_some_and(|flags| flags & flag != 0)
     }
 
@@ -128,18 +133,25 @@ impl Index {
     fn push(&self, number: Number, span: Span, sightings: &mut Sightings) {
         sightings.push(number, span);
         if self.has(number, ALIASES) {
-            for &alias in self.aliases.get(&number).into_iter().flatten() {
+            for &alias in self.aliases.of(number) {
                 self.push(alias, span, sightings);
             }
         }
     }
 
-    /// Notes the spellings of a word that are this one.
-    fn spelt(&self, number: Number, token: &Token, words: &Words, post: &Excerpt, sightings: &mut Sightings) {
+    /// Notes all that occurs with a word: aliases, and spellings that are this one.
+    fn others(&self, number: Number, token: &Token, words: &Words, post: &Excerpt, sightings: &mut Sightings) {
+        for &alias in self.aliases.of(number) {
+            self.push(alias, span(token), sightings);
+        }
+        let spellings = self.spelt.of(number);
+        if spellings.is_empty() {
+            return;
+        }
         let segment = words.segment_at(token.position);
         let text = post.texts.get(segment).unwrap_or_default();
         let written = spelling(text.get(words.original(segment, token, token, text)).unwrap_or_default());
-        for (wanted, exact) in self.spelt.get(&number).into_iter().flatten() {
+        for (wanted, exact) in spellings {
             if **wanted == *written {
                 self.push(*exact, span(token), sightings);
             }
@@ -147,20 +159,12 @@ impl Index {
     }
 
     /// Notes pieces of text, once for each text they are in.
-    fn pieces(&self, automaton: &AhoCorasick, post: &Excerpt, words: &Words, sightings: &mut Sightings) {
+    fn pieces(&self, post: &Excerpt, words: &Words, sightings: &mut Sightings) {
         for segment in 0..post.texts.len() {
             let begin = words.position_of(segment);
-            let mut last = usize::MAX;
-            for found in automaton.find_overlapping_iter(words.normalised_bytes(segment)) {
-                let piece = found.pattern().as_usize();
-                // Floods of one piece are the only ones worth a thought.
-                if std::mem::replace(&mut last, piece) == piece {
-                    continue;
-                }
-                if let Some(&(_, number)) = self.pieces.get(piece) {
-                    self.push(number, Span { begin, end: begin }, sightings);
-                }
-            }
+            self.pieces.find(words.normalised_bytes(segment), |number| {
+                self.push(number, Span { begin, end: begin }, sightings);
+            });
         }
     }
 
@@ -169,17 +173,17 @@ impl Index {
         if !sightings.iter().any(|sighting| self.has(sighting.number, PAIRS)) {
             return;
         }
-        sightings.sort();
-        for at in 0..sightings.len() {
+        let words = sightings.len();
+        for at in 0..words {
             let Some(first) = sightings.get(at).filter(|first| self.has(first.number, PAIRS)) else { continue };
-            for after in at + 1..sightings.len() {
+            for after in at + 1..words {
                 let Some(second) = sightings.get(after).filter(|second| second.span.begin <= first.span.end) else {
                     break;
                 };
                 if second.span.begin < first.span.end {
                     continue;
                 }
-                if let Some(pair) = self.keys.find(Space::Pair, &pair_key(first.number, second.number)) {
+                if let Some((pair, _)) = self.keys.find(Space::PAIR, &pair_key(first.number, second.number)) {
                     self.push(pair, Span { begin: first.span.begin, end: second.span.end }, sightings);
                 }
             }
@@ -191,7 +195,7 @@ impl Index {
         folded.clear();
         folded.push_str(name);
         folded.make_ascii_lowercase();
-        if let Some(number) = self.keys.find(space, folded.as_bytes()) {
+        if let Some((number, _)) = self.keys.find(space, folded.as_bytes()) {
             self.push(number, Span { begin: 0, end: 0 }, sightings);
         }
     }
@@ -200,7 +204,7 @@ impl Index {
     fn host(&self, host: &str, folded: &mut String, sightings: &mut Sightings) {
         let mut rest = Some(host);
         while let Some(domain) = rest {
-            self.named(Space::Host, domain, folded, sightings);
+            self.named(Space::HOST, domain, folded, sightings);
             rest = domain.split_once('.').map(|(_, above)| above);
         }
     }

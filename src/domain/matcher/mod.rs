@@ -14,20 +14,22 @@
 mod frequency;
 mod index;
 mod keys;
+mod pieces;
 mod plan;
+mod prefixes;
 mod program;
+mod rows;
 mod sightings;
 mod stems;
-
-use aho_corasick::AhoCorasick;
 
 use super::post::Excerpt;
 use super::query::Query;
 use super::text::Words;
-use index::{Index, Looser, media};
+use index::{FILED, Index, media};
 use keys::Number;
 use plan::{Filed, Planner};
 use program::{Asker, Memory, Op};
+use rows::Rows;
 use sightings::Sightings;
 
 /// A query's place among those the matcher was built from.
@@ -39,9 +41,8 @@ pub struct Matcher {
     index: Index,
     /// Where each query's program begins, and whether it reads media descriptions.
     programs: Vec<(u32, Reads)>,
-    /// Where the postings of each number begin; one more at the end.
-    starts: Vec<u32>,
-    postings: Vec<Posting>,
+    /// The queries filed under each number.
+    postings: Rows<Posting>,
     /// Queries of which nothing can be told: asked about every post.
     always: Vec<u32>,
 }
@@ -57,22 +58,16 @@ enum Reads {
 #[derive(Clone, Copy, Debug)]
 struct Posting {
     query: u32,
-    /// What else to look at before its program is run.
-    check: Check,
+    /// Without this number it cannot be satisfied; [`NONE`] if there is no such.
+    need: Number,
+    /// What decides then; [`NONE`] if nothing is left to decide.
+    program: u32,
+    reads: Reads,
     /// Filed under several numbers, so that it may be met again.
     several: bool,
 }
 
-/// What decides about a candidate.
-#[derive(Clone, Copy, Debug)]
-enum Check {
-    /// Nothing more: it is satisfied.
-    Enough,
-    /// Its program.
-    Program,
-    /// Its program, if this number occurs too.
-    Need(Number),
-}
+const NONE: u32 = u32::MAX;
 
 /// Buffers of one thread, reused over posts.
 #[derive(Debug, Default)]
@@ -103,44 +98,23 @@ impl Matcher {
         let (mut postings, mut always) = (Vec::new(), Vec::new());
         let filed = queries.into_iter().map(|query| (query, true));
         for (query, is_filed) in filed.chain(others.into_iter().map(|query| (query, false))) {
-            let number = place(&programs);
-            let start = place(&planner.index.parts.ops);
-            programs.push((start, if query.text_only { Reads::TextOnly } else { Reads::All }));
+            let (number, start) = (place(&programs), place(&planner.index.parts.ops));
+            let reads = if query.text_only { Reads::TextOnly } else { Reads::All };
+            programs.push((start, reads));
             let Filed { under, need, is_enough } = planner.plan(query);
-            if !is_filed {
-                continue;
-            }
-            let check = match need {
-                _ if is_enough => Check::Enough,
-                Some(need) => Check::Need(need),
-                None => Check::Program,
-            };
-            match under {
+            match under.filter(|_| is_filed) {
                 Some(under) => {
-                    let posting = Posting { query: number, check, several: under.len() > 1 };
+                    let (need, program) = (need.unwrap_or(NONE), if is_enough { NONE } else { start });
+                    let posting = Posting { query: number, need, program, reads, several: under.len() > 1 };
                     postings.extend(under.into_iter().map(|under| (under, posting)));
                 }
-                None => always.push(number),
+                None if is_filed => always.push(number),
+                None => {}
             }
         }
-        let mut index = planner.index;
-        index.parts.ops.shrink_to_fit();
-        index.automaton = automaton(&index);
-        index.looser = Looser::new(&index.loose);
-        postings.sort_by_key(|(under, _)| *under);
-        let mut starts = vec![0; index.keys.len() + 1];
-        for (under, _) in &postings {
-            if let Some(count) = starts.get_mut(*under as usize + 1) {
-                *count += 1;
-            }
-        }
-        let mut sum = 0;
-        for start in &mut starts {
-            sum += *start;
-            *start = sum;
-        }
-        let postings = postings.into_iter().map(|(_, posting)| posting).collect();
-        Self { index, programs, starts, postings, always }
+        let index = planner.finish(postings.iter().map(|(under, _)| *under));
+        let postings = Rows::new(index.keys.len(), postings);
+        Self { index, programs, postings, always }
     }
 
     /// The filed queries that a post satisfies, ascending.
@@ -153,64 +127,48 @@ impl Matcher {
         scratch.memory.clear(self.index.parts.lists.len());
         scratch.next_post(self.programs.len());
         let mut found = Vec::new();
-        let mut candidates = Candidates { matcher: self, post, scratch };
-        candidates.ask(&mut found);
+        self.ask(post, scratch, &mut found);
         found.sort_unstable();
         found
     }
 
     /// Whether the post last given to [`Matcher::matches`] satisfies one query.
     pub fn satisfies(&self, post: &Excerpt, scratch: &mut Scratch, query: QueryIndex) -> bool {
-        let Some(&(start, reads)) = self.programs.get(query) else { return false };
+        self.programs.get(query).is_some_and(|&(program, reads)| self.holds(post, scratch, program, reads))
+    }
+
+    fn holds(&self, post: &Excerpt, scratch: &mut Scratch, program: u32, reads: Reads) -> bool {
         let Scratch { words, sightings, memory, .. } = scratch;
         let unread = if reads == Reads::TextOnly { media(post, words) } else { 0..0 };
-        let program: &[Op] = self.index.parts.ops.get(start as usize..).unwrap_or_default();
+        let program: &[Op] = self.index.parts.ops.get(program as usize..).unwrap_or_default();
         Asker { parts: &self.index.parts, sightings, words, post, memory, unread }.holds(program)
     }
-}
 
-/// Asks the queries that a post brings up.
-struct Candidates<'a> {
-    matcher: &'a Matcher,
-    post: &'a Excerpt,
-    scratch: &'a mut Scratch,
-}
-
-impl Candidates<'_> {
-    fn ask(&mut self, found: &mut Vec<QueryIndex>) {
-        let matcher = self.matcher;
-        for at in 0..self.scratch.sightings.distinct().len() {
-            let Some(&number) = self.scratch.sightings.distinct().get(at) else { break };
-            let number = number as usize;
-            let (Some(&from), Some(&to)) = (matcher.starts.get(number), matcher.starts.get(number + 1)) else {
+    /// Asks the queries that a post brings up.
+    fn ask(&self, post: &Excerpt, scratch: &mut Scratch, found: &mut Vec<QueryIndex>) {
+        for at in 0..scratch.sightings.distinct().len() {
+            let Some(&number) = scratch.sightings.distinct().get(at) else { break };
+            if !self.index.has(number, FILED) {
                 continue;
-            };
-            for posting in matcher.postings.get(from as usize..to as usize).unwrap_or_default() {
-                if self.takes(posting) {
+            }
+            for posting in self.postings.of(number) {
+                if self.takes(posting, post, scratch) {
                     found.push(posting.query as usize);
                 }
             }
         }
-        for &query in &matcher.always {
-            if matcher.satisfies(self.post, self.scratch, query as usize) {
+        for &query in &self.always {
+            if self.satisfies(post, scratch, query as usize) {
                 found.push(query as usize);
             }
         }
     }
 
-    fn takes(&mut self, posting: &Posting) -> bool {
-        if let Check::Need(need) = posting.check
-            && self.scratch.sightings.of(need).next().is_none()
-        {
-            return false;
-        }
-        if posting.several && !self.scratch.meet(posting.query) {
-            return false;
-        }
-        match posting.check {
-            Check::Enough => true,
-            Check::Program | Check::Need(_) => self.matcher.satisfies(self.post, self.scratch, posting.query as usize),
-        }
+    #[inline]
+    fn takes(&self, posting: &Posting, post: &Excerpt, scratch: &mut Scratch) -> bool {
+        (posting.need == NONE || scratch.sightings.has(posting.need))
+            && (!posting.several || scratch.meet(posting.query))
+            && (posting.program == NONE || self.holds(post, scratch, posting.program, posting.reads))
     }
 }
 
@@ -231,12 +189,6 @@ impl Scratch {
     fn meet(&mut self, query: u32) -> bool {
         self.met.get_mut(query as usize).is_some_and(|met| std::mem::replace(met, self.post) != self.post)
     }
-}
-
-fn automaton(index: &Index) -> Option<AhoCorasick> {
-    // A few short texts that rules' authors wrote: building cannot fail for their size.
-    let pieces = index.pieces.iter().map(|(piece, _)| piece);
-    if index.pieces.is_empty() { None } else { AhoCorasick::new(pieces).ok() }
 }
 
 fn place<T>(list: &[T]) -> u32 {

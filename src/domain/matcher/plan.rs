@@ -9,9 +9,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::frequency::share;
-use super::index::{ALIASES, Index, PAIRS, SPELT, pair_key};
+use super::index::{ALIASES, FILED, Index, Looser, PAIRS, SPELT, pair_key};
 use super::keys::{Number, Space};
 use super::program::{ListProgram, Op};
+use super::rows::Rows;
 use crate::domain::query::Query;
 use crate::domain::query::ast::{Kind, List, Node};
 use crate::domain::query::field::Field;
@@ -94,6 +95,12 @@ pub(super) struct Planner {
     lists: HashMap<*const Term, u32>,
     /// The share of posts that has each number.
     shares: Vec<f32>,
+    /// For each number, what else to do where it occurs.
+    flags: Vec<u8>,
+    /// Numbers, and others that occur wherever these do.
+    aliases: Vec<(Number, Number)>,
+    /// Words, and spellings of them.
+    spelt: Vec<(Number, (Box<str>, Number))>,
 }
 
 /// Where a query is filed.
@@ -102,7 +109,7 @@ pub(super) struct Filed {
     pub(super) under: Option<Vec<Number>>,
     /// Another number without which the query cannot be satisfied.
     pub(super) need: Option<Number>,
-    /// The occurrence of the number it is filed under satisfies it.
+    /// The number it is filed under and the one it needs satisfy it.
     pub(super) is_enough: bool,
 }
 
@@ -111,8 +118,6 @@ impl Planner {
     pub(super) fn plan(&mut self, query: &Query) -> Filed {
         let mut program = Vec::new();
         let part = self.node(&query.root, &mut program);
-        let is_enough = matches!(program.as_slice(), [Op::Number(_)]) && !query.text_only;
-        self.index.parts.ops.append(&mut program);
         let under = part.cover.map(|mut cover| {
             cover.numbers.sort_unstable();
             cover.numbers.dedup();
@@ -120,6 +125,14 @@ impl Planner {
         });
         let others = part.needs.into_iter().filter(|need| under.as_deref() != Some(&[*need]));
         let need = others.min_by(|a, b| self.share(*a).total_cmp(&self.share(*b)));
+        let is_enough = !query.text_only
+            && match program.as_slice() {
+                [Op::Number(_)] => true,
+                // The one it is filed under, and the one it needs.
+                [Op::All(2), Op::Number(a), Op::Number(b)] => a != b,
+                _ => false,
+            };
+        self.index.parts.ops.append(&mut program);
         Filed { under, need, is_enough }
     }
 
@@ -132,7 +145,7 @@ impl Planner {
         let number = self.index.keys.number(space, key);
         if self.shares.len() <= number as usize {
             self.shares.push(share);
-            self.index.flags.push(0);
+            self.flags.push(0);
         }
         number
     }
@@ -218,7 +231,7 @@ impl Planner {
             }
         };
         let Some(joined) = joined else { return part };
-        let tag = self.number(Space::Token(Sigil::Tag), joined.as_bytes(), RARE);
+        let tag = self.number(Space::token(Sigil::Tag), joined.as_bytes(), RARE);
         program.push(Op::Number(tag));
         close(program, at, Op::Any);
         Part { opposite: None, ..Part::any(vec![part, self.part(tag)]) }
@@ -262,7 +275,7 @@ impl Planner {
         let Some((share, first, second)) = pairs.min_by(|a, b| a.0.total_cmp(&b.0)) else { return (None, false) };
         let key = pair_key(first, second);
         // Neighbours are met together more often than chance would have it.
-        let pair = self.number(Space::Pair, &key, (share * 10.0).min(0.5));
+        let pair = self.number(Space::PAIR, &key, (share * 10.0).min(0.5));
         self.flag(first, PAIRS);
         (Some(pair), numbers.len() == 2)
     }
@@ -272,14 +285,14 @@ impl Planner {
         match pattern {
             Pattern::Word(word) => {
                 let share = common(word);
-                self.number(Space::Token(sigil), word.as_bytes(), share)
+                self.number(Space::token(sigil), word.as_bytes(), share)
             }
             Pattern::Wild(wild) => {
                 let share = 2.0 * common(wild.stem());
                 let key =
                     if wild.any_ending() { format!("{}*", pattern.as_str()) } else { pattern.as_str().to_owned() };
                 let known = self.index.keys.len();
-                let number = self.number(Space::Wild(sigil), key.as_bytes(), share);
+                let number = self.number(Space::wild(sigil), key.as_bytes(), share);
                 if number as usize == known {
                     self.index.stems.add(sigil, wild, number);
                 }
@@ -290,9 +303,9 @@ impl Planner {
 
     fn fuzzy(&mut self, word: &str) -> Number {
         let share = share(word);
-        let fuzzy = self.number(Space::Fuzzy, word.as_bytes(), share);
-        let plain = self.number(Space::Token(Sigil::Word), word.as_bytes(), share);
-        let unusual = self.number(Space::Token(Sigil::Fuzzy), skeleton(word).as_bytes(), RARE);
+        let fuzzy = self.number(Space::FUZZY, word.as_bytes(), share);
+        let plain = self.number(Space::token(Sigil::Word), word.as_bytes(), share);
+        let unusual = self.number(Space::token(Sigil::Fuzzy), skeleton(word).as_bytes(), RARE);
         self.alias(plain, fuzzy);
         self.alias(unusual, fuzzy);
         self.index.reads_fuzzy = true;
@@ -301,11 +314,11 @@ impl Planner {
 
     fn exact(&mut self, word: &str, spelling: &str) -> Number {
         let share = share(word);
-        let plain = self.number(Space::Token(Sigil::Word), word.as_bytes(), share);
+        let plain = self.number(Space::token(Sigil::Word), word.as_bytes(), share);
         let known = self.index.keys.len();
-        let exact = self.number(Space::Exact, spelling.as_bytes(), share / 2.0);
+        let exact = self.number(Space::EXACT, spelling.as_bytes(), share / 2.0);
         if exact as usize == known {
-            self.index.spelt.entry(plain).or_default().push((spelling.into(), exact));
+            self.spelt.push((plain, (spelling.into(), exact)));
             self.flag(plain, SPELT);
         }
         exact
@@ -337,7 +350,7 @@ impl Planner {
             }
         }
         close(&mut ops, 0, Op::Any);
-        let number = self.number(Space::List, &place.to_le_bytes(), share);
+        let number = self.number(Space::LIST, &place.to_le_bytes(), share);
         for of in numbers {
             self.alias(of, number);
         }
@@ -349,12 +362,12 @@ impl Planner {
         program.push(Op::Field(place(&self.index.parts.fields)));
         self.index.parts.fields.push(field.clone());
         let (space, names) = match field {
-            Field::From(names) => (Space::Author, names),
-            Field::Link(names) => (Space::Host, names),
+            Field::From(names) => (Space::AUTHOR, names),
+            Field::Link(names) => (Space::HOST, names),
             _ => return Part::default(),
         };
-        self.index.reads_authors |= space == Space::Author;
-        self.index.reads_hosts |= space == Space::Host;
+        self.index.reads_authors |= space == Space::AUTHOR;
+        self.index.reads_hosts |= space == Space::HOST;
         let numbers: Vec<Number> = names.iter().map(|name| self.number(space, name.as_bytes(), RARE)).collect();
         Part {
             needs: Vec::new(),
@@ -367,13 +380,13 @@ impl Planner {
     fn literal(&mut self, literal: &Literal) -> Part {
         let share = share(&literal.text);
         let number = match (literal.begins, literal.ends) {
-            (true, true) => self.number(Space::Token(Sigil::Word), literal.text.as_bytes(), share),
+            (true, true) => self.number(Space::token(Sigil::Word), literal.text.as_bytes(), share),
             (true, false) => self.pattern(Sigil::Word, &Pattern::stem(&literal.text)),
             (false, _) => {
                 let known = self.index.keys.len();
-                let number = self.number(Space::Piece, literal.text.as_bytes(), 4.0 * share);
+                let number = self.number(Space::PIECE, literal.text.as_bytes(), 4.0 * share);
                 if number as usize == known {
-                    self.index.pieces.push((literal.text.clone(), number));
+                    self.index.pieces.add(&literal.text, number);
                 }
                 number
             }
@@ -384,7 +397,7 @@ impl Planner {
     /// An expression that needs nothing in particular: all such are looked for at once.
     fn loose(&mut self, regex: &Regex) -> Part {
         let known = self.index.keys.len();
-        let number = self.number(Space::Loose, regex.as_str().as_bytes(), 0.2);
+        let number = self.number(Space::LOOSE, regex.as_str().as_bytes(), 0.2);
         if let (true, Some(loose)) = (number as usize == known, regex.loosened()) {
             self.index.loose.push((loose, number));
         }
@@ -392,17 +405,30 @@ impl Planner {
     }
 
     fn alias(&mut self, of: Number, number: Number) {
-        let aliases = self.index.aliases.entry(of).or_default();
-        if !aliases.contains(&number) {
-            aliases.push(number);
-        }
+        self.aliases.push((of, number));
         self.flag(of, ALIASES);
     }
 
     fn flag(&mut self, number: Number, flag: u8) {
-        if let Some(flags) = self.index.flags.get_mut(number as usize) {
+        if let Some(flags) = self.flags.get_mut(number as usize) {
             *flags |= flag;
         }
+    }
+
+    /// What posts are read with, when queries are filed under these numbers.
+    pub(super) fn finish(mut self, filed: impl Iterator<Item = Number>) -> Index {
+        filed.for_each(|number| self.flag(number, FILED));
+        self.aliases.sort_unstable();
+        self.aliases.dedup();
+        let Self { mut index, flags, aliases, spelt, .. } = self;
+        let numbers = index.keys.len();
+        index.keys.set_flags(&flags);
+        index.flags = flags;
+        index.aliases = Rows::new(numbers, aliases);
+        index.spelt = Rows::new(numbers, spelt);
+        index.looser = Looser::new(&index.loose);
+        index.parts.ops.shrink_to_fit();
+        index
     }
 }
 

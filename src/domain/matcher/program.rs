@@ -11,7 +11,7 @@ use super::keys::Number;
 use super::sightings::{Sightings, Span, near};
 use crate::domain::post::Excerpt;
 use crate::domain::query::field::Field;
-use crate::domain::query::regex::Regex;
+use crate::domain::query::regex::{Outlines, Regex};
 use crate::domain::text::Words;
 
 /// One step of a program, followed by its parts.
@@ -65,6 +65,8 @@ pub(super) struct Memory {
     spare: Vec<Vec<Span>>,
     /// Where rows have got to: places in the list of sightings, and positions.
     row: [Vec<(usize, u32)>; 2],
+    /// The outlines of the texts regular expressions were asked about.
+    outlines: Outlines,
 }
 
 impl Memory {
@@ -73,6 +75,7 @@ impl Memory {
         self.lists.clear();
         self.lists.resize(2 * lists, None);
         self.found.clear();
+        self.outlines.clear();
     }
 
     fn take(&mut self) -> Vec<Span> {
@@ -102,7 +105,7 @@ impl Asker<'_> {
         let Some((op, rest)) = program.split_first() else { return false };
         match *op {
             Op::Number(number) => self.occurs(number),
-            Op::Row(length) => self.row(body(rest, length), None),
+            Op::Row(length) => self.follow(body(rest, length)),
             Op::All(steps) => parts(body(rest, steps)).all(|part| self.holds(part)),
             Op::Any(steps) => parts(body(rest, steps)).any(|part| self.holds(part)),
             Op::Not => !self.holds(rest),
@@ -136,9 +139,7 @@ impl Asker<'_> {
         let from = spans.len();
         match *op {
             Op::Number(number) => spans.extend(self.sightings.of(number).filter(|span| self.reads(*span))),
-            Op::Row(length) => {
-                self.row(body(rest, length), Some(spans));
-            }
+            Op::Row(length) => self.rows(body(rest, length), spans),
             Op::Stretch { numbers, longest } => self.stretch(body(rest, numbers.into()), longest.into(), spans),
             Op::Any(steps) => parts(body(rest, steps)).for_each(|part| self.spans(part, spans)),
             Op::List(list) => {
@@ -154,36 +155,74 @@ impl Asker<'_> {
         }
     }
 
-    /// Whether numbers follow each other; with `spans`, every place where they do.
-    fn row(&mut self, numbers: &[Op], mut spans: Option<&mut Vec<Span>>) -> bool {
-        let mut numbers = numbers.iter().filter_map(|op| match op {
-            Op::Number(number) => Some(*number),
-            _ => None,
-        });
+    /// Whether numbers follow each other.
+    fn follow(&mut self, numbers: &[Op]) -> bool {
+        let mut numbers = numbers.iter().copied().filter_map(number);
         let Some(first) = numbers.next() else { return false };
         let [mut ends, mut next] = std::mem::take(&mut self.memory.row);
-        let mut found = false;
-        for (place, start) in self.sightings.placed(first).filter(|(_, span)| self.reads(*span)) {
-            ends.clear();
-            ends.push((place, start.end));
-            for number in numbers.clone() {
-                next.clear();
-                next.extend(ends.iter().flat_map(|&(place, end)| self.sightings.after(place, end, number)));
-                next.dedup_by_key(|(_, end)| *end);
-                std::mem::swap(&mut ends, &mut next);
-                if ends.is_empty() {
-                    break;
-                }
-            }
-            found |= !ends.is_empty();
-            match &mut spans {
-                Some(spans) => spans.extend(ends.iter().map(|&(_, end)| Span { begin: start.begin, end })),
-                None if found => break,
-                None => {}
-            }
-        }
+        let found = self.sightings.placed(first).filter(|(_, span)| self.reads(*span)).any(|(place, span)| {
+            self.one_way(place, span.end, numbers.clone()).unwrap_or_else(|| {
+                self.ends(place, span.end, numbers.clone(), &mut ends, &mut next);
+                !ends.is_empty()
+            })
+        });
         self.memory.row = [ends, next];
         found
+    }
+
+    /// Whether numbers follow a place; none if there are several ways to go on, which only
+    /// hashtags have.
+    #[inline]
+    fn one_way(&self, mut place: usize, mut end: u32, numbers: impl Iterator<Item = Number>) -> Option<bool> {
+        for number in numbers {
+            let (mut way, mut ways) = (None, 0);
+            self.sightings.after(place, end, number, |place, end| {
+                way = Some((place, end));
+                ways += 1;
+            });
+            match way {
+                None => return Some(false),
+                Some(_) if ways > 1 => return None,
+                Some(only) => (place, end) = only,
+            }
+        }
+        Some(true)
+    }
+
+    /// Every place where numbers follow each other.
+    fn rows(&mut self, numbers: &[Op], spans: &mut Vec<Span>) {
+        let mut numbers = numbers.iter().copied().filter_map(number);
+        let Some(first) = numbers.next() else { return };
+        let [mut ends, mut next] = std::mem::take(&mut self.memory.row);
+        for (place, start) in self.sightings.placed(first).filter(|(_, span)| self.reads(*span)) {
+            self.ends(place, start.end, numbers.clone(), &mut ends, &mut next);
+            spans.extend(ends.iter().map(|&(_, end)| Span { begin: start.begin, end }));
+        }
+        self.memory.row = [ends, next];
+    }
+
+    /// Where numbers that follow a place end, each at its place in the list of sightings.
+    fn ends(
+        &self,
+        place: usize,
+        end: u32,
+        numbers: impl Iterator<Item = Number>,
+        ends: &mut Vec<(usize, u32)>,
+        next: &mut Vec<(usize, u32)>,
+    ) {
+        ends.clear();
+        ends.push((place, end));
+        for number in numbers {
+            next.clear();
+            for &(place, end) in &*ends {
+                self.sightings.after(place, end, number, |place, end| next.push((place, end)));
+            }
+            next.dedup_by_key(|(_, end)| *end);
+            std::mem::swap(ends, next);
+            if ends.is_empty() {
+                return;
+            }
+        }
     }
 
     /// From each start, the shortest stretch that holds all numbers.
@@ -247,10 +286,11 @@ impl Asker<'_> {
         found
     }
 
-    fn matches(&self, regex: u32) -> bool {
+    fn matches(&mut self, regex: u32) -> bool {
         let Some(regex) = self.parts.regexes.get(regex as usize) else { return false };
         let texts = if self.unread.is_empty() { self.post.texts.len() } else { 1 };
-        (0..texts).any(|segment| regex.is_match(self.words.normalised(segment)))
+        let words = self.words;
+        (0..texts).any(|segment| regex.is_match(words, segment, &mut self.memory.outlines))
     }
 }
 
@@ -263,6 +303,10 @@ fn parts(body: &[Op]) -> impl Iterator<Item = &[Op]> {
         rest = after;
         Some(part)
     })
+}
+
+const fn number(op: Op) -> Option<Number> {
+    if let Op::Number(number) = op { Some(number) } else { None }
 }
 
 fn body(rest: &[Op], steps: u32) -> &[Op] {

@@ -60,14 +60,14 @@ impl Sightings {
     /// Puts what was pushed in the order of the post.
     pub(super) fn sort(&mut self) {
         if !self.in_order {
-            self.list.sort_by_key(|sighting| sighting.span);
+            self.list.sort_unstable_by_key(|sighting| sighting.span);
             self.in_order = true;
         }
     }
 
-    /// Makes what was pushed findable.
+    /// Makes what was pushed findable. What has a place among words was sorted before; what
+    /// has none may have been pushed after that.
     pub(super) fn index(&mut self) {
-        self.sort();
         let heads = self.list.len().next_power_of_two().max(LEAST_HEADS);
         self.heads.clear();
         self.heads.resize(heads, NONE);
@@ -93,6 +93,12 @@ impl Sightings {
         &self.distinct
     }
 
+    /// Whether a number occurs.
+    #[inline]
+    pub(super) fn has(&self, number: Number) -> bool {
+        self.of(number).next().is_some()
+    }
+
     /// Where a number occurs, in the order of the post.
     pub(super) fn of(&self, number: Number) -> impl Iterator<Item = Span> {
         self.placed(number).map(|(_, span)| span)
@@ -105,13 +111,18 @@ impl Sightings {
         chain.map(|(at, sighting)| (at, sighting.span))
     }
 
-    /// Occurrences of a number that begin at a position, which lies after the sighting at
-    /// a place: with their places and where they end.
-    pub(super) fn after(&self, place: usize, begin: u32, number: Number) -> impl Iterator<Item = (usize, u32)> {
-        let rest = self.list.iter().enumerate().skip(place);
-        let here = rest.skip_while(move |(_, sighting)| sighting.span.begin < begin);
-        let here = here.take_while(move |(_, sighting)| sighting.span.begin == begin);
-        here.filter(move |(_, sighting)| sighting.number == number).map(|(at, sighting)| (at, sighting.span.end))
+    /// Calls `found` for the occurrences of a number that begin at a position, which lies after
+    /// the sighting at a place: with their places and where they end.
+    #[inline]
+    pub(super) fn after(&self, place: usize, begin: u32, number: Number, mut found: impl FnMut(usize, u32)) {
+        for (at, sighting) in (place + 1..).zip(self.list.get(place + 1..).unwrap_or_default()) {
+            if sighting.span.begin > begin {
+                break;
+            }
+            if sighting.span.begin == begin && sighting.number == number {
+                found(at, sighting.span.end);
+            }
+        }
     }
 
     fn chain(&self, head: u32) -> impl Iterator<Item = (usize, &Sighting)> {

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::field::Field;
+use super::names::{forms, guarded};
 use super::regex::Regex;
 use super::term::{Term, TermForm};
 use crate::domain::organization::Organization;
@@ -78,14 +79,17 @@ pub struct List {
 pub struct Lists(BTreeMap<Arc<str>, List>);
 
 impl Lists {
-    /// `$org`, `$people` and `$places`.
+    /// Lists every query has; their words are the site's own and not the rule author's.
+    pub const SITE: [&str; 4] = ["org", "org_guarded", "people", "places"];
+
+    /// The lists that an organisation brings, see [`Lists::SITE`].
     pub fn of(organization: &Organization) -> Self {
         let mut lists = Self::default();
-        let Organization { name, aliases, accounts, people, places, timezone: _ } = organization;
-        let mut org: Vec<Term> = std::iter::once(name).chain(aliases).flat_map(|name| named(name)).collect();
+        let Organization { name: _, aliases: _, accounts, people, places, timezone: _ } = organization;
         let account = |account: &String| Term::mention(account.trim_start_matches('@')).ok();
-        org.extend(accounts.iter().filter_map(account));
-        lists.insert("org", org);
+        let accounts: Vec<Term> = accounts.iter().filter_map(account).collect();
+        lists.insert("org", organization.names().flat_map(named).chain(accounts.clone()).collect());
+        lists.insert("org_guarded", guarded(organization.names()).chain(accounts).collect());
         lists.insert("people", people.iter().flat_map(|name| named(name)).collect());
         lists.insert("places", places.iter().flat_map(|name| named(name)).collect());
         lists
@@ -110,10 +114,8 @@ impl Lists {
     }
 }
 
-/// A name, and what is its own: “Jane Roe’s” is one word more than the name has.
 fn named(name: &str) -> impl Iterator<Item = Term> {
-    let own = (!name.ends_with(['s', 'S'])).then(|| format!("{name}'s"));
-    [Some(name.to_owned()), own].into_iter().flatten().filter_map(|text| Term::parse(&text).ok())
+    forms(name).filter_map(|text| Term::parse(&text).ok())
 }
 
 impl List {

@@ -266,7 +266,7 @@ impl<'a> Parser<'a> {
         match self.find_list(name, &span) {
             // The organisation may have no people or places to name; a list of the rule's
             // author that is empty is a mistake.
-            Some(list) if list.terms.is_empty() && !matches!(name, "org" | "people" | "places") => {
+            Some(list) if list.terms.is_empty() && !Lists::SITE.contains(&name) => {
                 self.mistake(
                     "SB0110",
                     format!("the list ${name} is empty"),

@@ -9,14 +9,20 @@ use super::raw::{RawEntry, RawFile, RawList, RawRule, Spanned};
 use crate::domain::diagnostic::{Diagnostic, SourceText};
 use crate::domain::id::hex;
 use crate::domain::organization::Organization;
+use crate::domain::query::names::namesakes;
 use crate::domain::query::{Lists, Query, Term, parse};
+
+/// The reason of the exception that comes with `$org_guarded`.
+const NAMESAKES: &str = "others of that name";
 
 /// Compiles the rules of a file for an organisation. Rules with mistakes are left
 /// out; every mistake is among the findings.
 pub fn compile(file: &RawFile, organization: &Organization) -> (Vec<Rule>, Vec<Diagnostic>) {
     let mut findings = Vec::new();
     let lists = lists(file, organization, &mut findings);
-    let rules = file.rules.iter().filter_map(|raw| rule(raw, file, &lists, &mut findings)).collect();
+    let namesakes = namesakes(&Lists::of(organization));
+    let rule = |raw| rule(raw, file, &lists, namesakes.as_ref(), &mut findings);
+    let rules = file.rules.iter().filter_map(rule).collect();
     (rules, findings)
 }
 
@@ -88,7 +94,13 @@ impl<'a> Resolver<'a> {
     }
 }
 
-fn rule(raw: &RawRule, file: &RawFile, lists: &Lists, findings: &mut Vec<Diagnostic>) -> Option<Rule> {
+fn rule(
+    raw: &RawRule,
+    file: &RawFile,
+    lists: &Lists,
+    namesakes: Option<&Query>,
+    findings: &mut Vec<Diagnostic>,
+) -> Option<Rule> {
     let query = query(&raw.query, &file.source, lists, findings);
     let excepts: Vec<Option<Except>> = raw
         .excepts
@@ -98,7 +110,11 @@ fn rule(raw: &RawRule, file: &RawFile, lists: &Lists, findings: &mut Vec<Diagnos
             Some(Except { reason: except.reason.clone(), query })
         })
         .collect();
-    let (query, excepts) = (query?, excepts.into_iter().collect::<Option<Vec<_>>>()?);
+    let (query, mut excepts) = (query?, excepts.into_iter().collect::<Option<Vec<_>>>()?);
+    if query.lists().contains(&"org_guarded") {
+        let except = |query: &Query| Except { reason: NAMESAKES.to_owned(), query: query.clone() };
+        excepts.extend(namesakes.map(except));
+    }
     Some(Rule {
         id: raw.id.value.as_str().into(),
         pack: file.pack.name.value.clone(),

@@ -7,7 +7,7 @@ use super::model::Rule;
 use super::raw::{RawFile, RawRule, Status};
 use crate::domain::condition::{Condition, Count, Distinct, Spike};
 use crate::domain::diagnostic::Diagnostic;
-use crate::domain::query::{Query, Term};
+use crate::domain::query::{Lists, Query, Term};
 
 mod frequent;
 mod query;
@@ -119,7 +119,7 @@ fn queries(file: &RawFile, raw: &RawRule, rule: &Rule, findings: &mut Vec<Diagno
         }
     }
     let mut named = rule.query.lists().into_iter();
-    if !named.any(|list| matches!(list, "org" | "people" | "places")) {
+    if !named.any(|list| Lists::SITE.contains(&list)) {
         findings.push(
             Diagnostic::warning("SB0257", format!("`{}` does not ask for the organisation", raw.id.value))
                 .at(&file.source, raw.query.span.clone(), "takes posts about any place on earth")
@@ -147,7 +147,7 @@ fn status(file: &RawFile, raw: &RawRule, findings: &mut Vec<Diagnostic>) {
     }
     if let Condition::Spike(spike) = raw.condition {
         findings.extend(unwise(&spike).into_iter().map(|(message, help)| {
-            Diagnostic::warning("SB0274", format!("`{}` {message}", raw.id.value))
+            Diagnostic::warning("SB0280", format!("`{}` {message}", raw.id.value))
                 .at(&file.source, raw.span.clone(), "a spike that is probably not meant")
                 .help(help)
         }));

@@ -1,16 +1,16 @@
 //! Characters: what each becomes when text is folded.
 //!
 //! Compatibility form (NFKC), lower case, accents off; letters that Unicode does not
-//! decompose are spelt as people type them. Each character folds by itself, so a page of
-//! the table is worked out when one of its 128 characters is first met, and from then on
-//! a character costs one look-up. Rejected: asking Unicode's tables every time, which cost
+//! decompose are spelt as people type them. Each character folds by itself, so what becomes
+//! of it is worked out once and then looked up. Rejected: asking Unicode's tables every time, which cost
 //! more than all the rest of reading a post.
 
 use std::iter;
-use std::sync::{LazyLock, OnceLock};
 
 use unicode_normalization::char::{compose, is_combining_mark};
 use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfkd_quick};
+
+use super::pages::{PAGE, Pages};
 
 /// What a folded character does to the word it stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(super) enum Class {
     Jamo,
     /// Invisible, or a mark that makes no other word.
     Ignored,
-    /// Becomes several characters of different classes, see [`Page::long`].
+    /// Becomes several characters of different classes, see [`folded`].
     Several,
 }
 
@@ -48,50 +48,47 @@ impl Entry {
     pub(super) fn bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.length)).unwrap_or_default()
     }
+
+    /// Appends what stands for it: all there is room for, and what is too much off again,
+    /// which is faster than to copy a number of bytes that is not known before.
+    #[inline]
+    pub(super) fn append_to(self, text: &mut Vec<u8>) {
+        let length = text.len() + usize::from(self.length);
+        text.extend_from_slice(&self.bytes);
+        text.truncate(length);
+    }
 }
 
-/// 128 neighbouring characters.
+/// Neighbouring characters.
 pub(super) struct Page {
-    entries: Vec<Entry>,
+    entries: [Entry; PAGE],
     long: Vec<(char, Vec<(char, Class)>)>,
 }
 
+/// A folded character, and its parts if its class is [`Class::Several`].
+pub(super) fn folded(character: char) -> (Entry, &'static [(char, Class)]) {
+    static FOLDED: Pages<Page> = Pages::new();
+    let Some((page, place)) = FOLDED.page(character, Page::work_out) else { return (Entry::NOTHING, &[]) };
+    let entry = page.entries.get(place).copied().unwrap_or(Entry::NOTHING);
+    if entry.class == Class::Several {
+        let parts = page.long.iter().find(|(of, _)| *of == character);
+        return (entry, parts.map_or(&[], |(_, parts)| parts));
+    }
+    (entry, &[])
+}
+
 impl Page {
-    /// The page a character is on.
-    pub(super) fn of(character: char) -> &'static Self {
-        static PAGES: LazyLock<Vec<OnceLock<Page>>> =
-            LazyLock::new(|| iter::repeat_with(OnceLock::new).take((0x11_0000 >> 7) + 1).collect());
-        static NONE: Page = Page { entries: Vec::new(), long: Vec::new() };
-        let number = u32::from(character) >> 7;
-        PAGES.get(number as usize).map_or(&NONE, |page| page.get_or_init(|| Self::work_out(number)))
-    }
-
-    /// What a character of this page becomes.
-    pub(super) fn get(&self, character: char) -> Entry {
-        self.entries.get(u32::from(character) as usize & 127).copied().unwrap_or(Entry::NOTHING)
-    }
-
-    /// The parts of a character whose class is [`Class::Several`].
-    pub(super) fn several(&self, character: char) -> &[(char, Class)] {
-        let found = self.long.iter().find(|(of, _)| *of == character);
-        found.map_or(&[], |(_, parts)| parts)
-    }
-
-    fn work_out(number: u32) -> Self {
-        let mut page = Self { entries: Vec::with_capacity(128), long: Vec::new() };
-        for code in number << 7..(number + 1) << 7 {
-            let Some(character) = char::from_u32(code) else {
-                page.entries.push(Entry::NOTHING);
-                continue;
-            };
+    fn work_out(characters: &[Option<char>; PAGE]) -> Self {
+        let mut long = Vec::new();
+        let entries = characters.map(|character| {
+            let Some(character) = character else { return Entry::NOTHING };
             let parts = fold(character);
-            let entry = entry(&parts).unwrap_or(Entry { class: Class::Several, ..Entry::NOTHING });
-            if entry.class == Class::Several {
-                page.long.push((character, parts));
-            }
-            page.entries.push(entry);
-        }
-        page
+            entry(&parts).unwrap_or_else(|| {
+                long.push((character, parts));
+                Entry { class: Class::Several, ..Entry::NOTHING }
+            })
+        });
+        Self { entries, long }
     }
 }
 
@@ -121,7 +118,9 @@ fn fold(character: char) -> Vec<(char, Class)> {
     }
     // Compatibility forms first (full-width, ligatures, squared), then accents.
     for whole in character.nfkc() {
-        if class(whole) == Class::Word && is_nfkd_quick(iter::once(whole)) != IsNormalized::Yes {
+        if matches!(whole, '가'..='힣') {
+            parts.push((whole, Class::Word)); // what its letters would be put together to
+        } else if class(whole) == Class::Word && is_nfkd_quick(iter::once(whole)) != IsNormalized::Yes {
             whole.nfkd().for_each(|part| fold_part(part, &mut parts));
         } else {
             fold_part(whole, &mut parts);

@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use super::fold::{Class, Page, is_invisible};
+use super::fold::{self, Class, is_invisible};
 use super::{Sigil, Token, Words, length};
 
 /// Longer than this, in characters, nobody means a word.
@@ -115,10 +115,11 @@ fn folded(character: char, mut take: impl FnMut(char)) {
         }
         return;
     }
-    let page = Page::of(character);
-    let entry = page.get(character);
+    let (entry, parts) = fold::folded(character);
     if entry.class == Class::Several {
-        page.several(character).iter().for_each(|(part, _)| take(*part));
+        for (part, _) in parts {
+            take(*part);
+        }
     } else if let Ok(folded) = std::str::from_utf8(entry.bytes()) {
         folded.chars().for_each(take);
     }

@@ -16,11 +16,14 @@
 //!
 //! Everything is in buffers that are reused: reading a post allocates nothing.
 
+mod block;
 mod fold;
 mod fuzzy;
+mod pages;
 mod read;
 
 pub use fuzzy::skeleton;
+pub(in crate::domain) use pages::{PAGE, Pages};
 
 use std::ops::Range;
 
@@ -42,8 +45,48 @@ pub struct Words {
     tokens: Vec<Token>,
     segments: Vec<Segment>,
     shifts: Vec<Shift>,
+    /// The joined words of the hashtag being read.
+    runs: Vec<Token>,
     /// The next word's position.
     position: u32,
+}
+
+/// The first [`HEAD`] bytes of a word as a number, the first one lowest; 0 behind its end.
+pub(in crate::domain) type Head = u128;
+/// Bytes in a [`Head`].
+pub(in crate::domain) const HEAD: usize = 16;
+
+/// The head of a word.
+#[inline]
+pub(in crate::domain) fn head(word: &[u8]) -> Head {
+    if let Some(bytes) = word.first_chunk::<HEAD>() {
+        return Head::from_le_bytes(*bytes);
+    }
+    let mut bytes = [0; HEAD];
+    bytes.iter_mut().zip(word).for_each(|(to, from)| *to = *from);
+    Head::from_le_bytes(bytes)
+}
+
+/// The head of a word's first bytes.
+#[inline]
+pub(in crate::domain) fn first_of(head: Head, bytes: usize) -> Head {
+    head & MASKS.get(bytes).copied().unwrap_or(Head::MAX)
+}
+
+/// The bits of so many bytes.
+static MASKS: [Head; HEAD] = masks();
+
+const fn masks() -> [Head; HEAD] {
+    let mut masks = [0; HEAD];
+    let mut bytes = 1;
+    while bytes < HEAD {
+        #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+        {
+            masks[bytes] = Head::MAX >> (8 * (HEAD - bytes));
+        }
+        bytes += 1;
+    }
+    masks
 }
 
 /// A stretch of text that a term can find.
@@ -130,6 +173,16 @@ impl Words {
     /// A token's folded form.
     pub fn bytes(&self, token: &Token) -> &[u8] {
         self.folded.get(token.start as usize..token.end as usize).unwrap_or_default()
+    }
+
+    /// The first bytes of a token's folded form.
+    pub(in crate::domain) fn head(&self, token: &Token) -> Head {
+        let rest = self.folded.get(token.start as usize..).unwrap_or_default();
+        let length = (token.end - token.start) as usize;
+        match rest.first_chunk::<HEAD>() {
+            Some(bytes) => first_of(Head::from_le_bytes(*bytes), length),
+            None => head(self.bytes(token)),
+        }
     }
 
     /// How many segments there are.

@@ -1,9 +1,10 @@
 //! The pass over one text, from characters to tokens.
 //!
-//! Plain ASCII is copied in runs; every other character costs one look-up. Signs that may
-//! begin a hashtag or a mention are looked at where they stand.
+//! Plain ASCII is read a block at a time; every other character costs one look-up. Signs
+//! that may begin a hashtag or a mention are looked at where they stand.
 
-use super::fold::{Class, Page, is_apostrophe, is_invisible, is_plain_alone, join};
+use super::block::Block;
+use super::fold::{Class, folded, is_apostrophe, is_invisible, is_plain_alone, join};
 use super::{Shift, Sigil, Token, Words, length};
 
 /// Longer than this, in bytes, nothing is a hashtag.
@@ -12,35 +13,6 @@ const LONGEST_TAG: usize = 200;
 const LONGEST_ACCOUNT: usize = 320;
 /// Marks kept in a row; no word has more, floods of them do.
 const MARKS: u32 = 8;
-
-const WORD: u8 = 1;
-const SEPARATOR: u8 = 2;
-/// Looked at one by one: apostrophes, `#`, `@`, all that is not ASCII.
-const SPECIAL: u8 = 0;
-
-/// What each byte is in a run of ASCII.
-static KINDS: [u8; 256] = kinds();
-
-const fn kinds() -> [u8; 256] {
-    let mut kinds = [SPECIAL; 256];
-    let mut byte = 0_u8;
-    while byte < 128 {
-        #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
-        {
-            kinds[byte as usize] = match byte {
-                b'\'' | b'`' | b'#' | b'@' => SPECIAL,
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => WORD,
-                _ => SEPARATOR,
-            };
-        }
-        byte += 1;
-    }
-    kinds
-}
-
-fn kind(byte: u8) -> u8 {
-    KINDS.get(usize::from(byte)).copied().unwrap_or(SPECIAL)
-}
 
 /// Reads one segment.
 pub(super) struct Reader<'a> {
@@ -65,34 +37,39 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn read(mut self) {
+        while let Some(rest) = self.text.as_bytes().get(self.at..).filter(|rest| !rest.is_empty()) {
+            self.block(&Block::of(rest));
+        }
+        self.close();
+    }
+
+    /// Reads what begins in a block, which begins here.
+    fn block(&mut self, block: &Block) {
+        let begin = self.at;
         loop {
-            let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-            let run = rest.iter().position(|&byte| kind(byte) == SPECIAL).unwrap_or(rest.len());
-            self.plain(rest.get(..run).unwrap_or_default());
-            self.at += run;
-            match rest.get(run) {
-                None => break,
+            let run = block.plain_from(self.at - begin);
+            if run > 0 {
+                self.plain(block, self.at - begin, run);
+                self.at += run;
+            }
+            match block.special_at(self.at - begin) {
+                None => return,
                 Some(b'#') => self.tag(1),
                 Some(b'@') => self.mention(),
                 Some(_) => self.one(),
             }
         }
-        self.close();
     }
 
     /// A run of ASCII letters, digits and separators.
-    fn plain(&mut self, run: &[u8]) {
+    fn plain(&mut self, block: &Block, from: usize, run: usize) {
         let base = length(&self.words.folded);
-        self.words.folded.extend_from_slice(run);
-        if let Some(copy) = self.words.folded.get_mut(base as usize..) {
-            copy.make_ascii_lowercase();
-        }
+        block.append_lower(from, run, &mut self.words.folded);
         let mut open = self.open;
-        for (at, &byte) in (base..).zip(run) {
-            if kind(byte) == WORD {
-                open = open.or(Some(at));
-            } else if let Some(start) = open.take() {
-                self.words.push(start, at);
+        for edge in block.edges(from, run, open.is_some()) {
+            match open.take() {
+                Some(start) => self.words.push(start, base + edge),
+                None => open = Some(base + edge),
             }
         }
         self.open = open;
@@ -107,27 +84,31 @@ impl<'a> Reader<'a> {
         self.fold(character);
     }
 
+    #[inline]
     fn fold(&mut self, character: char) {
         let before = self.words.folded.len();
         if is_plain_alone(character) {
-            self.put(&encoded(character, &mut [0; 4]), Class::Alone);
-        } else if character.is_ascii() {
-            let byte = [u8::try_from(character).unwrap_or_default().to_ascii_lowercase()];
-            match character {
-                _ if is_apostrophe(character) => {}
-                'a'..='z' | 'A'..='Z' | '0'..='9' => self.put(&byte, Class::Word),
-                _ => self.put(&byte, Class::Separator),
+            self.marks = 0;
+            self.close();
+            let start = length(&self.words.folded);
+            self.words.folded.extend_from_slice(&encoded(character, &mut [0; 4]));
+            self.words.push(start, length(&self.words.folded));
+            self.at += character.len_utf8();
+            return; // as long as it was
+        }
+        let (entry, parts) = folded(character);
+        match entry.class {
+            Class::Word => {
+                self.marks = 0;
+                self.open.get_or_insert(length(&self.words.folded));
+                entry.append_to(&mut self.words.folded);
             }
-        } else {
-            let page = Page::of(character);
-            let entry = page.get(character);
-            if entry.class == Class::Several {
-                for &(part, class) in page.several(character) {
+            Class::Several => {
+                for &(part, class) in parts {
                     self.put(&encoded(part, &mut [0; 4]), class);
                 }
-            } else {
-                self.put(entry.bytes(), entry.class);
             }
+            class => self.put(entry.bytes(), class),
         }
         self.at += character.len_utf8();
         self.settle(before, character);
@@ -240,7 +221,7 @@ impl<'a> Reader<'a> {
         let whole = self.words.begun(Sigil::Tag);
         // A run of letters and digits is a word too, however it is split.
         let mut run = self.words.begun(Sigil::Word);
-        let mut runs = Vec::new();
+        let mut runs = std::mem::take(&mut self.words.runs);
         let mut last = Case::None;
         let mut characters = name.chars().peekable();
         while let Some(character) = characters.next() {
@@ -250,7 +231,7 @@ impl<'a> Reader<'a> {
                 self.close();
             }
             last = if case == Case::None { last } else { case };
-            let breaks = character == '_' || Page::of(character).get(character).class == Class::Alone;
+            let breaks = character == '_' || folded(character).0.class == Class::Alone;
             if breaks {
                 self.close();
                 runs.extend(self.words.cover(run).filter(|run| run.span > 1));
@@ -264,8 +245,10 @@ impl<'a> Reader<'a> {
         runs.extend(self.words.cover(run).filter(|run| run.span > 1));
         if let Some(tag) = self.words.cover(whole) {
             self.words.tokens.push(tag);
-            self.words.tokens.append(&mut runs);
+            self.words.tokens.extend_from_slice(&runs);
         }
+        runs.clear();
+        self.words.runs = runs;
     }
 
     /// `@` and perhaps an account after it.

@@ -3,7 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use stormbell::domain::event::{Glimpse, SourceEvent};
+use stormbell::domain::event::{Glimpse, Passing, SourceEvent};
+use stormbell::domain::key::Key;
 use stormbell::domain::post::Excerpt;
 use stormbell::domain::time::Timestamp;
 use stormbell::source::{Buffers, Format, jetstream, posts};
@@ -14,11 +15,13 @@ fuzz_target!(|frame: &[u8]| {
     let decoded = jetstream::decode(&"fuzz".into(), frame, Some(now));
     let (mut excerpt, mut buffers) = (Excerpt::default(), Buffers::default());
     let skimmed = Format::Jetstream.skim(&"fuzz".into(), frame, Some(now), &mut excerpt, &mut buffers);
-    if let Some(glimpse) = skimmed.and_then(|skimmed| skimmed.post) {
-        let Ok(SourceEvent::Post(post)) = &decoded.event else { panic!("skimmed only: {decoded:?}") };
-        assert_eq!((glimpse, &excerpt), (Glimpse::of(post), &Excerpt::of(post)));
-    } else if skimmed.is_some() {
-        assert!(matches!(decoded.event, Ok(SourceEvent::Other) | Err(_)), "{decoded:?}");
+    match (skimmed.map(|skimmed| skimmed.passing), &decoded.event) {
+        (Some(Passing::Post(glimpse)), Ok(SourceEvent::Post(post))) => {
+            assert_eq!((glimpse, &excerpt), (Glimpse::of(post), &Excerpt::of(post)));
+        }
+        (Some(Passing::Deleted(key)), Ok(SourceEvent::PostDeleted { post, .. })) => assert_eq!(key, Key::of(post)),
+        (Some(Passing::Other), Ok(SourceEvent::Other) | Err(_)) | (None, _) => {}
+        (skimmed, decoded) => panic!("{skimmed:?} but {decoded:?}"),
     }
     if let Ok(SourceEvent::Post(post)) = decoded.event {
         let line = serde_json::to_vec(&PostJson::from(&*post)).unwrap();

@@ -8,7 +8,7 @@ use super::shape::Shape;
 use crate::domain::diagnostic::{Diagnostic, SourceText};
 use crate::domain::query::ast::{Kind, Node};
 use crate::domain::query::field::Field;
-use crate::domain::query::{Query, Term};
+use crate::domain::query::{Lists, Query, Term};
 use crate::domain::rule::raw::Spanned;
 
 /// Words between two words of one post are rarely more: posts are about so long.
@@ -132,7 +132,7 @@ impl Written<'_> {
             let short = words.len() == 1 && words.iter().all(|word| word.is_ascii() && word.len() < 3);
             // Several in a row are rare enough.
             let frequent = words.len() == 1 && words.iter().all(|word| is_frequent(word));
-            let is_site = matches!(&node.kind, Kind::List(list) if is_site(&list.name));
+            let is_site = matches!(&node.kind, Kind::List(list) if Lists::SITE.contains(&&*list.name));
             if is_site || !short && !frequent {
                 return;
             }
@@ -170,11 +170,6 @@ impl Written<'_> {
             self.warning("SB0267", message, &self.query.root, "asks for fields only", "remove `in:text`")
         })
     }
-}
-
-/// Lists whose words are the site's own and not the rule author's.
-fn is_site(list: &str) -> bool {
-    matches!(list, "org" | "people" | "places")
 }
 
 /// Visits the expressions that no word announces, in themselves or beside them.

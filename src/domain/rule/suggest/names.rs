@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use crate::domain::diagnostic::Diagnostic;
 use crate::domain::organization::Organization;
 use crate::domain::query::Lists;
+use crate::domain::query::names::Doubt;
 use crate::domain::query::term::{Pattern, Term, TermForm};
+use crate::domain::text::Words;
 
 /// Words of names that people replace.
 const REPLACED: &[(&[&str], &[&str])] = &[
@@ -35,7 +37,7 @@ pub fn names(organization: &Organization) -> Vec<Diagnostic> {
     let is_found =
         |words: &[String]| known.iter().any(|name| words.windows(name.len()).any(|row| row == name.as_slice()));
     let (mut sure, mut doubtful) = (BTreeSet::new(), BTreeSet::new());
-    for name in std::iter::once(&organization.name).chain(&organization.aliases) {
+    for name in organization.names() {
         let written: Vec<&str> = name.split_whitespace().collect();
         sure.extend(replaced(&written));
         doubtful.extend(shortened(&written));
@@ -59,7 +61,28 @@ pub fn names(organization: &Organization) -> Vec<Diagnostic> {
         let help = format!("{}: add to `aliases` only what nobody else near you is called", quoted(&doubtful));
         notes.push(Diagnostic::note("SB0272", message).help(help));
     }
+    notes.extend(organization.names().filter_map(doubt));
     notes
+}
+
+/// A name that may be somebody else's, or nobody's.
+fn doubt(name: &str) -> Option<Diagnostic> {
+    let kinds = KINDS.iter().map(|kind| kind.join(" "));
+    let folded = Words::of(name).normalised(0).to_owned();
+    let bare = kinds.filter_map(|kind| folded.strip_suffix(&kind)).map(str::trim).find(|bare| !bare.is_empty());
+    let (message, help) = match (Doubt::about(name), bare.and_then(Doubt::about)) {
+        (Some(_), _) => (
+            format!("{name} is a word that people use for other things, too"),
+            "$org takes it everywhere; $org_guarded, which the built-in packs ask for, only where it must be the \
+             hospital, as in \"NAME hospital\" or \"at NAME\": fuller names in `aliases` are found more often",
+        ),
+        (None, Some(Doubt::Generic)) => (
+            format!("many hospitals are called {name}"),
+            "posts about all of them are taken: name it as people elsewhere do, with its town",
+        ),
+        (None, _) => return None,
+    };
+    Some(Diagnostic::note("SB0274", message).help(help.replace("NAME", name)))
 }
 
 /// The folded words of a name.
@@ -108,7 +131,7 @@ fn initials(name: &str) -> Option<String> {
 fn places<'a>(written: &'a [&'a str], words: &'a [&'a str]) -> impl Iterator<Item = usize> + 'a {
     let fits = move |row: &[&str]| {
         row.iter().zip(words).all(|(written, word)| {
-            let folded = crate::domain::text::Words::of(written);
+            let folded = Words::of(written);
             let mut folded = folded.words();
             folded.next().is_some_and(|(first, _)| first == *word) && folded.next().is_none()
         })
@@ -143,6 +166,15 @@ mod tests {
             ]
         );
         assert_eq!(help("Mercy General", &[]), [""; 0]);
+    }
+
+    #[test]
+    fn a_name_that_says_little_is_told_of() {
+        let codes = |name: &str| names(&Organization::named(name)).iter().filter(|note| note.code == "SB0274").count();
+        for (name, notes) in [("Mercy", 1), ("A", 1), ("Children's Hospital", 1), ("Mercy General", 0), ("Charité", 0)]
+        {
+            assert_eq!(codes(name), notes, "{name}");
+        }
     }
 
     #[test]

@@ -130,3 +130,16 @@ fn with(in_force: &RuleSet, new: &RuleSet) -> RuleSet {
     let kept = in_force.rules().iter().filter(|rule| new.find(rule.id.as_str()).is_none());
     RuleSet::new(kept.chain(new.rules()).cloned().collect()).in_zone(in_force.zone().clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Zone;
+
+    #[test]
+    fn rules_are_tried_by_the_clock_of_those_in_force() {
+        let paris = Zone::of(jiff::tz::TimeZone::fixed(jiff::tz::offset(1)));
+        let in_force = RuleSet::new(Vec::new()).in_zone(paris.clone());
+        assert_eq!(with(&in_force, &RuleSet::new(Vec::new())).zone(), &paris);
+    }
+}

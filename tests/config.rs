@@ -91,6 +91,7 @@ fn the_sample_configuration_is_read_whole() {
     let folder = RuleOrigin::Path(PathBuf::from("/etc/stormbell/rules/"));
     assert_eq!(origins, [RuleOrigin::Builtin("hospital".to_owned()), folder]);
     assert_eq!(config.store.path, Path::new("/var/lib/stormbell/stormbell.db"));
+    assert_eq!(config.store.sample_one_in, None, "strangers' posts are kept by those who ask for it");
     assert_eq!(config.store.retention, Duration::from_hours(720));
     let [bluesky] = config.sources.as_slice() else { panic!("one source") };
     let SourceKind::Jetstream(jetstream) = &bluesky.kind;
@@ -204,7 +205,7 @@ fn missing_keys_say_what_to_add() {
 fn values_of_the_wrong_type_say_which_is_right() {
     golden_config(
         "wrong-types",
-        "[store]\npath = 1\nretention = 30\n[[route]]\nseverity = \"critical\"\ncontinue = \"yes\"\nsteps = { notify = [\"log\"] }\n[web]\nlisten = 8787\n[[source]]\nname = 1.5\nkind = true\n",
+        "[store]\npath = 1\nretention = 30\nsample_one_in = 0\n[[route]]\nseverity = \"critical\"\ncontinue = \"yes\"\nsteps = { notify = [\"log\"] }\n[web]\nlisten = 8787\n[[source]]\nname = 1.5\nkind = true\n",
     );
 }
 
@@ -439,8 +440,8 @@ id = "late"
 title = "x"
 severity = "low"
 query = 'x'
-spike = { false_alarms = "1 per 30d" }
-count = { at_least = 0, distinct = "story", within = "10" }
+spike = { false_alarms = "often", autors = 3 }
+count = { at_least = 0, distinct = "tale", within = "10" }
 
 [[rule]]
 id = "twice"

@@ -4,7 +4,7 @@ mod support;
 
 use proptest::prelude::*;
 use stormbell::domain::commit::Erasure;
-use stormbell::domain::condition::Condition;
+use stormbell::domain::condition::{Condition, Quiet};
 use stormbell::domain::engine::{Action, Input, Refused};
 use stormbell::domain::event::{Decoded, DownReason, Rejected, SourceEvent};
 use stormbell::domain::id::{AuthorId, IncidentId, PostId, ReceiverName, RuleId};
@@ -13,7 +13,7 @@ use stormbell::domain::message::{Delivery, MessageKind, Undelivered};
 use stormbell::domain::post::Post;
 use stormbell::domain::rule::Rule;
 use stormbell::domain::time::Timestamp;
-use support::sim::{Sim, at, authors, frame, post, posted, route, rule};
+use support::sim::{Sim, at, authors, frame, minutes, post, posted, route, rule, stories};
 
 use Severity::{Critical, High, Low};
 
@@ -47,6 +47,31 @@ fn a_second_author_within_ten_minutes_pages_once() {
     assert_eq!((incident.first_post_at, incident.last_post_at), (at(0), at(95)));
     assert!(incident.why.contains("2 authors within 10 min"), "{}", incident.why);
     assert!(incident.why.contains("“gunman”"), "{}", incident.why);
+}
+
+#[test]
+fn a_thousand_who_pass_one_post_on_are_one_story() {
+    let two = rule("threat.stories", "threat", Critical, "$org gunman", stories(2, 10));
+    let mut sim = Sim::new(vec![two, rumour()], Vec::new());
+    for copy in 0..1200 {
+        sim.post(
+            &format!("copy {copy}"),
+            &format!("author {copy}"),
+            copy / 4,
+            "There is a gunman at St Brigids, stay away!",
+        );
+    }
+    let summary = stormbell::domain::message::summary(sim.incident());
+    assert!(summary.starts_with("1 story · 1,200 authors · 1,200 posts within "), "{summary}");
+    assert!(!sim.model.fired().iter().any(|(rule, _)| rule.as_str() == "threat.stories"));
+
+    sim.crash();
+    sim.post("again", "eve", 301, "RT @copy: There is a gunman at St Brigids, stay away!");
+    assert_eq!((sim.incident().stories, sim.incident().posts), (1, 1201), "it still knows the story");
+    sim.post("own", "dan", 302, "I am in the lobby of St Brigids, a gunman went upstairs");
+    assert_eq!(sim.incident().stories, 2);
+    let why = &sim.model.alerts.iter().find(|alert| alert.rule.as_str() == "threat.stories").unwrap().why;
+    assert!(why.starts_with("2 stories within 10 min (at least 2) by "), "{why}");
 }
 
 #[test]
@@ -164,6 +189,27 @@ fn what_an_author_takes_back_is_erased_and_does_not_come_back() {
     sim.feed(vec![posted("unread", "eve", 4, REPORT)]);
     assert_eq!(sim.model.alerts.len(), 1);
     assert!(sim.model.ledger.adds_up());
+}
+
+#[test]
+fn of_other_posts_a_sample_is_kept_and_erased_when_its_author_says_so() {
+    let mut sim = Sim::new(vec![rumour()], Vec::new());
+    sim.engine.keep_sample(std::num::NonZeroU64::new(10));
+    for n in 0..1000 {
+        sim.post(&format!("p{n}"), "ann", n, "weather");
+    }
+    let kept = sim.model.posts.clone();
+    assert!((60..140).contains(&kept.len()) && sim.model.tellings.is_empty(), "{}", kept.len());
+    for n in 0..1000 {
+        let deleted = SourceEvent::PostDeleted { post: format!("p{n}").as_str().into(), at: at(2000) };
+        sim.feed(vec![frame(Ok(deleted), at(2000))]);
+    }
+    let erased: Vec<_> = kept.into_iter().map(Erasure::Post).collect();
+    let mut taken_back = sim.model.erased.clone();
+    taken_back.sort_by_key(|erasure| format!("{erasure:?}"));
+    assert_eq!(taken_back, erased, "these and no others");
+    sim.feed(vec![frame(Ok(SourceEvent::AuthorDeleted { author: "ann".into(), at: at(2001) }), at(2001))]);
+    assert_eq!(sim.model.erased.last(), Some(&Erasure::Author("ann".into())));
 }
 
 #[test]
@@ -392,6 +438,55 @@ fn others_are_told_soon_and_who_is_alone_is_tried_for_a_day() {
     assert_eq!(patience(&["pager"]), (24.0, 0.0));
 }
 
+#[test]
+fn a_silence_is_told_once_and_ends_with_the_next_post() {
+    let hourly = rule("news.silent", "news", High, "$org news", Condition::Quiet(Quiet { lasts: minutes(60) }));
+    let mut sim = Sim::new(vec![hourly], vec![route(&[], &["news"], &[(&["pager"], None)], None)]);
+    let news = |sim: &mut Sim, id: &str, second| sim.post(id, "ann", second, "news from St Brigids");
+    sim.connect(None);
+    news(&mut sim, "1", 0);
+    sim.post("2", "bob", 3_500, "weather");
+    sim.run_until(3_590);
+    assert_eq!(sim.model.sent(MessageKind::Opened), []);
+    sim.run_until(3_605);
+    assert_eq!(names(&sim.model.sent(MessageKind::Opened)), ["pager"]);
+    assert!(
+        sim.incident().why.starts_with("nothing matched for 1 h, since 2026-11-22T10:00:00Z"),
+        "{:?}",
+        sim.incident()
+    );
+    sim.crash();
+    sim.connect(Some(3_500));
+    sim.feed(vec![frame(Ok(SourceEvent::Other), at(3_500))]);
+    sim.post("3", "bob", 3_700, "weather");
+    sim.run_until(9_000);
+    assert_eq!(sim.model.alerts.len(), 1, "told once, through a restart");
+    news(&mut sim, "4", 9_000);
+    assert_eq!(sim.incident().state, IncidentState::Resolved);
+    sim.post("5", "bob", 12_700, "weather");
+    assert_eq!(sim.model.alerts.len(), 2);
+}
+
+#[test]
+fn nobody_can_say_that_it_is_quiet_while_a_source_is_blind() {
+    let hourly = rule("news.silent", "news", High, "$org news", Condition::Quiet(Quiet { lasts: minutes(60) }));
+    let mut sim = Sim::new(vec![hourly], Vec::new());
+    let silences = |sim: &Sim| sim.model.alerts.iter().filter(|alert| alert.rule.as_str() == "news.silent").count();
+    sim.connect(None);
+    sim.post("1", "ann", 0, "news from St Brigids");
+    sim.cut();
+    sim.run_until(7_200);
+    assert_eq!(silences(&sim), 0);
+    // What came meanwhile is lost: the silence begins when it is seen again.
+    sim.connect(Some(0));
+    sim.post("2", "bob", 7_200, "weather");
+    sim.run_until(7_200 + 3_500);
+    assert_eq!(silences(&sim), 0);
+    sim.post("3", "bob", 7_200 + 3_590, "weather");
+    sim.run_until(7_200 + 3_610);
+    assert_eq!(silences(&sim), 1);
+}
+
 /// Everything people were told: ids of messages and alerts.
 fn told(sim: &Sim) -> (Vec<String>, Vec<String>) {
     let mut alerts: Vec<String> =
@@ -426,7 +521,8 @@ fn two_rules() -> Sim {
     let routes =
         vec![route(&[Critical], &[], &[(&["pager"], None)], None), route(&[], &[], &[(&["chat"], None)], None)];
     let spread = rule("other.spread", "other", High, "rumour", authors(3, 30));
-    Sim::new(vec![rumour(), gunman(), spread], routes)
+    let told_twice = rule("other.stories", "other", High, "rumour OR gunman", stories(2, 30));
+    Sim::new(vec![rumour(), gunman(), spread, told_twice], routes)
 }
 
 proptest! {
@@ -475,6 +571,7 @@ proptest! {
                 more => more.map(|more| more - 1),
             };
         }
+        prop_assert_eq!(&steady.model.tellings, &shaken.model.tellings);
         let (steady, shaken) = (told(&steady), told(&shaken));
         prop_assert_eq!(steady.1, shaken.1);
         prop_assert_eq!(steady.0, shaken.0);

@@ -341,7 +341,7 @@ async fn pagerduty_is_told_counts_and_reasons_but_no_post() {
     let payload = &event["payload"];
     assert_eq!(
         payload["summary"],
-        "Gunman or shots reported at our site: 2 posts by 2 authors within 1 min 30 s, the first at 2026-11-22T11:58:29Z"
+        "Gunman or shots reported at our site: 1 story · 2 authors · 2 posts within 1 min 30 s, the first at 2026-11-22T11:58:29Z"
     );
     assert_eq!((&payload["source"], &payload["class"]), (&Value::from("stormbell"), &Value::from("active-threat")));
     assert_eq!(payload["custom_details"]["rules"], serde_json::json!(["active-threat.gunman"]));

@@ -47,6 +47,7 @@ fn incident(state: IncidentState) -> Incident {
         last_post_at: at(0),
         posts: 2,
         authors: 2,
+        stories: 1,
         why: "two authors".to_owned(),
         playbook: Some("playbooks/active-threat.md".to_owned()),
         exercise: false,
@@ -239,8 +240,8 @@ async fn incidents_are_shown_with_the_names_of_the_webhook_payload() {
     let expected = json!([{
         "id": "active-threat/1", "title": "Gunman reported <b>", "severity": "critical", "state": "open",
         "topic": "active-threat", "rules": ["active-threat.gunman"], "opened_at": "2026-11-22T10:00:01Z",
-        "first_post_at": "2026-11-22T09:59:00Z", "last_post_at": "2026-11-22T10:00:00Z", "posts": 2, "authors": 2,
-        "summary": "2 posts by 2 authors within 1 min, the first at 2026-11-22T09:59:00Z", "why": "two authors",
+        "first_post_at": "2026-11-22T09:59:00Z", "last_post_at": "2026-11-22T10:00:00Z", "posts": 2, "authors": 2, "stories": 1,
+        "summary": "1 story · 2 authors · 2 posts within 1 min, the first at 2026-11-22T09:59:00Z", "why": "two authors",
         "playbook": "playbooks/active-threat.md", "url": url, "exercise": false, "late": false,
         "sample": []
     }]);

@@ -31,6 +31,7 @@ use super::service;
 use super::status::Statuses;
 use super::tasks::{Ended, Stage, Tasks};
 use crate::config::model::{Config, ReceiverConfig, ReceiverKind, SourceConfig, SourceKind};
+use crate::domain::commit::Restored;
 use crate::domain::engine::Engine;
 use crate::domain::id::{ReceiverName, SourceName};
 use crate::domain::message::Undelivered;
@@ -116,11 +117,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
 
     let mut database = open_store(&config.store.path)?;
     database.hurry(started).context("hurrying what the last run could not send")?;
-    // Everything that is still kept: windows reach back hours, erasures as far as the evidence.
-    let mut restored = database.restore(Timestamp::default()).context("reading what the last run left")?;
-    let is_read = |name: &SourceName| config.sources.iter().any(|source| source.name == *name);
-    restored.cursors.retain(|source, _| is_read(source));
-    restored.open_gaps.retain(|gap| is_read(&gap.source));
+    let restored = what_the_last_run_left(&database, &config)?;
     let web = bind(&config).await?;
     let console = web.as_ref().and_then(|(listener, _)| console_url(listener));
     let (store, requests) = crate::store::channel(Arc::clone(&clock), Arc::clone(&metrics));
@@ -130,6 +127,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
 
     let receivers: Vec<ReceiverName> = config.receivers.iter().map(|receiver| receiver.name.clone()).collect();
     let mut engine = Engine::new(Arc::clone(&rules), config.routes.clone(), receivers.clone());
+    engine.keep_sample(config.store.sample_one_in);
     let position = |source: &SourceConfig| Position::at(restored.cursors.get(&source.name).copied());
     let positions: Positions = config.sources.iter().map(|source| (source.name.clone(), position(source))).collect();
     let first = engine.restore(restored, started);
@@ -193,6 +191,16 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     stop_in_order(stages, &store, storing, clock.as_ref(), &mut signals, ended).await?;
     events::shutdown_done();
     Ok(())
+}
+
+/// Everything that is still kept, of sources that are still read: windows reach back hours,
+/// erasures as far as the evidence.
+fn what_the_last_run_left(database: &Store, config: &Config) -> anyhow::Result<Restored> {
+    let mut restored = database.restore(Timestamp::default()).context("reading what the last run left")?;
+    let is_read = |name: &SourceName| config.sources.iter().any(|source| source.name == *name);
+    restored.cursors.retain(|source, _| is_read(source));
+    restored.open_gaps.retain(|gap| is_read(&gap.source));
+    Ok(restored)
 }
 
 /// One worker for each receiver, and its bell.

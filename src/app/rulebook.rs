@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
+
 use crate::config::model::{RuleEntry, RuleOrigin};
 use crate::config::rules::{Builtin, load_rules};
 use crate::domain::diagnostic::{Diagnostic, SourceText, has_errors};
 use crate::domain::organization::Organization;
 use crate::domain::rule::raw::RawFile;
 use crate::domain::rule::{Rule, RuleSet, compile, lint, suggest, trial};
+use crate::domain::time::Zone;
 
 /// A rule file of the repository, by its path under `rules/`.
 macro_rules! pack {
@@ -85,7 +88,8 @@ impl Rulebook {
                     .help("name packs or files in `rules`, for instance rules = [\"builtin:hospital\", \"rules/\"]"),
             );
         }
-        Self { rules: Arc::new(RuleSet::new(rules)), files, findings }
+        let zone = TimeZone::get(&organization.timezone).map_or_else(|_| Zone::default(), Zone::of);
+        Self { rules: Arc::new(RuleSet::new(rules).in_zone(zone)), files, findings }
     }
 
     /// Runs the rules' own tests; gives how many ran.

@@ -47,7 +47,7 @@ pub(super) struct Explain {
 impl Explain {
     pub(super) fn main(self) -> anyhow::Result<Exit> {
         let post = self.read_post()?;
-        let Some(Listening { organization, rulebook }) = self.listening.resolve() else { return Ok(Exit::Config) };
+        let Some(Listening { organization, rulebook, .. }) = self.listening.resolve() else { return Ok(Exit::Config) };
         let Some((_, rule)) = rulebook.rules.find(&self.rule) else {
             show(&rulebook.findings);
             if !rulebook.is_sound() {

@@ -105,11 +105,7 @@ impl Import {
             say(&harmless_line(&format!("{name}:{}: {}", loss.place, loss.what)));
         }
         let carried = whole.len() as u64;
-        say(&format!(
-            "{carried} of {} carried over; {}",
-            counted(found, "query").replace("querys", "queries"),
-            differences(losses.len())
-        ));
+        say(&format!("{carried} of {} carried over; {}", counted(found, "query"), differences(losses.len())));
         if whole.is_empty() {
             return Ok(Exit::Failed);
         }

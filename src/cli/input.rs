@@ -1,13 +1,15 @@
 //! Recordings: files of lines, packed or not, read in bounded pieces.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, IsTerminal as _, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use flate2::bufread::MultiGzDecoder;
+use indicatif::{ProgressBar, ProgressStyle};
 use tokio_tungstenite::tungstenite::Bytes;
 
+use super::archive::Archive;
 use super::lines::{Line, Lines};
 use crate::domain::event::Rejected;
 use crate::domain::id::SourceName;
@@ -23,7 +25,7 @@ const BATCH_BYTES: usize = 4 << 20;
 const GUESSES: usize = 1000;
 const GUESSES_BYTES: usize = 64 << 20;
 /// Some programs begin UTF-8 files with this mark.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// One recording, as batches of frames.
 pub(super) struct Recording {
@@ -41,26 +43,20 @@ pub(super) struct Recording {
 }
 
 impl Recording {
-    /// Opens a file (`-` is standard input), unpacks `.gz` and `.zst`, and tells its
-    /// format unless it is given. `read` is told of bytes taken from the file.
+    /// Opens a file (`-` is standard input, a daemon's database the posts it keeps), unpacks
+    /// `.gz` and `.zst`, and tells its format unless it is given. `read` is told of bytes taken
+    /// from the file.
     pub(super) fn open(
         path: &Path,
         format: Option<Format>,
         read: impl Fn(usize) + Send + 'static,
     ) -> anyhow::Result<Self> {
-        let raw: Box<dyn Read + Send> = if path.as_os_str() == "-" {
-            Box::new(io::stdin())
+        let lines = if Archive::is_one(path) {
+            let raw = Archive::open(path).with_context(|| path.display().to_string())?;
+            Lines::new(Box::new(Counted { raw, read }), BLOCK)
         } else {
-            Box::new(File::open(path).with_context(|| path.display().to_string())?)
+            lines(path, read)?
         };
-        let raw = Counted { raw, read };
-        let packed = |raw| BufReader::with_capacity(1 << 17, raw);
-        let unpacked: Box<dyn Read + Send> = match path.extension().and_then(|extension| extension.to_str()) {
-            Some("gz") => Box::new(MultiGzDecoder::new(packed(raw))),
-            Some("zst") => Box::new(zstd::Decoder::with_buffer(packed(raw))?),
-            _ => Box::new(raw),
-        };
-        let lines = Lines::new(unpacked, BLOCK);
         let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or("recording");
         let source = SourceName::from(if name == "-" { "stdin" } else { name });
         let (path, ahead) = (path.to_owned(), Vec::new().into_iter());
@@ -131,6 +127,33 @@ impl Recording {
         }
         Ok(None)
     }
+}
+
+/// A file's lines, unpacked as its name says (`-` is standard input). `read` is told of
+/// bytes taken from the file.
+pub(super) fn lines(path: &Path, read: impl Fn(usize) + Send + 'static) -> anyhow::Result<Lines> {
+    let raw: Box<dyn Read + Send> = if path.as_os_str() == "-" {
+        Box::new(io::stdin())
+    } else {
+        Box::new(File::open(path).with_context(|| path.display().to_string())?)
+    };
+    let raw = Counted { raw, read };
+    let packed = |raw| BufReader::with_capacity(1 << 17, raw);
+    let unpacked: Box<dyn Read + Send> = match path.extension().and_then(|extension| extension.to_str()) {
+        Some("gz") => Box::new(MultiGzDecoder::new(packed(raw))),
+        Some("zst") => Box::new(zstd::Decoder::with_buffer(packed(raw))?),
+        _ => Box::new(raw),
+    };
+    Ok(Lines::new(unpacked, BLOCK))
+}
+
+/// A bar on terminals, for files whose size is known.
+pub(super) fn progress(files: &[PathBuf]) -> ProgressBar {
+    let sizes: Option<u64> = files.iter().map(|path| Some(path.metadata().ok()?.len())).sum();
+    let Some(size) = sizes.filter(|_| io::stderr().is_terminal()) else { return ProgressBar::hidden() };
+    let style = ProgressStyle::with_template("{bar:30} {percent}% of {total_bytes}, {eta} left");
+    let bar = ProgressBar::new(size);
+    style.map_or(bar.clone(), |style| bar.with_style(style))
 }
 
 fn size(frame: &Frame) -> usize {

@@ -1,4 +1,4 @@
-//! For whom and with which rules `explain` and `replay` listen.
+//! For whom and with which rules `explain`, `replay` and `backtest` listen.
 
 use std::path::PathBuf;
 
@@ -30,6 +30,8 @@ pub(super) struct ListeningArgs {
 pub(super) struct Listening {
     pub(super) organization: Organization,
     pub(super) rulebook: Rulebook,
+    /// Where the daemon keeps its posts, when a configuration says so.
+    pub(super) database: Option<PathBuf>,
 }
 
 impl ListeningArgs {
@@ -59,12 +61,13 @@ impl ListeningArgs {
                 example
             }
         };
+        let database = config.as_ref().map(|config| config.store.path.clone());
         let origins: Vec<RuleEntry> = match (self.rules.as_slice(), config) {
             ([], Some(config)) if !config.rules.is_empty() => config.rules,
             ([], _) => default_rules(),
             (paths, _) => entries(paths),
         };
         let rulebook = Rulebook::load(&origins, &organization);
-        Some(Listening { organization, rulebook })
+        Some(Listening { organization, rulebook, database })
     }
 }

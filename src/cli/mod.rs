@@ -1,5 +1,7 @@
 //! The command line: one file a command, exit codes as promised.
 
+mod archive;
+mod backtest;
 mod check;
 mod client;
 mod demo;
@@ -12,6 +14,7 @@ mod listening;
 mod profile;
 mod replay;
 mod run;
+mod volume;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
@@ -22,6 +25,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
 use crate::domain::diagnostic::Diagnostic;
+use crate::domain::message::counted;
 use crate::report::{self, Colours};
 
 /// Listens to social streams for a hospital and rings the right people within a second.
@@ -51,6 +55,10 @@ enum Command {
     Explain(explain::Explain),
     /// Run recorded posts through the rules, as fast as possible; notifies nobody
     Replay(replay::Replay),
+    /// Try rules on the past, beside the rules in force; notifies nobody
+    Backtest(backtest::Backtest),
+    /// Say which rows of a series of counts are unusual
+    Volume(volume::Volume),
     /// Show how the running daemon is doing
     Status(client::Status),
     /// List the running daemon's incidents
@@ -122,6 +130,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Import(import) => import.main(),
         Command::Explain(explain) => explain.main(),
         Command::Replay(replay) => replay.main(),
+        Command::Backtest(backtest) => backtest.main(),
+        Command::Volume(volume) => volume.main(),
         Command::Status(status) => status.main(),
         Command::Incidents(incidents) => incidents.main(),
         Command::Ack(act) => act.main("ack"),
@@ -152,12 +162,6 @@ fn organization_name(text: &str) -> Result<String, String> {
     let name = text.trim();
     let has_letters = name.chars().any(char::is_alphanumeric);
     has_letters.then(|| name.to_owned()).ok_or_else(|| "a name needs a letter or a digit".to_owned())
-}
-
-/// A number and its noun: `1 post`, `2 posts`.
-fn counted(number: u64, noun: &str) -> String {
-    let s = if number == 1 { "" } else { "s" };
-    format!("{number} {noun}{s}")
 }
 
 /// A line for people. Nobody can be told when standard error is gone.

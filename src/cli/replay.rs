@@ -1,17 +1,17 @@
 //! `stormbell replay`: recorded posts through the same engine, in their own time.
 
-use std::io::{BufWriter, IsTerminal, Write};
+use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
 use futures_util::{StreamExt, stream};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
-use super::input::Recording;
+use super::input::{Recording, progress};
 use super::listening::{Listening, ListeningArgs};
 use super::{Exit, counted, is_broken_pipe, say, show};
 use crate::app::clock::SystemClock;
@@ -34,9 +34,11 @@ use crate::wire::replayed::{AlertJson, MatchJson, SummaryJson};
 Examples:
   stormbell replay day.jsonl.zst --org \"Mercy General\"
   stormbell replay day.jsonl.zst --rules rules/new.toml --matches
+  stormbell replay /var/lib/stormbell/stormbell.db --json
   websocat wss://… | stormbell replay - --format jetstream --json")]
 pub(super) struct Replay {
-    /// Recordings, one post or frame a line; .gz and .zst are unpacked, - is standard input
+    /// Recordings, one post or frame a line; .gz and .zst are unpacked, - is standard input; or the
+    /// daemon's database, which keeps the posts that rules took
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// How frames are written: auto, posts or jetstream
@@ -57,9 +59,9 @@ pub(super) struct Replay {
 
 /// `None` means: look.
 #[derive(Clone, Copy, Debug)]
-struct FormatChoice(Option<Format>);
+pub(super) struct FormatChoice(pub(super) Option<Format>);
 
-fn format(text: &str) -> Result<FormatChoice, String> {
+pub(super) fn format(text: &str) -> Result<FormatChoice, String> {
     if text == "auto" {
         return Ok(FormatChoice(None));
     }
@@ -77,10 +79,14 @@ impl Replay {
         }
         let threads =
             self.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
-        let runtime = runtime(threads)?;
         let began = SystemClock.now();
         let mut tape = Tape::new(&rulebook.rules, self.json, self.matches);
-        let played = runtime.block_on(self.play(&rulebook.rules, threads, &mut tape));
+        let bar = progress(&self.files);
+        let played = play(&self.files, self.format.0, &rulebook.rules, threads, &bar, |span, commit| {
+            tape.span(span);
+            tape.took(commit)
+        });
+        bar.finish_and_clear();
         let seconds = SystemClock.now().since(began).as_secs_f64();
         match played {
             Ok(()) => tape.end(seconds)?,
@@ -93,43 +99,50 @@ impl Replay {
         }
         Ok(Exit::Fine)
     }
+}
 
-    async fn play(&self, rules: &Arc<RuleSet>, threads: usize, tape: &mut Tape<'_>) -> anyhow::Result<()> {
-        let (_keep, in_force) = watch::channel(Arc::clone(rules));
-        let mut engine = Engine::new(Arc::clone(rules), Routes::default(), Vec::new());
-        let bar = self.progress();
-        for path in &self.files {
-            let read = bar.clone();
-            let recording = Recording::open(path, self.format.0, move |bytes| read.inc(bytes as u64))?;
-            let format = recording.format;
-            let mut failed = None;
-            {
-                let batches = stream::iter(batches(recording, &mut failed));
-                let mut arrived = std::pin::pin!(matched(batches, |_| format, in_force.clone(), threads * 2));
-                while let Some(arrived) = arrived.next().await {
-                    if let Input::Batch(batch) = &arrived.input {
-                        tape.span(batch.span());
-                    }
-                    let outcome = engine.step(arrived.input, Timestamp::default());
-                    bar.suspend(|| tape.took(&outcome.commit))?;
-                }
-            }
-            if let Some(error) = failed {
-                return Err(error);
+/// Runs recordings through an engine that knows nobody to tell. `took` is given what each
+/// batch did, and the event times it spans.
+pub(super) fn play(
+    files: &[PathBuf],
+    format: Option<Format>,
+    rules: &Arc<RuleSet>,
+    threads: usize,
+    bar: &ProgressBar,
+    took: impl FnMut(Option<(Timestamp, Timestamp)>, &Commit) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    runtime(threads)?.block_on(play_on(files, format, rules, threads, bar, took))
+}
+
+async fn play_on(
+    files: &[PathBuf],
+    format: Option<Format>,
+    rules: &Arc<RuleSet>,
+    threads: usize,
+    bar: &ProgressBar,
+    mut took: impl FnMut(Option<(Timestamp, Timestamp)>, &Commit) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let (_keep, in_force) = watch::channel(Arc::clone(rules));
+    let mut engine = Engine::new(Arc::clone(rules), Routes::default(), Vec::new());
+    for path in files {
+        let read = bar.clone();
+        let recording = Recording::open(path, format, move |bytes| read.inc(bytes as u64))?;
+        let format = recording.format;
+        let mut failed = None;
+        {
+            let batches = stream::iter(batches(recording, &mut failed));
+            let mut arrived = std::pin::pin!(matched(batches, |_| format, in_force.clone(), threads * 2));
+            while let Some(arrived) = arrived.next().await {
+                let span = if let Input::Batch(batch) = &arrived.input { batch.span() } else { None };
+                let outcome = engine.step(arrived.input, Timestamp::default());
+                bar.suspend(|| took(span, &outcome.commit))?;
             }
         }
-        bar.finish_and_clear();
-        Ok(())
+        if let Some(error) = failed {
+            return Err(error);
+        }
     }
-
-    /// A bar on terminals, for recordings whose size is known.
-    fn progress(&self) -> ProgressBar {
-        let sizes: Option<u64> = self.files.iter().map(|path| Some(path.metadata().ok()?.len())).sum();
-        let Some(size) = sizes.filter(|_| std::io::stderr().is_terminal()) else { return ProgressBar::hidden() };
-        let style = ProgressStyle::with_template("{bar:30} {percent}% of {total_bytes}, {eta} left");
-        let bar = ProgressBar::new(size);
-        style.map_or(bar.clone(), |style| bar.with_style(style))
-    }
+    Ok(())
 }
 
 /// The recording's batches; ends early, with the reason, where it cannot be read.
@@ -275,7 +288,7 @@ fn rejected(ledger: &Ledger) -> String {
     }
 }
 
-fn line(out: &mut impl Write, value: &impl serde::Serialize) -> anyhow::Result<()> {
+pub(super) fn line(out: &mut impl Write, value: &impl serde::Serialize) -> anyhow::Result<()> {
     serde_json::to_writer(&mut *out, value)?;
     writeln!(out)?;
     Ok(())

@@ -145,7 +145,11 @@ pub(super) fn standing(organization: Organization, source: SourceConfig, databas
     Config {
         organization,
         rules: default_rules(),
-        store: StoreConfig { path: database.to_owned(), retention: StoreConfig::DEFAULT_RETENTION },
+        store: StoreConfig {
+            path: database.to_owned(),
+            retention: StoreConfig::DEFAULT_RETENTION,
+            sample_one_in: None,
+        },
         sources: vec![source],
         receivers: vec![ReceiverConfig { name: "log".into(), kind: ReceiverKind::Log }],
         routes: Routes(vec![

@@ -4,6 +4,7 @@
 //! its own, and only at the end does any error withhold the configuration.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -131,7 +132,7 @@ fn rules(value: &Value<'_>, around: &Surroundings<'_>) -> Checked<Vec<RuleEntry>
 fn store(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<StoreConfig> {
     let table = root.table("store")?;
     if let Some(table) = &table {
-        table.allow_only(&["path", "retention"]);
+        table.allow_only(&["path", "retention", "sample_one_in"]);
     }
     let get = |key| table.as_ref().and_then(|table| table.get(key));
     let retention = get("retention").map_or(Ok(StoreConfig::DEFAULT_RETENTION), |value| value.parsed(duration));
@@ -139,7 +140,8 @@ fn store(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<StoreConfig> {
         Some(value) => value.filled().map(|path| around.folder.join(path)),
         None => default_store_path(root, around),
     };
-    Ok(StoreConfig { path: path?, retention: retention? })
+    let sample_one_in = get("sample_one_in").map(|value| value.count(1)).transpose();
+    Ok(StoreConfig { path: path?, retention: retention?, sample_one_in: sample_one_in?.and_then(NonZeroU64::new) })
 }
 
 fn default_store_path(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<PathBuf> {

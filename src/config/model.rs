@@ -1,6 +1,7 @@
 //! The checked configuration: a setting that exists is a setting that is valid.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -56,6 +57,8 @@ pub struct StoreConfig {
     pub path: PathBuf,
     /// How long posts are kept.
     pub retention: Duration,
+    /// Of the posts that no rule takes, one in so many is kept as well.
+    pub sample_one_in: Option<NonZeroU64>,
 }
 
 impl StoreConfig {

@@ -1,9 +1,11 @@
-//! Durations and sizes as people write them: `"5m"`, `"1MiB"`.
+//! Durations, sizes and rates as people write them: `"5m"`, `"1MiB"`, `"1 per 30d"`.
 //!
 //! One whole number and one unit. Fractions and sums (`1h30m`) are left out: they
 //! save nobody a thought, and each is one more way to misread a setting.
 
 use std::time::Duration;
+
+use crate::domain::volume::Promise;
 
 /// The longest duration: a hundred years.
 const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
@@ -29,6 +31,9 @@ pub enum NotAQuantity {
     /// Not a number with a known unit.
     #[error("not a size: write a whole number and a unit, such as 512KiB or 1MiB, or a number of bytes")]
     Size,
+    /// Not so many in so long.
+    #[error("not a rate: write a number and a duration, such as 1 per 30d or 2 per 7d")]
+    Rate,
     /// Zero where something must pass.
     #[error("must be longer than zero")]
     Zero,
@@ -48,6 +53,17 @@ pub fn offset(text: &str) -> Result<Duration, NotAQuantity> {
     let millis = scaled(text, &DURATION_UNITS, NotAQuantity::Duration)?;
     let duration = Duration::from_millis(millis);
     if duration > LONGEST { Err(NotAQuantity::TooLarge) } else { Ok(duration) }
+}
+
+/// Reads how many false alarms are accepted in how long.
+pub fn rate(text: &str) -> Result<Promise, NotAQuantity> {
+    let (alarms, within) = text.split_once(" per ").ok_or(NotAQuantity::Rate)?;
+    let alarms = alarms.trim().parse().ok().filter(|alarms| *alarms > 0).ok_or(NotAQuantity::Rate)?;
+    let within = duration(within.trim()).map_err(|error| match error {
+        NotAQuantity::Duration => NotAQuantity::Rate,
+        error => error,
+    })?;
+    Ok(Promise { alarms, within })
 }
 
 /// Reads a number of bytes.
@@ -96,6 +112,25 @@ mod tests {
             assert_eq!(duration(text), expected, "{text}");
         }
         assert_eq!(offset("0s"), Ok(Duration::ZERO));
+    }
+
+    #[test]
+    fn rates_are_a_number_and_a_duration() {
+        let promise = |alarms, hours| Ok(Promise { alarms, within: Duration::from_hours(hours) });
+        for (text, expected) in [
+            ("1 per 30d", promise(1, 720)),
+            ("2 per 7d", promise(2, 168)),
+            ("10 per  1h", promise(10, 1)),
+            ("0 per 30d", Err(NotAQuantity::Rate)),
+            ("1 per 0d", Err(NotAQuantity::Zero)),
+            ("1/30d", Err(NotAQuantity::Rate)),
+            ("once per 30d", Err(NotAQuantity::Rate)),
+            ("1 per month", Err(NotAQuantity::Rate)),
+            ("-1 per 30d", Err(NotAQuantity::Rate)),
+            ("", Err(NotAQuantity::Rate)),
+        ] {
+            assert_eq!(rate(text), expected, "{text}");
+        }
     }
 
     #[test]

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::event::{Cursor, Ledger};
-use super::id::{AuthorId, DeliveryId, PostId, SourceName};
+use super::id::{AuthorId, DeliveryId, PostId, RuleId, SourceName};
 use super::incident::{Alert, Gap, Incident, Sighting, TimelineEntry};
 use super::message::Delivery;
 use super::post::Post;
+use super::story::Telling;
+use super::time::Timestamp;
 
 /// The effects of one or more steps of the engine. The store writes it in one
 /// transaction, in the order of the fields.
@@ -14,6 +16,8 @@ use super::post::Post;
 pub struct Commit {
     /// Evidence: insert, or replace an older version of the same id.
     pub posts: Vec<Post>,
+    /// Insert by post, in this order, unless the post is known.
+    pub tellings: Vec<Telling>,
     /// Insert by (rule, post); a later one sets the incident.
     pub sightings: Vec<Sighting>,
     /// Text to remove; a hash stays where the post is evidence.
@@ -30,6 +34,9 @@ pub struct Commit {
     pub told: Vec<DeliveryId>,
     /// Insert or replace by (source, from).
     pub gaps: Vec<Gap>,
+    /// What is usual for spike rules: insert or replace by rule; at most one of a rule, see
+    /// [`Commit::record_volume`].
+    pub volumes: Vec<VolumeState>,
     /// How far each source was read.
     pub progress: BTreeMap<SourceName, Progress>,
 }
@@ -43,6 +50,19 @@ pub struct Progress {
     pub ledger: Ledger,
 }
 
+/// What a spike rule has learnt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeState {
+    /// The rule.
+    pub rule: RuleId,
+    /// What the rule asked for then, see [`super::rule::Rule::meaning`].
+    pub meaning: String,
+    /// Event time of the minute that was filling.
+    pub at: Timestamp,
+    /// The rest, for the engine.
+    pub state: Vec<u8>,
+}
+
 /// What an author took back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Erasure {
@@ -53,10 +73,25 @@ pub enum Erasure {
 }
 
 impl Commit {
-    /// Whether it holds anything beyond progress, which can wait a second.
+    /// Whether it holds anything beyond progress, which can wait a second. Volumes change with
+    /// sightings, or when a rule comes into force.
     pub fn is_urgent(&self) -> bool {
-        let Self { posts, sightings, erased, alerts, incidents, timeline, outbox, told, gaps, progress: _ } = self;
+        let Self {
+            posts,
+            tellings,
+            sightings,
+            erased,
+            alerts,
+            incidents,
+            timeline,
+            outbox,
+            told,
+            gaps,
+            volumes: _,
+            progress: _,
+        } = self;
         !(posts.is_empty()
+            && tellings.is_empty()
             && sightings.is_empty()
             && erased.is_empty()
             && alerts.is_empty()
@@ -69,7 +104,7 @@ impl Commit {
 
     /// Whether it holds nothing at all.
     pub fn is_empty(&self) -> bool {
-        !self.is_urgent() && self.progress.is_empty()
+        !self.is_urgent() && self.volumes.is_empty() && self.progress.is_empty()
     }
 
     /// Adds an incident as it stands now, in place of how it stood before: under a flood
@@ -81,9 +116,18 @@ impl Commit {
         }
     }
 
+    /// Adds what a spike rule has learnt, in place of what it had.
+    pub fn record_volume(&mut self, volume: VolumeState) {
+        match self.volumes.iter_mut().find(|known| known.rule == volume.rule) {
+            Some(known) => *known = volume,
+            None => self.volumes.push(volume),
+        }
+    }
+
     /// Adds the effects of a later step.
     pub fn append(&mut self, later: Self) {
         self.posts.extend(later.posts);
+        self.tellings.extend(later.tellings);
         self.sightings.extend(later.sightings);
         self.erased.extend(later.erased);
         self.alerts.extend(later.alerts);
@@ -92,6 +136,7 @@ impl Commit {
         self.outbox.extend(later.outbox);
         self.told.extend(later.told);
         self.gaps.extend(later.gaps);
+        later.volumes.into_iter().for_each(|volume| self.record_volume(volume));
         for (source, progress) in later.progress {
             let mine = self.progress.entry(source).or_default();
             mine.cursor = mine.cursor.max(progress.cursor);
@@ -107,6 +152,14 @@ pub struct Restored {
     pub cursors: BTreeMap<SourceName, Cursor>,
     /// Gaps that have not ended.
     pub open_gaps: Vec<Gap>,
+    /// Gaps that ended without their posts, oldest first.
+    pub lost_gaps: Vec<Gap>,
+    /// What spike rules have learnt.
+    pub volumes: Vec<VolumeState>,
+    /// Posts of which the store holds text, with their authors.
+    pub kept: Vec<(PostId, AuthorId)>,
+    /// Tellings since the horizon asked for, in the order they were made.
+    pub tellings: Vec<Telling>,
     /// Sightings since the horizon asked for, in the order they were made.
     pub sightings: Vec<Sighting>,
     /// Incidents that are not resolved.

@@ -10,11 +10,15 @@
 //! stream that hovers around the threshold would page at every swing.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 use std::time::Duration;
 
 use super::id::{AuthorId, PostId};
 use super::incident::ConditionKind;
+use super::key::Key;
+use super::story::Story;
 use super::time::Timestamp;
+use super::volume::Promise;
 
 /// When matching posts become an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +27,10 @@ pub enum Condition {
     Match,
     /// Enough of them within a window.
     Count(Count),
+    /// Unusually many of them.
+    Spike(Spike),
+    /// None for long enough.
+    Quiet(Quiet),
 }
 
 impl Condition {
@@ -31,14 +39,17 @@ impl Condition {
         match self {
             Self::Match => ConditionKind::Match,
             Self::Count(_) => ConditionKind::Count,
+            Self::Spike(_) => ConditionKind::Spike,
+            Self::Quiet(_) => ConditionKind::Quiet,
         }
     }
 
-    /// Its window, in event time.
+    /// Its window, in event time; a spike has several.
     pub const fn within(&self) -> Option<Duration> {
         match self {
-            Self::Match => None,
+            Self::Match | Self::Spike(_) => None,
             Self::Count(count) => Some(count.within),
+            Self::Quiet(quiet) => Some(quiet.lasts),
         }
     }
 }
@@ -51,6 +62,8 @@ pub enum Distinct {
     Post,
     /// Authors, each once.
     Author,
+    /// Stories: a post and all that repeat it, once.
+    Story,
 }
 
 /// `count = { at_least, distinct, within }`.
@@ -62,6 +75,24 @@ pub struct Count {
     pub distinct: Distinct,
     /// Within how long.
     pub within: Duration,
+}
+
+/// `spike = { false_alarms, at_least, authors }`: more than is usual for the rule itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spike {
+    /// How many false alarms are accepted.
+    pub false_alarms: Promise,
+    /// Posts in the window at least.
+    pub at_least: u64,
+    /// Distinct authors in it at least.
+    pub authors: u64,
+}
+
+/// `quiet = { for }`: nothing matched for so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quiet {
+    /// For how long.
+    pub lasts: Duration,
 }
 
 /// One rule's recent sightings.
@@ -82,15 +113,56 @@ pub struct Seen {
     pub post: PostId,
     /// Its author.
     pub author: AuthorId,
+    /// The story it is part of.
+    pub story: Story,
 }
 
-/// A count became true.
-#[derive(Clone, Debug, PartialEq, Eq)]
+impl Seen {
+    /// The name of what is counted.
+    fn counted_as(&self, distinct: Distinct) -> Key {
+        match distinct {
+            Distinct::Post => Key::of(&self.post),
+            Distinct::Author => Key::of(&self.author),
+            Distinct::Story => Key::of(&self.story),
+        }
+    }
+}
+
+/// A condition became true.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Fired {
     /// Everything in the window that made it true, by time.
     pub seen: Vec<Seen>,
     /// Distinct authors among it.
     pub authors: u64,
+    /// Distinct stories among it.
+    pub stories: u64,
+    /// What was expected instead, of a spike.
+    pub measured: Option<Measured>,
+}
+
+impl Fired {
+    /// By these sightings.
+    pub fn by(seen: Vec<Seen>) -> Self {
+        let authors = seen.iter().map(|seen| &seen.author).collect::<HashSet<_>>().len() as u64;
+        let stories = seen.iter().map(|seen| seen.story).collect::<HashSet<_>>().len() as u64;
+        Self { seen, authors, stories, measured: None }
+    }
+}
+
+/// A window against what is usual.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    /// Posts in it, at most three of an author within a quarter of an hour.
+    pub observed: u64,
+    /// Posts expected.
+    pub expected: f64,
+    /// 19 times in 20 there are at most so many.
+    pub upper: u64,
+    /// The window.
+    pub within: Duration,
+    /// The same in a sentence.
+    pub words: String,
 }
 
 impl Window {
@@ -114,8 +186,7 @@ impl Window {
         self.firing.push((from, through));
         self.firing.sort_unstable();
         let seen: Vec<Seen> = self.seen.iter().filter(|seen| seen.at >= from && seen.at <= to).cloned().collect();
-        let authors = seen.iter().map(|seen| &seen.author).collect::<HashSet<_>>().len() as u64;
-        Some(Fired { seen, authors })
+        Some(Fired::by(seen))
     }
 
     /// The span of sightings within one window of time that holds `at` and enough of
@@ -156,14 +227,12 @@ impl Window {
         usize::try_from(count.at_least.saturating_mul(4)).unwrap_or(usize::MAX).max(1024)
     }
 
-    /// Under a flood: of one author's posts in one sixty-fourth of the window, only the
+    /// Under a flood: of one author's (or story's) posts in one sixty-fourth of the window, only the
     /// first stays, so that a flooder cannot push out the others. Then the oldest go.
     fn thin(&mut self, count: &Count) {
         let slot = i64::try_from(count.within.as_micros() / 64).unwrap_or(i64::MAX).max(1);
-        if count.distinct == Distinct::Author {
-            let mut kept = HashSet::new();
-            self.seen.retain(|seen| kept.insert((seen.author.clone(), seen.at.micros() / slot)));
-        }
+        let mut kept = HashSet::new();
+        self.seen.retain(|seen| kept.insert((seen.counted_as(count.distinct), seen.at.micros() / slot)));
         let capacity = Self::capacity(count);
         if self.seen.len() > capacity / 2 {
             self.seen.drain(..self.seen.len() - capacity / 2);
@@ -176,6 +245,7 @@ impl Window {
 struct Inside<'a> {
     posts: u64,
     authors: HashMap<&'a AuthorId, u32>,
+    stories: HashMap<Story, u32>,
     newest: Option<Timestamp>,
 }
 
@@ -183,23 +253,30 @@ impl<'a> Inside<'a> {
     fn enter(&mut self, seen: &'a Seen) {
         self.posts += 1;
         *self.authors.entry(&seen.author).or_default() += 1;
+        *self.stories.entry(seen.story).or_default() += 1;
         self.newest = Some(seen.at);
     }
 
-    fn leave(&mut self, seen: &Seen) {
+    fn leave(&mut self, seen: &'a Seen) {
         self.posts -= 1;
-        if let Some(posts) = self.authors.get_mut(&seen.author) {
-            *posts -= 1;
-            if *posts == 0 {
-                self.authors.remove(&seen.author);
-            }
-        }
+        take_one(&mut self.authors, &&seen.author);
+        take_one(&mut self.stories, &seen.story);
     }
 
     fn counted(&self, distinct: Distinct) -> u64 {
         match distinct {
             Distinct::Post => self.posts,
             Distinct::Author => self.authors.len() as u64,
+            Distinct::Story => self.stories.len() as u64,
+        }
+    }
+}
+
+fn take_one<K: Eq + Hash>(counts: &mut HashMap<K, u32>, of: &K) {
+    if let Some(posts) = counts.get_mut(of) {
+        *posts -= 1;
+        if *posts == 0 {
+            counts.remove(of);
         }
     }
 }
@@ -214,7 +291,9 @@ mod tests {
 
     fn seen(post: usize, author: u8, seconds: i64) -> Seen {
         let author = AuthorId::from(format!("author {author}"));
-        Seen { at: Timestamp::from_seconds(1_000_000 + seconds), post: PostId::from(format!("post {post:04}")), author }
+        let post = PostId::from(format!("post {post:04}"));
+        let story = Story::begun_by(&post);
+        Seen { at: Timestamp::from_seconds(1_000_000 + seconds), post, author, story }
     }
 
     fn count(at_least: u64, distinct: Distinct) -> Count {

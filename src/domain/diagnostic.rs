@@ -5,7 +5,8 @@
 //!
 //! Each code means one thing and belongs to one module; `tests/architecture.rs` compares
 //! this table with the code. `SB00xx` is about any TOML text, `SB01xx` queries, `SB02xx`
-//! rules (lints from `SB0250`, proposals from `SB0270`), `SB03xx` a rule's tests, `SB04xx` configuration.
+//! rules (lints from `SB0250`, proposals from `SB0270`, lints of conditions from `SB0280`),
+//! `SB03xx` a rule's tests, `SB04xx` configuration.
 //!
 //! | code | means |
 //! | --- | --- |
@@ -68,8 +69,10 @@
 //! | `SB0272` | the hospital's name is written in other ways, too |
 //! | `SB0273` | a list lacks a language that others of its pack have |
 //! | `SB0274` | a name that says little by itself |
+//! | `SB0280` | a spike whose numbers make no sense |
 //! | `SB0301` | a rule's test fails |
 //! | `SB0302` | a rule's test without posts |
+//! | `SB0303` | a rule's test with a history that is too long |
 //! | `SB0401` | a name is taken |
 //! | `SB0402` | an unknown receiver |
 //! | `SB0403` | a receiver that is never told |

@@ -1,10 +1,11 @@
 //! Alerts of one topic that belong together: what people are paged for.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::event::DownReason;
 use super::id::{AuthorId, IncidentId, PostId, ReceiverName, RuleId, SourceName, Topic};
+use super::story::Story;
 use super::time::Timestamp;
 
 /// How much it matters, least first.
@@ -50,6 +51,10 @@ pub enum ConditionKind {
     Match,
     /// Enough posts or authors within a window.
     Count,
+    /// Unusually many posts.
+    Spike,
+    /// No post for a while.
+    Quiet,
 }
 
 impl ConditionKind {
@@ -58,12 +63,14 @@ impl ConditionKind {
         match self {
             Self::Match => "match",
             Self::Count => "count",
+            Self::Spike => "spike",
+            Self::Quiet => "quiet",
         }
     }
 }
 
 /// A rule's condition became true.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Alert {
     /// Event time of the newest post that made the rule fire.
     pub at: Timestamp,
@@ -83,12 +90,25 @@ pub struct Alert {
     pub posts: u64,
     /// Their distinct authors.
     pub authors: u64,
-    /// The window of a count.
+    /// The window of a count or a spike.
     pub within: Option<Duration>,
+    /// What a spike is measured by.
+    pub volume: Option<Volume>,
     /// The post that made the rule fire; none for the daemon's own alerts.
     pub post: Option<PostId>,
     /// The decision in a sentence: words, counts, rule and version. Holds no post's text.
     pub why: String,
+}
+
+/// How many posts there were, and how many are usual.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Volume {
+    /// Posts in the window that count.
+    pub observed: u64,
+    /// Posts expected in it.
+    pub expected: f64,
+    /// 19 times in 20 there are at most so many.
+    pub upper: u64,
 }
 
 /// Where an incident stands.
@@ -147,6 +167,8 @@ pub struct Incident {
     pub posts: u64,
     /// Distinct authors so far.
     pub authors: u64,
+    /// Distinct stories so far; 0 when it began before they were counted.
+    pub stories: u64,
     /// The first alert's reason.
     pub why: String,
     /// File the people on call should follow.
@@ -211,6 +233,8 @@ pub struct Sighting {
     pub source: SourceName,
     /// Its author.
     pub author: AuthorId,
+    /// The story it is part of.
+    pub story: Story,
     /// Its event time.
     pub at: Timestamp,
     /// The incident it counts for, once there is one.
@@ -245,25 +269,4 @@ pub struct TimelineEntry {
     pub by: String,
     /// In words; no post's text.
     pub text: String,
-}
-
-/// Distinct authors, exact up to [`Authors::EXACT`] and a lower bound beyond.
-#[derive(Clone, Debug, Default)]
-pub struct Authors(HashSet<AuthorId>);
-
-impl Authors {
-    /// How many are told apart; bounds memory when somebody floods an incident.
-    pub const EXACT: usize = 50_000;
-
-    /// Counts an author.
-    pub fn insert(&mut self, author: &AuthorId) {
-        if self.0.len() < Self::EXACT {
-            self.0.insert(author.clone());
-        }
-    }
-
-    /// Distinct authors counted.
-    pub fn count(&self) -> u64 {
-        self.0.len() as u64
-    }
 }

@@ -27,6 +27,11 @@ impl Key {
         value.hash(&mut hasher);
         Self(hasher.finish())
     }
+
+    /// The name as a number.
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
 }
 
 /// The names of a post.

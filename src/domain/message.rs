@@ -61,19 +61,42 @@ impl Message {
 
 /// Counts and times of an incident in a sentence; no post's text.
 pub fn summary(incident: &Incident) -> String {
-    let count = |n: u64, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
-    let (posts, authors) = (count(incident.posts, "post"), count(incident.authors, "author"));
+    let posts = counted(incident.posts, "post");
     let spread = incident.last_post_at.since(incident.first_post_at);
     let when = incident.first_post_at.whole_second();
     let mut text = match incident.posts {
         0 => format!("since {when}"),
         1 => format!("{posts} at {when}"),
-        _ => format!("{posts} by {authors} within {}, the first at {when}", super::time::human(spread)),
+        _ => {
+            let authors = counted(incident.authors, "author");
+            let within = super::time::human(spread);
+            match incident.stories {
+                0 => format!("{authors} · {posts} within {within}, the first at {when}"),
+                n => format!("{} · {authors} · {posts} within {within}, the first at {when}", counted(n, "story")),
+            }
+        }
     };
     if incident.late {
         text = format!("happened {when}, learned {}: {text}", incident.opened_at.whole_second());
     }
     text
+}
+
+/// A number as people write it, and its noun: `1 story`, `3,901 posts`.
+pub fn counted(number: u64, noun: &str) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    match (number, noun.strip_suffix('y')) {
+        (1, _) => format!("{text} {noun}"),
+        (_, Some(stem)) => format!("{text} {stem}ies"),
+        (_, None) => format!("{text} {noun}s"),
+    }
 }
 
 /// One message to one receiver: a row of the durable outbox.

@@ -6,6 +6,7 @@
 
 pub mod id;
 pub mod key;
+pub mod tally;
 pub mod time;
 
 pub mod diagnostic;
@@ -15,7 +16,9 @@ pub mod post;
 
 pub mod matcher;
 pub mod query;
+pub mod story;
 pub mod text;
+pub mod volume;
 
 pub mod condition;
 pub mod engine;

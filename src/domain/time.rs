@@ -141,6 +141,34 @@ impl Sub<Duration> for Timestamp {
     }
 }
 
+/// The clock that people look at: a time zone, as a value. Whoever knows the machine's
+/// database of zones makes one; without, it is UTC.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Zone(jiff::tz::TimeZone);
+
+impl Zone {
+    /// That zone.
+    pub const fn of(zone: jiff::tz::TimeZone) -> Self {
+        Self(zone)
+    }
+
+    /// Local hours since Monday 00:00, from 0 to 168.
+    #[allow(clippy::cast_precision_loss, reason = "milliseconds of a week")]
+    pub fn hour_of_week(&self, at: Timestamp) -> f64 {
+        const WEEK: i64 = 7 * 86_400_000;
+        let offset = jiff::Timestamp::from_microsecond(at.0).map_or(0, |at| self.0.to_offset(at).seconds());
+        // 1970 began on a Thursday.
+        let local = at.0.div_euclid(1000) + i64::from(offset) * 1000 + 3 * 86_400_000;
+        local.rem_euclid(WEEK) as f64 / 3.6e6
+    }
+}
+
+impl Default for Zone {
+    fn default() -> Self {
+        Self(jiff::tz::TimeZone::UTC)
+    }
+}
+
 /// Where the present comes from. The shell passes one down; tests pass their own.
 pub trait Clock: Send + Sync {
     /// The present.
@@ -205,6 +233,18 @@ mod tests {
     fn times_print_as_rfc_3339() {
         assert_eq!(Timestamp::from_seconds(1_795_341_600).to_string(), "2026-11-22T10:00:00Z");
         assert_eq!(Timestamp::from_micros(1_795_341_600_250_000).to_string(), "2026-11-22T10:00:00.25Z");
+    }
+
+    #[test]
+    fn the_week_begins_on_a_local_monday() {
+        let hour = |zone: &Zone, at: i64| zone.hour_of_week(Timestamp::from_seconds(at));
+        let monday = 1_772_409_600; // 2 March 2026, 00:00 UTC
+        assert!(hour(&Zone::default(), monday).abs() < 1e-9);
+        assert!((hour(&Zone::default(), monday + 26 * 3600 + 1800) - 26.5).abs() < 1e-9);
+        assert!((hour(&Zone::default(), -1800) - 71.5).abs() < 1e-9, "1970 began on a Thursday");
+        let new_york = Zone::of(jiff::tz::TimeZone::posix("EST5EDT,M3.2.0,M11.1.0").unwrap());
+        assert!((hour(&new_york, monday) - 163.0).abs() < 1e-9, "Sunday, 19:00");
+        assert!((hour(&new_york, monday + 14 * 86_400) - 164.0).abs() < 1e-9, "an hour later in summer");
     }
 
     #[test]

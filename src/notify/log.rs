@@ -59,6 +59,7 @@ mod tests {
             last_post_at: at,
             posts: 1,
             authors: 1,
+            stories: 1,
             why: "gunman".to_owned(),
             playbook: None,
             exercise: false,

@@ -12,7 +12,8 @@ use super::error::StoreError;
 use super::write::integer;
 
 /// The scripts; the first makes schema 1.
-const SCRIPTS: [&str; 1] = [include_str!("schema/0001.sql")];
+const SCRIPTS: [&str; 3] =
+    [include_str!("schema/0001.sql"), include_str!("schema/0002-volume.sql"), include_str!("schema/0003-stories.sql")];
 
 /// Marks the file as ours (`file(1)` shows it): "strm".
 const APPLICATION_ID: i64 = 0x7374_726d;
@@ -64,6 +65,25 @@ mod tests {
         migrate(&mut conn, Path::new("a.db")).unwrap();
         migrate(&mut conn, Path::new("a.db")).unwrap();
         assert_eq!(check(&conn, Path::new("a.db")).unwrap(), integer(SCRIPTS.len() as u64));
+    }
+
+    #[test]
+    fn an_older_database_gets_the_schema_of_a_new_one() {
+        let schema = |conn: &Connection| -> Vec<(String, String)> {
+            let mut select = conn.prepare("SELECT name, coalesce(sql, '') FROM sqlite_schema ORDER BY name").unwrap();
+            let rows = select.query_map((), |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+            rows.map(Result::unwrap).collect()
+        };
+        let older = |scripts: usize| {
+            let mut conn = Connection::open_in_memory().unwrap();
+            claim(&conn, Path::new("a.db")).unwrap();
+            SCRIPTS.iter().take(scripts).for_each(|script| conn.execute_batch(script).unwrap());
+            conn.pragma_update(None, "user_version", integer(scripts as u64)).unwrap();
+            migrate(&mut conn, Path::new("a.db")).unwrap();
+            schema(&conn)
+        };
+        assert!(older(0).iter().any(|(name, _)| name == "telling"));
+        (1..=SCRIPTS.len()).for_each(|scripts| assert_eq!(older(scripts), older(0), "from schema {scripts}"));
     }
 
     #[test]

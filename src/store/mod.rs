@@ -10,6 +10,7 @@
 //! (590 times more test code than library), and over a server because a page must not
 //! depend on a second machine.
 
+mod archive;
 mod error;
 mod files;
 mod migrate;
@@ -21,6 +22,7 @@ mod stored;
 mod write;
 mod writer;
 
+pub use archive::Kept;
 pub use error::StoreError;
 pub use outbox::OutboxState;
 pub use read::{AlertRow, IncidentRecord, OutboxCount, Reader, SourceRecord, TimelineRow};

@@ -26,7 +26,7 @@ const ALERTS_SHOWN: i64 = 200;
 /// A connection that can only read.
 #[derive(Debug)]
 pub struct Reader {
-    sql: Connection,
+    pub(super) sql: Connection,
 }
 
 /// All that is kept about one incident.

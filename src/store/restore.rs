@@ -5,10 +5,11 @@ use rusqlite::{Connection, Row};
 use super::error::StoreError;
 use super::write::Store;
 use super::{outbox, stored};
-use crate::domain::commit::Restored;
+use crate::domain::commit::{Restored, VolumeState};
 use crate::domain::event::{Cursor, DownReason};
-use crate::domain::id::IncidentId;
+use crate::domain::id::{IncidentId, PostId};
 use crate::domain::incident::{Gap, Incident, Sighting};
+use crate::domain::story::{Story, Telling};
 use crate::domain::time::Timestamp;
 
 impl Store {
@@ -19,12 +20,38 @@ impl Store {
         let cursors = cursors
             .query_map((), |row| Ok((row.get::<_, String>(0)?.into(), Cursor(row.get(1)?))))?
             .collect::<Result<_, _>>()?;
-        let mut sightings =
-            sql.prepare("SELECT rule, post, source, author, at, incident FROM sighting WHERE at >= ?1 ORDER BY seq")?;
+        let mut kept = sql.prepare("SELECT id, author FROM post WHERE json IS NOT NULL")?;
+        let kept = kept
+            .query_map((), |row| Ok((row.get::<_, String>(0)?.into(), row.get::<_, String>(1)?.into())))?
+            .collect::<Result<_, _>>()?;
+        let mut tellings =
+            sql.prepare("SELECT post, author, at, story, original, words FROM telling WHERE at >= ?1 ORDER BY seq")?;
+        let tellings = tellings.query_map([horizon.micros()], read_telling)?.collect::<Result<_, _>>()?;
+        let mut sightings = sql.prepare(
+            "SELECT rule, sighting.post, source, sighting.author, sighting.at, incident, story
+             FROM sighting LEFT JOIN telling ON telling.post = sighting.post
+             WHERE sighting.at >= ?1 ORDER BY sighting.seq",
+        )?;
         let sightings = sightings.query_map([horizon.micros()], read_sighting)?.collect::<Result<_, _>>()?;
+        let mut volumes = sql.prepare("SELECT rule, meaning, at, state FROM volume")?;
+        let volumes = volumes
+            .query_map((), |row| {
+                let rule = row.get::<_, String>(0)?.into();
+                Ok(VolumeState {
+                    rule,
+                    meaning: row.get(1)?,
+                    at: Timestamp::from_micros(row.get(2)?),
+                    state: row.get(3)?,
+                })
+            })?
+            .collect::<Result<_, _>>()?;
         Ok(Restored {
             cursors,
             open_gaps: gaps(sql, "to_at IS NULL", ())?,
+            lost_gaps: gaps(sql, "to_at IS NOT NULL AND NOT recovered", ())?,
+            volumes,
+            kept,
+            tellings,
             sightings,
             incidents: incidents(sql, "state <> 'resolved' ORDER BY opened_at, id", ())?,
             undelivered: outbox::undelivered(sql)?,
@@ -71,11 +98,28 @@ pub(super) fn gaps(sql: &Connection, which: &str, params: impl rusqlite::Params)
     Ok(gaps)
 }
 
+fn read_telling(row: &Row<'_>) -> rusqlite::Result<Telling> {
+    let text = |column| row.get::<_, String>(column);
+    Ok(Telling {
+        post: text(0)?.into(),
+        author: text(1)?.into(),
+        at: Timestamp::from_micros(row.get(2)?),
+        story: Story(row.get::<_, i64>(3)?.cast_unsigned()),
+        original: row.get::<_, Option<String>>(4)?.map(PostId::from),
+        words: row.get::<_, Option<Vec<u8>>>(5)?.map(|bytes| stored::words_from_bytes(&bytes)),
+    })
+}
+
 fn read_sighting(row: &Row<'_>) -> rusqlite::Result<Sighting> {
     let text = |column| row.get::<_, String>(column);
+    let post = PostId::from(text(1)?);
+    // From before stories were counted: each post its own.
+    let story =
+        row.get::<_, Option<i64>>(6)?.map_or_else(|| Story::begun_by(&post), |name| Story(name.cast_unsigned()));
     Ok(Sighting {
         rule: text(0)?.into(),
-        post: text(1)?.into(),
+        post,
+        story,
         source: text(2)?.into(),
         author: text(3)?.into(),
         at: Timestamp::from_micros(row.get(4)?),

@@ -45,6 +45,7 @@ impl Writing<'_> {
         }
         for statement in [
             "DELETE FROM sighting WHERE at < ?1",
+            "DELETE FROM telling WHERE at < ?1",
             "DELETE FROM alert WHERE at < ?1
                AND NOT EXISTS (SELECT 1 FROM incident WHERE id = alert.incident AND state <> 'resolved')",
             "DELETE FROM timeline WHERE at < ?1
@@ -65,6 +66,9 @@ pub(super) fn erase(sql: &Connection, id: &str) -> Result<bool, StoreError> {
     let hash = Sha256::digest(row?.as_bytes());
     let mut update = sql.prepare_cached("UPDATE post SET json = NULL, hash = ?2 WHERE id = ?1")?;
     update.execute(params![id, hash.as_slice()])?;
+    // Whoever has a dictionary can read the hashes of its words.
+    let mut words = sql.prepare_cached("UPDATE telling SET words = x'' WHERE post = ?1 AND words IS NOT NULL")?;
+    words.execute([id])?;
     Ok(true)
 }
 

@@ -51,6 +51,14 @@ pub(super) fn post_from_json(text: &str) -> Result<Post, Unreadable> {
     parse::<PostJson<'_>>(text)?.into_post(&SourceName::from("unknown")).or(Err(Unreadable))
 }
 
+pub(super) fn words_to_bytes(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
+pub(super) fn words_from_bytes(bytes: &[u8]) -> Box<[u32]> {
+    bytes.as_chunks().0.iter().map(|&word| u32::from_le_bytes(word)).collect()
+}
+
 /// Structs of strings and numbers always have a JSON form; were that ever wrong, the
 /// empty text is refused when it is read.
 fn json(value: &impl Serialize) -> String {
@@ -81,6 +89,8 @@ struct IncidentJson {
     last_post_at: i64,
     posts: u64,
     authors: u64,
+    #[serde(default)]
+    stories: u64,
     why: String,
     playbook: Option<String>,
     exercise: bool,
@@ -128,6 +138,7 @@ impl From<&Incident> for IncidentJson {
             last_post_at,
             posts,
             authors,
+            stories,
             why,
             playbook,
             exercise,
@@ -159,6 +170,7 @@ impl From<&Incident> for IncidentJson {
             last_post_at: last_post_at.micros(),
             posts: *posts,
             authors: *authors,
+            stories: *stories,
             why: why.clone(),
             playbook: playbook.clone(),
             exercise: *exercise,
@@ -194,6 +206,7 @@ impl IncidentJson {
             last_post_at: time(self.last_post_at),
             posts: self.posts,
             authors: self.authors,
+            stories: self.stories,
             why: self.why,
             playbook: self.playbook,
             exercise: self.exercise,
@@ -235,6 +248,7 @@ mod tests {
             last_post_at: at,
             posts: u64::MAX,
             authors: 2,
+            stories: 1,
             why: "because".to_owned(),
             playbook: Some("p.md".to_owned()),
             exercise: true,

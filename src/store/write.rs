@@ -9,12 +9,13 @@ use super::error::StoreError;
 use super::files::{self, Lock};
 use super::retention::{erase, erase_author};
 use super::{migrate, stored};
-use crate::domain::commit::{Commit, Erasure, Progress};
+use crate::domain::commit::{Commit, Erasure, Progress, VolumeState};
 use crate::domain::event::Rejected;
 use crate::domain::id::{DeliveryId, IncidentId, PostId, SourceName};
 use crate::domain::incident::{Alert, Gap, Incident, Sighting, TimelineEntry};
 use crate::domain::message::Delivery;
 use crate::domain::post::Post;
+use crate::domain::story::Telling;
 use crate::domain::time::Timestamp;
 
 /// How long a transaction waits for a stranger's lock (a shell, a backup tool).
@@ -118,8 +119,22 @@ pub(super) struct Writing<'a> {
 impl Writing<'_> {
     /// Writes one commit, in the order of its fields.
     pub(super) fn commit(&mut self, commit: &Commit) -> Result<(), StoreError> {
-        let Commit { posts, sightings, erased, alerts, incidents, timeline, outbox, told, gaps, progress } = commit;
+        let Commit {
+            posts,
+            tellings,
+            sightings,
+            erased,
+            alerts,
+            incidents,
+            timeline,
+            outbox,
+            told,
+            gaps,
+            volumes,
+            progress,
+        } = commit;
         posts.iter().try_for_each(|post| self.post(post))?;
+        tellings.iter().try_for_each(|telling| self.telling(telling))?;
         sightings.iter().try_for_each(|sighting| self.sighting(sighting))?;
         for erasure in erased {
             let gone = match erasure {
@@ -134,6 +149,7 @@ impl Writing<'_> {
         outbox.iter().try_for_each(|delivery| self.delivery(delivery))?;
         told.iter().try_for_each(|id| self.told(id))?;
         gaps.iter().try_for_each(|gap| self.gap(gap))?;
+        volumes.iter().try_for_each(|volume| self.volume(volume))?;
         progress.iter().try_for_each(|(source, progress)| self.progress(source, progress))
     }
 
@@ -157,8 +173,25 @@ impl Writing<'_> {
         Ok(())
     }
 
+    fn telling(&self, telling: &Telling) -> Result<(), StoreError> {
+        let Telling { post, author, at, story, original, words } = telling;
+        let mut insert = self.sql.prepare_cached(
+            "INSERT INTO telling (post, author, at, story, original, words) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (post) DO NOTHING",
+        )?;
+        insert.execute(params![
+            post.as_str(),
+            author.as_str(),
+            at.micros(),
+            story.0.cast_signed(),
+            original.as_ref().map(PostId::as_str),
+            words.as_deref().map(stored::words_to_bytes),
+        ])?;
+        Ok(())
+    }
+
     fn sighting(&self, sighting: &Sighting) -> Result<(), StoreError> {
-        let Sighting { rule, post, source, author, at, incident } = sighting;
+        let Sighting { rule, post, source, author, story: _, at, incident } = sighting; // the telling has the story
         let mut upsert = self.sql.prepare_cached(
             "INSERT INTO sighting (rule, post, source, author, at, incident) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT (rule, post) DO UPDATE SET incident = coalesce(excluded.incident, incident)",
@@ -177,8 +210,8 @@ impl Writing<'_> {
 
     fn alert(&self, alert: &Alert) -> Result<(), StoreError> {
         let mut insert = self.sql.prepare_cached(
-            "INSERT INTO alert (at, rule, severity, topic, condition, incident, new_incident, posts, authors, within, post, why)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT DO NOTHING",
+            "INSERT INTO alert (at, rule, severity, topic, condition, incident, new_incident, posts, authors, within, post, why, observed, expected, upper)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) ON CONFLICT DO NOTHING",
         )?;
         insert.execute(params![
             alert.at.micros(),
@@ -193,6 +226,9 @@ impl Writing<'_> {
             alert.within.map(micros),
             alert.post.as_ref().map(PostId::as_str),
             alert.why,
+            alert.volume.map(|volume| integer(volume.observed)),
+            alert.volume.map(|volume| volume.expected),
+            alert.volume.map(|volume| integer(volume.upper)),
         ])?;
         Ok(())
     }
@@ -249,6 +285,16 @@ impl Writing<'_> {
         )?;
         let to = to.map(Timestamp::micros);
         upsert.execute(params![source.as_str(), from.micros(), to, reason.as_str(), recovered])?;
+        Ok(())
+    }
+
+    fn volume(&self, volume: &VolumeState) -> Result<(), StoreError> {
+        let VolumeState { rule, meaning, at, state } = volume;
+        let mut upsert = self.sql.prepare_cached(
+            "INSERT INTO volume (rule, meaning, at, state) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (rule) DO UPDATE SET meaning = excluded.meaning, at = excluded.at, state = excluded.state",
+        )?;
+        upsert.execute(params![rule.as_str(), meaning, at.micros(), state])?;
         Ok(())
     }
 

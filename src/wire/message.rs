@@ -47,6 +47,8 @@ pub struct IncidentJson<'a> {
     pub posts: u64,
     /// Their distinct authors.
     pub authors: u64,
+    /// Distinct stories: a post and all that repeat it are one.
+    pub stories: u64,
     /// Counts and times in a sentence; no post's text.
     pub summary: String,
     /// The first alert's reason; no post's text.
@@ -104,6 +106,7 @@ impl<'a> IncidentJson<'a> {
             last_post_at: incident.last_post_at.to_string(),
             posts: incident.posts,
             authors: incident.authors,
+            stories: incident.stories,
             summary: message::summary(incident),
             why: &incident.why,
             playbook: incident.playbook.as_deref(),

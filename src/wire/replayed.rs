@@ -28,9 +28,18 @@ pub struct AlertJson<'a> {
     pub posts: u64,
     /// Their distinct authors.
     pub authors: u64,
-    /// The window of a count.
+    /// The window of a count or a spike.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub within: Option<String>,
+    /// Posts in a spike's window, at most three of an author within a quarter of an hour.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed: Option<u64>,
+    /// Posts expected in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<f64>,
+    /// 19 times in 20 there are at most so many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upper: Option<u64>,
     /// The post that made the rule fire.
     pub post: Option<&'a str>,
     /// The decision in a sentence.
@@ -50,6 +59,9 @@ impl<'a> From<&'a Alert> for AlertJson<'a> {
             posts: alert.posts,
             authors: alert.authors,
             within: alert.within.map(compact),
+            observed: alert.volume.map(|volume| volume.observed),
+            expected: alert.volume.map(|volume| (volume.expected * 1000.0).round() / 1000.0),
+            upper: alert.volume.map(|volume| volume.upper),
             post: alert.post.as_ref().map(crate::domain::id::PostId::as_str),
             why: &alert.why,
         }

@@ -37,6 +37,7 @@ mod sink;
 mod socket;
 mod stream;
 mod subject;
+mod volume;
 
 use clap::{Parser, Subcommand};
 
@@ -69,6 +70,8 @@ enum What {
     Peers(peers::Peers),
     /// What the packs find in labelled posts, and what they find falsely
     Packs(packs::Packs),
+    /// What is unusual: promises kept and bursts caught on simulated streams
+    Volume(volume::Volume),
 }
 
 fn main() {
@@ -86,6 +89,7 @@ fn main() {
         Some(What::Memory(memory)) => memory.run(seed),
         Some(What::Peers(peers)) => peers.run(seed),
         Some(What::Packs(packs)) => packs.run(),
+        Some(What::Volume(volume)) => volume.run(seed),
         None => {
             matcher::Matcher::all().run(seed);
             socket::Socket::all().run(seed);

@@ -211,6 +211,28 @@ fn a_fuzzy_list_finds_disguised_words() {
 }
 
 #[test]
+fn a_rule_can_ask_for_independent_reports() {
+    let test = |name: &str, second: &str, alerts: u8| {
+        format!(
+            "[[rule.test]]\nname = \"{name}\"\nposts = [{{ author = \"a\", text = \"smoke pours out of St Brigids east wing\" }}, \
+             {{ author = \"b\", text = \"{second}\" }}]\nalerts = {alerts}\n"
+        )
+    };
+    let counted = "count = { at_least = 2, distinct = \"story\", within = \"10m\" }\n";
+    let copy = test("a copy", "RT @a: Smoke pours out of St Brigids east wing!", 0);
+    let own = test("own words", "St Brigids is on fire, I can see the smoke from here", 1);
+    let desk = Desk::new();
+    desk.file(
+        "mine.toml",
+        format!("schema = 1\n[pack]\nname = \"mine\"\n{}{counted}{copy}{own}", rule("mine.smoke", "smoke")),
+    );
+    let ran = desk.run(&["check", "mine.toml"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    desk.file("mine.toml", format!("schema = 1\n[pack]\nname = \"mine\"\n{}{copy}", rule("mine.smoke", "smoke")));
+    assert_eq!(desk.run(&["check", "mine.toml"]).code, 1, "without the count each post raises it");
+}
+
+#[test]
 fn a_profile_names_every_rule_with_what_it_costs_and_matches() {
     let food = rule("mine.soup", "soup");
     let desk = Desk::new();
@@ -228,4 +250,30 @@ fn a_profile_names_every_rule_with_what_it_costs_and_matches() {
     let ran = desk.file("day.jsonl", "").run(&["check", "rules", "--profile", "day.jsonl"]);
     assert_eq!(ran.code, 1);
     assert!(ran.err.contains("nothing can be measured"), "{}", ran.err);
+}
+
+#[test]
+fn spikes_that_make_no_sense_are_told_and_silences_have_tests() {
+    let spike = |numbers: &str| {
+        let rule = rule("p.a", "$org soup");
+        let rules = format!("schema = 1\n[pack]\nname = \"p\"\n{rule}spike = {{ {numbers} }}\n");
+        let ran = Desk::new().file("p.toml", rules).run(&["check", "p.toml"]);
+        ran.err.lines().filter(|line| line.contains("SB0280")).map(str::to_owned).collect::<Vec<_>>().join("\n")
+    };
+    for (numbers, told) in [
+        ("false_alarms = \"3 per 1d\"", "accepts more than a false alarm a day"),
+        ("false_alarms = \"1 per 9000d\"", "promises less than a false alarm in ten years"),
+        ("at_least = 2, authors = 2", "asks for fewer than 5 posts"),
+        ("authors = 1", "takes one author for a crowd"),
+        ("authors = 9", "asks for more authors than posts"),
+    ] {
+        assert!(spike(numbers).ends_with(told), "{numbers}: {}", spike(numbers));
+    }
+    assert_eq!(spike("false_alarms = \"1 per 30d\", at_least = 5, authors = 3"), "");
+    let quiet = "quiet = { for = \"30m\" }\n\
+        test = [{ name = \"silence\", posts = [{ text = \"soup at St Brigids\" }, { at = \"31m\", text = \"rain\" }], alerts = 1 }, \
+                { name = \"none\", posts = [{ text = \"soup at St Brigids\" }, { at = \"29m\", text = \"rain\" }], alerts = 0 }]\n";
+    let rules = format!("schema = 1\n[pack]\nname = \"p\"\n{}{quiet}", rule("p.a", "$org soup"));
+    let ran = Desk::new().file("p.toml", rules).run(&["check", "p.toml"]);
+    assert!(ran.code == 0 && ran.err.contains("2 tests run: no problems"), "{}", ran.err);
 }

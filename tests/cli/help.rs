@@ -4,8 +4,21 @@ use std::fmt::Write as _;
 
 use super::support::{Desk, golden};
 
-const COMMANDS: [&str; 11] =
-    ["run", "demo", "check", "explain", "fmt", "import", "replay", "status", "incidents", "ack", "resolve"];
+const COMMANDS: [&str; 13] = [
+    "run",
+    "demo",
+    "check",
+    "explain",
+    "fmt",
+    "import",
+    "replay",
+    "backtest",
+    "volume",
+    "status",
+    "incidents",
+    "ack",
+    "resolve",
+];
 
 #[test]
 fn help_of_the_program_and_of_each_command() {
@@ -26,9 +39,12 @@ fn nonsense_on_the_command_line_is_usage() {
         &[][..],
         &["rnu"],
         &["replay"],
+        &["backtest"],
         &["replay", "x", "--format", "mastodo"],
         &["replay", "x", "--threads", "0"],
         &["replay", "x", "--org", " – "],
+        &["volume"],
+        &["volume", "x", "--false-alarms", "never"],
         &["explain", "rule"],
         &["fmt"],
         &["import", "x.txt"],

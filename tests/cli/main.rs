@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod backtest;
 mod check;
 mod daemon;
 mod explain;
@@ -11,3 +12,4 @@ mod import;
 mod reference;
 mod replay;
 mod support;
+mod volume;

@@ -4,6 +4,10 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 
 use flate2::{Compression, write::GzEncoder};
 use serde_json::Value;
+use stormbell::domain::commit::{Commit, Erasure};
+use stormbell::domain::post::Post;
+use stormbell::domain::time::Timestamp;
+use stormbell::store::Store;
 
 use super::support::{Desk, Ran, golden};
 
@@ -23,6 +27,28 @@ fn crisis() -> String {
         "{\"id\":\"p4\"}".to_owned(),
     ]
     .join("\n")
+}
+
+#[test]
+fn what_the_daemon_kept_is_replayed_from_its_database() {
+    let desk = Desk::new();
+    let stamp = |text| Timestamp::parse(text).unwrap();
+    let post = |id: &str, author: &str, time, text: &str| {
+        Post::plain(id.into(), "bluesky".into(), author.into(), text.to_owned(), stamp(time))
+    };
+    let late = post("p1", "a", "2026-11-22T10:00:00Z", "There is a gunman at St Brigids");
+    let early = post("p2", "b", "2026-11-22T10:01:30Z", "an active shooter at St Brigids");
+    let erased = post("p3", "c", "2026-11-22T10:02:00Z", "gunman at St Brigids, I was wrong");
+    let many = (0..1200).map(|n| post(&format!("m{n:04}"), "d", "2026-11-22T10:03:00Z", "soup"));
+    let mut store = Store::open(&desk.path().join("bell.db")).unwrap();
+    let posts = many.chain([early, erased, late]).collect();
+    store.commit(&[Commit { posts, ..Commit::default() }]).unwrap();
+    store.commit(&[Commit { erased: vec![Erasure::Post("p3".into())], ..Commit::default() }]).unwrap();
+    // The daemon may be running: `store` is still open.
+    let ran = desk.run(&["replay", "bell.db", "--json", "--org", "St Brigids"]);
+    assert_eq!((ran.code, ledger(&ran)), (0, [1202, 1202, 0, 0, 0]), "{}", ran.err);
+    let alerts: Vec<&str> = ran.out.lines().filter(|line| line.contains(r#""type":"alert""#)).collect();
+    assert!(alerts.iter().any(|alert| alert.contains("p2")) && !ran.out.contains("p3"), "{}", ran.out);
 }
 
 fn jetstream(time_us: i64, text: &str) -> String {
@@ -266,4 +292,49 @@ fn another_name_and_a_folder_of_rules_replace_the_defaults() {
     let ran = desk.run(&["replay", "day.jsonl", "--rules", "rules"]);
     assert_eq!((ran.code, ran.out.as_str()), (78, ""));
     assert!(ran.err.ends_with("the rules cannot be used; nothing was replayed\n"), "{}", ran.err);
+}
+
+#[test]
+fn a_spike_tells_what_was_seen_and_what_was_usual() {
+    let desk = Desk::new();
+    let rule = r#"
+schema = 1
+[pack]
+name = "talk"
+[[rule]]
+id = "talk.spike"
+title = "Much talk about us"
+severity = "high"
+query = "$org"
+spike = { false_alarms = "1 per 30d", at_least = 5, authors = 3 }
+[[rule.test]]
+name = "a crowd after a quiet fortnight"
+posts = [{ text = "st brigids" }, { at = "1m", text = "st brigids" }, { at = "2m", text = "st brigids" },
+         { at = "3m", text = "st brigids" }, { at = "4m", text = "st brigids" }, { at = "5m", text = "st brigids" },
+         { at = "6m", text = "st brigids" }, { at = "7m", text = "st brigids" }]
+alerts = 1
+[[rule.test]]
+name = "no crowd where so many come every day"
+history = { posts_per_day = 960, for = "14d" }
+posts = [{ text = "st brigids" }, { at = "1m", text = "st brigids" }, { at = "2m", text = "st brigids" },
+         { at = "3m", text = "st brigids" }, { at = "4m", text = "st brigids" }, { at = "5m", text = "st brigids" },
+         { at = "6m", text = "st brigids" }, { at = "7m", text = "st brigids" }]
+alerts = 0
+"#;
+    let mut lines = vec![post("first", "a", "00:00:00", "weather")];
+    lines.extend(
+        (0..8).map(|n| post(&format!("p{n}"), &format!("a{n}"), &format!("10:0{n}:00"), "St Brigid's Hospital!")),
+    );
+    desk.file("talk.toml", rule).file("day.jsonl", lines.join("\n"));
+    let checked = desk.run(&["check", "talk.toml"]);
+    assert!(checked.code == 0 && checked.err.contains("2 tests run: no problems"), "{}", checked.err);
+    let ran = desk.run(&["replay", "day.jsonl", "--rules", "talk.toml", "--org", "St. Brigid's Hospital", "--json"]);
+    let alert: Value = serde_json::from_str(alerts(&ran)[0]).unwrap();
+    assert_eq!((&alert["condition"], &alert["within"]), (&"spike".into(), &"15m".into()), "{alert}");
+    let numbers = ["observed", "posts", "authors", "upper"].map(|key| alert[key].as_u64().unwrap());
+    assert!(
+        (5..=8).contains(&numbers[0]) && numbers[1..] == [numbers[0], numbers[0], 0],
+        "as soon as it is clear: {alert}"
+    );
+    assert!(alert["expected"].as_f64().is_some_and(|expected| expected < 0.1), "{alert}");
 }

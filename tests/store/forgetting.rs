@@ -37,6 +37,8 @@ fn what_an_author_takes_back_is_gone_from_the_files_and_stays_gone() {
     store.scrub().unwrap();
     assert!(!folder.contains("overheard"));
     assert!(folder.contains("stays") && folder.contains("edited"));
+    let kept = store.restore(at(0)).unwrap().kept;
+    assert_eq!(kept, [("p4".into(), "eve".into()), ("p5".into(), "eve".into())], "of these the engine must know");
     let sample: Vec<_> = lease(&mut store, "pager", 5)[0].sample.iter().map(|post| post.id.clone()).collect();
     assert_eq!(sample, [PostId::from("p4")], "a message shows only what still exists");
 

@@ -1,8 +1,9 @@
 //! What survives a restart, and what readers see of it.
 
-use stormbell::domain::commit::{Commit, Progress};
+use stormbell::domain::commit::{Commit, Erasure, Progress, VolumeState};
 use stormbell::domain::event::{Cursor, Ledger, Rejected};
-use stormbell::domain::incident::{IncidentState, Severity};
+use stormbell::domain::incident::{Gap, IncidentState, Severity, Sighting};
+use stormbell::domain::story::Story;
 
 use crate::support::*;
 
@@ -17,7 +18,9 @@ fn after_a_restart_the_engine_finds_what_it_had() {
     store
         .commit(&[
             Commit {
+                tellings: vec![telling("p2", Some(&[3, 5])), telling("p1", None), telling("p3", Some(&[7]))],
                 sightings: vec![sighting("p2", 100, None), sighting("p1", 99, None), sighting("old", 10, None)],
+                posts: vec![post("p3", "a", "text")],
                 incidents: vec![
                     incident("open", IncidentState::Open, &[]),
                     open.clone(),
@@ -28,6 +31,8 @@ fn after_a_restart_the_engine_finds_what_it_had() {
                 ..Commit::default()
             },
             Commit {
+                tellings: vec![telling("p2", None)],
+                erased: vec![Erasure::Post("p3".into())],
                 sightings: vec![sighting("p1", 99, Some("open"))],
                 gaps: vec![gap(10, Some(20))],
                 progress: progress(Some(Cursor(60))),
@@ -39,7 +44,12 @@ fn after_a_restart_the_engine_finds_what_it_had() {
     store.close().unwrap();
 
     let restored = folder.open().restore(at(50)).unwrap();
-    assert_eq!(restored.sightings, [sighting("p2", 100, None), sighting("p1", 99, Some("open"))]);
+    let of_a_story = |sighting| Sighting { story: Story(u64::MAX), ..sighting };
+    let sightings = [sighting("p2", 100, None), sighting("p1", 99, Some("open"))].map(of_a_story);
+    assert_eq!(restored.sightings, sightings);
+    let tellings = [telling("p2", Some(&[3, 5])), telling("p1", None), telling("p3", Some(&[]))];
+    assert_eq!(restored.tellings, tellings, "once each, in their order, without the words of what was taken back");
+    assert!(restored.kept.is_empty(), "its author took the only text back");
     assert_eq!(restored.incidents, [open]);
     assert_eq!(restored.open_gaps, [gap(50, None)]);
     assert_eq!(restored.cursors, [("bluesky".into(), Cursor(70))].into(), "a cursor never goes back");
@@ -91,4 +101,23 @@ fn readers_see_an_incident_with_all_that_belongs_to_it() {
     assert_eq!(reader.incidents(Some(IncidentState::Open), 10).unwrap(), [shown]);
     assert_eq!(reader.incidents(None, 10).unwrap().len(), 2);
     assert_eq!(reader.incidents(None, 1).unwrap().len(), 1);
+}
+
+#[test]
+fn what_is_usual_and_what_was_lost_are_found_again() {
+    let folder = Folder::new();
+    let volume =
+        |state: &[u8]| VolumeState { rule: "r".into(), meaning: "m".to_owned(), at: at(5), state: state.to_vec() };
+    let recovered = Gap { recovered: true, ..gap(30, Some(40)) };
+    let mut store = folder.open();
+    let commit = |state| Commit {
+        volumes: vec![volume(state)],
+        gaps: vec![gap(10, Some(20)), recovered.clone(), gap(50, None)],
+        ..Commit::default()
+    };
+    store.commit(&[commit(b"old"), commit(b"new")]).unwrap();
+    store.close().unwrap();
+    let restored = folder.open().restore(at(0)).unwrap();
+    assert_eq!(restored.volumes, [volume(b"new")]);
+    assert_eq!(restored.lost_gaps, [gap(10, Some(20))]);
 }

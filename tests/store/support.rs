@@ -10,6 +10,7 @@ use stormbell::domain::incident::{
 };
 use stormbell::domain::message::{Delivery, Leased, Message, MessageKind};
 use stormbell::domain::post::Post;
+use stormbell::domain::story::{Story, Telling};
 use stormbell::domain::time::Timestamp;
 use stormbell::store::{Reader, Store};
 
@@ -36,6 +37,7 @@ pub(crate) fn incident(id: &str, state: IncidentState, sample: &[&str]) -> Incid
         last_post_at: at(100),
         posts: 2,
         authors: 2,
+        stories: 1,
         why: "two authors".to_owned(),
         playbook: None,
         exercise: false,
@@ -60,9 +62,15 @@ pub(crate) fn sighting(post: &str, seconds: i64, incident: Option<&str>) -> Sigh
         post: post.into(),
         source: "bluesky".into(),
         author: "a".into(),
+        story: Story::begun_by(&post.into()),
         at: at(seconds),
         incident: incident.map(Into::into),
     }
+}
+
+pub(crate) fn telling(post: &str, words: Option<&[u32]>) -> Telling {
+    let (author, original) = ("a".into(), Some("original".into()));
+    Telling { post: post.into(), author, at: at(100), story: Story(u64::MAX), original, words: words.map(Into::into) }
 }
 
 pub(crate) fn alert(post: Option<&str>, incident: &str) -> Alert {
@@ -77,6 +85,7 @@ pub(crate) fn alert(post: Option<&str>, incident: &str) -> Alert {
         posts: 2,
         authors: 2,
         within: Some(Duration::from_mins(10)),
+        volume: None,
         post: post.map(Into::into),
         why: "because".to_owned(),
     }

@@ -32,6 +32,7 @@ pub fn incident(id: &str, kind: MessageKind) -> Incident {
         last_post_at: noon() - Duration::from_secs(1),
         posts: 2,
         authors: 2,
+        stories: 1,
         why: "\"gunman\" within 12 words of \"St Brigids\"; 2 authors within 10 min (active-threat.gunman)".to_owned(),
         playbook: Some("playbooks/active-threat.md".to_owned()),
         exercise: false,

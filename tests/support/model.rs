@@ -2,17 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use stormbell::domain::commit::{Commit, Erasure, Restored};
+use stormbell::domain::commit::{Commit, Erasure, Restored, VolumeState};
 use stormbell::domain::event::{Cursor, Ledger};
 use stormbell::domain::id::{DeliveryId, IncidentId, PostId, RuleId, SourceName};
 use stormbell::domain::incident::{Alert, Gap, Incident, IncidentState, Sighting, TimelineEntry};
 use stormbell::domain::message::{Delivery, MessageKind};
+use stormbell::domain::story::Telling;
 use stormbell::domain::time::Timestamp;
 
 /// Everything committed so far.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     pub posts: BTreeSet<PostId>,
+    pub tellings: Vec<Telling>,
     pub sightings: Vec<Sighting>,
     pub alerts: Vec<Alert>,
     pub incidents: BTreeMap<IncidentId, Incident>,
@@ -20,6 +22,7 @@ pub struct Model {
     pub outbox: BTreeMap<DeliveryId, Delivery>,
     pub gaps: BTreeMap<(SourceName, Timestamp), Gap>,
     pub cursors: BTreeMap<SourceName, Cursor>,
+    pub volumes: BTreeMap<RuleId, VolumeState>,
     pub ledger: Ledger,
     pub erased: Vec<Erasure>,
 }
@@ -28,11 +31,22 @@ impl Model {
     /// Writes a commit as its documentation says.
     pub fn apply(&mut self, commit: &Commit) {
         self.posts.extend(commit.posts.iter().map(|post| post.id.clone()));
+        for new in &commit.tellings {
+            assert!(self.tellings.iter().all(|old| old.post != new.post), "{} told twice", new.post);
+            self.tellings.push(new.clone());
+        }
         for new in &commit.sightings {
             match self.sightings.iter_mut().find(|old| (&old.rule, &old.post) == (&new.rule, &new.post)) {
                 Some(old) => old.incident = new.incident.clone().or(old.incident.take()),
                 None => self.sightings.push(new.clone()),
             }
+        }
+        for erasure in &commit.erased {
+            let gone = self.tellings.iter_mut().filter(|telling| match erasure {
+                Erasure::Post(post) => telling.post == *post,
+                Erasure::Author(author) => telling.author == *author,
+            });
+            gone.for_each(|telling| telling.words = telling.words.take().map(|_| Box::default()));
         }
         self.erased.extend(commit.erased.iter().cloned());
         self.alerts.extend(commit.alerts.iter().cloned());
@@ -44,6 +58,7 @@ impl Model {
         for gap in &commit.gaps {
             self.gaps.insert((gap.source.clone(), gap.from), gap.clone());
         }
+        self.volumes.extend(commit.volumes.iter().map(|volume| (volume.rule.clone(), volume.clone())));
         for (source, progress) in &commit.progress {
             if let Some(cursor) = progress.cursor {
                 let known = self.cursors.entry(source.clone()).or_insert(cursor);
@@ -58,6 +73,10 @@ impl Model {
         Restored {
             cursors: self.cursors.clone(),
             open_gaps: self.gaps.values().filter(|gap| gap.to.is_none()).cloned().collect(),
+            lost_gaps: self.gaps.values().filter(|gap| gap.to.is_some() && !gap.recovered).cloned().collect(),
+            volumes: self.volumes.values().cloned().collect(),
+            kept: Vec::new(), // all posts of the model have sightings
+            tellings: self.tellings.clone(),
             sightings: self.sightings.clone(),
             incidents: self.incidents.values().filter(|i| i.state != IncidentState::Resolved).cloned().collect(),
             undelivered: Vec::new(),

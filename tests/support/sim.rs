@@ -51,6 +51,10 @@ pub fn authors(at_least: u64, minutes: u64) -> Condition {
     Condition::Count(Count { at_least, distinct: Distinct::Author, within: Duration::from_mins(minutes) })
 }
 
+pub fn stories(at_least: u64, minutes: u64) -> Condition {
+    Condition::Count(Count { at_least, distinct: Distinct::Story, within: Duration::from_mins(minutes) })
+}
+
 pub fn post(id: &str, author: &str, at: Timestamp, text: &str) -> Post {
     Post::plain(id.into(), "stream".into(), author.into(), text.to_owned(), at)
 }
@@ -159,6 +163,12 @@ impl Sim {
         self.routes = Routes(routes);
         let (rules, routes, receivers) = (Arc::clone(&self.rules), self.routes.clone(), self.receivers.clone());
         self.step(Input::Swap { rules, routes, receivers });
+    }
+
+    /// Other rules, as after a reload.
+    pub fn swap_rules(&mut self, rules: Vec<Rule>) {
+        self.rules = Arc::new(RuleSet::new(rules));
+        self.reload(self.routes.0.clone());
     }
 
     /// The process dies; a new one starts from what was committed.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::cli::counted;
-use crate::domain::condition::{Condition, Distinct};
+use crate::domain::condition::{Condition, Distinct, Spike};
 use crate::domain::organization::Organization;
 use crate::domain::post::Post;
 use crate::domain::query::explain::{Almost, Clause, Form};
@@ -44,9 +44,18 @@ pub(super) fn page(rule: &Rule, verdict: &Verdict, organization: &Organization, 
         let what = match count.distinct {
             Distinct::Post => "post",
             Distinct::Author => "author",
+            Distinct::Story => "story",
         };
         let enough = counted(count.at_least, what);
         lines.push(format!("the alert needs {enough} within {}; this is one", human(count.within)));
+    }
+    if let (Condition::Spike(spike), true) = (&rule.condition, verdict.matched()) {
+        let Spike { at_least, authors, .. } = *spike;
+        let (posts, authors) = (counted(at_least, "post"), counted(authors, "author"));
+        lines.push(format!("the alert needs unusually many: at least {posts} by {authors}; this is one"));
+    }
+    if let (Condition::Quiet(quiet), true) = (&rule.condition, verdict.matched()) {
+        lines.push(format!("the alert needs {} without such a post; this is one", human(quiet.lasts)));
     }
     lines.join("\n") + "\n" + &marked(verdict, post)
 }

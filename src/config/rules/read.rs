@@ -6,17 +6,20 @@ use std::time::Duration;
 use super::lists;
 use crate::config::naming::{Letters, name};
 use crate::config::organization::organization as organization_of;
-use crate::config::quantity::{duration, offset};
+use crate::config::quantity::{duration, offset, rate};
 use crate::config::table::{Checked, Table, TextKind, Value, all, read};
-use crate::domain::condition::{Condition, Count, Distinct};
+use crate::domain::condition::{Condition, Count, Distinct, Quiet, Spike};
 use crate::domain::diagnostic::{Diagnostic, SourceText};
 use crate::domain::id::Topic;
 use crate::domain::incident::Severity;
 use crate::domain::post::PostKind;
-use crate::domain::rule::raw::{RawExcept, RawFile, RawPack, RawRule, RawTest, RawTestPost, Spanned, Status};
+use crate::domain::rule::raw::{
+    RawExcept, RawFile, RawHistory, RawPack, RawRule, RawTest, RawTestPost, Spanned, Status,
+};
+use crate::domain::volume::Promise;
 
 /// Conditions that are known and not built yet.
-const LATER: [&str; 4] = ["spike", "share", "new_term", "quiet"];
+const LATER: [&str; 2] = ["share", "new_term"];
 
 /// Reads a file; `None` when it has no usable `[pack]`.
 pub(super) fn file(source: &Arc<SourceText>) -> (Option<RawFile>, Vec<Diagnostic>) {
@@ -123,19 +126,24 @@ fn except(value: &Value<'_>) -> Checked<RawExcept> {
 }
 
 fn condition(table: &Table<'_>) -> Checked<Condition> {
-    let mut given: Vec<_> = LATER.into_iter().chain(["count"]).filter_map(|key| table.get(key)).collect();
+    let mut given: Vec<_> =
+        LATER.into_iter().chain(["count", "spike", "quiet"]).filter_map(|key| table.get(key)).collect();
     given.sort_by_key(|value| value.span().start);
     let checked = all(given.iter().enumerate().map(|(place, value)| {
         if LATER.contains(&value.key()) {
             let message = format!("this version has no condition `{}` yet", value.key());
-            let help = "it has `count`; without a condition every matching post raises the alert";
+            let help = "it has `count`, `spike` and `quiet`; without a condition every matching post raises the alert";
             return value.error("SB0203", message, help);
         }
-        let count = value.table("`count`").and_then(|table| count(&table));
+        let condition = match value.key() {
+            "spike" => value.table("`spike`").and_then(|table| spike(&table)),
+            "quiet" => value.table("`quiet`").and_then(|table| quiet(&table)),
+            _ => value.table("`count`").and_then(|table| count(&table)),
+        };
         if place > 0 {
             return value.error("SB0204", "a rule has at most one condition", "make another rule for the other one");
         }
-        count
+        condition
     }));
     Ok(checked?.into_iter().next().unwrap_or(Condition::Match))
 }
@@ -148,19 +156,44 @@ fn count(table: &Table<'_>) -> Checked<Condition> {
     Ok(Condition::Count(Count { at_least: at_least?, distinct: distinct?, within: within? }))
 }
 
+fn spike(table: &Table<'_>) -> Checked<Condition> {
+    table.allow_only(&["false_alarms", "at_least", "authors"]);
+    let false_alarms = table.get("false_alarms").map_or(Ok(Promise::MONTHLY), |value| value.parsed(rate));
+    let least = |key, usual| table.get(key).map_or(Ok(usual), |value| value.count(1));
+    let (at_least, authors) = (least("at_least", 5), least("authors", 3));
+    Ok(Condition::Spike(Spike { false_alarms: false_alarms?, at_least: at_least?, authors: authors? }))
+}
+
+fn quiet(table: &Table<'_>) -> Checked<Condition> {
+    table.allow_only(&["for"]);
+    let lasts = table.require("for", "`for = \"30m\"`").and_then(|value| value.parsed(duration));
+    Ok(Condition::Quiet(Quiet { lasts: lasts? }))
+}
+
 fn distinct(value: &Value<'_>) -> Checked<Distinct> {
-    if value.as_str() == Some("story") {
-        return value.error("SB0203", "this version cannot count stories yet", "it counts \"post\" or \"author\"");
-    }
-    value.word(&[("post", Distinct::Post), ("author", Distinct::Author)])
+    value.word(&[("post", Distinct::Post), ("author", Distinct::Author), ("story", Distinct::Story)])
 }
 
 fn test(table: &Table<'_>) -> Checked<RawTest> {
-    table.allow_only(&["name", "posts", "alerts"]);
+    table.allow_only(&["name", "history", "posts", "alerts"]);
     let name = table.require("name", "`name = \"what it shows\"`").and_then(|value| value.filled());
     let posts = table.require("posts", "`posts = [{ text = \"…\" }]`").and_then(|value| posts(&value));
     let alerts = table.require("alerts", "`alerts = 1`").and_then(|value| value.count(0));
-    Ok(RawTest { name: name?.to_owned(), span: table.span(), posts: posts?, alerts: alerts? })
+    let history = table.get("history").map(|value| history(&value)).transpose();
+    Ok(RawTest { name: name?.to_owned(), span: table.span(), history: history?, posts: posts?, alerts: alerts? })
+}
+
+fn history(value: &Value<'_>) -> Checked<RawHistory> {
+    let table = value.table("`history`")?;
+    table.allow_only(&["posts_per_day", "for"]);
+    let per_day = table.require("posts_per_day", "`posts_per_day = 3`").and_then(|value| value.count(0));
+    let lasts = table.get("for").map_or(Ok(RawHistory::USUAL), |value| value.parsed(duration));
+    let (per_day, lasts) = (per_day?, lasts?);
+    if lasts > RawHistory::LONGEST {
+        return value.error("SB0303", "a history is at most eight weeks long", "that is as far as rules remember");
+    }
+    let per_day = u32::try_from(per_day).unwrap_or(u32::MAX);
+    Ok(RawHistory { per_day, lasts })
 }
 
 fn posts(value: &Value<'_>) -> Checked<Vec<RawTestPost>> {

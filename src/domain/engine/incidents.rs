@@ -10,13 +10,13 @@ use crate::domain::commit::Commit;
 use crate::domain::condition::{Fired, Seen};
 use crate::domain::id::{DeliveryId, IncidentId, ReceiverName, Topic, hex};
 use crate::domain::incident::{
-    Alert, Authors, ConditionKind, Escalation, Incident, IncidentState, Severity, Signature, TimelineEntry, Told,
+    Alert, ConditionKind, Escalation, Incident, IncidentState, Severity, Signature, TimelineEntry, Told,
 };
 use crate::domain::key::{Key, Keys};
 use crate::domain::message::{Delivery, Message, MessageKind, Undelivered};
-use crate::domain::post::Post;
 use crate::domain::route::Routes;
 use crate::domain::rule::Rule;
+use crate::domain::tally::Tally;
 use crate::domain::time::Timestamp;
 
 /// An incident ends by itself when its topic has been quiet for so long.
@@ -40,7 +40,8 @@ const SELF: &str = "stormbell";
 /// An incident that is not resolved, with what is needed to count on.
 pub(super) struct Live {
     pub(super) incident: Incident,
-    authors: Authors,
+    authors: Tally,
+    stories: Tally,
     posts: Keys,
     /// Nobody has been told yet.
     new: bool,
@@ -62,13 +63,14 @@ impl Live {
     const EXACT_POSTS: usize = 100_000;
 
     pub(super) fn new(incident: Incident) -> Self {
-        Self { incident, authors: Authors::default(), posts: Keys::default(), new: false }
+        Self { incident, authors: Tally::default(), stories: Tally::default(), posts: Keys::default(), new: false }
     }
 
     /// Counts a sighting that the incident's figures already hold.
     pub(super) fn remember(&mut self, seen: &Seen) {
         self.posts.insert(Key::of(&seen.post));
-        self.authors.insert(&seen.author);
+        self.authors.insert(Key::of(&seen.author));
+        self.stories.insert(Key::of(&seen.story));
     }
 
     /// Counts a sighting, each post once; false when nothing changed.
@@ -80,13 +82,15 @@ impl Live {
         if self.posts.len() < Self::EXACT_POSTS {
             self.posts.insert(post);
         }
-        self.authors.insert(&seen.author);
+        self.authors.insert(Key::of(&seen.author));
+        self.stories.insert(Key::of(&seen.story));
         let incident = &mut self.incident;
         if incident.posts == 0 {
             (incident.first_post_at, incident.last_post_at) = (seen.at, seen.at);
         }
         incident.posts += 1;
         incident.authors = self.authors.count().max(incident.authors);
+        incident.stories = self.stories.count().max(incident.stories);
         incident.first_post_at = incident.first_post_at.min(seen.at);
         incident.last_post_at = incident.last_post_at.max(seen.at);
         if incident.sample.len() == 5 {
@@ -98,11 +102,13 @@ impl Live {
 }
 
 impl Engine {
-    /// The incident for an alert that a post made a rule raise, and whether it is a new one.
+    /// The incident for an alert, and whether it is a new one. A rule is made to fire `by`
+    /// the same only once: a post at its time, or a silence since then.
     pub(super) fn open_or_join(
         &mut self,
         rule: &Rule,
-        post: &Post,
+        by: &str,
+        at: Timestamp,
         fired: &Fired,
         why: &str,
         now: Timestamp,
@@ -112,7 +118,7 @@ impl Engine {
         let id = known.unwrap_or_else(|| {
             // A rule takes a post once, so these two name one opening. The first post of
             // the window would not do: an earlier incident may have begun with it.
-            let id = incident_id(&rule.topic, &format!("{}\n{}", rule.id, post.id), post.event_time);
+            let id = incident_id(&rule.topic, &format!("{}\n{by}", rule.id), at);
             let mut incident =
                 blank(id.clone(), rule.topic.clone(), rule.severity, rule.title.clone(), why.to_owned(), now);
             incident.playbook.clone_from(&rule.playbook);
@@ -225,6 +231,7 @@ impl Engine {
             return;
         }
         self.advanced = now;
+        self.watch_silence(now, commit);
         let ids: Vec<IncidentId> = self.live.keys().cloned().collect();
         for id in ids {
             if self.is_quiet(&id, now) {
@@ -356,6 +363,7 @@ impl Engine {
             posts: 0,
             authors: 0,
             within: None,
+            volume: None,
             post: None,
             why,
         };
@@ -442,6 +450,7 @@ fn blank(id: IncidentId, topic: Topic, severity: Severity, title: String, why: S
         last_post_at: now,
         posts: 0,
         authors: 0,
+        stories: 0,
         why,
         playbook: None,
         exercise: false,

@@ -9,29 +9,37 @@
 //! a batch without stamps of receipt (a recording) brings its own: its event time.
 
 mod batch;
+mod exposure;
 mod incidents;
 mod posts;
+mod quiets;
 mod recent;
 mod sources;
+mod spikes;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use super::commit::{Commit, Restored};
 use super::condition::{Condition, Seen, Window};
 use super::event::{Cursor, DownReason};
 use super::id::{IncidentId, ReceiverName, RuleId, SourceName, Topic};
-use super::incident::Incident;
+use super::incident::{Incident, Sighting};
 use super::key::{Key, Keys};
 use super::matcher::Scratch;
 use super::message::Undelivered;
 use super::route::Routes;
-use super::rule::RuleSet;
+use super::rule::{Rule, RuleSet};
+use super::story::Stories;
 use super::time::Timestamp;
 pub use batch::{Batch, Frames, Item, Items};
 use incidents::Live;
+use quiets::Quiets;
 use recent::{Handles, Recent};
 use sources::SourceState;
+use spikes::Spikes;
 
 /// Everything the engine knows. One task owns it.
 pub struct Engine {
@@ -39,13 +47,19 @@ pub struct Engine {
     routes: Routes,
     receivers: Vec<ReceiverName>,
     windows: HashMap<RuleId, Window>,
+    spikes: Spikes,
+    quiets: Quiets,
     /// (rule, post): a post counts for a rule once, however often it is read or edited.
     sighted: Recent,
     /// Versions of posts that were read before.
     seen: Recent,
     /// Posts taken back; a create that comes late does not bring them to life.
     deleted: Recent,
-    /// Posts and authors of which the store holds text.
+    stories: Stories,
+    /// One in so many posts is kept though no rule takes it.
+    sample: Option<NonZeroU64>,
+    /// Posts and authors of which the store holds text; of the sample only what was kept before
+    /// this start, for the rest is known by its name.
     evidence: Keys,
     handles: Handles,
     live: BTreeMap<IncidentId, Live>,
@@ -143,9 +157,13 @@ impl Engine {
             routes,
             receivers,
             windows: HashMap::new(),
+            spikes: Spikes::new(),
+            quiets: Quiets::default(),
             sighted: Recent::new(1 << 18),
             seen: Recent::new(1 << 17),
             deleted: Recent::new(1 << 16),
+            stories: Stories::default(),
+            sample: None,
             evidence: Keys::default(),
             handles: Handles::new(1 << 14),
             live: BTreeMap::new(),
@@ -158,6 +176,12 @@ impl Engine {
         }
     }
 
+    /// Has one in so many posts kept, if any, though no rule takes it. Which ones, their names say: the
+    /// same ones when the stream is read again.
+    pub fn keep_sample(&mut self, one_in: Option<NonZeroU64>) {
+        self.sample = one_in;
+    }
+
     /// Goes on where the last commit left off: windows are rebuilt from the sightings,
     /// the time since the cursors is a gap until it has been read again. `restored` speaks
     /// of sources that are still read: the others would never see again.
@@ -167,19 +191,30 @@ impl Engine {
             self.by_topic.insert(incident.topic.clone(), incident.id.clone());
             self.live.insert(incident.id.clone(), Live::new(incident));
         }
+        restored.lost_gaps.iter().for_each(|gap| self.spikes.exposure.ended(gap));
+        self.quiets.restore(&self.rules, &restored.volumes);
+        self.spikes.restore(&self.rules, restored.volumes);
+        for (post, author) in &restored.kept {
+            self.evidence.extend([Key::of(post), Key::of(author)]);
+        }
+        restored.tellings.iter().for_each(|telling| self.stories.restore(telling));
         for sighting in restored.sightings {
             self.event_clock = self.event_clock.max(sighting.at);
             self.sighted.insert(Key::of(&(&sighting.rule, &sighting.post)));
             self.evidence.insert(Key::of(&sighting.post));
             self.evidence.insert(Key::of(&sighting.author));
-            let seen = Seen { at: sighting.at, post: sighting.post, author: sighting.author };
+            let Sighting { at, post, author, story, .. } = sighting;
+            let seen = Seen { at, post, author, story };
             if let Some(live) = sighting.incident.and_then(|id| self.live.get_mut(&id)) {
                 live.remember(&seen);
             }
-            if let Some((_, rule)) = self.rules.find(sighting.rule.as_str())
-                && let Condition::Count(count) = &rule.condition
-            {
-                self.windows.entry(sighting.rule).or_default().add(seen, count);
+            let condition = self.rules.find(sighting.rule.as_str()).map(|(_, rule)| rule.condition);
+            match condition {
+                Some(Condition::Count(count)) => {
+                    self.windows.entry(sighting.rule).or_default().add(seen, &count);
+                }
+                Some(Condition::Spike(_)) => self.spikes.remember(&sighting.rule, &seen),
+                Some(Condition::Match | Condition::Quiet(_)) | None => {}
             }
         }
         self.restore_sources(restored.cursors, restored.open_gaps, now, &mut commit);
@@ -202,6 +237,8 @@ impl Engine {
             Input::Undelivered(undelivered) => self.undelivered(undelivered, now, commit),
             Input::Swap { rules, routes, receivers } => {
                 self.windows.retain(|rule, _| rules.find(rule.as_str()).is_some());
+                self.spikes.keep(&rules);
+                self.quiets.keep(&rules);
                 (self.rules, self.routes, self.receivers) = (rules, routes, receivers);
                 self.reroute(now, commit);
             }
@@ -211,6 +248,11 @@ impl Engine {
             }
         }
         outcome
+    }
+
+    /// Lets a spike rule learn so many posts a day between two instants, as if they had been seen.
+    pub fn teach(&mut self, rule: &Rule, per_day: u32, from: Timestamp, to: Timestamp) {
+        self.spikes.teach(rule, per_day, from, to, self.rules.zone());
     }
 
     /// The rules in force.
@@ -228,8 +270,13 @@ impl Engine {
         self.live.len()
     }
 
-    /// Whether text of this author or post may be in the store.
-    fn is_evidence(&self, of: Key) -> bool {
-        self.evidence.contains(&of)
+    /// Whether text of this post may be in the store, or is to be.
+    fn is_kept(&self, post: Key) -> bool {
+        self.evidence.contains(&post) || self.sample.is_some_and(|one_in| post.bits() % one_in == 0)
+    }
+
+    /// Whether text of this author may be in the store.
+    fn may_have_text_of(&self, author: Key) -> bool {
+        self.evidence.contains(&author) || self.sample.is_some()
     }
 }

@@ -8,10 +8,12 @@ use crate::domain::commit::{Commit, Erasure, Progress};
 use crate::domain::condition::{Condition, Count, Distinct, Fired, Seen};
 use crate::domain::event::{Glimpse, Ledger, Passing, Rejected, SourceEvent};
 use crate::domain::id::IncidentId;
-use crate::domain::incident::{Alert, Sighting};
+use crate::domain::incident::{Alert, Sighting, Volume};
 use crate::domain::key::{Key, PostKeys};
+use crate::domain::message::counted;
 use crate::domain::post::{Excerpt, Post};
 use crate::domain::rule::{Rule, RuleIndex};
+use crate::domain::story::Story;
 use crate::domain::time::{Timestamp, human};
 
 impl Engine {
@@ -32,6 +34,8 @@ impl Engine {
             if let Some(cursor) = item.cursor {
                 self.frame_seen(&source, cursor, now, commit);
             }
+            self.spikes.begin(&self.rules, self.event_clock);
+            self.quiets.begin(&self.rules, self.event_clock);
             progress.cursor = progress.cursor.max(item.cursor);
             progress.ledger.frames += 1;
             let (glimpse, whole, hits) = match item.what {
@@ -40,7 +44,7 @@ impl Engine {
                     progress.ledger.other += 1;
                     continue;
                 }
-                What::Passed(Passing::Deleted(post)) if self.is_evidence(post) => {
+                What::Passed(Passing::Deleted(post)) if self.is_kept(post) => {
                     self.event(frames.event(place), commit, &mut progress.ledger);
                     continue;
                 }
@@ -55,7 +59,7 @@ impl Engine {
                     continue;
                 }
             };
-            let matters = !current || !hits.is_empty() || self.is_evidence(glimpse.keys.post);
+            let matters = !current || !hits.is_empty() || self.is_kept(glimpse.keys.post);
             if !self.is_news(glimpse.keys, &mut progress.ledger) || !matters {
                 continue;
             }
@@ -67,6 +71,8 @@ impl Engine {
                 Err(reason) => progress.ledger.reject_post(reason),
             }
         }
+        self.spikes.record(commit);
+        self.quiets.record(commit);
         let known = commit.progress.entry(source).or_default();
         known.cursor = known.cursor.max(progress.cursor);
         known.ledger.add(&progress.ledger);
@@ -93,12 +99,14 @@ impl Engine {
             SourceEvent::PostDeleted { post, .. } => {
                 let key = Key::of(&post);
                 self.deleted.insert(key);
-                if self.is_evidence(key) {
+                if self.is_kept(key) {
+                    self.stories.forget_post(&post);
                     commit.erased.push(Erasure::Post(post));
                 }
             }
             SourceEvent::AuthorDeleted { author, .. } => {
-                if self.is_evidence(Key::of(&author)) {
+                if self.may_have_text_of(Key::of(&author)) {
+                    self.stories.forget_author(&author);
                     commit.erased.push(Erasure::Author(author));
                 }
             }
@@ -115,36 +123,53 @@ impl Engine {
     /// A new post, or a new version of one, with the rules that take it.
     fn post(&mut self, mut post: Post, key: Key, hits: &[RuleIndex], now: Timestamp, commit: &mut Commit) {
         // What is kept of a post is what its author says now, matching or not.
-        if hits.is_empty() && !self.is_evidence(key) {
+        if hits.is_empty() && !self.is_kept(key) {
             return;
         }
         if post.author.handle.is_none() {
             post.author.handle = self.handles.get(&post.author.id).map(ToOwned::to_owned);
         }
-        self.evidence.insert(key);
-        self.evidence.insert(Key::of(&post.author.id));
-        let rules = Arc::clone(&self.rules);
-        for rule in hits.iter().filter_map(|&hit| rules.get(hit)) {
-            if self.sighted.insert(Key::of(&(&rule.id, &post.id))) {
-                self.sighting(rule, &post, now, commit);
-            }
+        if !hits.is_empty() {
+            self.evidence.extend([key, Key::of(&post.author.id)]);
+            self.sightings(&post, hits, now, commit);
         }
         commit.posts.push(post);
         self.tell_changes(now, commit);
     }
 
+    /// Rules take a post, some of them perhaps not for the first time.
+    fn sightings(&mut self, post: &Post, hits: &[RuleIndex], now: Timestamp, commit: &mut Commit) {
+        let rules = Arc::clone(&self.rules);
+        let (story, telling) = self.stories.tell(post);
+        commit.tellings.extend(telling);
+        for rule in hits.iter().filter_map(|&hit| rules.get(hit)) {
+            if self.sighted.insert(Key::of(&(&rule.id, &post.id))) {
+                self.sighting(rule, post, story, now, commit);
+            }
+        }
+    }
+
     /// A rule takes a post for the first time.
-    fn sighting(&mut self, rule: &Rule, post: &Post, now: Timestamp, commit: &mut Commit) {
-        let seen = Seen { at: post.event_time, post: post.id.clone(), author: post.author.id.clone() };
+    fn sighting(&mut self, rule: &Rule, post: &Post, story: Story, now: Timestamp, commit: &mut Commit) {
+        let seen = Seen { at: post.event_time, post: post.id.clone(), author: post.author.id.clone(), story };
         let fired = match &rule.condition {
-            Condition::Match => Some(Fired { seen: vec![seen.clone()], authors: 1 }),
+            Condition::Match => Some(Fired::by(vec![seen.clone()])),
             Condition::Count(count) => self.windows.entry(rule.id.clone()).or_default().add(seen.clone(), count),
+            Condition::Quiet(_) => {
+                self.heard(rule, post.event_time, now, commit);
+                None
+            }
+            Condition::Spike(spike) => {
+                self.spikes.exposure.sources = self.sources.len();
+                self.spikes.add(rule, spike, &seen, self.rules.zone())
+            }
         };
         let sighting = |seen: &Seen, incident: Option<&IncidentId>| Sighting {
             rule: rule.id.clone(),
             post: seen.post.clone(),
             source: post.source.clone(),
             author: seen.author.clone(),
+            story: seen.story,
             at: seen.at,
             incident: incident.cloned(),
         };
@@ -159,7 +184,7 @@ impl Engine {
             return;
         };
         let why = why(rule, post, &fired);
-        let (incident, new_incident) = self.open_or_join(rule, post, &fired, &why, now);
+        let (incident, new_incident) = self.open_or_join(rule, post.id.as_str(), post.event_time, &fired, &why, now);
         commit.sightings.extend(fired.seen.iter().map(|seen| sighting(seen, Some(&incident))));
         commit.alerts.push(Alert {
             at: fired.seen.last().map_or(post.event_time, |newest| newest.at),
@@ -171,7 +196,12 @@ impl Engine {
             new_incident,
             posts: fired.seen.len() as u64,
             authors: fired.authors,
-            within: rule.condition.within(),
+            within: rule.condition.within().or(fired.measured.as_ref().map(|measured| measured.within)),
+            volume: fired.measured.as_ref().map(|measured| Volume {
+                observed: measured.observed,
+                expected: measured.expected,
+                upper: measured.upper,
+            }),
             post: Some(post.id.clone()),
             why,
         });
@@ -194,14 +224,26 @@ fn why(rule: &Rule, post: &Post, fired: &Fired) -> String {
     let words = words.join(", ");
     let by = format!("rule {} {}", rule.id, rule.version);
     match &rule.condition {
-        Condition::Match => format!("a post matched {words}; {by}"),
+        // A quiet rule is never fired by a post.
+        Condition::Match | Condition::Quiet(_) => format!("a post matched {words}; {by}"),
+        Condition::Spike(_) => {
+            let measured = fired.measured.as_ref().map_or("unusually many posts", |measured| &measured.words);
+            format!("{measured}; the newest matched {words}; {by}")
+        }
         Condition::Count(Count { at_least, distinct, within }) => {
+            let posts = fired.seen.len() as u64;
             let (n, what) = match distinct {
-                Distinct::Post => (fired.seen.len() as u64, "post"),
+                Distinct::Post => (posts, "post"),
                 Distinct::Author => (fired.authors, "author"),
+                Distinct::Story => (fired.stories, "story"),
             };
-            let s = if n == 1 { "" } else { "s" };
-            format!("{n} {what}{s} within {} (at least {at_least}), the newest matched {words}; {by}", human(*within))
+            let n = counted(n, what);
+            let told = match distinct {
+                Distinct::Story => format!(" by {}", counted(fired.authors, "author")),
+                _ if fired.stories < posts => format!(", {} in all", counted(fired.stories, "story")),
+                _ => String::new(),
+            };
+            format!("{n} within {} (at least {at_least}){told}, the newest matched {words}; {by}", human(*within))
         }
     }
 }

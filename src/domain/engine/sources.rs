@@ -87,6 +87,9 @@ impl Engine {
             None => self.sources.entry(source.clone()).or_default(),
         };
         let before = state.cursor;
+        if before.is_none() {
+            self.spikes.source_added();
+        }
         let newest = before.map_or(cursor, |before| before.max(cursor));
         state.cursor = Some(newest);
         state.behind = now.since(time(newest)) > BEHIND;
@@ -112,6 +115,7 @@ impl Engine {
                 gap.reason = DownReason::CursorTooOld;
             }
             commit.gaps.push(gap.clone());
+            self.spikes.exposure.ended(&gap);
             self.tell_gap(&gap, now, commit);
         }
         if sees_again {

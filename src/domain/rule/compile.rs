@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::model::{Except, Rule};
+use super::model::{Except, Rule, hash_queries};
 use super::raw::{RawEntry, RawFile, RawList, RawRule, Spanned};
 use crate::domain::diagnostic::{Diagnostic, SourceText};
 use crate::domain::id::hex;
 use crate::domain::organization::Organization;
 use crate::domain::query::names::namesakes;
-use crate::domain::query::term::TermForm;
 use crate::domain::query::{Lists, Query, Term, parse};
 
 /// The reason of the exception that comes with `$org_guarded`.
@@ -155,14 +154,7 @@ fn query(
 /// queries with their lists' terms, and the condition.
 fn fingerprint(raw: &RawRule, query: &Query, excepts: &[Except]) -> String {
     let mut hash = Sha256::new();
-    for query in std::iter::once(query).chain(excepts.iter().map(|except| &except.query)) {
-        hash.update(query.text.as_bytes());
-        for term in query.terms() {
-            hash.update([if matches!(term.form, TermForm::Fuzzy(_)) { 2 } else { 0 }]);
-            hash.update(term.text.as_bytes());
-        }
-        hash.update([1]);
-    }
+    hash_queries(&mut hash, query, excepts);
     hash.update(format!("{:?}", raw.condition));
     hex(&hash.finalize(), 4)
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::cost::{BUDGET, cost};
 use super::model::Rule;
 use super::raw::{RawFile, RawRule, Status};
-use crate::domain::condition::{Condition, Count, Distinct};
+use crate::domain::condition::{Condition, Count, Distinct, Spike};
 use crate::domain::diagnostic::Diagnostic;
 use crate::domain::query::{Lists, Query, Term};
 
@@ -145,6 +145,13 @@ fn status(file: &RawFile, raw: &RawRule, findings: &mut Vec<Diagnostic>) {
                 .help("remove it once its successor is trusted"),
         );
     }
+    if let Condition::Spike(spike) = raw.condition {
+        findings.extend(unwise(&spike).into_iter().map(|(message, help)| {
+            Diagnostic::warning("SB0280", format!("`{}` {message}", raw.id.value))
+                .at(&file.source, raw.span.clone(), "a spike that is probably not meant")
+                .help(help)
+        }));
+    }
     if let Condition::Count(Count { at_least: 1, distinct: Distinct::Post, .. }) = raw.condition {
         findings.push(
             Diagnostic::warning("SB0259", format!("`{}` counts to one", raw.id.value))
@@ -152,4 +159,30 @@ fn status(file: &RawFile, raw: &RawRule, findings: &mut Vec<Diagnostic>) {
                 .help("remove the count: without a condition every matching post raises the alert"),
         );
     }
+}
+
+/// What is wrong with a spike's numbers, and what to do instead.
+fn unwise(spike: &Spike) -> Vec<(String, &'static str)> {
+    let Spike { false_alarms, at_least, authors } = *spike;
+    let mut found = Vec::new();
+    let mut find = |wrong: bool, message: &str, help| {
+        if wrong {
+            found.push((message.to_owned(), help));
+        }
+    };
+    let rate = false_alarms.per_year();
+    find(
+        rate > 365.0,
+        "accepts more than a false alarm a day",
+        "\"1 per 7d\" is for a list people look through, \"1 per 30d\" for a page",
+    );
+    find(
+        rate < 0.1,
+        "promises less than a false alarm in ten years",
+        "nobody can keep that; \"1 per 365d\" is the least that was measured",
+    );
+    find(at_least < 5, "asks for fewer than 5 posts", "fewer are never a spike: ask for 5, or use `count`");
+    find(authors == 1, "takes one author for a crowd", "ask for 2 authors or more: one person's flood is not a spike");
+    find(authors > at_least, "asks for more authors than posts", "ask for at least as many posts");
+    found
 }

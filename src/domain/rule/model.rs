@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use sha2::{Digest as _, Sha256};
+
 use super::raw::Status;
 use crate::domain::condition::Condition;
-use crate::domain::id::{RuleId, Topic};
+use crate::domain::id::{RuleId, Topic, hex};
 use crate::domain::incident::Severity;
 use crate::domain::matcher::{Matcher, Scratch};
 use crate::domain::post::{Excerpt, Post};
+use crate::domain::query::term::TermForm;
 use crate::domain::query::{Query, explain};
 use crate::domain::text::Words;
+use crate::domain::time::Zone;
 
 /// A rule that can be asked about posts.
 #[derive(Clone, Debug)]
@@ -59,6 +63,7 @@ pub struct RuleSet {
     /// Where each rule's exceptions begin among the matcher's queries; they follow the
     /// rules' own queries.
     excepts_from: Vec<usize>,
+    zone: Zone,
 }
 
 /// Why a rule did or did not take a post.
@@ -89,7 +94,18 @@ impl RuleSet {
             from += rule.excepts.len();
         }
         let by_id = rules.iter().enumerate().map(|(index, rule)| (rule.id.clone(), index)).collect();
-        Self { rules, by_id, matcher, excepts_from }
+        Self { rules, by_id, matcher, excepts_from, zone: Zone::default() }
+    }
+
+    /// The same rules, for people whose clocks show that zone's time.
+    #[must_use]
+    pub fn in_zone(self, zone: Zone) -> Self {
+        Self { zone, ..self }
+    }
+
+    /// Whose hours and days the seasons of rules have.
+    pub fn zone(&self) -> &Zone {
+        &self.zone
     }
 
     /// The rules, in the order of their files.
@@ -122,6 +138,14 @@ impl RuleSet {
 }
 
 impl Rule {
+    /// Changes whenever the rule would take other posts: 64 bits of SHA-256 over the queries
+    /// with their lists' terms.
+    pub fn meaning(&self) -> String {
+        let mut hash = Sha256::new();
+        hash_queries(&mut hash, &self.query, &self.excepts);
+        hex(&hash.finalize(), 8)
+    }
+
     /// Which words took the post, or what was missing.
     pub fn explain(&self, post: &Post) -> Verdict {
         let post = Excerpt::of(post);
@@ -133,5 +157,16 @@ impl Rule {
             query: explain::explain(&self.query, &words, &post),
             excepts: excepts.map(|(index, except)| (index, explain::explain(&except.query, &words, &post))).collect(),
         }
+    }
+}
+
+pub(super) fn hash_queries(hash: &mut Sha256, query: &Query, excepts: &[Except]) {
+    for query in std::iter::once(query).chain(excepts.iter().map(|except| &except.query)) {
+        hash.update(query.text.as_bytes());
+        for term in query.terms() {
+            hash.update([if matches!(term.form, TermForm::Fuzzy(_)) { 2 } else { 0 }]);
+            hash.update(term.text.as_bytes());
+        }
+        hash.update([1]);
     }
 }

@@ -194,10 +194,28 @@ pub struct RawTest {
     pub name: String,
     /// The bytes of its header.
     pub span: Range<usize>,
+    /// What a spike rule saw before; silence for [`RawHistory::USUAL`] when nothing is said.
+    pub history: Option<RawHistory>,
     /// Posts to feed, in the file's order; at least one.
     pub posts: Vec<RawTestPost>,
     /// How many alerts the rule must raise.
     pub alerts: u64,
+}
+
+/// Ordinary life before a rule test, for rules that ask what is usual.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RawHistory {
+    /// Posts that the rule took, each day, evenly.
+    pub per_day: u32,
+    /// For how long.
+    pub lasts: Duration,
+}
+
+impl RawHistory {
+    /// How long, unless something else is said.
+    pub const USUAL: Duration = Duration::from_hours(14 * 24);
+    /// As far back as a season reaches.
+    pub const LONGEST: Duration = Duration::from_hours(8 * 7 * 24);
 }
 
 /// A post of a rule test.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::model::RuleSet;
-use super::raw::{RawFile, RawRule, RawTest, RawTestPost};
+use super::raw::{RawFile, RawHistory, RawRule, RawTest, RawTestPost};
 use crate::domain::diagnostic::{Diagnostic, Level};
 use crate::domain::engine::{Batch, Engine, Input, Item};
 use crate::domain::event::{Decoded, SourceEvent};
@@ -44,6 +44,10 @@ pub fn run(file: &RawFile) -> Trials {
 fn run_one(file: &RawFile, raw: &RawRule, test: &RawTest, rules: &Arc<RuleSet>) -> Option<Diagnostic> {
     let posts: Vec<Post> = test.posts.iter().enumerate().map(|(index, raw)| post(index, raw)).collect();
     let mut engine = Engine::new(Arc::clone(rules), Routes::default(), Vec::new());
+    if let Some((_, rule)) = rules.find(&raw.id.value) {
+        let RawHistory { per_day, lasts } = test.history.unwrap_or(RawHistory { per_day: 0, lasts: RawHistory::USUAL });
+        engine.teach(rule, per_day, EPOCH - lasts, EPOCH);
+    }
     let mut scratch = Scratch::default();
     let items = posts.into_iter().map(|post| {
         let event = Ok(SourceEvent::Post(Box::new(post)));

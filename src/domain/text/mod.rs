@@ -147,6 +147,12 @@ impl Words {
         excerpt.texts.iter().enumerate().for_each(|(segment, text)| fuzzy::read(self, segment, text));
     }
 
+    /// Reads one text, as segment 0.
+    pub fn read_text(&mut self, text: &str) {
+        self.clear();
+        self.add_segment(text);
+    }
+
     /// The words of one text.
     pub fn of(text: &str) -> Self {
         let mut words = Self::default();
@@ -199,6 +205,12 @@ impl Words {
     pub fn normalised_bytes(&self, segment: usize) -> &[u8] {
         let Some(Segment { folded, .. }) = self.segments.get(segment) else { return &[] };
         self.folded.get(folded.start as usize..folded.end as usize).unwrap_or_default()
+    }
+
+    /// The bytes of a segment's normalised text that a token of it covers.
+    pub fn place(&self, segment: usize, token: &Token) -> Range<usize> {
+        let from = self.segments.get(segment).map_or(0, |segment| segment.folded.start);
+        token.start.saturating_sub(from) as usize..token.end.saturating_sub(from) as usize
     }
 
     /// The first position of a segment; of one that is not there, a position after all others.

@@ -6,7 +6,7 @@
 //!
 //! A story is named by its first post, or by the post that everybody repeats though no
 //! rule took it. A post is compared with what was told within two days, at most the last
-//! [`FILED`] different tellings, and joins the story of the most alike. Stories are never
+//! `FILED` different tellings, and joins the story of the most alike. Stories are never
 //! joined afterwards: a count that people were told of does not shrink.
 //!
 //! What a telling decided is written to disk with everything else of its step, and read

@@ -81,6 +81,19 @@ fn the_same_as_json() {
 }
 
 #[test]
+fn a_silence_is_told_and_no_post_decided_it() {
+    let quiet = format!("{}\n{}", rules(9, ""), LOUD.replace("alarm'", "smoke'\nquiet = { for = \"6h\" }"));
+    let ran = desk().file("quiet.toml", quiet).run(&["backtest", "quiet.toml", "two-days.jsonl"]);
+    let silences: Vec<&str> =
+        ran.out.lines().filter(|line| line.contains("smoke.loud: nothing matched for ")).collect();
+    assert_eq!(silences.len(), 2, "{}\n{}", ran.out, ran.err);
+    assert!(silences[0].contains("23 h 40 min, since 2026-11-02T10:20:00Z;"), "{silences:?}");
+    assert!(silences[1].contains("13 h 28 min, since 2026-11-03T10:02:00Z;"), "{silences:?}");
+    let decided = ran.out.lines().filter(|line| line.trim() == "decided by").count();
+    assert_eq!(decided, 0, "{}", ran.out);
+}
+
+#[test]
 fn posts_before_the_time_asked_for_only_prepare() {
     let lines = json(&desk().run(&[
         "backtest",

@@ -76,7 +76,10 @@ impl Printer {
         }
         let (at, severity) = (alert.at.to_string(), alert.severity.as_str());
         writeln!(self.out, "{change:<4} {at:<27} {severity:<8} {}: {}", alert.rule, alert.why)?;
-        writeln!(self.out, "     decided by {}", decided_by.join(", "))?;
+        // Silence is decided by no post.
+        if !decided_by.is_empty() {
+            writeln!(self.out, "     decided by {}", decided_by.join(", "))?;
+        }
         Ok(())
     }
 

@@ -14,6 +14,7 @@ mod scan;
 mod skim;
 
 pub mod proxy;
+pub mod socket;
 pub mod tls;
 pub mod ws;
 

@@ -6,16 +6,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{FutureExt, SinkExt, StreamExt};
+use futures_util::FutureExt;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::{self, Bytes, Message};
+use tokio_tungstenite::tungstenite::{self, Bytes};
 
 use super::Frame;
 use super::jetstream::peek_time_us;
 use super::sanity::event_time;
-use super::ws::Socket;
+use super::socket::{Received, Socket};
 use crate::domain::event::Rejected;
 use crate::domain::time::{Clock, Timestamp};
 
@@ -64,10 +64,12 @@ impl Reader {
     pub(super) async fn batch(&mut self) -> Batch {
         let mut batch = Batch::default();
         let first = self.socket.next().await;
-        self.take(first, &mut batch);
+        // What follows without a wait was there, too: one look at the clock does for all.
+        let now = self.clock.now();
+        self.take(first, now, &mut batch);
         while !batch.is_full() {
             match self.socket.next().now_or_never() {
-                Some(message) => self.take(message, &mut batch),
+                Some(received) => self.take(received, now, &mut batch),
                 None => break,
             }
         }
@@ -76,36 +78,28 @@ impl Reader {
 
     /// Asks the other side for a sign of life. False when not even that can be sent.
     pub(super) async fn ping(&mut self, within: Duration) -> bool {
-        matches!(timeout(within, self.socket.send(Message::Ping(Bytes::new()))).await, Ok(Ok(())))
+        matches!(timeout(within, self.socket.ping()).await, Ok(Ok(())))
     }
 
     /// Says goodbye and waits a moment for the answer, so that the server's log stays clean.
     pub(super) async fn goodbye(mut self, within: Duration) {
-        let farewell = async {
-            let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
-            if self.socket.close(Some(frame)).await.is_ok() {
-                while let Some(Ok(_)) = self.socket.next().await {}
-            }
-        };
+        let farewell = self.socket.close(CloseFrame { code: CloseCode::Normal, reason: "".into() });
         // Whether the answer came changes nothing: the connection is dropped either way.
         timeout(within, farewell).await.unwrap_or_default();
     }
 
-    fn take(&self, message: Option<Result<Message, tungstenite::Error>>, batch: &mut Batch) {
-        match message {
-            Some(Ok(Message::Text(text))) => self.frame(text.into(), batch),
-            // Compression is never asked for; the decoder will find that this is not JSON.
-            Some(Ok(Message::Binary(bytes))) => self.frame(bytes, batch),
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
-            Some(Ok(Message::Close(_))) | None => batch.end = Some(Ended::Closed(None)),
-            Some(Err(tungstenite::Error::Capacity(_))) => self.unreadable(Rejected::TooLarge, batch),
-            Some(Err(tungstenite::Error::Utf8(_))) => self.unreadable(Rejected::NotJson, batch),
+    fn take(&self, received: Option<Result<Received, tungstenite::Error>>, now: Timestamp, batch: &mut Batch) {
+        match received {
+            Some(Ok(Received::Frame(bytes))) => self.frame(bytes, now, batch),
+            Some(Ok(Received::Control)) => {}
+            Some(Ok(Received::Closed)) | None => batch.end = Some(Ended::Closed(None)),
+            Some(Err(tungstenite::Error::Capacity(_))) => unreadable(Rejected::TooLarge, now, batch),
+            Some(Err(tungstenite::Error::Utf8(_))) => unreadable(Rejected::NotJson, now, batch),
             Some(Err(error)) => batch.end = Some(Ended::Closed(Some(error))),
         }
     }
 
-    fn frame(&self, bytes: Bytes, batch: &mut Batch) {
-        let now = self.clock.now();
+    fn frame(&self, bytes: Bytes, now: Timestamp, batch: &mut Batch) {
         if let Some(time) = place(&bytes, now) {
             batch.first = batch.first.or(Some(time));
             batch.newest = batch.newest.max(Some(time));
@@ -118,11 +112,11 @@ impl Reader {
         };
         batch.frames.push(Frame { received_at: Some(now), body });
     }
+}
 
-    fn unreadable(&self, reason: Rejected, batch: &mut Batch) {
-        batch.frames.push(Frame { received_at: Some(self.clock.now()), body: Err(reason) });
-        batch.end = Some(Ended::Unreadable(reason));
-    }
+fn unreadable(reason: Rejected, now: Timestamp, batch: &mut Batch) {
+    batch.frames.push(Frame { received_at: Some(now), body: Err(reason) });
+    batch.end = Some(Ended::Unreadable(reason));
 }
 
 impl Batch {

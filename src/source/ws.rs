@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
@@ -19,10 +18,10 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::header::{HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, handshake::client::Response};
-use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use url::{Host, Url};
 
 use super::proxy::{ProxyError, open_tunnel};
+use super::socket::{Link, Socket};
 use super::tls::{TlsError, client_config};
 use crate::config::model::Transport;
 use crate::domain::time::Timestamp;
@@ -30,14 +29,6 @@ use crate::domain::time::Timestamp;
 /// The limit that protects memory, in bytes. A message beyond it ends the connection,
 /// because the only way past it would be to read it.
 pub const HARD_LIMIT_BYTES: usize = 16 << 20;
-
-/// An open connection, whatever lies below it.
-pub type Socket = WebSocketStream<Box<dyn Link>>;
-
-/// A stream of bytes both ways.
-pub trait Link: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Link for T {}
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -167,8 +158,8 @@ impl Connector {
         let limits = WebSocketConfig::default()
             .max_message_size(Some(self.max_message_bytes))
             .max_frame_size(Some(self.max_message_bytes));
-        match client_async_with_config(request, link, Some(limits)).await {
-            Ok((socket, _)) => Ok(socket),
+        match Socket::open(request, link, limits).await {
+            Ok(socket) => Ok(socket),
             Err(tungstenite::Error::Http(response)) => Err(refused(peer, &response)),
             Err(error) => Err(ConnectError::Handshake { peer, source: Box::new(error) }),
         }

@@ -9,12 +9,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use futures_util::{FutureExt as _, StreamExt as _};
+use futures_util::FutureExt as _;
 use stormbell::config::model::Transport;
 use stormbell::source::jetstream::peek_time_us;
-use stormbell::source::ws::{Connector, Socket as Connection};
+use stormbell::source::socket::{Received, Socket as Connection};
+use stormbell::source::ws::Connector;
 use tokio::runtime::Builder;
-use tokio_tungstenite::tungstenite::{self, Bytes, Message};
+use tokio_tungstenite::tungstenite::{self, Bytes};
 
 use super::corpus::Recording;
 use super::corpus::rules::Set;
@@ -166,16 +167,16 @@ fn receive(url: &str, frames: usize, mut work: impl FnMut(&[u8])) {
 
 /// Waits for a frame, and takes whatever else is there.
 async fn fill(connection: &mut Connection, batch: &mut Vec<Bytes>) {
-    batch.push(text(connection.next().await).expect("the stream ended early"));
+    batch.push(frame(connection.next().await).expect("the stream ended early"));
     while batch.len() < BATCH {
-        let Some(frame) = connection.next().now_or_never().and_then(text) else { return };
+        let Some(frame) = connection.next().now_or_never().and_then(frame) else { return };
         batch.push(frame);
     }
 }
 
-fn text(message: Option<Result<Message, tungstenite::Error>>) -> Option<Bytes> {
-    match message {
-        Some(Ok(Message::Text(text))) => Some(text.into()),
+fn frame(received: Option<Result<Received, tungstenite::Error>>) -> Option<Bytes> {
+    match received {
+        Some(Ok(Received::Frame(bytes))) => Some(bytes),
         _ => None,
     }
 }

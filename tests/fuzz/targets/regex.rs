@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use stormbell::domain::query::regex::Regex;
+use stormbell::domain::query::regex::{Outlines, Regex};
 use stormbell::domain::text::Words;
 
 fuzz_target!(|text: &str| {
@@ -13,8 +13,9 @@ fuzz_target!(|text: &str| {
     let library = library.expect("what is accepted can be built");
     let words = Words::of(text);
     let text = words.normalised(0);
-    assert_eq!(checked.is_match(text), library.is_match(text));
-    if let (true, Some(needs)) = (checked.is_match(text), checked.needs()) {
+    let matches = checked.is_match(&words, 0, &mut Outlines::default());
+    assert_eq!(matches, library.is_match(text));
+    if let (true, Some(needs)) = (matches, checked.needs()) {
         assert!(needs.iter().any(|literal| text.contains(&literal.text)), "{needs:?}");
     }
 });

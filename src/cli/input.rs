@@ -104,8 +104,9 @@ impl Recording {
         }
         anyhow::ensure!(
             ahead.is_empty(),
-            "{}: no line looks like a post or a frame; name the format with --format ({})",
+            "{}: no line looks like a post ({}) or a frame of a stream; name the format with --format ({})",
             self.path.display(),
+            "an object with `id`, `created_at`, `author` and `text`",
             Format::ALL.map(Format::as_str).join(", ")
         );
         Ok(())

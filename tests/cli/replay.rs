@@ -233,7 +233,8 @@ fn nothing_nowhere_and_garbage() {
     assert_eq!((ran.code, ran.out.as_str()), (1, ""));
     assert_eq!(
         ran.err,
-        "error: garbage.txt: no line looks like a post or a frame; name the format with --format (posts, jetstream)\n"
+        "error: garbage.txt: no line looks like a post (an object with `id`, `created_at`, `author` and `text`) or a \
+         frame of a stream; name the format with --format (posts, jetstream)\n"
     );
 }
 

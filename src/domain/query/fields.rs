@@ -51,7 +51,15 @@ impl Parser<'_> {
         for (value, at) in values {
             match value.strip_prefix('$') {
                 Some(name) => accounts.extend(self.find_list(name, at)?.accounts().map(str::to_owned)),
-                None => accounts.push(value.trim_start_matches('@').to_lowercase()),
+                None => match value.trim_start_matches('@') {
+                    // Posts without a handle have an empty one.
+                    "" => {
+                        let help = "write a handle, as in from:@ann.example";
+                        self.mistake("SB0113", "`from:` takes an account", at.clone(), "not an account", help);
+                        return None;
+                    }
+                    account => accounts.push(account.to_lowercase()),
+                },
             }
         }
         Some(accounts)

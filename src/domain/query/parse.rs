@@ -463,6 +463,7 @@ mod tests {
             ("$nothing", vec![("SB0110", "$nothing")]),
             ("form:ann", vec![("SB0112", "form:ann")]),
             ("a kind:shout", vec![("SB0113", "shout")]),
+            ("a from:(ann @)", vec![("SB0113", "@")]),
             ("a min_followers:many", vec![("SB0113", "min_followers:many")]),
             ("a link:x/y", vec![("SB0113", "x/y")]),
             ("a lang: b", vec![("SB0113", "lang:")]),

@@ -6,6 +6,7 @@ use regex_automata::{Input, MatchKind, PatternSet, meta};
 use regex_syntax::hir::Hir;
 
 use super::keys::{Keys, Number, Space};
+use super::phrases::{Phrases, Walk};
 use super::pieces::Pieces;
 use super::program::Parts;
 use super::rows::Rows;
@@ -19,8 +20,6 @@ use crate::domain::text::{Token, Words, spelling};
 pub(super) const ALIASES: u8 = 1;
 /// It matters how this word is spelt.
 pub(super) const SPELT: u8 = 2;
-/// It begins a pair.
-pub(super) const PAIRS: u8 = 4;
 /// Queries are filed under it.
 pub(super) const FILED: u8 = 8;
 
@@ -34,6 +33,7 @@ pub(super) struct Index {
     pub(super) aliases: Rows<Number>,
     /// Spellings of a word.
     pub(super) spelt: Rows<(Box<str>, Number)>,
+    pub(super) phrases: Phrases,
     pub(super) stems: Stems,
     pub(super) pieces: Pieces,
     /// Expressions without a piece of text to look for, loosened; and what finds them all.
@@ -42,6 +42,13 @@ pub(super) struct Index {
     pub(super) reads_fuzzy: bool,
     pub(super) reads_authors: bool,
     pub(super) reads_hosts: bool,
+}
+
+/// Buffers for reading a post, reused.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    walk: Walk,
+    folded: String,
 }
 
 /// One automaton for many loosened expressions.
@@ -61,14 +68,10 @@ impl Looser {
     }
 }
 
-/// Two numbers in a row as a key.
-pub(super) fn pair_key(first: Number, second: Number) -> [u8; 8] {
-    (u64::from(first) << 32 | u64::from(second)).to_le_bytes()
-}
-
 impl Index {
     /// Notes all numbers that occur in a post, after `words` were read from it.
-    pub(super) fn read(&self, post: &Excerpt, words: &Words, sightings: &mut Sightings, folded: &mut String) {
+    pub(super) fn read(&self, post: &Excerpt, words: &Words, sightings: &mut Sightings, buffers: &mut Buffers) {
+        let Buffers { walk, folded } = buffers;
         sightings.clear();
         if self.reads_authors {
             for name in [&post.author, &post.handle] {
@@ -96,7 +99,12 @@ impl Index {
             }
         }
         sightings.sort();
-        self.pairs(sightings);
+        if !self.phrases.is_empty() {
+            self.phrases.read(sightings, &self.flags, walk);
+            for (number, span) in self.phrases.found(walk) {
+                self.push(number, span, sightings);
+            }
+        }
         if !self.pieces.is_empty() {
             self.pieces(post, words, sightings);
         }
@@ -165,28 +173,6 @@ impl Index {
             self.pieces.find(words.normalised_bytes(segment), |number| {
                 self.push(number, Span { begin, end: begin }, sightings);
             });
-        }
-    }
-
-    /// Notes words that follow each other where a query is filed under the two together.
-    fn pairs(&self, sightings: &mut Sightings) {
-        if !sightings.iter().any(|sighting| self.has(sighting.number, PAIRS)) {
-            return;
-        }
-        let words = sightings.len();
-        for at in 0..words {
-            let Some(first) = sightings.get(at).filter(|first| self.has(first.number, PAIRS)) else { continue };
-            for after in at + 1..words {
-                let Some(second) = sightings.get(after).filter(|second| second.span.begin <= first.span.end) else {
-                    break;
-                };
-                if second.span.begin < first.span.end {
-                    continue;
-                }
-                if let Some((pair, _)) = self.keys.find(Space::PAIR, &pair_key(first.number, second.number)) {
-                    self.push(pair, Span { begin: first.span.begin, end: second.span.end }, sightings);
-                }
-            }
         }
     }
 

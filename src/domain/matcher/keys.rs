@@ -20,8 +20,6 @@ impl Space {
     pub(super) const EXACT: Self = Self(32);
     /// A word or one of its unusual spellings.
     pub(super) const FUZZY: Self = Self(33);
-    /// Two words in a row.
-    pub(super) const PAIR: Self = Self(34);
     /// A list.
     pub(super) const LIST: Self = Self(35);
     /// A piece of text that is not a whole word.
@@ -79,14 +77,20 @@ impl Keys {
         if let Some((number, _)) = self.find(space, key) {
             return number;
         }
-        let number = u32::try_from(self.ends.len()).unwrap_or(EMPTY);
         self.tails.extend_from_slice(tail(key));
-        self.ends.push(u32::try_from(self.tails.len()).unwrap_or(u32::MAX));
+        let number = self.nameless();
         if self.slots.len() < 2 * self.ends.len() {
             self.grow();
         }
         let length = u16::try_from(key.len()).unwrap_or(u16::MAX);
         self.place(Slot { head: head(key), number, length, space, flags: 0 });
+        number
+    }
+
+    /// A new number, of something that has no key.
+    pub(super) fn nameless(&mut self) -> Number {
+        let number = u32::try_from(self.ends.len()).unwrap_or(EMPTY);
+        self.ends.push(u32::try_from(self.tails.len()).unwrap_or(u32::MAX));
         number
     }
 

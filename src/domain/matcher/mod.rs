@@ -14,6 +14,7 @@
 mod frequency;
 mod index;
 mod keys;
+mod phrases;
 mod pieces;
 mod plan;
 mod prefixes;
@@ -25,7 +26,7 @@ mod stems;
 use super::post::Excerpt;
 use super::query::Query;
 use super::text::Words;
-use index::{FILED, Index, media};
+use index::{Buffers, FILED, Index, media};
 use keys::Number;
 use plan::{Filed, Planner};
 use program::{Asker, Memory, Op};
@@ -74,8 +75,8 @@ const NONE: u32 = u32::MAX;
 pub struct Scratch {
     words: Words,
     sightings: Sightings,
+    buffers: Buffers,
     memory: Memory,
-    folded: String,
     /// For each query, the last post that had it as a candidate.
     met: Vec<u32>,
     post: u32,
@@ -101,10 +102,10 @@ impl Matcher {
             let (number, start) = (place(&programs), place(&planner.index.parts.ops));
             let reads = if query.text_only { Reads::TextOnly } else { Reads::All };
             programs.push((start, reads));
-            let Filed { under, need, is_enough } = planner.plan(query);
+            let Filed { under, need, left } = planner.plan(query);
             match under.filter(|_| is_filed) {
                 Some(under) => {
-                    let (need, program) = (need.unwrap_or(NONE), if is_enough { NONE } else { start });
+                    let (need, program) = (need.unwrap_or(NONE), left.map_or(NONE, |left| start + left));
                     let posting = Posting { query: number, need, program, reads, several: under.len() > 1 };
                     postings.extend(under.into_iter().map(|under| (under, posting)));
                 }
@@ -123,7 +124,8 @@ impl Matcher {
         if self.index.reads_fuzzy {
             scratch.words.read_fuzzy(post);
         }
-        self.index.read(post, &scratch.words, &mut scratch.sightings, &mut scratch.folded);
+        let Scratch { words, sightings, buffers, .. } = scratch;
+        self.index.read(post, words, sightings, buffers);
         scratch.memory.clear(self.index.parts.lists.len());
         scratch.next_post(self.programs.len());
         let mut found = Vec::new();

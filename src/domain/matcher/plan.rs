@@ -9,8 +9,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::frequency::share;
-use super::index::{ALIASES, FILED, Index, Looser, PAIRS, SPELT, pair_key};
+use super::index::{ALIASES, FILED, Index, Looser, SPELT};
 use super::keys::{Number, Space};
+use super::phrases::{BEGINS, FOLLOWS};
 use super::program::{ListProgram, Op};
 use super::rows::Rows;
 use crate::domain::query::Query;
@@ -19,9 +20,6 @@ use crate::domain::query::field::Field;
 use crate::domain::query::regex::{Literal, Regex};
 use crate::domain::query::term::{Pattern, Term, TermForm};
 use crate::domain::text::{Sigil, skeleton};
-
-/// A row of words as common as this is filed under two of them together.
-const COMMON: f32 = 0.004;
 
 /// Numbers of which one must occur, and the share of posts in which one does.
 #[derive(Clone, Debug)]
@@ -99,6 +97,8 @@ pub(super) struct Planner {
     flags: Vec<u8>,
     /// Numbers, and others that occur wherever these do.
     aliases: Vec<(Number, Number)>,
+    /// What is being planned must say where it stands, not only that it does.
+    in_places: bool,
     /// Words, and spellings of them.
     spelt: Vec<(Number, (Box<str>, Number))>,
 }
@@ -109,31 +109,74 @@ pub(super) struct Filed {
     pub(super) under: Option<Vec<Number>>,
     /// Another number without which the query cannot be satisfied.
     pub(super) need: Option<Number>,
-    /// The number it is filed under and the one it needs satisfy it.
-    pub(super) is_enough: bool,
+    /// What is left to ask where it occurs with the one it needs: the program from this step on.
+    pub(super) left: Option<u32>,
 }
 
 impl Planner {
     /// Appends a query's program and says where to file it.
     pub(super) fn plan(&mut self, query: &Query) -> Filed {
         let mut program = Vec::new();
-        let part = self.node(&query.root, &mut program);
+        self.in_places = query.text_only;
+        let (part, left) = match &query.root.kind {
+            Kind::And(parts) => self.parts(parts, &mut program),
+            _ => (self.node(&query.root, &mut program), 0),
+        };
         let under = part.cover.map(|mut cover| {
             cover.numbers.sort_unstable();
             cover.numbers.dedup();
             cover.numbers
         });
         let others = part.needs.into_iter().filter(|need| under.as_deref() != Some(&[*need]));
-        let need = others.min_by(|a, b| self.share(*a).total_cmp(&self.share(*b)));
-        let is_enough = !query.text_only
-            && match program.as_slice() {
-                [Op::Number(_)] => true,
-                // The one it is filed under, and the one it needs.
-                [Op::All(2), Op::Number(a), Op::Number(b)] => a != b,
-                _ => false,
-            };
+        let mut need = others.min_by(|a, b| self.share(*a).total_cmp(&self.share(*b)));
+        let mut left = if query.text_only { Some(0) } else { Some(left) };
+        match left.and_then(|left| program.get(left as usize..)) {
+            _ if query.text_only => {}
+            // All that is left is a number, which may well be the one that it needs.
+            Some(&[Op::Number(number)]) if program.len() > 1 => (need, left) = (Some(number), None),
+            Some(rest) if program.len() == rest.len() && is_certain(rest) => left = None,
+            _ => {}
+        }
         self.index.parts.ops.append(&mut program);
-        Filed { under, need, is_enough }
+        Filed { under, need, left }
+    }
+
+    /// Parts all of which must hold: the rarest first, where that is told by its numbers alone,
+    /// then the rest, and where that begins. Whoever comes by those numbers asks the rest only.
+    fn parts(&mut self, parts: &[Node], program: &mut Vec<Op>) -> (Part, u32) {
+        let mut planned: Vec<(Part, Vec<Op>)> = Vec::new();
+        for part in parts {
+            let mut ops = Vec::new();
+            planned.push((self.node(part, &mut ops), ops));
+        }
+        let share = |part: &Part| part.cover.as_ref().map_or(1.0, |cover| cover.share);
+        planned.sort_by(|(a, of_a), (b, of_b)| dearness(of_a).cmp(&dearness(of_b)).then(share(a).total_cmp(&share(b))));
+        let rarest = (0..).zip(&planned).filter(|(_, (part, _))| part.cover.is_some());
+        let rarest = rarest.min_by(|(_, (a, _)), (_, (b, _))| share(a).total_cmp(&share(b))).map(|(at, _)| at);
+        let certain = rarest.filter(|at| planned.len() > 1 && planned.get(*at).is_some_and(|(_, ops)| is_certain(ops)));
+        let mut left = 0;
+        if let Some(certain) = certain {
+            let first = planned.remove(certain);
+            program.push(Op::All(0));
+            program.extend_from_slice(&first.1);
+            left = place(program);
+            planned.insert(0, first);
+        }
+        let rest = planned.get(usize::from(certain.is_some())..).unwrap_or_default();
+        let several = rest.len() > 1;
+        if several {
+            program.push(Op::All(0));
+        }
+        for (_, ops) in rest {
+            program.extend_from_slice(ops);
+        }
+        if several {
+            close(program, left as usize, Op::All);
+        }
+        if certain.is_some() {
+            close(program, 0, Op::All);
+        }
+        (Part::all(planned.into_iter().map(|(part, _)| part).collect()), left)
     }
 
     fn share(&self, number: Number) -> f32 {
@@ -167,7 +210,10 @@ impl Planner {
             Kind::Near(near) => {
                 let (distance, ordered) = (u16::try_from(near.distance).unwrap_or(u16::MAX), near.ordered);
                 let op = |steps| Op::Near { steps, distance, ordered };
-                Part { opposite: None, ..Part::all(self.body(&near.sides, op, program)) }
+                let outside = std::mem::replace(&mut self.in_places, true);
+                let sides = self.body(&near.sides, op, program);
+                self.in_places = outside;
+                Part { opposite: None, ..Part::all(sides) }
             }
             Kind::Field(field) => self.field(field, program),
             Kind::Regex(regex) => {
@@ -205,15 +251,15 @@ impl Planner {
         let part = match &term.form {
             TermForm::Phrase(words) => {
                 let numbers: Vec<Number> = words.iter().map(|word| self.pattern(Sigil::Word, word)).collect();
-                self.row(&numbers, words, program)
+                self.row(&numbers, program)
             }
             TermForm::Fuzzy(words) => {
                 let numbers: Vec<Number> = words.iter().map(|word| self.fuzzy(word)).collect();
-                self.row(&numbers, &[], program)
+                self.row(&numbers, program)
             }
             TermForm::Exact(words) => {
                 let numbers: Vec<Number> = words.iter().map(|spelt| self.exact(&spelt.word, &spelt.spelling)).collect();
-                self.row(&numbers, &[], program)
+                self.row(&numbers, program)
             }
             TermForm::Sloppy { words, slack } => {
                 let numbers: Vec<Number> = words.iter().map(|word| self.pattern(Sigil::Word, word)).collect();
@@ -237,47 +283,33 @@ impl Planner {
         Part { opposite: None, ..Part::any(vec![part, self.part(tag)]) }
     }
 
-    /// Numbers that follow each other. `words` are what they stand for, where a pair of
-    /// them can be told from the words alone.
-    fn row(&mut self, numbers: &[Number], words: &[Pattern], program: &mut Vec<Op>) -> Part {
+    /// Numbers that follow each other.
+    fn row(&mut self, numbers: &[Number], program: &mut Vec<Op>) -> Part {
         if let [only] = numbers {
             program.push(Op::Number(*only));
             return self.part(*only);
         }
-        let part = Part { opposite: None, ..Part::all(numbers.iter().map(|&number| self.part(number)).collect()) };
-        let (pair, is_row) = self.pair(numbers, words, &part);
-        if let (Some(pair), true) = (pair, is_row) {
-            program.push(Op::Number(pair));
-            return self.part(pair);
-        }
-        program.push(Op::Row(place(numbers)));
-        program.extend(numbers.iter().map(|&number| Op::Number(number)));
-        match pair {
-            Some(pair) => Part { needs: part.needs, ..self.part(pair) },
-            None => part,
-        }
-    }
-
-    /// Two neighbours that are rarer together than any word of the row alone: always in
-    /// scripts without spaces, whose characters are all common.
-    fn pair(&mut self, numbers: &[Number], words: &[Pattern], part: &Part) -> (Option<Number>, bool) {
-        let alone =
-            |pattern: &Pattern| pattern.word().is_some_and(|word| !word.is_ascii() && word.chars().count() == 1);
-        let common = part.cover.as_ref().is_some_and(|cover| cover.share > COMMON);
-        let pairs = numbers.windows(2).zip(words.windows(2)).filter_map(|(numbers, words)| match (numbers, words) {
-            (&[first, second], [a, b])
-                if a.word().is_some() && b.word().is_some() && (common || alone(a) && alone(b)) =>
-            {
-                Some((self.share(first) * self.share(second), first, second))
+        let known = self.index.keys.len();
+        let (keys, phrases) = (&mut self.index.keys, &mut self.index.phrases);
+        let phrase = phrases.number(numbers, || keys.nameless());
+        if phrase as usize == known {
+            // Neighbours are met together more often than chance would have it.
+            let shares = numbers.iter().map(|number| self.share(*number));
+            let share = shares.clone().reduce(|a, b| a * b * 10.0).unwrap_or(1.0).min(shares.fold(1.0, f32::min));
+            self.shares.push(share);
+            self.flags.push(0);
+            for (at, number) in numbers.iter().enumerate() {
+                self.flag(*number, if at == 0 { BEGINS } else { FOLLOWS });
             }
-            _ => None,
-        });
-        let Some((share, first, second)) = pairs.min_by(|a, b| a.0.total_cmp(&b.0)) else { return (None, false) };
-        let key = pair_key(first, second);
-        // Neighbours are met together more often than chance would have it.
-        let pair = self.number(Space::PAIR, &key, (share * 10.0).min(0.5));
-        self.flag(first, PAIRS);
-        (Some(pair), numbers.len() == 2)
+        }
+        if self.in_places {
+            program.push(Op::Row(place(numbers) + 1));
+            program.push(Op::Number(phrase));
+            program.extend(numbers.iter().map(|&number| Op::Number(number)));
+        } else {
+            program.push(Op::Number(phrase));
+        }
+        self.part(phrase)
     }
 
     fn pattern(&mut self, sigil: Sigil, pattern: &Pattern) -> Number {
@@ -343,12 +375,14 @@ impl Planner {
         let mut ops = vec![Op::Any(0)];
         let mut share = 0.0;
         let mut numbers = Vec::new();
+        let outside = std::mem::replace(&mut self.in_places, true);
         for term in list.terms.iter() {
             if let Some(cover) = self.term(term, &mut ops).cover {
                 share += cover.share;
                 numbers.extend(cover.numbers);
             }
         }
+        self.in_places = outside;
         close(&mut ops, 0, Op::Any);
         let number = self.number(Space::LIST, &place.to_le_bytes(), share);
         for of in numbers {
@@ -423,6 +457,7 @@ impl Planner {
         let Self { mut index, flags, aliases, spelt, .. } = self;
         let numbers = index.keys.len();
         index.keys.set_flags(&flags);
+        index.phrases.finish(&flags);
         index.flags = flags;
         index.aliases = Rows::new(numbers, aliases);
         index.spelt = Rows::new(numbers, spelt);
@@ -434,6 +469,21 @@ impl Planner {
 
 /// Of hashtags, accounts, authors and hosts: each is in very few posts.
 const RARE: f32 = 0.000_01;
+
+/// Whether a part is satisfied wherever one of the numbers that cover it occurs.
+fn is_certain(program: &[Op]) -> bool {
+    program.iter().all(|op| matches!(op, Op::Number(_) | Op::Any(_)))
+}
+
+/// In what order to ask parts that must all hold: first those that only look numbers up.
+fn dearness(program: &[Op]) -> u8 {
+    let of = |op: &Op| match op {
+        Op::Number(_) | Op::Any(_) | Op::All(_) | Op::Not => 0,
+        Op::Row(_) | Op::Stretch { .. } | Op::Near { .. } | Op::List(_) | Op::Field(_) => 1,
+        Op::Regex(_) => 2,
+    };
+    program.iter().map(of).max().unwrap_or(0)
+}
 
 /// Says how many steps the part at a place has, now that they are there.
 fn close(program: &mut [Op], at: usize, op: impl Fn(u32) -> Op) {

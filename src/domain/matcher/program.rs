@@ -19,7 +19,7 @@ use crate::domain::text::Words;
 pub(super) enum Op {
     /// The number occurs.
     Number(Number),
-    /// So many numbers follow each other.
+    /// The phrase whose number comes first occurs; the other numbers are its words. So many in all.
     Row(u32),
     /// All of so many numbers lie within so many positions.
     Stretch { numbers: u16, longest: u16 },
@@ -105,17 +105,16 @@ impl Asker<'_> {
         let Some((op, rest)) = program.split_first() else { return false };
         match *op {
             Op::Number(number) => self.occurs(number),
-            Op::Row(length) => self.follow(body(rest, length)),
             Op::All(steps) => parts(body(rest, steps)).all(|part| self.holds(part)),
             Op::Any(steps) => parts(body(rest, steps)).any(|part| self.holds(part)),
             Op::Not => !self.holds(rest),
             Op::List(list) => {
                 let number = self.parts.lists.get(list as usize).map(|list| list.number);
-                number.is_some_and(|number| self.occurs(number)) && !self.list(list).is_empty()
+                number.is_some_and(|number| self.sightings.has(number)) && !self.list(list).is_empty()
             }
             Op::Regex(regex) => self.matches(regex),
             Op::Field(field) => self.parts.fields.get(field as usize).is_some_and(|field| field.holds(self.post)),
-            Op::Near { .. } | Op::Stretch { .. } => {
+            Op::Near { .. } | Op::Stretch { .. } | Op::Row(_) => {
                 let mut spans = self.memory.take();
                 self.spans(program, &mut spans);
                 let holds = !spans.is_empty();
@@ -155,44 +154,13 @@ impl Asker<'_> {
         }
     }
 
-    /// Whether numbers follow each other.
-    fn follow(&mut self, numbers: &[Op]) -> bool {
-        let mut numbers = numbers.iter().copied().filter_map(number);
-        let Some(first) = numbers.next() else { return false };
-        let [mut ends, mut next] = std::mem::take(&mut self.memory.row);
-        let found = self.sightings.placed(first).filter(|(_, span)| self.reads(*span)).any(|(place, span)| {
-            self.one_way(place, span.end, numbers.clone()).unwrap_or_else(|| {
-                self.ends(place, span.end, numbers.clone(), &mut ends, &mut next);
-                !ends.is_empty()
-            })
-        });
-        self.memory.row = [ends, next];
-        found
-    }
-
-    /// Whether numbers follow a place; none if there are several ways to go on, which only
-    /// hashtags have.
-    #[inline]
-    fn one_way(&self, mut place: usize, mut end: u32, numbers: impl Iterator<Item = Number>) -> Option<bool> {
-        for number in numbers {
-            let (mut way, mut ways) = (None, 0);
-            self.sightings.after(place, end, number, |place, end| {
-                way = Some((place, end));
-                ways += 1;
-            });
-            match way {
-                None => return Some(false),
-                Some(_) if ways > 1 => return None,
-                Some(only) => (place, end) = only,
-            }
-        }
-        Some(true)
-    }
-
     /// Every place where numbers follow each other.
     fn rows(&mut self, numbers: &[Op], spans: &mut Vec<Span>) {
         let mut numbers = numbers.iter().copied().filter_map(number);
-        let Some(first) = numbers.next() else { return };
+        let (Some(phrase), Some(first)) = (numbers.next(), numbers.next()) else { return };
+        if !self.sightings.has(phrase) {
+            return;
+        }
         let [mut ends, mut next] = std::mem::take(&mut self.memory.row);
         for (place, start) in self.sightings.placed(first).filter(|(_, span)| self.reads(*span)) {
             self.ends(place, start.end, numbers.clone(), &mut ends, &mut next);

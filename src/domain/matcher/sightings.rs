@@ -44,17 +44,9 @@ impl Sightings {
         self.list.push(Sighting { number, span, next: NONE });
     }
 
-    /// What was pushed, in no order that matters before [`Sightings::sort`].
+    /// What was pushed, in the order of the post after [`Sightings::sort`].
     pub(super) fn iter(&self) -> impl Iterator<Item = &Sighting> {
         self.list.iter()
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.list.len()
-    }
-
-    pub(super) fn get(&self, at: usize) -> Option<Sighting> {
-        self.list.get(at).copied()
     }
 
     /// Puts what was pushed in the order of the post.

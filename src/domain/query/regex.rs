@@ -5,6 +5,7 @@
 //! rules' expressions never meet a post that could match, and a built one is a hundred
 //! times the size of the rule.
 
+mod automaton;
 mod outline;
 
 pub use outline::Outlines;
@@ -13,11 +14,11 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::{LazyLock, OnceLock};
 
-use regex_automata::dfa::{Automaton as _, dense};
-use regex_automata::{Input, meta, util::syntax};
+use regex_automata::{meta, util::syntax};
 use regex_syntax::hir::{Class, Hir, HirKind, Look, Repetition};
 
 use crate::domain::text::Words;
+use automaton::Automaton;
 use outline::Outline;
 
 /// The largest a pattern may be, in character ranges after repetitions are written out;
@@ -38,7 +39,7 @@ pub struct Regex {
     /// Finds places.
     engine: OnceLock<Option<meta::Regex>>,
     /// Says yes or no, in outlines, for expressions that outlines are enough for.
-    automaton: OnceLock<Option<dense::DFA<Vec<u32>>>>,
+    automaton: OnceLock<Option<Automaton>>,
 }
 
 /// A piece of text, one of which every match contains.
@@ -121,20 +122,18 @@ impl Regex {
     pub fn is_match(&self, words: &Words, segment: usize, outlines: &mut Outlines) -> bool {
         let normalised = words.normalised_bytes(segment);
         let holds = |guard: &str| memchr::memmem::find(normalised, guard.as_bytes()).is_some();
-        if !self.guards.iter().all(|guard| holds(guard)) {
+        let is_led = matches!(self.automaton.get(), Some(Some(Automaton::Led { .. })));
+        if !is_led && !self.guards.iter().all(|guard| holds(guard)) {
             return false;
         }
         let Outline { text, has_digit } = outlines.of(words, segment);
         if self.needs_digit && !has_digit {
             return false;
         }
-        let build = || parse(&self.source, true).ok().as_ref().and_then(outline::automaton);
-        if let Some(automaton) = self.automaton.get_or_init(build) {
-            // It knows all of a text's bytes, so it never gives up.
-            return automaton.try_search_fwd(&Input::new(text).earliest(true)).is_ok_and(|found| found.is_some());
-        }
+        let build = || parse(&self.source, true).ok().as_ref().and_then(Automaton::new);
+        let answer = self.automaton.get_or_init(build).as_ref().and_then(|automaton| automaton.is_in(text));
         // Not `is_match`: to stop early it takes the slowest of the engines for all but short texts.
-        self.engine().is_some_and(|engine| engine.find(normalised).is_some())
+        answer.unwrap_or_else(|| self.engine().is_some_and(|engine| engine.find(normalised).is_some()))
     }
 
     /// Where it matches in a normalised text, from left to right.

@@ -15,15 +15,9 @@
 
 use std::sync::LazyLock;
 
-use regex_automata::dfa::{StartKind, dense};
-use regex_automata::nfa::thompson;
 use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, ClassUnicode, Hir, HirKind, Look, Repetition};
 
 use crate::domain::text::{PAGE, Pages, Words};
-
-/// The largest automaton kept, in bytes; and the most that building one may take.
-const LARGEST: usize = 64 << 10;
-const LARGEST_WHILE_BUILT: usize = 1 << 20;
 
 /// Characters beyond ASCII, by what an expression can ask of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,24 +139,8 @@ fn kind(character: char) -> Kind {
     page.and_then(|(page, place)| page.get(place)).copied().unwrap_or(Kind::Other)
 }
 
-/// The automaton that finds an expression in outlines, if outlines tell enough and it stays
-/// small.
-pub(super) fn automaton(expression: &Hir) -> Option<dense::DFA<Vec<u32>>> {
-    let expression = narrowed(expression)?;
-    let config = thompson::Config::new()
-        .utf8(false)
-        .nfa_size_limit(Some(LARGEST_WHILE_BUILT))
-        .which_captures(thompson::WhichCaptures::None);
-    let nfa = thompson::Compiler::new().configure(config).build_from_hir(&expression).ok()?;
-    let config = dense::Config::new()
-        .start_kind(StartKind::Unanchored)
-        .dfa_size_limit(Some(LARGEST))
-        .determinize_size_limit(Some(LARGEST_WHILE_BUILT));
-    dense::Builder::new().configure(config).build_from_nfa(&nfa).ok()
-}
-
 /// An expression over outlines; none if it tells characters of a kind apart.
-fn narrowed(expression: &Hir) -> Option<Hir> {
+pub(super) fn narrowed(expression: &Hir) -> Option<Hir> {
     let all = |parts: &[Hir]| parts.iter().map(narrowed).collect::<Option<Vec<_>>>();
     Some(match expression.kind() {
         HirKind::Empty => Hir::empty(),

@@ -70,6 +70,7 @@
 //! | `SB0273` | a list lacks a language that others of its pack have |
 //! | `SB0274` | a name that says little by itself |
 //! | `SB0280` | a spike whose numbers make no sense |
+//! | `SB0281` | a share that makes no sense |
 //! | `SB0301` | a rule's test fails |
 //! | `SB0302` | a rule's test without posts |
 //! | `SB0303` | a rule's test with a history that is too long |

@@ -43,6 +43,7 @@ pub fn rule(id: &str, topic: &str, severity: Severity, query: &str, condition: C
         excepts: Vec::new(),
         playbook: None,
         condition,
+        of: None,
         version: "1".to_owned(),
     }
 }

@@ -19,6 +19,11 @@ use super::key::Key;
 use super::story::Story;
 use super::time::Timestamp;
 use super::volume::Promise;
+pub use share::{Part, Share, Whole};
+
+mod episodes;
+mod share;
+mod stored;
 
 /// When matching posts become an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +34,8 @@ pub enum Condition {
     Count(Count),
     /// Unusually many of them.
     Spike(Spike),
+    /// Too large a part of what is said.
+    Share(Share),
     /// None for long enough.
     Quiet(Quiet),
 }
@@ -40,6 +47,7 @@ impl Condition {
             Self::Match => ConditionKind::Match,
             Self::Count(_) => ConditionKind::Count,
             Self::Spike(_) => ConditionKind::Spike,
+            Self::Share(_) => ConditionKind::Share,
             Self::Quiet(_) => ConditionKind::Quiet,
         }
     }
@@ -49,6 +57,7 @@ impl Condition {
         match self {
             Self::Match | Self::Spike(_) => None,
             Self::Count(count) => Some(count.within),
+            Self::Share(share) => Some(share.within),
             Self::Quiet(quiet) => Some(quiet.lasts),
         }
     }
@@ -139,6 +148,10 @@ pub struct Fired {
     pub stories: u64,
     /// What was expected instead, of a spike.
     pub measured: Option<Measured>,
+    /// When it became true, if that is not the time of the newest of `seen`.
+    pub at: Option<Timestamp>,
+    /// What was found, of a share.
+    pub finding: Option<Finding>,
 }
 
 impl Fired {
@@ -146,8 +159,29 @@ impl Fired {
     pub fn by(seen: Vec<Seen>) -> Self {
         let authors = seen.iter().map(|seen| &seen.author).collect::<HashSet<_>>().len() as u64;
         let stories = seen.iter().map(|seen| seen.story).collect::<HashSet<_>>().len() as u64;
-        Self { seen, authors, stories, measured: None }
+        Self { seen, authors, stories, measured: None, at: None, finding: None }
     }
+}
+
+/// What a condition found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// For programs.
+    pub figures: Figures,
+    /// The same in a sentence.
+    pub words: String,
+}
+
+/// The figures that only one condition has.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Figures {
+    /// Of `share`.
+    Share {
+        /// Posts of the whole.
+        of: u64,
+        /// The part of them.
+        share: f64,
+    },
 }
 
 /// A window against what is usual.

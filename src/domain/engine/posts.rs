@@ -72,6 +72,7 @@ impl Engine {
             }
         }
         self.spikes.record(commit);
+        self.shares.record(commit);
         self.quiets.record(commit);
         let known = commit.progress.entry(source).or_default();
         known.cursor = known.cursor.max(progress.cursor);
@@ -115,13 +116,17 @@ impl Engine {
         }
     }
 
-    /// The rules in force that take a post.
+    /// The rules in force that take a post or count it.
     fn matches(&mut self, post: &Post) -> Vec<RuleIndex> {
-        self.rules.matches(&Excerpt::of(post), &mut self.scratch)
+        self.rules.hits(&Excerpt::of(post), &mut self.scratch)
     }
 
-    /// A new post, or a new version of one, with the rules that take it.
+    /// A new post, or a new version of one, with the rules that take it or count it.
     fn post(&mut self, mut post: Post, key: Key, hits: &[RuleIndex], now: Timestamp, commit: &mut Commit) {
+        let (hits, wholes) = self.rules.taken_and_counted(hits);
+        if !wholes.is_empty() {
+            self.counted(&post, hits, wholes, now, commit);
+        }
         // What is kept of a post is what its author says now, matching or not.
         if hits.is_empty() && !self.is_kept(key) {
             return;
@@ -149,6 +154,21 @@ impl Engine {
         }
     }
 
+    /// Rules that ask for a share count a post that they do not take. It is nobody's evidence.
+    fn counted(&mut self, post: &Post, hits: &[RuleIndex], wholes: &[RuleIndex], now: Timestamp, commit: &mut Commit) {
+        let rules = Arc::clone(&self.rules);
+        let counting = wholes.iter().filter_map(|&whole| rules.counting(whole));
+        for rule in counting.filter(|rule| !hits.contains(rule)).filter_map(|rule| rules.get(rule)) {
+            let Condition::Share(share) = &rule.condition else { continue };
+            let story = Story::begun_by(&post.id);
+            let seen = Seen { at: post.event_time, post: post.id.clone(), author: post.author.id.clone(), story };
+            if let Some(fired) = self.shares.of(rule, post.event_time).add(&seen, false, share) {
+                self.alert(rule, post, Whose::Others, &fired, now, commit);
+                self.tell_changes(now, commit);
+            }
+        }
+    }
+
     /// A rule takes a post for the first time.
     fn sighting(&mut self, rule: &Rule, post: &Post, story: Story, now: Timestamp, commit: &mut Commit) {
         let seen = Seen { at: post.event_time, post: post.id.clone(), author: post.author.id.clone(), story };
@@ -159,23 +179,15 @@ impl Engine {
                 self.heard(rule, post.event_time, now, commit);
                 None
             }
+            Condition::Share(share) => self.shares.of(rule, seen.at).add(&seen, true, share),
             Condition::Spike(spike) => {
                 self.spikes.exposure.sources = self.sources.len();
                 self.spikes.add(rule, spike, &seen, self.rules.zone())
             }
         };
-        let sighting = |seen: &Seen, incident: Option<&IncidentId>| Sighting {
-            rule: rule.id.clone(),
-            post: seen.post.clone(),
-            source: post.source.clone(),
-            author: seen.author.clone(),
-            story: seen.story,
-            at: seen.at,
-            incident: incident.cloned(),
-        };
         let Some(fired) = fired else {
             let incident = self.by_topic.get(&rule.topic).cloned();
-            commit.sightings.push(sighting(&seen, incident.as_ref()));
+            commit.sightings.push(sighting(rule, post, &seen, incident.as_ref()));
             if let Some(id) = incident
                 && self.live.get_mut(&id).is_some_and(|live| live.add(&seen))
             {
@@ -183,11 +195,17 @@ impl Engine {
             }
             return;
         };
-        let why = why(rule, post, &fired);
-        let (incident, new_incident) = self.open_or_join(rule, post.id.as_str(), post.event_time, &fired, &why, now);
-        commit.sightings.extend(fired.seen.iter().map(|seen| sighting(seen, Some(&incident))));
+        self.alert(rule, post, Whose::Rules, &fired, now, commit);
+    }
+
+    /// A post made a rule fire.
+    fn alert(&mut self, rule: &Rule, post: &Post, whose: Whose, fired: &Fired, now: Timestamp, commit: &mut Commit) {
+        let why = why(rule, post, whose, fired);
+        let (incident, new_incident) = self.open_or_join(rule, post.id.as_str(), post.event_time, fired, &why, now);
+        commit.sightings.extend(fired.seen.iter().map(|seen| sighting(rule, post, seen, Some(&incident))));
+        let newest = fired.seen.last();
         commit.alerts.push(Alert {
-            at: fired.seen.last().map_or(post.event_time, |newest| newest.at),
+            at: fired.at.or(newest.map(|newest| newest.at)).unwrap_or(post.event_time),
             rule: rule.id.clone(),
             severity: rule.severity,
             topic: rule.topic.clone(),
@@ -202,9 +220,34 @@ impl Engine {
                 expected: measured.expected,
                 upper: measured.upper,
             }),
-            post: Some(post.id.clone()),
+            figures: fired.finding.as_ref().map(|finding| finding.figures.clone()),
+            post: match whose {
+                Whose::Rules => Some(post.id.clone()),
+                Whose::Others => newest.map(|newest| newest.post.clone()),
+            },
             why,
         });
+    }
+}
+
+/// Whether a post that made a rule fire is the rule's own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// The rule takes it.
+    Rules,
+    /// It is only counted, and kept nowhere.
+    Others,
+}
+
+fn sighting(rule: &Rule, post: &Post, seen: &Seen, incident: Option<&IncidentId>) -> Sighting {
+    Sighting {
+        rule: rule.id.clone(),
+        post: seen.post.clone(),
+        source: post.source.clone(),
+        author: seen.author.clone(),
+        story: seen.story,
+        at: seen.at,
+        incident: incident.cloned(),
     }
 }
 
@@ -218,7 +261,7 @@ fn post(event: Result<SourceEvent, Rejected>) -> Result<Box<Post>, Rejected> {
 
 /// The decision in a sentence: counts, the rule's words, the rule and its version. The
 /// words are the rule author's, never the post's.
-fn why(rule: &Rule, post: &Post, fired: &Fired) -> String {
+fn why(rule: &Rule, post: &Post, whose: Whose, fired: &Fired) -> String {
     let verdict = rule.explain(post);
     let words: Vec<String> = verdict.query.terms().iter().take(6).map(|term| format!("“{term}”")).collect();
     let words = words.join(", ");
@@ -229,6 +272,13 @@ fn why(rule: &Rule, post: &Post, fired: &Fired) -> String {
         Condition::Spike(_) => {
             let measured = fired.measured.as_ref().map_or("unusually many posts", |measured| &measured.words);
             format!("{measured}; the newest matched {words}; {by}")
+        }
+        Condition::Share(_) => {
+            let found = fired.finding.as_ref().map_or("too large a share", |finding| &finding.words);
+            match whose {
+                Whose::Rules => format!("{found}; the newest matched {words}; {by}"),
+                Whose::Others => format!("{found}; {by}"),
+            }
         }
         Condition::Count(Count { at_least, distinct, within }) => {
             let posts = fired.seen.len() as u64;

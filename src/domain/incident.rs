@@ -56,6 +56,8 @@ pub enum ConditionKind {
     Spike,
     /// Too large a part of what is said.
     Share,
+    /// Something that was not there before.
+    NewTerm,
     /// No post for a while.
     Quiet,
 }
@@ -68,6 +70,7 @@ impl ConditionKind {
             Self::Count => "count",
             Self::Spike => "spike",
             Self::Share => "share",
+            Self::NewTerm => "new_term",
             Self::Quiet => "quiet",
         }
     }
@@ -98,11 +101,12 @@ pub struct Alert {
     pub within: Option<Duration>,
     /// What a spike is measured by.
     pub volume: Option<Volume>,
-    /// What a share is measured by.
+    /// What only a share or a new term has.
     pub figures: Option<Figures>,
     /// The post that made the rule fire; none for the daemon's own alerts.
     pub post: Option<PostId>,
-    /// The decision in a sentence: words, counts, rule and version. Holds no post's text.
+    /// The decision in a sentence: words, counts, rule and version. Holds no post's text, but of
+    /// a new term the term, between ‘ and ’.
     pub why: String,
 }
 

@@ -47,6 +47,9 @@ pub struct AlertJson<'a> {
     /// The part of them that the rule took.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share: Option<f64>,
+    /// What was not there before; of a link the host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub term: Option<&'a str>,
     /// The post that made the rule fire.
     pub post: Option<&'a str>,
     /// The decision in a sentence.
@@ -55,9 +58,10 @@ pub struct AlertJson<'a> {
 
 impl<'a> From<&'a Alert> for AlertJson<'a> {
     fn from(alert: &'a Alert) -> Self {
-        let (of, share) = match alert.figures {
-            Some(Figures::Share { of, share }) => (Some(of), Some((share * 1000.0).round() / 1000.0)),
-            None => (None, None),
+        let (of, share, term) = match &alert.figures {
+            Some(Figures::Share { of, share }) => (Some(*of), Some((share * 1000.0).round() / 1000.0), None),
+            Some(Figures::NewTerm { term }) => (None, None, Some(term.as_str())),
+            None => (None, None, None),
         };
         Self {
             at: alert.at.to_string(),
@@ -75,6 +79,7 @@ impl<'a> From<&'a Alert> for AlertJson<'a> {
             upper: alert.volume.map(|volume| volume.upper),
             of,
             share,
+            term,
             post: alert.post.as_ref().map(crate::domain::id::PostId::as_str),
             why: &alert.why,
         }

@@ -64,7 +64,7 @@ fn a_share_is_replayed_the_same_by_any_number_of_threads_and_explained() {
     let share = "share = { of = '$org', above = 0.30, at_least = 20, within = \"1h\" }";
     desk.file("p.toml", file(&rule("p.parking", "parking", share)));
     let one = |n: usize| {
-        let text = if n >= 400 && n % 2 == 0 { "parking at St Brigids" } else { "St Brigids" };
+        let text = if n >= 400 && n.is_multiple_of(2) { "parking at St Brigids" } else { "St Brigids" };
         let other = post(&format!("x{n}"), &format!("y{n}"), &time(n), "parking in Rome");
         post(&format!("p{n}"), &format!("a{n}"), &time(n), text) + "\n" + &other
     };
@@ -85,7 +85,7 @@ fn a_share_is_replayed_the_same_by_any_number_of_threads_and_explained() {
     };
     let (alone, many) = (ran("1"), ran("8"));
     let [alert] = &alerts(&alone)[..] else { panic!("{}{}", alone.out, alone.err) };
-    assert_eq!(alerts(&many), [alert.clone()]);
+    assert_eq!(alerts(&many), std::slice::from_ref(alert));
     assert_eq!((&alert["condition"], &alert["within"], &alert["of"]), (&"share".into(), &"1h".into(), &60.into()));
     assert_eq!((&alert["share"], &alert["posts"], &alert["authors"]), (&0.317.into(), &19.into(), &19.into()));
     assert_eq!((&alert["at"], &alert["post"]), (&format!("2026-11-22T{}Z", time(436)).into(), &"p436".into()));
@@ -106,4 +106,43 @@ fn a_share_is_replayed_the_same_by_any_number_of_threads_and_explained() {
 /// A minute after the other.
 fn time(minute: usize) -> String {
     format!("{:02}:{:02}:00", minute / 60, minute % 60)
+}
+
+#[test]
+fn mistakes_and_doubts_about_a_new_term_are_shown() {
+    let rules = [
+        rule("p.a", "$org", "new_term = { at_least = 25, authors = 1 }"),
+        rule("p.b", "$org", "new_term = { within = \"2d\", at_least = 1, author = 3 }"),
+        rule("p.c", "$org", "new_term = { within = \"5m\", at_least = 2, authors = 3 }"),
+    ];
+    let desk = Desk::new();
+    golden!("cli-check-new-term", desk.file("p.toml", file(&rules.concat())).run(&["check", "p.toml"]).text());
+}
+
+#[test]
+fn a_new_term_is_replayed_the_same_by_any_number_of_threads() {
+    let desk = Desk::new();
+    desk.file("p.toml", file(&rule("p.new", "$org", "new_term = { within = \"1h\" }")));
+    let day = |day: usize, n: usize, text: &str| {
+        let line = post(&format!("p{day}-{n}"), &format!("a{n}"), &time(n), text);
+        line.replace("2026-11-22", &format!("2026-11-{day}"))
+    };
+    let usual = (0..500).map(|n| day(22, n, "parking at St Brigids"));
+    let news = (0..500).map(|n| {
+        day(24, n, if n > 400 && n.is_multiple_of(2) { "St Brigids ‘legionella’ parking" } else { "St Brigids" })
+    });
+    desk.file("days.jsonl", usual.chain(news).collect::<Vec<_>>().join("\n"));
+    let ran = |threads| {
+        desk.run(&["replay", "days.jsonl", "--rules", "p.toml", "--org", "St Brigids", "--json", "--threads", threads])
+    };
+    let (alone, many) = (ran("1"), ran("8"));
+    let [alert] = &alerts(&alone)[..] else { panic!("{}{}", alone.out, alone.err) };
+    assert_eq!(alerts(&many), std::slice::from_ref(alert));
+    assert_eq!((&alert["condition"], &alert["term"]), (&"new_term".into(), &"legionella".into()));
+    assert_eq!((&alert["posts"], &alert["authors"], &alert["within"]), (&5.into(), &5.into(), &"1h".into()));
+    let why = alert["why"].as_str().unwrap();
+    assert!(
+        why.starts_with("‘legionella’ in 5 posts by 5 authors within 1 h, not seen in this rule's posts in 2 d before"),
+        "{why}"
+    );
 }

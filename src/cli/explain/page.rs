@@ -63,6 +63,11 @@ pub(super) fn page(rule: &Rule, verdict: &Verdict, organization: &Organization, 
         let above = share.above.percent();
         lines.push(format!("the alert needs more than {above} % of at least {posts} within {within}; this is one"));
     }
+    if let (Condition::NewTerm(new_term), true) = (&rule.condition, verdict.matched()) {
+        let (posts, authors) = (counted(new_term.at_least, "post"), counted(new_term.authors, "author"));
+        let within = human(new_term.within);
+        lines.push(format!("the alert needs a word, tag or link that is new in {posts} by {authors} within {within}"));
+    }
     if let (Condition::Quiet(quiet), true) = (&rule.condition, verdict.matched()) {
         lines.push(format!("the alert needs {} without such a post; this is one", human(quiet.lasts)));
     }

@@ -8,7 +8,7 @@ use crate::config::naming::{Letters, name};
 use crate::config::organization::organization as organization_of;
 use crate::config::quantity::{duration, offset, rate};
 use crate::config::table::{Checked, Table, TextKind, Value, all, read};
-use crate::domain::condition::{Condition, Count, Distinct, Part, Quiet, Share, Spike};
+use crate::domain::condition::{Condition, Count, Distinct, NewTerm, Part, Quiet, Share, Spike};
 use crate::domain::diagnostic::{Diagnostic, SourceText};
 use crate::domain::id::Topic;
 use crate::domain::incident::Severity;
@@ -17,9 +17,6 @@ use crate::domain::rule::raw::{
     RawExcept, RawFile, RawHistory, RawPack, RawRule, RawTest, RawTestPost, Spanned, Status,
 };
 use crate::domain::volume::Promise;
-
-/// Conditions that are known and not built yet.
-const LATER: [&str; 1] = ["new_term"];
 
 /// Reads a file; `None` when it has no usable `[pack]`.
 pub(super) fn file(source: &Arc<SourceText>) -> (Option<RawFile>, Vec<Diagnostic>) {
@@ -128,18 +125,14 @@ fn except(value: &Value<'_>) -> Checked<RawExcept> {
 }
 
 fn condition(table: &Table<'_>) -> Checked<Condition> {
-    let mut given: Vec<_> =
-        LATER.into_iter().chain(["count", "spike", "share", "quiet"]).filter_map(|key| table.get(key)).collect();
+    let conditions = ["count", "spike", "share", "new_term", "quiet"];
+    let mut given: Vec<_> = conditions.into_iter().filter_map(|key| table.get(key)).collect();
     given.sort_by_key(|value| value.span().start);
     let checked = all(given.iter().enumerate().map(|(place, value)| {
-        if LATER.contains(&value.key()) {
-            let message = format!("this version has no condition `{}` yet", value.key());
-            let help = "it has `count`, `spike`, `share` and `quiet`; without a condition every matching post raises the alert";
-            return value.error("SB0203", message, help);
-        }
         let condition = match value.key() {
             "spike" => value.table("`spike`").and_then(|table| spike(&table)),
             "share" => value.table("`share`").and_then(|table| share(&table)),
+            "new_term" => value.table("`new_term`").and_then(|table| new_term(&table)),
             "quiet" => value.table("`quiet`").and_then(|table| quiet(&table)),
             _ => value.table("`count`").and_then(|table| count(&table)),
         };
@@ -202,6 +195,26 @@ fn of(value: &Value<'_>) -> Checked<Option<Spanned<String>>> {
     }
     let of = value.table("`share`")?.require("of", "`of = '$org'`")?;
     query(&of).map(Some)
+}
+
+fn new_term(table: &Table<'_>) -> Checked<Condition> {
+    table.allow_only(&["within", "at_least", "authors"]);
+    let within = table.require("within", "`within = \"1h\"`").and_then(|value| {
+        let within = value.parsed(duration)?;
+        let help = "what is spoken of for longer is no news; write \"1h\"";
+        if within > NewTerm::LONGEST { value.error("SB0005", "`within` is a day at most", help) } else { Ok(within) }
+    });
+    let at_least = table.get("at_least").map_or(Ok(5), |value| {
+        let at_least = value.count(2)?;
+        let message = format!("`at_least` is at most {}", NewTerm::MOST);
+        let help = "a word is new only once: so many posts with it come later than people want to know";
+        if at_least > NewTerm::MOST { value.error("SB0005", message, help) } else { Ok(at_least) }
+    });
+    let authors = table.get("authors").map_or(Ok(3), |value| match value.count(1)? {
+        1 => value.error("SB0005", "`authors` must be at least 2", "what one author writes is no news, however often"),
+        authors => Ok(authors),
+    });
+    Ok(Condition::NewTerm(NewTerm { within: within?, at_least: at_least?, authors: authors? }))
 }
 
 fn quiet(table: &Table<'_>) -> Checked<Condition> {

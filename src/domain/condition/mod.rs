@@ -19,9 +19,11 @@ use super::key::Key;
 use super::story::Story;
 use super::time::Timestamp;
 use super::volume::Promise;
+pub use new_term::{NewTerm, OwnWords, Vocabulary, terms};
 pub use share::{Part, Share, Whole};
 
 mod episodes;
+mod new_term;
 mod share;
 mod stored;
 
@@ -36,6 +38,8 @@ pub enum Condition {
     Spike(Spike),
     /// Too large a part of what is said.
     Share(Share),
+    /// Something that was not there before.
+    NewTerm(NewTerm),
     /// None for long enough.
     Quiet(Quiet),
 }
@@ -48,6 +52,7 @@ impl Condition {
             Self::Count(_) => ConditionKind::Count,
             Self::Spike(_) => ConditionKind::Spike,
             Self::Share(_) => ConditionKind::Share,
+            Self::NewTerm(_) => ConditionKind::NewTerm,
             Self::Quiet(_) => ConditionKind::Quiet,
         }
     }
@@ -58,6 +63,7 @@ impl Condition {
             Self::Match | Self::Spike(_) => None,
             Self::Count(count) => Some(count.within),
             Self::Share(share) => Some(share.within),
+            Self::NewTerm(new_term) => Some(new_term.within),
             Self::Quiet(quiet) => Some(quiet.lasts),
         }
     }
@@ -150,7 +156,7 @@ pub struct Fired {
     pub measured: Option<Measured>,
     /// When it became true, if that is not the time of the newest of `seen`.
     pub at: Option<Timestamp>,
-    /// What was found, of a share.
+    /// What was found, of a share or a new term.
     pub finding: Option<Finding>,
 }
 
@@ -181,6 +187,11 @@ pub enum Figures {
         of: u64,
         /// The part of them.
         share: f64,
+    },
+    /// Of `new_term`.
+    NewTerm {
+        /// The term, made harmless; of a link its host.
+        term: String,
     },
 }
 

@@ -21,6 +21,10 @@ impl Out {
         self.number(key.bits());
     }
 
+    pub(super) fn name(&mut self, name: u32) {
+        self.0.extend(name.to_le_bytes());
+    }
+
     pub(super) fn bit(&mut self, bit: bool) {
         self.0.push(bit.into());
     }
@@ -55,6 +59,10 @@ impl<'a> In<'a> {
 
     pub(super) fn key(&mut self) -> Result<Key, Unreadable> {
         self.number().map(Key::from_bits)
+    }
+
+    pub(super) fn name(&mut self) -> Result<u32, Unreadable> {
+        self.chunk().map(u32::from_le_bytes)
     }
 
     pub(super) fn bit(&mut self) -> Result<bool, Unreadable> {

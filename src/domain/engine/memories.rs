@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::domain::commit::{Commit, VolumeState};
-use crate::domain::condition::{Condition, Seen, Whole};
+use crate::domain::condition::{Condition, Seen, Vocabulary, Whole};
 use crate::domain::id::RuleId;
 use crate::domain::rule::{Rule, RuleSet};
 use crate::domain::time::Timestamp;
@@ -29,6 +29,8 @@ pub(super) struct Memories<M> {
     kept: HashMap<RuleId, Kept<M>>,
     /// Rules whose memory is not on disk yet.
     changed: BTreeSet<RuleId>,
+    /// Every rule in force that needs one has a memory.
+    is_complete: bool,
 }
 
 struct Kept<M> {
@@ -39,7 +41,7 @@ struct Kept<M> {
 
 impl<M> Default for Memories<M> {
     fn default() -> Self {
-        Self { kept: HashMap::new(), changed: BTreeSet::new() }
+        Self { kept: HashMap::new(), changed: BTreeSet::new(), is_complete: false }
     }
 }
 
@@ -51,9 +53,32 @@ impl<M: Memory> Memories<M> {
         &mut self.kept.entry(rule.id.clone()).or_insert_with(new).memory
     }
 
+    /// Begins the memories of rules that have none yet.
+    pub(super) fn begin(&mut self, rules: &RuleSet, now: Timestamp) {
+        if self.is_complete || now == Timestamp::default() {
+            return;
+        }
+        self.is_complete = true;
+        for rule in rules.rules().iter().filter(|rule| M::is_for(rule)) {
+            if !self.kept.contains_key(&rule.id) {
+                self.of(rule, now);
+            }
+        }
+    }
+
+    /// Changes all memories; `change` says of each whether it made a difference.
+    pub(super) fn change(&mut self, mut change: impl FnMut(&mut M) -> bool) {
+        for (id, kept) in &mut self.kept {
+            if change(&mut kept.memory) {
+                self.changed.insert(id.clone());
+            }
+        }
+    }
+
     /// Other rules are in force: what was learnt of those that still ask the same stays.
     pub(super) fn keep(&mut self, rules: &RuleSet) {
         self.kept.retain(|id, kept| asks_the_same::<M>(rules, id, &kept.meaning));
+        self.is_complete = false;
     }
 
     /// What was read from disk; of rules that ask something else by now it is forgotten.
@@ -95,6 +120,32 @@ impl Memory for Whole {
 
     fn begin(_now: Timestamp) -> Self {
         Self::default()
+    }
+
+    fn remember(&mut self, seen: &Seen) {
+        self.remember(seen);
+    }
+
+    fn at(&self) -> Timestamp {
+        self.newest()
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        self.to_bytes()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, Unreadable> {
+        Self::from_bytes(bytes)
+    }
+}
+
+impl Memory for Vocabulary {
+    fn is_for(rule: &Rule) -> bool {
+        matches!(rule.condition, Condition::NewTerm(_))
+    }
+
+    fn begin(now: Timestamp) -> Self {
+        Self::new(now)
     }
 
     fn remember(&mut self, seen: &Seen) {

@@ -24,7 +24,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use super::commit::{Commit, Restored};
-use super::condition::{Condition, Seen, Whole, Window};
+use super::condition::{Condition, Seen, Vocabulary, Whole, Window};
 use super::event::{Cursor, DownReason};
 use super::id::{IncidentId, ReceiverName, RuleId, SourceName, Topic};
 use super::incident::{Incident, Sighting};
@@ -51,6 +51,7 @@ pub struct Engine {
     windows: HashMap<RuleId, Window>,
     spikes: Spikes,
     shares: Memories<Whole>,
+    vocabularies: Memories<Vocabulary>,
     quiets: Quiets,
     /// (rule, post): a post counts for a rule once, however often it is read or edited.
     sighted: Recent,
@@ -162,6 +163,7 @@ impl Engine {
             windows: HashMap::new(),
             spikes: Spikes::new(),
             shares: Memories::default(),
+            vocabularies: Memories::default(),
             quiets: Quiets::default(),
             sighted: Recent::new(1 << 18),
             seen: Recent::new(1 << 17),
@@ -198,6 +200,7 @@ impl Engine {
         restored.lost_gaps.iter().for_each(|gap| self.spikes.exposure.ended(gap));
         self.quiets.restore(&self.rules, &restored.volumes);
         self.shares.restore(&self.rules, &restored.volumes);
+        self.vocabularies.restore(&self.rules, &restored.volumes);
         self.spikes.restore(&self.rules, restored.volumes);
         for (post, author) in &restored.kept {
             self.evidence.extend([Key::of(post), Key::of(author)]);
@@ -220,6 +223,7 @@ impl Engine {
                 }
                 Some(Condition::Spike(_)) => self.spikes.remember(&sighting.rule, &seen),
                 Some(Condition::Share(_)) => self.shares.remember(&sighting.rule, &seen),
+                Some(Condition::NewTerm(_)) => self.vocabularies.remember(&sighting.rule, &seen),
                 Some(Condition::Match | Condition::Quiet(_)) | None => {}
             }
         }
@@ -245,6 +249,7 @@ impl Engine {
                 self.windows.retain(|rule, _| rules.find(rule.as_str()).is_some());
                 self.spikes.keep(&rules);
                 self.shares.keep(&rules);
+                self.vocabularies.keep(&rules);
                 self.quiets.keep(&rules);
                 (self.rules, self.routes, self.receivers) = (rules, routes, receivers);
                 self.reroute(now, commit);
@@ -258,11 +263,15 @@ impl Engine {
     }
 
     /// Lets a spike rule learn so many posts a day between two instants, as if they had been seen;
-    /// a share rule, so many that are not of its part.
+    /// a share rule, so many that are not of its part; a rule with a new term learns since then.
     pub fn teach(&mut self, rule: &Rule, per_day: u32, from: Timestamp, to: Timestamp) {
         self.spikes.teach(rule, per_day, from, to, self.rules.zone());
-        if let Condition::Share(share) = &rule.condition {
-            self.shares.of(rule, from).learn_evenly(per_day, from, to, share);
+        match &rule.condition {
+            Condition::Share(share) => self.shares.of(rule, from).learn_evenly(per_day, from, to, share),
+            Condition::NewTerm(_) => {
+                self.vocabularies.of(rule, from);
+            }
+            _ => {}
         }
     }
 

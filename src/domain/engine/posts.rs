@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::batch::What;
 use super::{Batch, Engine, Items};
 use crate::domain::commit::{Commit, Erasure, Progress};
-use crate::domain::condition::{Condition, Count, Distinct, Fired, Seen};
+use crate::domain::condition::{Condition, Count, Distinct, Fired, Seen, terms};
 use crate::domain::event::{Glimpse, Ledger, Passing, Rejected, SourceEvent};
 use crate::domain::id::IncidentId;
 use crate::domain::incident::{Alert, Sighting, Volume};
@@ -35,6 +35,7 @@ impl Engine {
                 self.frame_seen(&source, cursor, now, commit);
             }
             self.spikes.begin(&self.rules, self.event_clock);
+            self.vocabularies.begin(&self.rules, self.event_clock);
             self.quiets.begin(&self.rules, self.event_clock);
             progress.cursor = progress.cursor.max(item.cursor);
             progress.ledger.frames += 1;
@@ -73,6 +74,7 @@ impl Engine {
         }
         self.spikes.record(commit);
         self.shares.record(commit);
+        self.vocabularies.record(commit);
         self.quiets.record(commit);
         let known = commit.progress.entry(source).or_default();
         known.cursor = known.cursor.max(progress.cursor);
@@ -102,12 +104,15 @@ impl Engine {
                 self.deleted.insert(key);
                 if self.is_kept(key) {
                     self.stories.forget_post(&post);
+                    self.vocabularies.change(|vocabulary| vocabulary.erase(|post, _| post == key));
                     commit.erased.push(Erasure::Post(post));
                 }
             }
             SourceEvent::AuthorDeleted { author, .. } => {
-                if self.may_have_text_of(Key::of(&author)) {
+                let key = Key::of(&author);
+                if self.may_have_text_of(key) {
                     self.stories.forget_author(&author);
+                    self.vocabularies.change(|vocabulary| vocabulary.erase(|_, author| author == key));
                     commit.erased.push(Erasure::Author(author));
                 }
             }
@@ -180,6 +185,10 @@ impl Engine {
                 None
             }
             Condition::Share(share) => self.shares.of(rule, seen.at).add(&seen, true, share),
+            Condition::NewTerm(new_term) => {
+                let found = terms(post, rule.query.text_only);
+                self.vocabularies.of(rule, seen.at).add(&seen, &found, &rule.own_words, new_term)
+            }
             Condition::Spike(spike) => {
                 self.spikes.exposure.sources = self.sources.len();
                 self.spikes.add(rule, spike, &seen, self.rules.zone())
@@ -260,7 +269,7 @@ fn post(event: Result<SourceEvent, Rejected>) -> Result<Box<Post>, Rejected> {
 }
 
 /// The decision in a sentence: counts, the rule's words, the rule and its version. The
-/// words are the rule author's, never the post's.
+/// words are the rule author's, never the post's, but for a new term.
 fn why(rule: &Rule, post: &Post, whose: Whose, fired: &Fired) -> String {
     let verdict = rule.explain(post);
     let words: Vec<String> = verdict.query.terms().iter().take(6).map(|term| format!("“{term}”")).collect();
@@ -273,8 +282,8 @@ fn why(rule: &Rule, post: &Post, whose: Whose, fired: &Fired) -> String {
             let measured = fired.measured.as_ref().map_or("unusually many posts", |measured| &measured.words);
             format!("{measured}; the newest matched {words}; {by}")
         }
-        Condition::Share(_) => {
-            let found = fired.finding.as_ref().map_or("too large a share", |finding| &finding.words);
+        Condition::Share(_) | Condition::NewTerm(_) => {
+            let found = fired.finding.as_ref().map_or("something was found", |finding| &finding.words);
             match whose {
                 Whose::Rules => format!("{found}; the newest matched {words}; {by}"),
                 Whose::Others => format!("{found}; {by}"),

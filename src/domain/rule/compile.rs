@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::model::{Except, Of, Rule, hash_queries};
 use super::raw::{RawEntry, RawFile, RawList, RawRule, Spanned};
+use crate::domain::condition::{Condition, OwnWords};
 use crate::domain::diagnostic::{Diagnostic, SourceText};
 use crate::domain::id::hex;
 use crate::domain::organization::Organization;
@@ -124,6 +125,13 @@ fn rule(
         let except = |query: &Query| Except { reason: NAMESAKES.to_owned(), query: query.clone() };
         excepts.extend(namesakes.map(except));
     }
+    let own_words = match raw.condition {
+        Condition::NewTerm(_) => {
+            let names = Lists::SITE.iter().filter_map(|name| lists.get(name));
+            OwnWords::of(&query, names.flat_map(|list| list.terms.iter()))
+        }
+        _ => OwnWords::default(),
+    };
     Some(Rule {
         id: raw.id.value.as_str().into(),
         pack: file.pack.name.value.clone(),
@@ -136,6 +144,7 @@ fn rule(
         excepts,
         playbook: raw.playbook.clone(),
         condition: raw.condition,
+        own_words,
         of,
     })
 }

@@ -164,6 +164,13 @@ fn status(file: &RawFile, raw: &RawRule, rule: &Rule, findings: &mut Vec<Diagnos
                 .help(help)
         }));
     }
+    if let Condition::NewTerm(new_term) = raw.condition {
+        findings.extend(condition::new_term(new_term).into_iter().map(|(message, help)| {
+            Diagnostic::warning("SB0282", format!("`{}` {message}", raw.id.value))
+                .at(&file.source, raw.span.clone(), "a new term that is probably not meant")
+                .help(help)
+        }));
+    }
     if let Condition::Count(Count { at_least: 1, distinct: Distinct::Post, .. }) = raw.condition {
         findings.push(
             Diagnostic::warning("SB0259", format!("`{}` counts to one", raw.id.value))

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest as _, Sha256};
 
 use super::raw::Status;
-use crate::domain::condition::Condition;
+use crate::domain::condition::{Condition, OwnWords};
 use crate::domain::id::{RuleId, Topic, hex};
 use crate::domain::incident::Severity;
 use crate::domain::matcher::{Matcher, QueryIndex, Scratch};
@@ -40,6 +40,8 @@ pub struct Rule {
     pub condition: Condition,
     /// The posts of which a share is asked for; a post that is none of them does not count.
     pub of: Option<Of>,
+    /// Words that are never new to it, when it asks for a new term.
+    pub own_words: OwnWords,
     /// The pack's version and a hash of everything that decides, for instance `1.0.0+3f2a9c1d`.
     pub version: String,
 }
@@ -201,6 +203,9 @@ impl Rule {
         hash_queries(&mut hash, &self.query, &self.excepts);
         if let Some(of) = &self.of {
             of.hash(&mut hash);
+        }
+        if let Condition::NewTerm(_) = self.condition {
+            hash.update(b"new term");
         }
         hex(&hash.finalize(), 8)
     }

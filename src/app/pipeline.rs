@@ -126,7 +126,7 @@ fn item(source: &SourceName, frame: &Frame, format: Format, rules: &RuleSet, wor
     let mut hits = Vec::new();
     if let Some(Skimmed { cursor, passing }) = skimmed {
         if let Passing::Post(_) = passing {
-            hits = rules.matches(excerpt, scratch);
+            hits = rules.hits(excerpt, scratch);
         }
         if hits.is_empty() {
             return Item::passed(cursor, received_at, passing);
@@ -135,7 +135,7 @@ fn item(source: &SourceName, frame: &Frame, format: Format, rules: &RuleSet, wor
     let decoded = format.decode(source, bytes, received_at);
     if let (None, Ok(SourceEvent::Post(post))) = (skimmed, &decoded.event) {
         excerpt.read(post);
-        hits = rules.matches(excerpt, scratch);
+        hits = rules.hits(excerpt, scratch);
     }
     Item::decoded(decoded, received_at, hits)
 }

@@ -362,6 +362,19 @@ impl<'d> Value<'d> {
         }
     }
 
+    /// A number, whole or not.
+    pub fn number(&self) -> Checked<f64> {
+        let text = match self.tree {
+            DeValue::Float(number) => number.as_str(),
+            DeValue::Integer(number) if number.radix() == 10 => number.as_str(),
+            _ => return self.mistyped("a number"),
+        };
+        match text.parse() {
+            Ok(number) => Ok(number),
+            Err(_) => self.error("SB0005", format!("`{}` is no number", self.key), "write a number such as 0.30"),
+        }
+    }
+
     /// A whole number of at least `least`.
     pub fn count(&self, least: u64) -> Checked<u64> {
         let number = self.integer()?;

@@ -34,7 +34,7 @@ pub struct Commit {
     pub told: Vec<DeliveryId>,
     /// Insert or replace by (source, from).
     pub gaps: Vec<Gap>,
-    /// What is usual for spike rules: insert or replace by rule; at most one of a rule, see
+    /// What spike rules, shares and new terms have learnt, and since when it is quiet: insert or replace by rule; at most one of a rule, see
     /// [`Commit::record_volume`].
     pub volumes: Vec<VolumeState>,
     /// How far each source was read.
@@ -50,7 +50,7 @@ pub struct Progress {
     pub ledger: Ledger,
 }
 
-/// What a spike rule has learnt.
+/// What a rule has learnt beyond its sightings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VolumeState {
     /// The rule.

@@ -37,7 +37,6 @@
 //! | `SB0120` | too many terms |
 //! | `SB0201` | a rule's id is taken |
 //! | `SB0202` | a list's name cannot be used |
-//! | `SB0203` | a condition that this version lacks |
 //! | `SB0204` | more than one condition |
 //! | `SB0205` | a name that is the daemon's own |
 //! | `SB0206` | an unknown built-in pack |
@@ -70,6 +69,8 @@
 //! | `SB0273` | a list lacks a language that others of its pack have |
 //! | `SB0274` | a name that says little by itself |
 //! | `SB0280` | a spike whose numbers make no sense |
+//! | `SB0281` | a share that makes no sense |
+//! | `SB0282` | a new term whose numbers make no sense |
 //! | `SB0301` | a rule's test fails |
 //! | `SB0302` | a rule's test without posts |
 //! | `SB0303` | a rule's test with a history that is too long |

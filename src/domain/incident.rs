@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::condition::Figures;
 use super::event::DownReason;
 use super::id::{AuthorId, IncidentId, PostId, ReceiverName, RuleId, SourceName, Topic};
 use super::story::Story;
@@ -53,6 +54,10 @@ pub enum ConditionKind {
     Count,
     /// Unusually many posts.
     Spike,
+    /// Too large a part of what is said.
+    Share,
+    /// Something that was not there before.
+    NewTerm,
     /// No post for a while.
     Quiet,
 }
@@ -64,6 +69,8 @@ impl ConditionKind {
             Self::Match => "match",
             Self::Count => "count",
             Self::Spike => "spike",
+            Self::Share => "share",
+            Self::NewTerm => "new_term",
             Self::Quiet => "quiet",
         }
     }
@@ -94,9 +101,12 @@ pub struct Alert {
     pub within: Option<Duration>,
     /// What a spike is measured by.
     pub volume: Option<Volume>,
+    /// What only a share or a new term has.
+    pub figures: Option<Figures>,
     /// The post that made the rule fire; none for the daemon's own alerts.
     pub post: Option<PostId>,
-    /// The decision in a sentence: words, counts, rule and version. Holds no post's text.
+    /// The decision in a sentence: words, counts, rule and version. Holds no post's text, but of
+    /// a new term the term, between ‘ and ’.
     pub why: String,
 }
 

@@ -1,4 +1,5 @@
-//! The receiver `log`: one line in the daemon's log, as fields, without any post's text.
+//! The receiver `log`: one line in the daemon's log, as fields, without any post's text. What
+//! a new term is stands between ‘ and ’ in the reason, and stays out, too.
 
 use crate::domain::message::{Message, MessageKind};
 
@@ -8,7 +9,7 @@ use super::untrusted::clean;
 pub(super) fn write(message: &Message) {
     let incident = &message.incident;
     let (id, severity, topic) = (incident.id.as_str(), incident.severity.as_str(), incident.topic.as_str());
-    let (title, summary, why) = (clean(&incident.title), message.summary(), clean(&incident.why));
+    let (title, summary, why) = (clean(&incident.title), message.summary(), without_terms(&clean(&incident.why)));
     let exercise = if incident.exercise { "EXERCISE " } else { "" };
     let what = match message.kind {
         MessageKind::Opened => "opened",
@@ -18,6 +19,17 @@ pub(super) fn write(message: &Message) {
         MessageKind::Resolved => "resolved",
     };
     tracing::warn!(topic, why, "{exercise}{what} {id}: {} {title}; {summary}", severity.to_uppercase());
+}
+
+/// The reason without words of strangers.
+fn without_terms(why: &str) -> String {
+    let mut parts = why.split('‘');
+    let mut kept = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        kept.push_str("‘…’");
+        kept.push_str(part.split_once('’').map_or("", |(_, rest)| rest));
+    }
+    kept
 }
 
 #[cfg(test)]
@@ -31,6 +43,17 @@ mod tests {
     use crate::domain::message::{Delivery, Leased, Message, MessageKind};
     use crate::domain::time::Timestamp;
     use crate::notify::{Receiver, ReceiverConfig, ReceiverKind};
+
+    #[test]
+    fn words_of_strangers_stay_out_of_the_log() {
+        for (why, logged) in [
+            ("a post matched “gunman”", "a post matched “gunman”"),
+            ("a link to ‘evil[.]example’ in 5 posts; matched “don’t”", "a link to ‘…’ in 5 posts; matched “don’t”"),
+            ("‘a‘b’ in ‘c", "‘…’‘…’ in ‘…’"),
+        ] {
+            assert_eq!(super::without_terms(why), logged);
+        }
+    }
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);

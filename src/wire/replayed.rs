@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::domain::condition::Figures;
 use crate::domain::incident::Alert;
 
 /// A rule's condition became true.
@@ -40,6 +41,15 @@ pub struct AlertJson<'a> {
     /// 19 times in 20 there are at most so many.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upper: Option<u64>,
+    /// Posts of which a share was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of: Option<u64>,
+    /// The part of them that the rule took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<f64>,
+    /// What was not there before; of a link the host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub term: Option<&'a str>,
     /// The post that made the rule fire.
     pub post: Option<&'a str>,
     /// The decision in a sentence.
@@ -48,6 +58,11 @@ pub struct AlertJson<'a> {
 
 impl<'a> From<&'a Alert> for AlertJson<'a> {
     fn from(alert: &'a Alert) -> Self {
+        let (of, share, term) = match &alert.figures {
+            Some(Figures::Share { of, share }) => (Some(*of), Some((share * 1000.0).round() / 1000.0), None),
+            Some(Figures::NewTerm { term }) => (None, None, Some(term.as_str())),
+            None => (None, None, None),
+        };
         Self {
             at: alert.at.to_string(),
             rule: alert.rule.as_str(),
@@ -62,6 +77,9 @@ impl<'a> From<&'a Alert> for AlertJson<'a> {
             observed: alert.volume.map(|volume| volume.observed),
             expected: alert.volume.map(|volume| (volume.expected * 1000.0).round() / 1000.0),
             upper: alert.volume.map(|volume| volume.upper),
+            of,
+            share,
+            term,
             post: alert.post.as_ref().map(crate::domain::id::PostId::as_str),
             why: &alert.why,
         }

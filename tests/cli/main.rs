@@ -4,6 +4,7 @@
 
 mod backtest;
 mod check;
+mod conditions;
 mod daemon;
 mod explain;
 mod fmt;

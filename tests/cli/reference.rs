@@ -53,6 +53,14 @@ fn the_other_examples_are_rule_files() {
         let read = block.parse::<toml::Table>();
         assert!(read.is_ok(), "{block}\n{read:?}");
     }
+    // Those that show a rule with its tests pass them.
+    let shown =
+        blocks(reference).into_iter().filter(|block| block.starts_with("[[rule]]") && block.contains("[[rule.test]]"));
+    for rule in shown {
+        let file = format!("schema = 1\n[pack]\nname = \"shown\"\n{rule}");
+        let ran = Desk::new().file("shown.toml", &file).run(&["check", "shown.toml"]);
+        assert!(ran.err.ends_with("2 tests run: no problems\n"), "{rule}\n{}", ran.err);
+    }
     // The first one is a whole file.
     let ran = Desk::new().file("parking.toml", blocks(reference)[0]).run(&["check", "parking.toml"]);
     assert_eq!(ran.code, 0, "{}", ran.err);

@@ -86,6 +86,7 @@ pub(crate) fn alert(post: Option<&str>, incident: &str) -> Alert {
         authors: 2,
         within: Some(Duration::from_mins(10)),
         volume: None,
+        figures: None,
         post: post.map(Into::into),
         why: "because".to_owned(),
     }

@@ -15,6 +15,9 @@ pub(super) struct VerdictJson<'a> {
     matched: bool,
     terms: Vec<&'a str>,
     query: ClauseJson<'a>,
+    /// Of a share the posts that are its whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    of: Option<ClauseJson<'a>>,
     excepts: Vec<ExceptJson<'a>>,
 }
 
@@ -71,6 +74,7 @@ pub(super) fn verdict<'a>(rule: &'a Rule, verdict: &'a Verdict, post: &Post) -> 
         matched: verdict.matched(),
         terms: verdict.query.terms(),
         query: clause_json(&verdict.query, &rule.query.text, post),
+        of: verdict.of.as_ref().zip(rule.of.as_ref()).map(|(clause, of)| clause_json(clause, &of.query.text, post)),
         excepts: excepts.collect(),
     }
 }

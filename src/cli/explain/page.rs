@@ -28,6 +28,10 @@ pub(super) fn page(rule: &Rule, verdict: &Verdict, organization: &Organization, 
     }
     lines.push("query".to_owned());
     tree(&verdict.query, &rule.query.text, 1, &mut lines);
+    if let (Some(clause), Some(of)) = (&verdict.of, &rule.of) {
+        lines.push(format!("a share of such posts, of which it is {}one", if clause.satisfied { "" } else { "not " }));
+        tree(clause, &of.query.text, 1, &mut lines);
+    }
     let excepts = verdict.excepts.iter().filter_map(|(index, clause)| Some((rule.excepts.get(*index)?, clause)));
     let (near, far): (Vec<_>, Vec<_>) = excepts.partition(|(except, clause)| touched(clause, &except.query.text));
     for (except, clause) in &near {
@@ -53,6 +57,16 @@ pub(super) fn page(rule: &Rule, verdict: &Verdict, organization: &Organization, 
         let Spike { at_least, authors, .. } = *spike;
         let (posts, authors) = (counted(at_least, "post"), counted(authors, "author"));
         lines.push(format!("the alert needs unusually many: at least {posts} by {authors}; this is one"));
+    }
+    if let (Condition::Share(share), true) = (&rule.condition, verdict.matched()) {
+        let (posts, within) = (counted(share.at_least, "post"), human(share.within));
+        let above = share.above.percent();
+        lines.push(format!("the alert needs more than {above} % of at least {posts} within {within}; this is one"));
+    }
+    if let (Condition::NewTerm(new_term), true) = (&rule.condition, verdict.matched()) {
+        let (posts, authors) = (counted(new_term.at_least, "post"), counted(new_term.authors, "author"));
+        let within = human(new_term.within);
+        lines.push(format!("the alert needs a word, tag or link that is new in {posts} by {authors} within {within}"));
     }
     if let (Condition::Quiet(quiet), true) = (&rule.condition, verdict.matched()) {
         lines.push(format!("the alert needs {} without such a post; this is one", human(quiet.lasts)));

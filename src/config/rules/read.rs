@@ -8,7 +8,7 @@ use crate::config::naming::{Letters, name};
 use crate::config::organization::organization as organization_of;
 use crate::config::quantity::{duration, offset, rate};
 use crate::config::table::{Checked, Table, TextKind, Value, all, read};
-use crate::domain::condition::{Condition, Count, Distinct, Quiet, Spike};
+use crate::domain::condition::{Condition, Count, Distinct, NewTerm, Part, Quiet, Share, Spike};
 use crate::domain::diagnostic::{Diagnostic, SourceText};
 use crate::domain::id::Topic;
 use crate::domain::incident::Severity;
@@ -17,9 +17,6 @@ use crate::domain::rule::raw::{
     RawExcept, RawFile, RawHistory, RawPack, RawRule, RawTest, RawTestPost, Spanned, Status,
 };
 use crate::domain::volume::Promise;
-
-/// Conditions that are known and not built yet.
-const LATER: [&str; 2] = ["share", "new_term"];
 
 /// Reads a file; `None` when it has no usable `[pack]`.
 pub(super) fn file(source: &Arc<SourceText>) -> (Option<RawFile>, Vec<Diagnostic>) {
@@ -92,6 +89,7 @@ fn rule(table: &Table<'_>, pack: &str) -> Checked<RawRule> {
     let excepts = table.get("except").map_or(Ok(Vec::new()), |value| excepts(&value));
     let playbook = table.get("playbook").map(|value| value.filled().map(str::to_owned)).transpose();
     let condition = condition(table);
+    let of = table.get("share").map_or(Ok(None), |value| of(&value));
     let tests = table.tables("test", "[[rule.test]]").iter().filter_map(|table| test(table).ok()).collect();
     Ok(RawRule {
         id: id?,
@@ -103,6 +101,7 @@ fn rule(table: &Table<'_>, pack: &str) -> Checked<RawRule> {
         excepts: excepts?,
         playbook: playbook?,
         condition: condition?,
+        of: of?,
         tests,
         span: table.span(),
     })
@@ -126,17 +125,14 @@ fn except(value: &Value<'_>) -> Checked<RawExcept> {
 }
 
 fn condition(table: &Table<'_>) -> Checked<Condition> {
-    let mut given: Vec<_> =
-        LATER.into_iter().chain(["count", "spike", "quiet"]).filter_map(|key| table.get(key)).collect();
+    let conditions = ["count", "spike", "share", "new_term", "quiet"];
+    let mut given: Vec<_> = conditions.into_iter().filter_map(|key| table.get(key)).collect();
     given.sort_by_key(|value| value.span().start);
     let checked = all(given.iter().enumerate().map(|(place, value)| {
-        if LATER.contains(&value.key()) {
-            let message = format!("this version has no condition `{}` yet", value.key());
-            let help = "it has `count`, `spike` and `quiet`; without a condition every matching post raises the alert";
-            return value.error("SB0203", message, help);
-        }
         let condition = match value.key() {
             "spike" => value.table("`spike`").and_then(|table| spike(&table)),
+            "share" => value.table("`share`").and_then(|table| share(&table)),
+            "new_term" => value.table("`new_term`").and_then(|table| new_term(&table)),
             "quiet" => value.table("`quiet`").and_then(|table| quiet(&table)),
             _ => value.table("`count`").and_then(|table| count(&table)),
         };
@@ -162,6 +158,63 @@ fn spike(table: &Table<'_>) -> Checked<Condition> {
     let least = |key, usual| table.get(key).map_or(Ok(usual), |value| value.count(1));
     let (at_least, authors) = (least("at_least", 5), least("authors", 3));
     Ok(Condition::Spike(Spike { false_alarms: false_alarms?, at_least: at_least?, authors: authors? }))
+}
+
+fn share(table: &Table<'_>) -> Checked<Condition> {
+    table.allow_only(&["of", "above", "at_least", "within"]);
+    let above = table.require("above", "`above = 0.30`").and_then(|value| part(&value));
+    let at_least = table.require("at_least", "`at_least = 20`").and_then(|value| share_of(&value));
+    let within = table.require("within", "`within = \"1h\"`").and_then(|value| value.parsed(duration));
+    Ok(Condition::Share(Share { above: above?, at_least: at_least?, within: within? }))
+}
+
+fn part(value: &Value<'_>) -> Checked<Part> {
+    match Part::new(value.number()?) {
+        Some(part) => Ok(part),
+        None => value.error(
+            "SB0005",
+            format!("`{}` is a part of a whole, between 0 and 1", value.key()),
+            "write 0.30 for more than 30 in a hundred",
+        ),
+    }
+}
+
+fn share_of(value: &Value<'_>) -> Checked<u64> {
+    let at_least = value.count(1)?;
+    if at_least > Share::MOST {
+        let message = format!("`{}` is at most {}", value.key(), Share::MOST);
+        return value.error("SB0005", message, "a share of so many is as sure as one of more");
+    }
+    Ok(at_least)
+}
+
+/// The query of a share's whole; what else is wrong with the table is told elsewhere.
+fn of(value: &Value<'_>) -> Checked<Option<Spanned<String>>> {
+    if !value.is_table() {
+        return Ok(None);
+    }
+    let of = value.table("`share`")?.require("of", "`of = '$org'`")?;
+    query(&of).map(Some)
+}
+
+fn new_term(table: &Table<'_>) -> Checked<Condition> {
+    table.allow_only(&["within", "at_least", "authors"]);
+    let within = table.require("within", "`within = \"1h\"`").and_then(|value| {
+        let within = value.parsed(duration)?;
+        let help = "what is spoken of for longer is no news; write \"1h\"";
+        if within > NewTerm::LONGEST { value.error("SB0005", "`within` is a day at most", help) } else { Ok(within) }
+    });
+    let at_least = table.get("at_least").map_or(Ok(5), |value| {
+        let at_least = value.count(2)?;
+        let message = format!("`at_least` is at most {}", NewTerm::MOST);
+        let help = "a word is new only once: so many posts with it come later than people want to know";
+        if at_least > NewTerm::MOST { value.error("SB0005", message, help) } else { Ok(at_least) }
+    });
+    let authors = table.get("authors").map_or(Ok(3), |value| match value.count(1)? {
+        1 => value.error("SB0005", "`authors` must be at least 2", "what one author writes is no news, however often"),
+        authors => Ok(authors),
+    });
+    Ok(Condition::NewTerm(NewTerm { within: within?, at_least: at_least?, authors: authors? }))
 }
 
 fn quiet(table: &Table<'_>) -> Checked<Condition> {

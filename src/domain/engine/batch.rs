@@ -56,7 +56,7 @@ pub struct Item {
 
 #[derive(Debug)]
 pub(super) enum What {
-    /// Read whole, with the rules that take it.
+    /// Read whole, with the rules that take it or count it.
     Event(Result<SourceEvent, Rejected>, Vec<RuleIndex>),
     /// Read as far as needed; no rule takes it.
     Passed(Passing),
@@ -98,13 +98,13 @@ impl Item {
     /// Matches a decoded frame. Pure; runs on any thread.
     pub fn matched(decoded: Decoded, received_at: Option<Timestamp>, rules: &RuleSet, scratch: &mut Scratch) -> Self {
         let hits = match &decoded.event {
-            Ok(SourceEvent::Post(post)) => rules.matches(&Excerpt::of(post), scratch),
+            Ok(SourceEvent::Post(post)) => rules.hits(&Excerpt::of(post), scratch),
             _ => Vec::new(),
         };
         Self::decoded(decoded, received_at, hits)
     }
 
-    /// A decoded frame, with the rules that take its post.
+    /// A decoded frame, with what [`RuleSet::hits`] says of its post.
     pub fn decoded(decoded: Decoded, received_at: Option<Timestamp>, hits: Vec<RuleIndex>) -> Self {
         let Decoded { cursor, event } = decoded;
         Self { cursor, received_at, what: What::Event(event, hits) }

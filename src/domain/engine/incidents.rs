@@ -364,6 +364,7 @@ impl Engine {
             authors: 0,
             within: None,
             volume: None,
+            figures: None,
             post: None,
             why,
         };

@@ -11,6 +11,7 @@
 mod batch;
 mod exposure;
 mod incidents;
+mod memories;
 mod posts;
 mod quiets;
 mod recent;
@@ -23,7 +24,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use super::commit::{Commit, Restored};
-use super::condition::{Condition, Seen, Window};
+use super::condition::{Condition, Seen, Vocabulary, Whole, Window};
 use super::event::{Cursor, DownReason};
 use super::id::{IncidentId, ReceiverName, RuleId, SourceName, Topic};
 use super::incident::{Incident, Sighting};
@@ -36,6 +37,7 @@ use super::story::Stories;
 use super::time::Timestamp;
 pub use batch::{Batch, Frames, Item, Items};
 use incidents::Live;
+use memories::Memories;
 use quiets::Quiets;
 use recent::{Handles, Recent};
 use sources::SourceState;
@@ -48,6 +50,8 @@ pub struct Engine {
     receivers: Vec<ReceiverName>,
     windows: HashMap<RuleId, Window>,
     spikes: Spikes,
+    shares: Memories<Whole>,
+    vocabularies: Memories<Vocabulary>,
     quiets: Quiets,
     /// (rule, post): a post counts for a rule once, however often it is read or edited.
     sighted: Recent,
@@ -158,6 +162,8 @@ impl Engine {
             receivers,
             windows: HashMap::new(),
             spikes: Spikes::new(),
+            shares: Memories::default(),
+            vocabularies: Memories::default(),
             quiets: Quiets::default(),
             sighted: Recent::new(1 << 18),
             seen: Recent::new(1 << 17),
@@ -193,6 +199,8 @@ impl Engine {
         }
         restored.lost_gaps.iter().for_each(|gap| self.spikes.exposure.ended(gap));
         self.quiets.restore(&self.rules, &restored.volumes);
+        self.shares.restore(&self.rules, &restored.volumes);
+        self.vocabularies.restore(&self.rules, &restored.volumes);
         self.spikes.restore(&self.rules, restored.volumes);
         for (post, author) in &restored.kept {
             self.evidence.extend([Key::of(post), Key::of(author)]);
@@ -214,6 +222,8 @@ impl Engine {
                     self.windows.entry(sighting.rule).or_default().add(seen, &count);
                 }
                 Some(Condition::Spike(_)) => self.spikes.remember(&sighting.rule, &seen),
+                Some(Condition::Share(_)) => self.shares.remember(&sighting.rule, &seen),
+                Some(Condition::NewTerm(_)) => self.vocabularies.remember(&sighting.rule, &seen),
                 Some(Condition::Match | Condition::Quiet(_)) | None => {}
             }
         }
@@ -238,6 +248,8 @@ impl Engine {
             Input::Swap { rules, routes, receivers } => {
                 self.windows.retain(|rule, _| rules.find(rule.as_str()).is_some());
                 self.spikes.keep(&rules);
+                self.shares.keep(&rules);
+                self.vocabularies.keep(&rules);
                 self.quiets.keep(&rules);
                 (self.rules, self.routes, self.receivers) = (rules, routes, receivers);
                 self.reroute(now, commit);
@@ -250,9 +262,17 @@ impl Engine {
         outcome
     }
 
-    /// Lets a spike rule learn so many posts a day between two instants, as if they had been seen.
+    /// Lets a spike rule learn so many posts a day between two instants, as if they had been seen;
+    /// a share rule, so many that are not of its part; a rule with a new term learns since then.
     pub fn teach(&mut self, rule: &Rule, per_day: u32, from: Timestamp, to: Timestamp) {
         self.spikes.teach(rule, per_day, from, to, self.rules.zone());
+        match &rule.condition {
+            Condition::Share(share) => self.shares.of(rule, from).learn_evenly(per_day, from, to, share),
+            Condition::NewTerm(_) => {
+                self.vocabularies.of(rule, from);
+            }
+            _ => {}
+        }
     }
 
     /// The rules in force.

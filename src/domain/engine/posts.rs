@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::batch::What;
 use super::{Batch, Engine, Items};
 use crate::domain::commit::{Commit, Erasure, Progress};
-use crate::domain::condition::{Condition, Count, Distinct, Fired, Seen};
+use crate::domain::condition::{Condition, Count, Distinct, Fired, Seen, terms};
 use crate::domain::event::{Glimpse, Ledger, Passing, Rejected, SourceEvent};
 use crate::domain::id::IncidentId;
 use crate::domain::incident::{Alert, Sighting, Volume};
@@ -35,6 +35,7 @@ impl Engine {
                 self.frame_seen(&source, cursor, now, commit);
             }
             self.spikes.begin(&self.rules, self.event_clock);
+            self.vocabularies.begin(&self.rules, self.event_clock);
             self.quiets.begin(&self.rules, self.event_clock);
             progress.cursor = progress.cursor.max(item.cursor);
             progress.ledger.frames += 1;
@@ -72,6 +73,8 @@ impl Engine {
             }
         }
         self.spikes.record(commit);
+        self.shares.record(commit);
+        self.vocabularies.record(commit);
         self.quiets.record(commit);
         let known = commit.progress.entry(source).or_default();
         known.cursor = known.cursor.max(progress.cursor);
@@ -101,12 +104,15 @@ impl Engine {
                 self.deleted.insert(key);
                 if self.is_kept(key) {
                     self.stories.forget_post(&post);
+                    self.vocabularies.change(|vocabulary| vocabulary.erase(|post, _| post == key));
                     commit.erased.push(Erasure::Post(post));
                 }
             }
             SourceEvent::AuthorDeleted { author, .. } => {
-                if self.may_have_text_of(Key::of(&author)) {
+                let key = Key::of(&author);
+                if self.may_have_text_of(key) {
                     self.stories.forget_author(&author);
+                    self.vocabularies.change(|vocabulary| vocabulary.erase(|_, author| author == key));
                     commit.erased.push(Erasure::Author(author));
                 }
             }
@@ -115,13 +121,17 @@ impl Engine {
         }
     }
 
-    /// The rules in force that take a post.
+    /// The rules in force that take a post or count it.
     fn matches(&mut self, post: &Post) -> Vec<RuleIndex> {
-        self.rules.matches(&Excerpt::of(post), &mut self.scratch)
+        self.rules.hits(&Excerpt::of(post), &mut self.scratch)
     }
 
-    /// A new post, or a new version of one, with the rules that take it.
+    /// A new post, or a new version of one, with the rules that take it or count it.
     fn post(&mut self, mut post: Post, key: Key, hits: &[RuleIndex], now: Timestamp, commit: &mut Commit) {
+        let (hits, wholes) = self.rules.taken_and_counted(hits);
+        if !wholes.is_empty() {
+            self.counted(&post, hits, wholes, now, commit);
+        }
         // What is kept of a post is what its author says now, matching or not.
         if hits.is_empty() && !self.is_kept(key) {
             return;
@@ -149,6 +159,21 @@ impl Engine {
         }
     }
 
+    /// Rules that ask for a share count a post that they do not take. It is nobody's evidence.
+    fn counted(&mut self, post: &Post, hits: &[RuleIndex], wholes: &[RuleIndex], now: Timestamp, commit: &mut Commit) {
+        let rules = Arc::clone(&self.rules);
+        let counting = wholes.iter().filter_map(|&whole| rules.counting(whole));
+        for rule in counting.filter(|rule| !hits.contains(rule)).filter_map(|rule| rules.get(rule)) {
+            let Condition::Share(share) = &rule.condition else { continue };
+            let story = Story::begun_by(&post.id);
+            let seen = Seen { at: post.event_time, post: post.id.clone(), author: post.author.id.clone(), story };
+            if let Some(fired) = self.shares.of(rule, post.event_time).add(&seen, false, share) {
+                self.alert(rule, post, Whose::Others, &fired, now, commit);
+                self.tell_changes(now, commit);
+            }
+        }
+    }
+
     /// A rule takes a post for the first time.
     fn sighting(&mut self, rule: &Rule, post: &Post, story: Story, now: Timestamp, commit: &mut Commit) {
         let seen = Seen { at: post.event_time, post: post.id.clone(), author: post.author.id.clone(), story };
@@ -159,23 +184,19 @@ impl Engine {
                 self.heard(rule, post.event_time, now, commit);
                 None
             }
+            Condition::Share(share) => self.shares.of(rule, seen.at).add(&seen, true, share),
+            Condition::NewTerm(new_term) => {
+                let found = terms(post, rule.query.text_only);
+                self.vocabularies.of(rule, seen.at).add(&seen, &found, &rule.own_words, new_term)
+            }
             Condition::Spike(spike) => {
                 self.spikes.exposure.sources = self.sources.len();
                 self.spikes.add(rule, spike, &seen, self.rules.zone())
             }
         };
-        let sighting = |seen: &Seen, incident: Option<&IncidentId>| Sighting {
-            rule: rule.id.clone(),
-            post: seen.post.clone(),
-            source: post.source.clone(),
-            author: seen.author.clone(),
-            story: seen.story,
-            at: seen.at,
-            incident: incident.cloned(),
-        };
         let Some(fired) = fired else {
             let incident = self.by_topic.get(&rule.topic).cloned();
-            commit.sightings.push(sighting(&seen, incident.as_ref()));
+            commit.sightings.push(sighting(rule, post, &seen, incident.as_ref()));
             if let Some(id) = incident
                 && self.live.get_mut(&id).is_some_and(|live| live.add(&seen))
             {
@@ -183,11 +204,17 @@ impl Engine {
             }
             return;
         };
-        let why = why(rule, post, &fired);
-        let (incident, new_incident) = self.open_or_join(rule, post.id.as_str(), post.event_time, &fired, &why, now);
-        commit.sightings.extend(fired.seen.iter().map(|seen| sighting(seen, Some(&incident))));
+        self.alert(rule, post, Whose::Rules, &fired, now, commit);
+    }
+
+    /// A post made a rule fire.
+    fn alert(&mut self, rule: &Rule, post: &Post, whose: Whose, fired: &Fired, now: Timestamp, commit: &mut Commit) {
+        let why = why(rule, post, whose, fired);
+        let (incident, new_incident) = self.open_or_join(rule, post.id.as_str(), post.event_time, fired, &why, now);
+        commit.sightings.extend(fired.seen.iter().map(|seen| sighting(rule, post, seen, Some(&incident))));
+        let newest = fired.seen.last();
         commit.alerts.push(Alert {
-            at: fired.seen.last().map_or(post.event_time, |newest| newest.at),
+            at: fired.at.or(newest.map(|newest| newest.at)).unwrap_or(post.event_time),
             rule: rule.id.clone(),
             severity: rule.severity,
             topic: rule.topic.clone(),
@@ -202,9 +229,34 @@ impl Engine {
                 expected: measured.expected,
                 upper: measured.upper,
             }),
-            post: Some(post.id.clone()),
+            figures: fired.finding.as_ref().map(|finding| finding.figures.clone()),
+            post: match whose {
+                Whose::Rules => Some(post.id.clone()),
+                Whose::Others => newest.map(|newest| newest.post.clone()),
+            },
             why,
         });
+    }
+}
+
+/// Whether a post that made a rule fire is the rule's own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// The rule takes it.
+    Rules,
+    /// It is only counted, and kept nowhere.
+    Others,
+}
+
+fn sighting(rule: &Rule, post: &Post, seen: &Seen, incident: Option<&IncidentId>) -> Sighting {
+    Sighting {
+        rule: rule.id.clone(),
+        post: seen.post.clone(),
+        source: post.source.clone(),
+        author: seen.author.clone(),
+        story: seen.story,
+        at: seen.at,
+        incident: incident.cloned(),
     }
 }
 
@@ -217,8 +269,8 @@ fn post(event: Result<SourceEvent, Rejected>) -> Result<Box<Post>, Rejected> {
 }
 
 /// The decision in a sentence: counts, the rule's words, the rule and its version. The
-/// words are the rule author's, never the post's.
-fn why(rule: &Rule, post: &Post, fired: &Fired) -> String {
+/// words are the rule author's, never the post's, but for a new term.
+fn why(rule: &Rule, post: &Post, whose: Whose, fired: &Fired) -> String {
     let verdict = rule.explain(post);
     let words: Vec<String> = verdict.query.terms().iter().take(6).map(|term| format!("“{term}”")).collect();
     let words = words.join(", ");
@@ -229,6 +281,13 @@ fn why(rule: &Rule, post: &Post, fired: &Fired) -> String {
         Condition::Spike(_) => {
             let measured = fired.measured.as_ref().map_or("unusually many posts", |measured| &measured.words);
             format!("{measured}; the newest matched {words}; {by}")
+        }
+        Condition::Share(_) | Condition::NewTerm(_) => {
+            let found = fired.finding.as_ref().map_or("something was found", |finding| &finding.words);
+            match whose {
+                Whose::Rules => format!("{found}; the newest matched {words}; {by}"),
+                Whose::Others => format!("{found}; {by}"),
+            }
         }
         Condition::Count(Count { at_least, distinct, within }) => {
             let posts = fired.seen.len() as u64;

@@ -122,6 +122,7 @@ impl Engine {
                 authors: 0,
                 within: rule.condition.within(),
                 volume: None,
+                figures: None,
                 post: None,
                 why,
             });
@@ -145,7 +146,9 @@ impl Engine {
 fn quiet(rule: &Rule) -> Option<&Quiet> {
     match &rule.condition {
         Condition::Quiet(quiet) => Some(quiet),
-        Condition::Match | Condition::Count(_) | Condition::Spike(_) => None,
+        Condition::Match | Condition::Count(_) | Condition::Spike(_) | Condition::Share(_) | Condition::NewTerm(_) => {
+            None
+        }
     }
 }
 

@@ -89,6 +89,10 @@ impl Engine {
         let before = state.cursor;
         if before.is_none() {
             self.spikes.source_added();
+            self.vocabularies.change(|vocabulary| {
+                vocabulary.doubt(time(cursor));
+                true
+            });
         }
         let newest = before.map_or(cursor, |before| before.max(cursor));
         state.cursor = Some(newest);

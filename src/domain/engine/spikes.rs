@@ -128,6 +128,8 @@ impl Spikes {
 fn spike(rule: &Rule) -> Option<&Spike> {
     match &rule.condition {
         Condition::Spike(spike) => Some(spike),
-        Condition::Match | Condition::Count(_) | Condition::Quiet(_) => None,
+        Condition::Match | Condition::Count(_) | Condition::Share(_) | Condition::NewTerm(_) | Condition::Quiet(_) => {
+            None
+        }
     }
 }

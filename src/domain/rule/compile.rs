@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::model::{Except, Rule, hash_queries};
+use super::model::{Except, Of, Rule, hash_queries};
 use super::raw::{RawEntry, RawFile, RawList, RawRule, Spanned};
+use crate::domain::condition::{Condition, OwnWords};
 use crate::domain::diagnostic::{Diagnostic, SourceText};
 use crate::domain::id::hex;
 use crate::domain::organization::Organization;
@@ -110,11 +111,27 @@ fn rule(
             Some(Except { reason: except.reason.clone(), query })
         })
         .collect();
+    let of = raw.of.as_ref().map(|of| self::query(of, &file.source, lists, findings));
     let (query, mut excepts) = (query?, excepts.into_iter().collect::<Option<Vec<_>>>()?);
-    if query.lists().contains(&"org_guarded") {
+    let is_guarded = |query: &Query| query.lists().contains(&"org_guarded");
+    let of = match of {
+        Some(query) => {
+            let query = query?;
+            Some(Of { except: namesakes.filter(|_| is_guarded(&query)).cloned(), query })
+        }
+        None => None,
+    };
+    if is_guarded(&query) {
         let except = |query: &Query| Except { reason: NAMESAKES.to_owned(), query: query.clone() };
         excepts.extend(namesakes.map(except));
     }
+    let own_words = match raw.condition {
+        Condition::NewTerm(_) => {
+            let names = Lists::SITE.iter().filter_map(|name| lists.get(name));
+            OwnWords::of(&query, names.flat_map(|list| list.terms.iter()))
+        }
+        _ => OwnWords::default(),
+    };
     Some(Rule {
         id: raw.id.value.as_str().into(),
         pack: file.pack.name.value.clone(),
@@ -122,11 +139,13 @@ fn rule(
         severity: raw.severity,
         status: raw.status,
         topic: raw.topic.clone(),
-        version: format!("{}+{}", file.pack.version, fingerprint(raw, &query, &excepts)),
+        version: format!("{}+{}", file.pack.version, fingerprint(raw, &query, &excepts, of.as_ref())),
         query,
         excepts,
         playbook: raw.playbook.clone(),
         condition: raw.condition,
+        own_words,
+        of,
     })
 }
 
@@ -152,9 +171,12 @@ fn query(
 
 /// Changes whenever the rule would decide differently: 32 bits of SHA-256 over the
 /// queries with their lists' terms, and the condition.
-fn fingerprint(raw: &RawRule, query: &Query, excepts: &[Except]) -> String {
+fn fingerprint(raw: &RawRule, query: &Query, excepts: &[Except], of: Option<&Of>) -> String {
     let mut hash = Sha256::new();
     hash_queries(&mut hash, query, excepts);
+    if let Some(of) = of {
+        of.hash(&mut hash);
+    }
     hash.update(format!("{:?}", raw.condition));
     hex(&hash.finalize(), 4)
 }

@@ -12,10 +12,12 @@ pub const BUDGET: usize = 10_000;
 /// An expression without a literal is tried on every post.
 const EVERY_POST: usize = 1_000;
 
-/// One for each term, field and expression, those of lists and exceptions included; an
+/// One for each term, field and expression, those of lists, exceptions and wholes included; an
 /// expression that no word announces counts as a thousand.
 pub fn cost(rule: &Rule) -> usize {
-    of(&rule.query) + rule.excepts.iter().map(|except| of(&except.query)).sum::<usize>()
+    of(&rule.query)
+        + rule.of.as_ref().map_or(0, |whole| of(&whole.query))
+        + rule.excepts.iter().map(|except| of(&except.query)).sum::<usize>()
 }
 
 fn of(query: &Query) -> usize {

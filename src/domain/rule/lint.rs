@@ -9,6 +9,7 @@ use crate::domain::condition::{Condition, Count, Distinct, Spike};
 use crate::domain::diagnostic::Diagnostic;
 use crate::domain::query::{Lists, Query, Term};
 
+mod condition;
 mod frequent;
 mod query;
 mod shape;
@@ -26,7 +27,7 @@ pub fn lint(file: &RawFile, rules: &[Rule]) -> Vec<Diagnostic> {
         let Some(rule) = rules.iter().find(|rule| rule.id.as_str() == raw.id.value) else { continue };
         tests(file, raw, &mut findings);
         queries(file, raw, rule, &mut findings);
-        status(file, raw, &mut findings);
+        status(file, raw, rule, &mut findings);
         if let Some(first) = seen.insert(Meaning::of(rule), raw.id.value.as_str()) {
             findings.push(
                 Diagnostic::warning("SB0255", format!("`{}` asks the same as `{first}`", raw.id.value))
@@ -43,6 +44,7 @@ pub fn lint(file: &RawFile, rules: &[Rule]) -> Vec<Diagnostic> {
 struct Meaning<'a> {
     query: (Shape<'a>, bool),
     excepts: BTreeSet<(Shape<'a>, bool)>,
+    of: Option<(Shape<'a>, bool)>,
     condition: String,
 }
 
@@ -52,14 +54,14 @@ impl<'a> Meaning<'a> {
         Self {
             query: shape(&rule.query),
             excepts: rule.excepts.iter().map(|except| shape(&except.query)).collect(),
+            of: rule.of.as_ref().map(|of| shape(&of.query)),
             condition: format!("{:?}", rule.condition),
         }
     }
 }
 
 fn lists(file: &RawFile, rules: &[Rule], findings: &mut Vec<Diagnostic>) {
-    let queries =
-        rules.iter().flat_map(|rule| std::iter::once(&rule.query).chain(rule.excepts.iter().map(|e| &e.query)));
+    let queries = rules.iter().flat_map(|rule| rule.asked().chain(rule.excepts.iter().map(|e| &e.query)));
     let nested = file.lists.iter().flat_map(|list| &list.entries).filter_map(|entry| entry.value.strip_prefix('$'));
     let used: BTreeSet<&str> = queries.flat_map(|query| query.lists()).chain(nested).collect();
     let all_compiled = rules.len() == file.rules.len();
@@ -118,7 +120,10 @@ fn queries(file: &RawFile, raw: &RawRule, rule: &Rule, findings: &mut Vec<Diagno
             );
         }
     }
-    let mut named = rule.query.lists().into_iter();
+    if let (Some(raw), Some(of)) = (&raw.of, &rule.of) {
+        written(raw, &of.query).lint(findings);
+    }
+    let mut named = rule.asked().flat_map(Query::lists);
     if !named.any(|list| Lists::SITE.contains(&list)) {
         findings.push(
             Diagnostic::warning("SB0257", format!("`{}` does not ask for the organisation", raw.id.value))
@@ -137,7 +142,7 @@ fn queries(file: &RawFile, raw: &RawRule, rule: &Rule, findings: &mut Vec<Diagno
     }
 }
 
-fn status(file: &RawFile, raw: &RawRule, findings: &mut Vec<Diagnostic>) {
+fn status(file: &RawFile, raw: &RawRule, rule: &Rule, findings: &mut Vec<Diagnostic>) {
     if raw.status == Status::Deprecated {
         findings.push(
             Diagnostic::warning("SB0258", format!("`{}` is deprecated", raw.id.value))
@@ -149,6 +154,20 @@ fn status(file: &RawFile, raw: &RawRule, findings: &mut Vec<Diagnostic>) {
         findings.extend(unwise(&spike).into_iter().map(|(message, help)| {
             Diagnostic::warning("SB0280", format!("`{}` {message}", raw.id.value))
                 .at(&file.source, raw.span.clone(), "a spike that is probably not meant")
+                .help(help)
+        }));
+    }
+    if let (Condition::Share(share), Some(of)) = (raw.condition, &raw.of) {
+        findings.extend(condition::share(&share, rule).into_iter().map(|(message, help)| {
+            Diagnostic::warning("SB0281", format!("`{}` {message}", raw.id.value))
+                .at(&file.source, of.span.clone(), "a share that is probably not meant")
+                .help(help)
+        }));
+    }
+    if let Condition::NewTerm(new_term) = raw.condition {
+        findings.extend(condition::new_term(new_term).into_iter().map(|(message, help)| {
+            Diagnostic::warning("SB0282", format!("`{}` {message}", raw.id.value))
+                .at(&file.source, raw.span.clone(), "a new term that is probably not meant")
                 .help(help)
         }));
     }

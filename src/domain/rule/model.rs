@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use sha2::{Digest as _, Sha256};
 
 use super::raw::Status;
-use crate::domain::condition::Condition;
+use crate::domain::condition::{Condition, OwnWords};
 use crate::domain::id::{RuleId, Topic, hex};
 use crate::domain::incident::Severity;
-use crate::domain::matcher::{Matcher, Scratch};
+use crate::domain::matcher::{Matcher, QueryIndex, Scratch};
 use crate::domain::post::{Excerpt, Post};
 use crate::domain::query::term::TermForm;
 use crate::domain::query::{Query, explain};
@@ -38,8 +38,21 @@ pub struct Rule {
     pub playbook: Option<String>,
     /// When matching posts become an alert.
     pub condition: Condition,
+    /// The posts of which a share is asked for; a post that is none of them does not count.
+    pub of: Option<Of>,
+    /// Words that are never new to it, when it asks for a new term.
+    pub own_words: OwnWords,
     /// The pack's version and a hash of everything that decides, for instance `1.0.0+3f2a9c1d`.
     pub version: String,
+}
+
+/// The whole of a share.
+#[derive(Clone, Debug)]
+pub struct Of {
+    /// What its posts satisfy.
+    pub query: Query,
+    /// What they do not satisfy: names of others, when the query is on its guard against them.
+    pub except: Option<Query>,
 }
 
 /// Posts that do not count, and why.
@@ -60,8 +73,10 @@ pub struct RuleSet {
     rules: Vec<Rule>,
     by_id: BTreeMap<RuleId, RuleIndex>,
     matcher: Matcher,
-    /// Where each rule's exceptions begin among the matcher's queries; they follow the
-    /// rules' own queries.
+    /// Rules that ask for a share, ascending: the queries of their wholes follow the rules'
+    /// own among the matcher's. Beside each the query that takes posts out of its whole.
+    counting: Vec<(RuleIndex, Option<QueryIndex>)>,
+    /// Where each rule's exceptions begin among the matcher's queries.
     excepts_from: Vec<usize>,
     zone: Zone,
 }
@@ -71,6 +86,8 @@ pub struct RuleSet {
 pub struct Verdict {
     /// What became of the query's parts.
     pub query: explain::Clause,
+    /// What became of the parts of a share's whole.
+    pub of: Option<explain::Clause>,
     /// The exceptions that took the post out again, with their reasons' places in [`Rule::excepts`].
     pub excepts: Vec<(usize, explain::Clause)>,
 }
@@ -78,7 +95,8 @@ pub struct Verdict {
 impl Verdict {
     /// Whether the rule takes the post.
     pub fn matched(&self) -> bool {
-        self.query.satisfied && self.excepts.iter().all(|(_, clause)| !clause.satisfied)
+        let is_of_the_whole = self.of.as_ref().is_none_or(|of| of.satisfied);
+        self.query.satisfied && is_of_the_whole && self.excepts.iter().all(|(_, clause)| !clause.satisfied)
     }
 }
 
@@ -86,15 +104,24 @@ impl RuleSet {
     /// A set of rules; ids are unique.
     pub fn new(rules: Vec<Rule>) -> Self {
         let excepts = || rules.iter().flat_map(|rule| &rule.excepts).map(|except| &except.query);
-        let matcher = Matcher::with_others(rules.iter().map(|rule| &rule.query), excepts());
-        let mut from = rules.len();
+        let wholes = || rules.iter().filter_map(|rule| rule.of.as_ref());
+        let filed = rules.iter().map(|rule| &rule.query).chain(wholes().map(|of| &of.query));
+        let others = excepts().chain(wholes().filter_map(|of| of.except.as_ref()));
+        let matcher = Matcher::with_others(filed, others);
+        let mut from = rules.len() + wholes().count();
         let mut excepts_from = Vec::with_capacity(rules.len());
         for rule in &rules {
             excepts_from.push(from);
             from += rule.excepts.len();
         }
+        let mut counting = Vec::new();
+        for (index, rule) in rules.iter().enumerate() {
+            let Some(of) = &rule.of else { continue };
+            counting.push((index, of.except.as_ref().map(|_| from)));
+            from += usize::from(of.except.is_some());
+        }
         let by_id = rules.iter().enumerate().map(|(index, rule)| (rule.id.clone(), index)).collect();
-        Self { rules, by_id, matcher, excepts_from, zone: Zone::default() }
+        Self { rules, by_id, matcher, counting, excepts_from, zone: Zone::default() }
     }
 
     /// The same rules, for people whose clocks show that zone's time.
@@ -126,24 +153,66 @@ impl RuleSet {
 
     /// The rules that take the post, ascending.
     pub fn matches(&self, excerpt: &Excerpt, scratch: &mut Scratch) -> Vec<RuleIndex> {
-        let mut taken = self.matcher.matches(excerpt, scratch);
-        taken.retain(|&rule| !self.excepted(rule, excerpt, scratch));
-        taken
+        let mut hits = self.hits(excerpt, scratch);
+        hits.retain(|&hit| hit < self.rules.len());
+        hits
+    }
+
+    /// The rules that take the post and those that count it as one of their whole, for
+    /// [`RuleSet::taken_and_counted`].
+    pub fn hits(&self, excerpt: &Excerpt, scratch: &mut Scratch) -> Vec<RuleIndex> {
+        let mut hits = self.matcher.matches(excerpt, scratch);
+        hits.retain(|&hit| !self.excepted(hit, excerpt, scratch));
+        while let Some(place) = hits.iter().position(|&rule| self.lacks_its_whole(rule, &hits)) {
+            hits.remove(place);
+        }
+        hits
+    }
+
+    /// Whether a rule asks for a share of posts that a post with these hits is none of.
+    fn lacks_its_whole(&self, rule: RuleIndex, hits: &[RuleIndex]) -> bool {
+        let place = self.counting.binary_search_by_key(&rule, |(rule, _)| *rule);
+        place.is_ok_and(|place| hits.binary_search(&(self.rules.len() + place)).is_err())
+    }
+
+    /// Takes hits apart: rules that take a post, and what [`RuleSet::counting`] has a name for.
+    pub fn taken_and_counted<'h>(&self, hits: &'h [RuleIndex]) -> (&'h [RuleIndex], &'h [RuleIndex]) {
+        hits.split_at(hits.partition_point(|&hit| hit < self.rules.len()))
+    }
+
+    /// The rule that counts a post of its whole.
+    pub fn counting(&self, hit: RuleIndex) -> Option<RuleIndex> {
+        self.counting.get(hit.checked_sub(self.rules.len())?).map(|(rule, _)| *rule)
     }
 
     fn excepted(&self, rule: RuleIndex, excerpt: &Excerpt, scratch: &mut Scratch) -> bool {
+        if let Some(whole) = rule.checked_sub(self.rules.len()) {
+            let of_others = self.counting.get(whole).and_then(|(_, except)| *except);
+            return of_others.is_some_and(|except| self.matcher.satisfies(excerpt, scratch, except));
+        }
         let (Some(&from), Some(of)) = (self.excepts_from.get(rule), self.rules.get(rule)) else { return false };
         (from..from + of.excepts.len()).any(|query| self.matcher.satisfies(excerpt, scratch, query))
     }
 }
 
 impl Rule {
-    /// Changes whenever the rule would take other posts: 64 bits of SHA-256 over the queries
-    /// with their lists' terms.
+    /// Changes whenever the rule would take or count other posts: 64 bits of SHA-256 over the
+    /// queries with their lists' terms.
     pub fn meaning(&self) -> String {
         let mut hash = Sha256::new();
         hash_queries(&mut hash, &self.query, &self.excepts);
+        if let Some(of) = &self.of {
+            of.hash(&mut hash);
+        }
+        if let Condition::NewTerm(_) = self.condition {
+            hash.update(b"new term");
+        }
         hex(&hash.finalize(), 8)
+    }
+
+    /// What it asks of posts: its query, and that of its whole.
+    pub fn asked(&self) -> impl Iterator<Item = &Query> {
+        std::iter::once(&self.query).chain(self.of.as_ref().map(|of| &of.query))
     }
 
     /// Which words took the post, or what was missing.
@@ -153,15 +222,33 @@ impl Rule {
         words.read(&post);
         words.read_fuzzy(&post);
         let excepts = self.excepts.iter().enumerate();
+        let of = self.of.as_ref().map(|of| {
+            let clause = explain::explain(&of.query, &words, &post);
+            let is_others = |except: &Query| explain::explain(except, &words, &post).satisfied;
+            let satisfied = clause.satisfied && !of.except.as_ref().is_some_and(is_others);
+            explain::Clause { satisfied, ..clause }
+        });
         Verdict {
             query: explain::explain(&self.query, &words, &post),
+            of,
             excepts: excepts.map(|(index, except)| (index, explain::explain(&except.query, &words, &post))).collect(),
         }
     }
 }
 
+impl Of {
+    pub(super) fn hash(&self, hash: &mut Sha256) {
+        hash.update(b"of");
+        hash_each(hash, std::iter::once(&self.query).chain(&self.except));
+    }
+}
+
 pub(super) fn hash_queries(hash: &mut Sha256, query: &Query, excepts: &[Except]) {
-    for query in std::iter::once(query).chain(excepts.iter().map(|except| &except.query)) {
+    hash_each(hash, std::iter::once(query).chain(excepts.iter().map(|except| &except.query)));
+}
+
+fn hash_each<'q>(hash: &mut Sha256, queries: impl Iterator<Item = &'q Query>) {
+    for query in queries {
         hash.update(query.text.as_bytes());
         for term in query.terms() {
             hash.update([if matches!(term.form, TermForm::Fuzzy(_)) { 2 } else { 0 }]);

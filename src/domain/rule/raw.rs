@@ -143,6 +143,8 @@ pub struct RawRule {
     pub playbook: Option<String>,
     /// When matching posts become an alert.
     pub condition: Condition,
+    /// The posts of which a share is asked for.
+    pub of: Option<Spanned<String>>,
     /// `[[rule.test]]`.
     pub tests: Vec<RawTest>,
     /// The bytes of its header.

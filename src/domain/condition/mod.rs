@@ -19,6 +19,13 @@ use super::key::Key;
 use super::story::Story;
 use super::time::Timestamp;
 use super::volume::Promise;
+pub use new_term::{NewTerm, OwnWords, Vocabulary, terms};
+pub use share::{Part, Share, Whole};
+
+mod episodes;
+mod new_term;
+mod share;
+mod stored;
 
 /// When matching posts become an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +36,10 @@ pub enum Condition {
     Count(Count),
     /// Unusually many of them.
     Spike(Spike),
+    /// Too large a part of what is said.
+    Share(Share),
+    /// Something that was not there before.
+    NewTerm(NewTerm),
     /// None for long enough.
     Quiet(Quiet),
 }
@@ -40,6 +51,8 @@ impl Condition {
             Self::Match => ConditionKind::Match,
             Self::Count(_) => ConditionKind::Count,
             Self::Spike(_) => ConditionKind::Spike,
+            Self::Share(_) => ConditionKind::Share,
+            Self::NewTerm(_) => ConditionKind::NewTerm,
             Self::Quiet(_) => ConditionKind::Quiet,
         }
     }
@@ -49,6 +62,8 @@ impl Condition {
         match self {
             Self::Match | Self::Spike(_) => None,
             Self::Count(count) => Some(count.within),
+            Self::Share(share) => Some(share.within),
+            Self::NewTerm(new_term) => Some(new_term.within),
             Self::Quiet(quiet) => Some(quiet.lasts),
         }
     }
@@ -139,6 +154,10 @@ pub struct Fired {
     pub stories: u64,
     /// What was expected instead, of a spike.
     pub measured: Option<Measured>,
+    /// When it became true, if that is not the time of the newest of `seen`.
+    pub at: Option<Timestamp>,
+    /// What was found, of a share or a new term.
+    pub finding: Option<Finding>,
 }
 
 impl Fired {
@@ -146,8 +165,34 @@ impl Fired {
     pub fn by(seen: Vec<Seen>) -> Self {
         let authors = seen.iter().map(|seen| &seen.author).collect::<HashSet<_>>().len() as u64;
         let stories = seen.iter().map(|seen| seen.story).collect::<HashSet<_>>().len() as u64;
-        Self { seen, authors, stories, measured: None }
+        Self { seen, authors, stories, measured: None, at: None, finding: None }
     }
+}
+
+/// What a condition found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// For programs.
+    pub figures: Figures,
+    /// The same in a sentence.
+    pub words: String,
+}
+
+/// The figures that only one condition has.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Figures {
+    /// Of `share`.
+    Share {
+        /// Posts of the whole.
+        of: u64,
+        /// The part of them.
+        share: f64,
+    },
+    /// Of `new_term`.
+    NewTerm {
+        /// The term, made harmless; of a link its host.
+        term: String,
+    },
 }
 
 /// A window against what is usual.

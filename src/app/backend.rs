@@ -118,6 +118,7 @@ impl Backend for Daemon {
                     posts: alert.posts,
                     authors: alert.authors,
                     post: alert.post.map(|post| post.to_string()),
+                    key: alert.key,
                     why: alert.why,
                 })
                 .collect(),

@@ -55,6 +55,10 @@ pub enum ConditionKind {
     Spike,
     /// No post for a while.
     Quiet,
+    /// Other rules fired, all within a time.
+    AllOf,
+    /// The same, in their order.
+    InOrder,
 }
 
 impl ConditionKind {
@@ -65,6 +69,8 @@ impl ConditionKind {
             Self::Count => "count",
             Self::Spike => "spike",
             Self::Quiet => "quiet",
+            Self::AllOf => "all_of",
+            Self::InOrder => "in_order",
         }
     }
 }
@@ -96,7 +102,12 @@ pub struct Alert {
     pub volume: Option<Volume>,
     /// The post that made the rule fire; none for the daemon's own alerts.
     pub post: Option<PostId>,
-    /// The decision in a sentence: words, counts, rule and version. Holds no post's text.
+    /// What a rule that counts by key counted, as [`super::condition::by::Named::text`] has it.
+    pub key: Option<String>,
+    /// The first posts that made it true, for whoever tries rules; not written to disk.
+    pub decided_by: Vec<PostId>,
+    /// The decision in a sentence: words, counts, rule and version. Of what a post says it
+    /// holds at most the key.
     pub why: String,
 }
 

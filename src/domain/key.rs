@@ -28,6 +28,11 @@ impl Key {
         Self(hasher.finish())
     }
 
+    /// The name that [`Key::bits`] gave.
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
     /// The name as a number.
     pub const fn bits(self) -> u64 {
         self.0

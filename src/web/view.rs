@@ -46,6 +46,9 @@ pub struct AlertView {
     pub authors: u64,
     /// The post that made it fire.
     pub post: Option<String>,
+    /// What a rule that counts by key counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// Why.
     pub why: String,
 }

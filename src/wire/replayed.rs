@@ -42,6 +42,9 @@ pub struct AlertJson<'a> {
     pub upper: Option<u64>,
     /// The post that made the rule fire.
     pub post: Option<&'a str>,
+    /// What a rule that counts by key counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<&'a str>,
     /// The decision in a sentence.
     pub why: &'a str,
 }
@@ -63,6 +66,7 @@ impl<'a> From<&'a Alert> for AlertJson<'a> {
             expected: alert.volume.map(|volume| (volume.expected * 1000.0).round() / 1000.0),
             upper: alert.volume.map(|volume| volume.upper),
             post: alert.post.as_ref().map(crate::domain::id::PostId::as_str),
+            key: alert.key.as_deref(),
             why: &alert.why,
         }
     }

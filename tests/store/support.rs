@@ -86,6 +86,8 @@ pub(crate) fn alert(post: Option<&str>, incident: &str) -> Alert {
         authors: 2,
         within: Some(Duration::from_mins(10)),
         volume: None,
+        key: None,
+        decided_by: Vec::new(),
         post: post.map(Into::into),
         why: "because".to_owned(),
     }

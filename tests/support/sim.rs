@@ -43,6 +43,8 @@ pub fn rule(id: &str, topic: &str, severity: Severity, query: &str, condition: C
         excepts: Vec::new(),
         playbook: None,
         condition,
+        by: None,
+        joins: Vec::new(),
         version: "1".to_owned(),
     }
 }

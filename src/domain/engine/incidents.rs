@@ -365,6 +365,8 @@ impl Engine {
             within: None,
             volume: None,
             post: None,
+            key: None,
+            decided_by: Vec::new(),
             why,
         };
         commit.alerts.push(alert);

@@ -10,7 +10,11 @@
 
 mod batch;
 mod exposure;
+mod follows;
 mod incidents;
+mod joins;
+mod keyed;
+mod memory;
 mod posts;
 mod quiets;
 mod recent;
@@ -35,7 +39,11 @@ use super::rule::{Rule, RuleSet};
 use super::story::Stories;
 use super::time::Timestamp;
 pub use batch::{Batch, Frames, Item, Items};
+use follows::Follows;
 use incidents::Live;
+use joins::Joins;
+use keyed::Keyed;
+use memory::Memory;
 use quiets::Quiets;
 use recent::{Handles, Recent};
 use sources::SourceState;
@@ -47,8 +55,11 @@ pub struct Engine {
     routes: Routes,
     receivers: Vec<ReceiverName>,
     windows: HashMap<RuleId, Window>,
+    keyed: Keyed,
     spikes: Spikes,
+    follows: Follows,
     quiets: Quiets,
+    joins: Joins,
     /// (rule, post): a post counts for a rule once, however often it is read or edited.
     sighted: Recent,
     /// Versions of posts that were read before.
@@ -153,11 +164,14 @@ impl Engine {
     /// An engine without a past.
     pub fn new(rules: Arc<RuleSet>, routes: Routes, receivers: Vec<ReceiverName>) -> Self {
         Self {
+            joins: Joins::of(&rules),
             rules,
             routes,
             receivers,
             windows: HashMap::new(),
+            keyed: Keyed::default(),
             spikes: Spikes::new(),
+            follows: Follows::new(),
             quiets: Quiets::default(),
             sighted: Recent::new(1 << 18),
             seen: Recent::new(1 << 17),
@@ -193,6 +207,10 @@ impl Engine {
         }
         restored.lost_gaps.iter().for_each(|gap| self.spikes.exposure.ended(gap));
         self.quiets.restore(&self.rules, &restored.volumes);
+        let memory = Memory::of(&self.rules, &restored.sightings);
+        self.keyed.restore(&self.rules, &restored.volumes, &memory);
+        self.follows.restore(&self.rules, &restored.volumes, &memory);
+        self.joins.restore(&self.rules, &restored.volumes, &memory);
         self.spikes.restore(&self.rules, restored.volumes);
         for (post, author) in &restored.kept {
             self.evidence.extend([Key::of(post), Key::of(author)]);
@@ -208,13 +226,13 @@ impl Engine {
             if let Some(live) = sighting.incident.and_then(|id| self.live.get_mut(&id)) {
                 live.remember(&seen);
             }
-            let condition = self.rules.find(sighting.rule.as_str()).map(|(_, rule)| rule.condition);
-            match condition {
+            let rule = self.rules.find(sighting.rule.as_str()).map(|(_, rule)| rule);
+            match rule.filter(|rule| rule.by.is_none()).map(|rule| rule.condition) {
                 Some(Condition::Count(count)) => {
                     self.windows.entry(sighting.rule).or_default().add(seen, &count);
                 }
                 Some(Condition::Spike(_)) => self.spikes.remember(&sighting.rule, &seen),
-                Some(Condition::Match | Condition::Quiet(_)) | None => {}
+                Some(Condition::Match | Condition::Quiet(_) | Condition::Joined(_)) | None => {}
             }
         }
         self.restore_sources(restored.cursors, restored.open_gaps, now, &mut commit);
@@ -237,7 +255,10 @@ impl Engine {
             Input::Undelivered(undelivered) => self.undelivered(undelivered, now, commit),
             Input::Swap { rules, routes, receivers } => {
                 self.windows.retain(|rule, _| rules.find(rule.as_str()).is_some());
+                self.keyed.keep(&rules);
                 self.spikes.keep(&rules);
+                self.follows.keep(&rules);
+                self.joins.keep(&rules);
                 self.quiets.keep(&rules);
                 (self.rules, self.routes, self.receivers) = (rules, routes, receivers);
                 self.reroute(now, commit);
@@ -253,6 +274,7 @@ impl Engine {
     /// Lets a spike rule learn so many posts a day between two instants, as if they had been seen.
     pub fn teach(&mut self, rule: &Rule, per_day: u32, from: Timestamp, to: Timestamp) {
         self.spikes.teach(rule, per_day, from, to, self.rules.zone());
+        self.follows.teach(rule, per_day, (from, to), self.rules.zone(), &self.spikes.exposure);
     }
 
     /// The rules in force.

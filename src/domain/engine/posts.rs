@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::batch::What;
+use super::joins::Raised;
 use super::{Batch, Engine, Items};
 use crate::domain::commit::{Commit, Erasure, Progress};
 use crate::domain::condition::{Condition, Count, Distinct, Fired, Seen};
 use crate::domain::event::{Glimpse, Ledger, Passing, Rejected, SourceEvent};
-use crate::domain::id::IncidentId;
+use crate::domain::id::{IncidentId, PostId};
 use crate::domain::incident::{Alert, Sighting, Volume};
 use crate::domain::key::{Key, PostKeys};
 use crate::domain::message::counted;
@@ -15,6 +16,9 @@ use crate::domain::post::{Excerpt, Post};
 use crate::domain::rule::{Rule, RuleIndex};
 use crate::domain::story::Story;
 use crate::domain::time::{Timestamp, human};
+
+/// Posts named that decided an alert.
+const DECIDING: usize = 10;
 
 impl Engine {
     pub(super) fn batch(&mut self, batch: Batch, now: Timestamp, commit: &mut Commit) {
@@ -35,6 +39,7 @@ impl Engine {
                 self.frame_seen(&source, cursor, now, commit);
             }
             self.spikes.begin(&self.rules, self.event_clock);
+            self.follows.begin(&self.rules, self.event_clock);
             self.quiets.begin(&self.rules, self.event_clock);
             progress.cursor = progress.cursor.max(item.cursor);
             progress.ledger.frames += 1;
@@ -71,8 +76,11 @@ impl Engine {
                 Err(reason) => progress.ledger.reject_post(reason),
             }
         }
+        self.keyed.record(commit);
         self.spikes.record(commit);
+        self.follows.record(commit);
         self.quiets.record(commit);
+        self.joins.record(commit);
         let known = commit.progress.entry(source).or_default();
         known.cursor = known.cursor.max(progress.cursor);
         known.ledger.add(&progress.ledger);
@@ -152,18 +160,7 @@ impl Engine {
     /// A rule takes a post for the first time.
     fn sighting(&mut self, rule: &Rule, post: &Post, story: Story, now: Timestamp, commit: &mut Commit) {
         let seen = Seen { at: post.event_time, post: post.id.clone(), author: post.author.id.clone(), story };
-        let fired = match &rule.condition {
-            Condition::Match => Some(Fired::by(vec![seen.clone()])),
-            Condition::Count(count) => self.windows.entry(rule.id.clone()).or_default().add(seen.clone(), count),
-            Condition::Quiet(_) => {
-                self.heard(rule, post.event_time, now, commit);
-                None
-            }
-            Condition::Spike(spike) => {
-                self.spikes.exposure.sources = self.sources.len();
-                self.spikes.add(rule, spike, &seen, self.rules.zone())
-            }
-        };
+        let fired = self.count(rule, post, &seen, now, commit);
         let sighting = |seen: &Seen, incident: Option<&IncidentId>| Sighting {
             rule: rule.id.clone(),
             post: seen.post.clone(),
@@ -173,7 +170,7 @@ impl Engine {
             at: seen.at,
             incident: incident.cloned(),
         };
-        let Some(fired) = fired else {
+        if fired.is_empty() {
             let incident = self.by_topic.get(&rule.topic).cloned();
             commit.sightings.push(sighting(&seen, incident.as_ref()));
             if let Some(id) = incident
@@ -181,13 +178,67 @@ impl Engine {
             {
                 self.changed.insert(id);
             }
-            return;
+        }
+        for fired in fired {
+            let why = why(rule, post, &fired);
+            let at = fired.seen.last().map_or(post.event_time, |newest| newest.at);
+            let posts = fired.seen.iter().map(|seen| sighting(seen, None)).collect();
+            self.raise(rule, (Some(&post.id), post.event_time), at, &fired, posts, why, now, commit);
+        }
+    }
+
+    /// Counts a post for a rule; says what fires because of it: of a rule that counts by key
+    /// several may.
+    fn count(&mut self, rule: &Rule, post: &Post, seen: &Seen, now: Timestamp, commit: &mut Commit) -> Vec<Fired> {
+        let keys = rule.by.as_ref().map(|by| by.keys(post));
+        let fired = match (&rule.condition, keys) {
+            (Condition::Match, _) => Some(Fired::by(vec![seen.clone()])),
+            (Condition::Count(count), Some(keys)) => return self.keyed.add(rule, count, keys, seen),
+            (Condition::Count(count), None) => {
+                self.windows.entry(rule.id.clone()).or_default().add(seen.clone(), count)
+            }
+            (Condition::Quiet(_), _) => {
+                self.heard(rule, post.event_time, now, commit);
+                None
+            }
+            (Condition::Spike(spike), keys) => {
+                self.spikes.exposure.sources = self.sources.len();
+                let zone = self.rules.zone();
+                match keys {
+                    Some(keys) => return self.follows.add(rule, spike, keys, seen, zone, &self.spikes.exposure),
+                    None => self.spikes.add(rule, spike, seen, zone),
+                }
+            }
+            (Condition::Joined(_), _) => None, // takes no posts
         };
-        let why = why(rule, post, &fired);
-        let (incident, new_incident) = self.open_or_join(rule, post.id.as_str(), post.event_time, &fired, &why, now);
-        commit.sightings.extend(fired.seen.iter().map(|seen| sighting(seen, Some(&incident))));
+        fired.into_iter().collect()
+    }
+
+    /// A rule's condition became true, by these posts: an alert, in an incident. `opens` names
+    /// what it was made true by, and when that was.
+    #[expect(clippy::too_many_arguments, reason = "all that an alert is made of")]
+    pub(super) fn raise(
+        &mut self,
+        rule: &Rule,
+        opens: (Option<&PostId>, Timestamp),
+        at: Timestamp,
+        fired: &Fired,
+        posts: Vec<Sighting>,
+        why: String,
+        now: Timestamp,
+        commit: &mut Commit,
+    ) {
+        let (post, opened_at) = opens;
+        let by = post.map_or("", PostId::as_str);
+        let (incident, new_incident) = self.open_or_join(rule, by, opened_at, fired, &why, now);
+        let of_rule = |sighting: &Sighting| Sighting {
+            rule: rule.id.clone(),
+            incident: Some(incident.clone()),
+            ..sighting.clone()
+        };
+        commit.sightings.extend(posts.iter().map(of_rule));
         commit.alerts.push(Alert {
-            at: fired.seen.last().map_or(post.event_time, |newest| newest.at),
+            at,
             rule: rule.id.clone(),
             severity: rule.severity,
             topic: rule.topic.clone(),
@@ -202,9 +253,12 @@ impl Engine {
                 expected: measured.expected,
                 upper: measured.upper,
             }),
-            post: Some(post.id.clone()),
+            post: post.cloned(),
+            key: fired.key.as_ref().map(|key| key.text.clone()),
+            decided_by: fired.seen.iter().take(DECIDING).map(|seen| seen.post.clone()).collect(),
             why,
         });
+        self.join(&Raised { rule: &rule.id, at, post, posts }, now, commit);
     }
 }
 
@@ -224,11 +278,12 @@ fn why(rule: &Rule, post: &Post, fired: &Fired) -> String {
     let words = words.join(", ");
     let by = format!("rule {} {}", rule.id, rule.version);
     match &rule.condition {
-        // A quiet rule is never fired by a post.
-        Condition::Match | Condition::Quiet(_) => format!("a post matched {words}; {by}"),
+        // The others are never fired by a post.
+        Condition::Match | Condition::Quiet(_) | Condition::Joined(_) => format!("a post matched {words}; {by}"),
         Condition::Spike(_) => {
             let measured = fired.measured.as_ref().map_or("unusually many posts", |measured| &measured.words);
-            format!("{measured}; the newest matched {words}; {by}")
+            let on = fired.key.as_ref().map_or_else(String::new, |key| format!("on “{}”: ", key.shown));
+            format!("{on}{measured}; the newest matched {words}; {by}")
         }
         Condition::Count(Count { at_least, distinct, within }) => {
             let posts = fired.seen.len() as u64;
@@ -238,12 +293,13 @@ fn why(rule: &Rule, post: &Post, fired: &Fired) -> String {
                 Distinct::Story => (fired.stories, "story"),
             };
             let n = counted(n, what);
+            let on = fired.key.as_ref().map_or_else(String::new, |key| format!(" on “{}”", key.shown));
             let told = match distinct {
                 Distinct::Story => format!(" by {}", counted(fired.authors, "author")),
                 _ if fired.stories < posts => format!(", {} in all", counted(fired.stories, "story")),
                 _ => String::new(),
             };
-            format!("{n} within {} (at least {at_least}){told}, the newest matched {words}; {by}", human(*within))
+            format!("{n} within {}{on} (at least {at_least}){told}, the newest matched {words}; {by}", human(*within))
         }
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::Engine;
 use super::exposure::Exposure;
+use super::joins::Raised;
 use crate::domain::commit::{Commit, VolumeState};
 use crate::domain::condition::{Condition, Fired, Quiet};
 use crate::domain::id::RuleId;
@@ -123,11 +124,15 @@ impl Engine {
                 within: rule.condition.within(),
                 volume: None,
                 post: None,
+                key: None,
+                decided_by: Vec::new(),
                 why,
             });
+            self.join(&Raised { rule: &rule.id, at: now, post: None, posts: Vec::new() }, now, commit);
             self.tell_changes(now, commit);
         }
         self.quiets.record(commit);
+        self.joins.record(commit);
     }
 
     /// A quiet rule took a post: an incident that was only about its silence is over.
@@ -145,7 +150,7 @@ impl Engine {
 fn quiet(rule: &Rule) -> Option<&Quiet> {
     match &rule.condition {
         Condition::Quiet(quiet) => Some(quiet),
-        Condition::Match | Condition::Count(_) | Condition::Spike(_) => None,
+        Condition::Match | Condition::Count(_) | Condition::Spike(_) | Condition::Joined(_) => None,
     }
 }
 

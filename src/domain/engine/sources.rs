@@ -89,6 +89,7 @@ impl Engine {
         let before = state.cursor;
         if before.is_none() {
             self.spikes.source_added();
+            self.follows.source_added();
         }
         let newest = before.map_or(cursor, |before| before.max(cursor));
         state.cursor = Some(newest);

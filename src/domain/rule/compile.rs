@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::model::{Except, Rule, hash_queries};
-use super::raw::{RawEntry, RawFile, RawList, RawRule, Spanned};
+use super::model::{Except, Rule, hash_by, hash_joins, hash_queries};
+use super::raw::{RawBy, RawEntry, RawFile, RawList, RawRule, Spanned};
+use crate::domain::condition::by::{By, Entries};
 use crate::domain::diagnostic::{Diagnostic, SourceText};
-use crate::domain::id::hex;
+use crate::domain::id::{RuleId, hex};
 use crate::domain::organization::Organization;
 use crate::domain::query::names::namesakes;
-use crate::domain::query::{Lists, Query, Term, parse};
+use crate::domain::query::{Lists, Query, Term, nearest, parse};
 
 /// The reason of the exception that comes with `$org_guarded`.
 const NAMESAKES: &str = "others of that name";
@@ -101,7 +102,11 @@ fn rule(
     namesakes: Option<&Query>,
     findings: &mut Vec<Diagnostic>,
 ) -> Option<Rule> {
-    let query = query(&raw.query, &file.source, lists, findings);
+    let query = match raw.joins.as_slice() {
+        [] => query(&raw.query, &file.source, lists, findings),
+        _ => Some(Query::nothing()),
+    };
+    let by = raw.by.as_ref().map(|by| self::by(by, &file.source, lists, findings));
     let excepts: Vec<Option<Except>> = raw
         .excepts
         .iter()
@@ -110,7 +115,9 @@ fn rule(
             Some(Except { reason: except.reason.clone(), query })
         })
         .collect();
-    let (query, mut excepts) = (query?, excepts.into_iter().collect::<Option<Vec<_>>>()?);
+    let (query, by, mut excepts) =
+        (query?, by.map_or(Some(None), |by| by.map(Some))?, excepts.into_iter().collect::<Option<Vec<_>>>()?);
+    let joins: Vec<RuleId> = raw.joins.iter().map(|id| id.value.as_str().into()).collect();
     if query.lists().contains(&"org_guarded") {
         let except = |query: &Query| Except { reason: NAMESAKES.to_owned(), query: query.clone() };
         excepts.extend(namesakes.map(except));
@@ -122,12 +129,44 @@ fn rule(
         severity: raw.severity,
         status: raw.status,
         topic: raw.topic.clone(),
-        version: format!("{}+{}", file.pack.version, fingerprint(raw, &query, &excepts)),
+        version: format!("{}+{}", file.pack.version, fingerprint(raw, &query, &excepts, by.as_ref(), &joins)),
         query,
         excepts,
         playbook: raw.playbook.clone(),
         condition: raw.condition,
+        by,
+        joins,
     })
+}
+
+/// By what the rule counts, with the list's terms.
+fn by(by: &Spanned<RawBy>, source: &Arc<SourceText>, lists: &Lists, findings: &mut Vec<Diagnostic>) -> Option<By> {
+    let name = match &by.value {
+        RawBy::Author => return Some(By::Author),
+        RawBy::Link => return Some(By::Link),
+        RawBy::Tag => return Some(By::Tag),
+        RawBy::Source => return Some(By::Source),
+        RawBy::List(name) => name,
+    };
+    match lists.get(name) {
+        Some(list) if !list.terms.is_empty() => Some(By::List(Entries::of(list))),
+        Some(_) => {
+            let help = if name == "places" { "name `places` under [organization]" } else { "put something into it" };
+            let finding = Diagnostic::error("SB0110", format!("the list ${name} is empty, so no post has a key"));
+            findings.push(finding.at(source, by.span.clone(), "empty list").help(help));
+            None
+        }
+        None => {
+            let known: Vec<&str> = lists.names().collect();
+            let help = match nearest(name, &known) {
+                Some(near) => format!("did you mean ${near}?"),
+                None => format!("define it under [lists]; known are ${}", known.join(", $")),
+            };
+            let finding = Diagnostic::error("SB0107", format!("the list ${name} is not defined"));
+            findings.push(finding.at(source, by.span.clone(), "unknown list").help(help));
+            None
+        }
+    }
 }
 
 /// Parses a query and places its mistakes in the file.
@@ -152,9 +191,11 @@ fn query(
 
 /// Changes whenever the rule would decide differently: 32 bits of SHA-256 over the
 /// queries with their lists' terms, and the condition.
-fn fingerprint(raw: &RawRule, query: &Query, excepts: &[Except]) -> String {
+fn fingerprint(raw: &RawRule, query: &Query, excepts: &[Except], by: Option<&By>, joins: &[RuleId]) -> String {
     let mut hash = Sha256::new();
     hash_queries(&mut hash, query, excepts);
     hash.update(format!("{:?}", raw.condition));
+    hash_by(&mut hash, by);
+    hash_joins(&mut hash, joins);
     hex(&hash.finalize(), 4)
 }

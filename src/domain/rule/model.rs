@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::raw::Status;
 use crate::domain::condition::Condition;
+use crate::domain::condition::by::By;
 use crate::domain::id::{RuleId, Topic, hex};
 use crate::domain::incident::Severity;
 use crate::domain::matcher::{Matcher, Scratch};
@@ -38,6 +39,10 @@ pub struct Rule {
     pub playbook: Option<String>,
     /// When matching posts become an alert.
     pub condition: Condition,
+    /// By what it counts separately.
+    pub by: Option<By>,
+    /// The rules that its condition joins; with any, it takes no posts itself.
+    pub joins: Vec<RuleId>,
     /// The pack's version and a hash of everything that decides, for instance `1.0.0+3f2a9c1d`.
     pub version: String,
 }
@@ -124,6 +129,21 @@ impl RuleSet {
         Some((index, self.rules.get(index)?))
     }
 
+    /// The rule of that id, and all that it joins, those that these join included.
+    pub fn with_joined(&self, id: &str) -> Vec<&Rule> {
+        let mut found: Vec<&Rule> = self.find(id).map(|(_, rule)| rule).into_iter().collect();
+        let mut next = 0;
+        while let Some(rule) = found.get(next) {
+            next += 1;
+            for (_, joined) in rule.joins.iter().filter_map(|id| self.find(id.as_str())) {
+                if found.iter().all(|known| known.id != joined.id) {
+                    found.push(joined);
+                }
+            }
+        }
+        found
+    }
+
     /// The rules that take the post, ascending.
     pub fn matches(&self, excerpt: &Excerpt, scratch: &mut Scratch) -> Vec<RuleIndex> {
         let mut taken = self.matcher.matches(excerpt, scratch);
@@ -138,11 +158,16 @@ impl RuleSet {
 }
 
 impl Rule {
-    /// Changes whenever the rule would take other posts: 64 bits of SHA-256 over the queries
-    /// with their lists' terms.
+    /// Changes whenever the rule would take other posts, count by something else or join other
+    /// rules: 64 bits of SHA-256 over the queries with their lists' terms, and over these.
     pub fn meaning(&self) -> String {
         let mut hash = Sha256::new();
         hash_queries(&mut hash, &self.query, &self.excepts);
+        hash_by(&mut hash, self.by.as_ref());
+        hash_joins(&mut hash, &self.joins);
+        if !self.joins.is_empty() {
+            hash.update(self.condition.kind().as_str().as_bytes());
+        }
         hex(&hash.finalize(), 8)
     }
 
@@ -157,6 +182,24 @@ impl Rule {
             query: explain::explain(&self.query, &words, &post),
             excepts: excepts.map(|(index, except)| (index, explain::explain(&except.query, &words, &post))).collect(),
         }
+    }
+}
+
+pub(super) fn hash_by(hash: &mut Sha256, by: Option<&By>) {
+    let Some(by) = by else { return };
+    hash.update(by.word());
+    if let By::List(entries) = by {
+        for term in entries.terms() {
+            hash.update(term);
+            hash.update([1]);
+        }
+    }
+}
+
+pub(super) fn hash_joins(hash: &mut Sha256, joins: &[RuleId]) {
+    for rule in joins {
+        hash.update(rule.as_str());
+        hash.update([3]);
     }
 }
 

@@ -166,6 +166,7 @@ impl Backend for Daemon {
             topic: rule.topic.to_string(),
             pack: rule.pack.clone(),
             query: rule.query.text.to_string(),
+            joins: rule.joins.iter().map(ToString::to_string).collect(),
         };
         Ok(rules.rules().iter().map(view).collect())
     }

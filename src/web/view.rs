@@ -119,8 +119,11 @@ pub struct RuleView {
     pub topic: String,
     /// The pack it came in.
     pub pack: String,
-    /// Its query as written.
+    /// Its query as written; of a rule that joins others empty.
     pub query: String,
+    /// The rules it joins.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub joins: Vec<String>,
 }
 
 /// What `stormbell status` shows.

@@ -209,7 +209,7 @@ mod tests {
         tagged.author.handle = Some("ann.example".to_owned());
         assert_eq!(By::Author.keys(&tagged)[0].shown, "ann[.]example");
         assert_eq!(texts(&By::Source, &tagged), ["bluesky"]);
-        let many: String = (0..100).map(|n| format!("#tag{n} ")).collect();
+        let many = (0..100).map(|n| format!("#tag{n}")).collect::<Vec<_>>().join(" ");
         assert_eq!(By::Tag.keys(&post(&many)).len(), MOST_KEYS);
     }
 

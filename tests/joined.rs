@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use stormbell::domain::condition::joined::{Joined, Order};
 use stormbell::domain::condition::{Condition, Quiet};
 use stormbell::domain::event::Decoded;
+use stormbell::domain::id::PostId;
 use stormbell::domain::incident::{Alert, ConditionKind, IncidentState, Severity};
 use stormbell::domain::message::MessageKind;
 use stormbell::domain::query::Query;
@@ -56,7 +57,7 @@ fn two_rules_within_the_time_page_together_and_neither_alone() {
     let [alert] = alerts(&sim, "attack.both")[..] else { panic!("{:?}", sim.model.alerts) };
     assert_eq!((alert.condition, alert.at, alert.topic.as_str()), (ConditionKind::AllOf, at(660), "attack"));
     assert_eq!((alert.posts, alert.authors, alert.within), (3, 3, Some(minutes(30))));
-    assert_eq!(alert.post.as_ref().map(|post| post.as_str()), Some("d2"));
+    assert_eq!(alert.post.as_ref().map(PostId::as_str), Some("d2"));
     let why = "cyber.note at 2026-11-22T10:00:00Z and cyber.outage at 2026-11-22T10:11:00Z, within 30 min; rule attack.both 1";
     assert_eq!(alert.why, why);
     let opened = sim.model.sent(MessageKind::Opened);

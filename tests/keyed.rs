@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use stormbell::domain::condition::by::{By, Entries};
 use stormbell::domain::condition::{Condition, Count, Distinct, Spike};
 use stormbell::domain::event::Decoded;
+use stormbell::domain::id::PostId;
 use stormbell::domain::incident::{Alert, ConditionKind, Severity};
 use stormbell::domain::organization::Organization;
 use stormbell::domain::query::Lists;
@@ -59,7 +60,7 @@ fn three_people_on_one_link_are_told_apart_from_three_on_three() {
     let alert = &sim.model.alerts[0];
     assert_eq!((alert.condition, alert.posts, alert.authors), (ConditionKind::Count, 3, 3));
     assert!(alert.why.starts_with("3 authors within 10 min on “example[.]org/leak” (at least 3)"), "{}", alert.why);
-    let decided: Vec<&str> = alert.decided_by.iter().map(|post| post.as_str()).collect();
+    let decided: Vec<&str> = alert.decided_by.iter().map(PostId::as_str).collect();
     assert_eq!(decided, ["q1", "q2", "q3"]);
     assert_eq!((sim.incident().posts, sim.incident().authors), (3, 3), "the others are about other links");
 }

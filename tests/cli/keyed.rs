@@ -125,6 +125,28 @@ fn a_rule_counts_by_key_in_its_tests() {
 }
 
 #[test]
+fn a_spike_of_a_key_is_tried_after_the_usual_of_each_key() {
+    let post = |n: usize, link: &str| {
+        format!("{{ at = \"{}s\", author = \"a{n}\", text = \"St Brigids https://{link}\" }}", n * 60)
+    };
+    let test = |name: &str, history: &str, one_link: bool, alerts: u8| {
+        let posts: Vec<String> = (0..9)
+            .map(|n| post(n, &if one_link { "a.example/x".to_owned() } else { format!("b{n}.example") }))
+            .collect();
+        format!("[[rule.test]]\nname = \"{name}\"\n{history}posts = [{}]\nalerts = {alerts}\n", posts.join(", "))
+    };
+    let busy = "history = { posts_per_day = 1440, for = \"28d\" }\n";
+    let rule = format!(
+        "query = '$org'\nspike = {{ by = \"link\" }}\n{}{}{}",
+        test("one link", "", true, 1),
+        test("nine links", "", false, 0),
+        test("as many as usual", busy, true, 0)
+    );
+    let ran = Desk::new().file("p.toml", file("p", &[("p.a", &rule)])).run(&["check", "p.toml"]);
+    assert!(ran.code == 0 && ran.err.contains("3 tests run"), "{}", ran.err);
+}
+
+#[test]
 fn replay_names_the_key_and_the_joined_rules_on_any_number_of_threads() {
     let desk = Desk::new();
     let by_link = "query = '$org'\ncount = { at_least = 2, distinct = \"author\", within = \"10m\", by = \"link\" }";
@@ -159,6 +181,8 @@ fn replay_names_the_key_and_the_joined_rules_on_any_number_of_threads() {
     let config =
         "schema = 1\nrules = [\"rules.toml\"]\n[organization]\nname = \"St Brigids\"\n[store]\npath = \"bell.db\"\n";
     desk.file("stormbell.toml", config);
+    let ran = desk.run(&["check", "rules.toml", "--profile", "day.jsonl"]);
+    assert!(ran.code == 0 && ran.out.contains("cyber.both"), "{}{}", ran.out, ran.err);
     let ran = desk.run(&["backtest", "new.toml", "day.jsonl", "--json"]);
     assert!(ran.code == 0 && ran.out.contains("\"rule\":\"new.order\""), "{}{}", ran.out, ran.err);
     assert!(ran.out.contains("\"decided_by\":[\"p1\",\"p2\",\"p3\"]"), "{}", ran.out);

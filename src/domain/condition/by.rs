@@ -62,7 +62,7 @@ pub struct Named {
 impl Named {
     fn new(text: &str) -> Self {
         let (key, text) = (Key::of(text), clean(text));
-        let shown = clip(&text, SHOWN).replace('.', "[.]");
+        let shown = clip(&text, SHOWN).replace("://", "[:]//").replace('.', "[.]");
         Self { key, text: clip(&text, TEXT), shown }
     }
 
@@ -157,6 +157,8 @@ fn normal(address: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::domain::organization::Organization;
     use crate::domain::query::Lists;
@@ -198,6 +200,38 @@ mod tests {
         assert!(key.shown.chars().count() <= SHOWN + 4 && key.text.chars().count() <= TEXT);
         let key = &By::Link.keys(&post("https://evil.example/a\u{202e}gpj.zip"))[0];
         assert_eq!((key.shown.as_str(), key.text.as_str()), ("evil[.]example/agpj[.]zip", "evil.example/agpj.zip"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_post_breaks_the_keys_or_their_names(text in hostile()) {
+            let mut post = post(&text);
+            post.links = vec![text.clone()];
+            for by in [By::Link, By::Tag] {
+                let keys = by.keys(&post);
+                prop_assert!(keys.len() <= MOST_KEYS);
+                for Named { text, shown, .. } in keys {
+                    prop_assert!(!text.is_empty() && text.chars().count() <= TEXT && clean(&text) == text);
+                    let plain = shown.replace("[.]", "").replace("[:]", "");
+                    prop_assert!(plain.chars().count() <= SHOWN && !plain.contains('.') && !plain.contains("://"), "{}", shown);
+                }
+            }
+        }
+    }
+
+    /// Text rich in what makes links and hashtags.
+    fn hostile() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            any::<String>(),
+            Just("https://".to_owned()),
+            Just("hTTp://www.".to_owned()),
+            Just("evil.example/a.zip".to_owned()),
+            Just("user:pw@[::1]:80/".to_owned()),
+            Just("#léak".to_owned()),
+            Just("\u{202e}\u{200b}\u{1b}]8;;".to_owned()),
+            Just(" ".to_owned()),
+        ];
+        proptest::collection::vec(piece, 0..10).prop_map(|pieces| pieces.concat())
     }
 
     #[test]

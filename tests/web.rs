@@ -96,6 +96,7 @@ impl Backend for Pretended {
             posts: 2,
             authors: 2,
             post: None,
+            key: Some("example.org/leak".to_owned()),
             why: "two authors".to_owned(),
         };
         let incident = incident(IncidentState::Open);

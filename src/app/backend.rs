@@ -118,6 +118,7 @@ impl Backend for Daemon {
                     posts: alert.posts,
                     authors: alert.authors,
                     post: alert.post.map(|post| post.to_string()),
+                    key: alert.key,
                     why: alert.why,
                 })
                 .collect(),
@@ -165,6 +166,7 @@ impl Backend for Daemon {
             topic: rule.topic.to_string(),
             pack: rule.pack.clone(),
             query: rule.query.text.to_string(),
+            joins: rule.joins.iter().map(ToString::to_string).collect(),
         };
         Ok(rules.rules().iter().map(view).collect())
     }

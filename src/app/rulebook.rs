@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use crate::config::model::{RuleEntry, RuleOrigin};
-use crate::config::rules::{Builtin, load_rules};
+use crate::config::rules::{Builtin, check_joins, load_rules};
 use crate::domain::diagnostic::{Diagnostic, SourceText, has_errors};
 use crate::domain::organization::Organization;
 use crate::domain::rule::raw::RawFile;
@@ -72,7 +72,13 @@ pub struct Rulebook {
 impl Rulebook {
     /// Reads and compiles all rules for an organisation.
     pub fn load(entries: &[RuleEntry], organization: &Organization) -> Self {
+        Self::load_beside(entries, organization, &RuleSet::default())
+    }
+
+    /// The same for rules that are to be used beside others, and may join those.
+    pub fn load_beside(entries: &[RuleEntry], organization: &Organization, beside: &RuleSet) -> Self {
         let (files, mut findings) = load_rules(entries, BUILTIN);
+        findings.extend(check_joins(&files, beside));
         let mut rules: Vec<Rule> = Vec::new();
         for file in &files {
             let (compiled, mistakes) = compile(file, organization);
@@ -96,7 +102,7 @@ impl Rulebook {
     pub fn try_rules(&mut self) -> usize {
         let mut ran = 0;
         for file in &self.files {
-            let trials = trial::run(file);
+            let trials = trial::run(file, &self.files);
             ran += trials.ran;
             self.findings.extend(trials.failures);
         }

@@ -80,7 +80,8 @@ impl Backtest {
         let Some(Listening { organization, rulebook, database }) = self.listening.resolve() else {
             return Ok(Exit::Config);
         };
-        let candidate = Rulebook::load(&entries(std::slice::from_ref(&self.candidate)), &organization);
+        let candidate =
+            Rulebook::load_beside(&entries(std::slice::from_ref(&self.candidate)), &organization, &rulebook.rules);
         for rulebook in [&rulebook, &candidate] {
             if !rulebook.is_sound() {
                 show(&rulebook.findings);
@@ -113,7 +114,7 @@ impl Backtest {
         let mut printer = Printer::new(self.json);
         let mut changed = Account::new(&period, &tried);
         play(&files, self.format.0, &then, threads, &bar, |span, commit| {
-            changed.took(span, commit, |raised| printer.alert(raised, if now.raised(raised) { "same" } else { "new" }))
+            changed.took(span, commit, |alert| printer.alert(alert, if now.raised(alert) { "same" } else { "new" }))
         })?;
         bar.finish_and_clear();
         for gone in now.alerts().filter(|gone| !changed.raised(gone)) {

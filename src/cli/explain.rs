@@ -16,6 +16,7 @@ use crate::domain::rule::RuleSet;
 use crate::domain::time::Clock as _;
 use crate::wire::post::PostJson;
 
+mod joined;
 mod json;
 mod page;
 
@@ -60,6 +61,17 @@ impl Explain {
             say(&unknown(&self.rule, &rulebook.rules));
             return Ok(Exit::Usage);
         };
+        if !rule.joins.is_empty() {
+            let joined = joined::Joined::of(rule, &rulebook.rules, &post);
+            let mut out = std::io::stdout().lock();
+            if self.json {
+                serde_json::to_writer(&mut out, &joined)?;
+                writeln!(out)?;
+            } else {
+                write!(out, "{}", joined.page(rule))?;
+            }
+            return Ok(if joined.matched { Exit::Fine } else { Exit::Failed });
+        }
         let verdict = rule.explain(&post);
         let mut out = std::io::stdout().lock();
         if self.json {

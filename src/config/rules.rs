@@ -15,12 +15,15 @@ use super::table::{quoted, suggestion};
 use crate::domain::diagnostic::{Diagnostic, Place, SourceText};
 use crate::domain::rule::raw::RawFile;
 
+mod asked;
 mod format;
+mod joins;
 mod lists;
 mod overrides;
 mod read;
 
 pub use format::{FormatError, format};
+pub use joins::check_joins;
 
 /// A group of rule files in the binary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -43,6 +43,10 @@
 //! | `SB0207` | there is no rule at all |
 //! | `SB0208` | an override of a pack or list that is not there |
 //! | `SB0209` | a list is overridden twice |
+//! | `SB0215` | a rule that joins others and has a query of its own |
+//! | `SB0216` | a joined rule that is not there |
+//! | `SB0217` | rules that join themselves or each other |
+//! | `SB0218` | too few rules joined, or one twice |
 //! | `SB0250` | no test in which the rule fires |
 //! | `SB0251` | no test in which the rule stays quiet |
 //! | `SB0252` | a very short word is enough to match |
@@ -71,6 +75,7 @@
 //! | `SB0280` | a spike whose numbers make no sense |
 //! | `SB0281` | a share that makes no sense |
 //! | `SB0282` | a new term whose numbers make no sense |
+//! | `SB0290` | a key that makes a condition impossible |
 //! | `SB0301` | a rule's test fails |
 //! | `SB0302` | a rule's test without posts |
 //! | `SB0303` | a rule's test with a history that is too long |

@@ -60,6 +60,10 @@ pub enum ConditionKind {
     NewTerm,
     /// No post for a while.
     Quiet,
+    /// Other rules fired, all within a time.
+    AllOf,
+    /// The same, in their order.
+    InOrder,
 }
 
 impl ConditionKind {
@@ -72,6 +76,8 @@ impl ConditionKind {
             Self::Share => "share",
             Self::NewTerm => "new_term",
             Self::Quiet => "quiet",
+            Self::AllOf => "all_of",
+            Self::InOrder => "in_order",
         }
     }
 }
@@ -105,8 +111,12 @@ pub struct Alert {
     pub figures: Option<Figures>,
     /// The post that made the rule fire; none for the daemon's own alerts.
     pub post: Option<PostId>,
-    /// The decision in a sentence: words, counts, rule and version. Holds no post's text, but of
-    /// a new term the term, between ‘ and ’.
+    /// What a rule that counts by key counted, as [`super::condition::by::Named::text`] has it.
+    pub key: Option<String>,
+    /// The first posts that made it true, for whoever tries rules; not written to disk.
+    pub decided_by: Vec<PostId>,
+    /// The decision in a sentence: words, counts, rule and version. Of what a post says it
+    /// holds at most the key, and of a new term the term, between ‘ and ’.
     pub why: String,
 }
 

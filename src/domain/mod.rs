@@ -11,6 +11,7 @@ pub mod time;
 
 pub mod diagnostic;
 pub mod event;
+pub mod harmless;
 pub mod organization;
 pub mod post;
 

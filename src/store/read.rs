@@ -72,6 +72,8 @@ pub struct AlertRow {
     pub authors: u64,
     /// The post that made it fire.
     pub post: Option<PostId>,
+    /// What a rule that counts by key counted.
+    pub key: Option<String>,
     /// Why.
     pub why: String,
 }
@@ -210,7 +212,7 @@ impl Reader {
 
     fn alerts(&self, id: &IncidentId) -> Result<Vec<AlertRow>, StoreError> {
         let mut select = self.sql.prepare_cached(
-            "SELECT at, rule, severity, condition, posts, authors, post, why FROM
+            "SELECT at, rule, severity, condition, posts, authors, post, why, key FROM
                (SELECT * FROM alert WHERE incident = ?1 ORDER BY at DESC, seq DESC LIMIT ?2) ORDER BY at, seq",
         )?;
         let mut rows = select.query(params![id.as_str(), ALERTS_SHOWN])?;
@@ -229,6 +231,7 @@ impl Reader {
                 authors: row.get::<_, i64>(5)?.unsigned_abs(),
                 post: row.get::<_, Option<String>>(6)?.map(PostId::from),
                 why: row.get(7)?,
+                key: row.get(8)?,
             });
         }
         Ok(alerts)

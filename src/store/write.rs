@@ -210,8 +210,8 @@ impl Writing<'_> {
 
     fn alert(&self, alert: &Alert) -> Result<(), StoreError> {
         let mut insert = self.sql.prepare_cached(
-            "INSERT INTO alert (at, rule, severity, topic, condition, incident, new_incident, posts, authors, within, post, why, observed, expected, upper)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) ON CONFLICT DO NOTHING",
+            "INSERT INTO alert (at, rule, severity, topic, condition, incident, new_incident, posts, authors, within, post, why, observed, expected, upper, key)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) ON CONFLICT DO NOTHING",
         )?;
         insert.execute(params![
             alert.at.micros(),
@@ -229,6 +229,7 @@ impl Writing<'_> {
             alert.volume.map(|volume| integer(volume.observed)),
             alert.volume.map(|volume| volume.expected),
             alert.volume.map(|volume| integer(volume.upper)),
+            alert.key,
         ])?;
         Ok(())
     }

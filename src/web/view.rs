@@ -46,6 +46,9 @@ pub struct AlertView {
     pub authors: u64,
     /// The post that made it fire.
     pub post: Option<String>,
+    /// What a rule that counts by key counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// Why.
     pub why: String,
 }
@@ -116,8 +119,11 @@ pub struct RuleView {
     pub topic: String,
     /// The pack it came in.
     pub pack: String,
-    /// Its query as written.
+    /// Its query as written; of a rule that joins others empty.
     pub query: String,
+    /// The rules it joins.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub joins: Vec<String>,
 }
 
 /// What `stormbell status` shows.

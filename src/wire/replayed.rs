@@ -52,6 +52,9 @@ pub struct AlertJson<'a> {
     pub term: Option<&'a str>,
     /// The post that made the rule fire.
     pub post: Option<&'a str>,
+    /// What a rule that counts by key counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<&'a str>,
     /// The decision in a sentence.
     pub why: &'a str,
 }
@@ -81,6 +84,7 @@ impl<'a> From<&'a Alert> for AlertJson<'a> {
             share,
             term,
             post: alert.post.as_ref().map(crate::domain::id::PostId::as_str),
+            key: alert.key.as_deref(),
             why: &alert.why,
         }
     }

@@ -10,6 +10,7 @@ mod explain;
 mod fmt;
 mod help;
 mod import;
+mod keyed;
 mod reference;
 mod replay;
 mod support;

@@ -2,7 +2,7 @@
 
 use stormbell::domain::commit::{Commit, Erasure, Progress, VolumeState};
 use stormbell::domain::event::{Cursor, Ledger, Rejected};
-use stormbell::domain::incident::{Gap, IncidentState, Severity, Sighting};
+use stormbell::domain::incident::{Alert, Gap, IncidentState, Severity, Sighting};
 use stormbell::domain::story::Story;
 
 use crate::support::*;
@@ -101,6 +101,22 @@ fn readers_see_an_incident_with_all_that_belongs_to_it() {
     assert_eq!(reader.incidents(Some(IncidentState::Open), 10).unwrap(), [shown]);
     assert_eq!(reader.incidents(None, 10).unwrap().len(), 2);
     assert_eq!(reader.incidents(None, 1).unwrap().len(), 1);
+}
+
+#[test]
+fn a_post_that_makes_two_keys_fire_leaves_two_alerts_however_often_it_is_read() {
+    let folder = Folder::new();
+    let mut store = folder.open();
+    let of = |key: &str| Alert { key: Some(key.to_owned()), ..alert(Some("p"), "i") };
+    let commit = Commit {
+        alerts: vec![of("a.example"), of("b.example"), alert(Some("p"), "i")],
+        incidents: vec![incident("i", IncidentState::Open, &[])],
+        ..Commit::default()
+    };
+    store.commit(&[commit.clone(), commit]).unwrap();
+    let alerts = folder.reader().incident(&"i".into()).unwrap().unwrap().alerts;
+    let keys: Vec<_> = alerts.iter().map(|alert| alert.key.as_deref()).collect();
+    assert_eq!(keys, [Some("a.example"), Some("b.example"), None]);
 }
 
 #[test]

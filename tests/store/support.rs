@@ -87,6 +87,8 @@ pub(crate) fn alert(post: Option<&str>, incident: &str) -> Alert {
         within: Some(Duration::from_mins(10)),
         volume: None,
         figures: None,
+        key: None,
+        decided_by: Vec::new(),
         post: post.map(Into::into),
         why: "because".to_owned(),
     }

@@ -45,6 +45,8 @@ pub fn rule(id: &str, topic: &str, severity: Severity, query: &str, condition: C
         condition,
         of: None,
         own_words: OwnWords::default(),
+        by: None,
+        joins: Vec::new(),
         version: "1".to_owned(),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::domain::commit::Commit;
-use crate::domain::id::{PostId, RuleId};
+use crate::domain::id::RuleId;
 use crate::domain::incident::Alert;
 use crate::domain::key::Key;
 use crate::domain::time::Timestamp;
@@ -15,8 +15,6 @@ const SHIFT: i64 = 8 * HOUR;
 const FIRST_SHIFT: i64 = 6 * HOUR;
 /// Alerts remembered to be shown when only the rules in force raised them.
 const SHOWN: usize = 10_000;
-/// Posts named that decided an alert.
-const DECIDING: usize = 10;
 
 /// The names of the shifts.
 pub(super) const SHIFTS: [&str; 3] = ["day", "evening", "night"];
@@ -40,12 +38,6 @@ impl Period {
     }
 }
 
-/// An alert, and the posts that made it.
-pub(super) struct Raised {
-    pub(super) alert: Alert,
-    pub(super) decided_by: Vec<PostId>,
-}
-
 /// What one set of rules did.
 pub(super) struct Account<'a> {
     period: &'a Period,
@@ -58,7 +50,7 @@ pub(super) struct Account<'a> {
     /// Incidents opened, by shift.
     pages: BTreeMap<i64, u64>,
     keys: HashSet<Key>,
-    alerts: Vec<Raised>,
+    alerts: Vec<Alert>,
 }
 
 impl<'a> Account<'a> {
@@ -72,7 +64,7 @@ impl<'a> Account<'a> {
         &mut self,
         span: Option<(Timestamp, Timestamp)>,
         commit: &Commit,
-        mut tell: impl FnMut(&Raised) -> anyhow::Result<()>,
+        mut tell: impl FnMut(&Alert) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         self.posts += commit.progress.values().map(|progress| progress.ledger.posts).sum::<u64>();
         self.span = match (self.span, span) {
@@ -88,23 +80,22 @@ impl<'a> Account<'a> {
             }
             let week = alert.at.micros().div_euclid(WEEK);
             *self.rules.entry(alert.rule.clone()).or_default().entry(week).or_default() += 1;
-            let raised = Raised { alert: alert.clone(), decided_by: decided_by(commit, alert) };
-            self.keys.insert(key(&raised));
-            tell(&raised)?;
+            self.keys.insert(key(alert));
+            tell(alert)?;
             if self.alerts.len() < SHOWN {
-                self.alerts.push(raised);
+                self.alerts.push(alert.clone());
             }
         }
         Ok(())
     }
 
     /// Whether these rules raised this alert, too.
-    pub(super) fn raised(&self, raised: &Raised) -> bool {
-        self.keys.contains(&key(raised))
+    pub(super) fn raised(&self, alert: &Alert) -> bool {
+        self.keys.contains(&key(alert))
     }
 
     /// The alerts that are remembered, in their order.
-    pub(super) fn alerts(&self) -> impl Iterator<Item = &Raised> {
+    pub(super) fn alerts(&self) -> impl Iterator<Item = &Alert> {
         self.alerts.iter()
     }
 
@@ -150,24 +141,6 @@ impl<'a> Account<'a> {
     }
 }
 
-fn key(raised: &Raised) -> Key {
-    Key::of(&(&raised.alert.rule, raised.alert.at.micros(), &raised.alert.post))
-}
-
-/// The posts of an alert's window; a commit holds them all, for they now count for its incident.
-fn decided_by(commit: &Commit, alert: &Alert) -> Vec<PostId> {
-    let mut posts: Vec<(Timestamp, &PostId)> = commit
-        .sightings
-        .iter()
-        .filter(|seen| {
-            seen.rule == alert.rule && seen.incident.as_ref() == Some(&alert.incident) && seen.at <= alert.at
-        })
-        .filter(|seen| {
-            alert.within.map_or(alert.post.as_ref() == Some(&seen.post), |within| alert.at < seen.at + within)
-        })
-        .map(|seen| (seen.at, &seen.post))
-        .collect();
-    posts.sort_unstable();
-    posts.dedup();
-    posts.into_iter().take(DECIDING).map(|(_, post)| post.clone()).collect()
+fn key(alert: &Alert) -> Key {
+    Key::of(&(&alert.rule, alert.at.micros(), &alert.post, &alert.key))
 }

@@ -5,9 +5,10 @@ use std::io::{BufWriter, Stdout, Write};
 
 use serde::Serialize;
 
-use super::account::{Account, Raised, SHIFTS};
+use super::account::{Account, SHIFTS};
 use crate::cli::{counted, replay};
 use crate::domain::id::{PostId, RuleId};
+use crate::domain::incident::Alert;
 use crate::wire::replayed::AlertJson;
 
 /// Writes to standard output.
@@ -68,9 +69,8 @@ impl Printer {
     }
 
     /// One alert: when, which rule, which posts decided, and why.
-    pub(super) fn alert(&mut self, raised: &Raised, change: &'static str) -> anyhow::Result<()> {
-        let Raised { alert, decided_by } = raised;
-        let decided_by: Vec<&str> = decided_by.iter().map(PostId::as_str).collect();
+    pub(super) fn alert(&mut self, alert: &Alert, change: &'static str) -> anyhow::Result<()> {
+        let decided_by: Vec<&str> = alert.decided_by.iter().map(PostId::as_str).collect();
         if self.json {
             return replay::line(&mut self.out, &ChangeJson { alert: AlertJson::from(alert), change, decided_by });
         }

@@ -51,12 +51,13 @@ pub(super) fn page(rule: &Rule, verdict: &Verdict, organization: &Organization, 
             Distinct::Story => "story",
         };
         let enough = counted(count.at_least, what);
-        lines.push(format!("the alert needs {enough} within {}; this is one", human(count.within)));
+        lines.push(format!("the alert needs {enough} within {}{}; this is one", human(count.within), of_key(rule)));
     }
     if let (Condition::Spike(spike), true) = (&rule.condition, verdict.matched()) {
         let Spike { at_least, authors, .. } = *spike;
         let (posts, authors) = (counted(at_least, "post"), counted(authors, "author"));
-        lines.push(format!("the alert needs unusually many: at least {posts} by {authors}; this is one"));
+        let of_key = of_key(rule);
+        lines.push(format!("the alert needs unusually many{of_key}: at least {posts} by {authors}; this is one"));
     }
     if let (Condition::Share(share), true) = (&rule.condition, verdict.matched()) {
         let (posts, within) = (counted(share.at_least, "post"), human(share.within));
@@ -71,7 +72,23 @@ pub(super) fn page(rule: &Rule, verdict: &Verdict, organization: &Organization, 
     if let (Condition::Quiet(quiet), true) = (&rule.condition, verdict.matched()) {
         lines.push(format!("the alert needs {} without such a post; this is one", human(quiet.lasts)));
     }
+    if let (Some(by), true) = (&rule.by, verdict.matched()) {
+        let keys: Vec<String> = by.keys(post).into_iter().map(|key| format!("“{}”", key.shown)).collect();
+        lines.push(match keys.as_slice() {
+            [] => format!("but the post has no {}, so it does not count", noun(by.word())),
+            keys => format!("it counts under {}", keys.join(" and ")),
+        });
+    }
     lines.join("\n") + "\n" + &marked(verdict, post)
+}
+
+/// What the condition is asked of separately.
+fn of_key(rule: &Rule) -> String {
+    rule.by.as_ref().map_or_else(String::new, |by| format!(" of one {}", noun(by.word())))
+}
+
+fn noun(word: &str) -> String {
+    if word.starts_with('$') { format!("entry of {word}") } else { word.to_owned() }
 }
 
 /// The texts and tags in which something was found.

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::asked::{Asked, joined, joining, keyed, takes_no_posts};
 use super::lists;
 use crate::config::naming::{Letters, name};
 use crate::config::organization::organization as organization_of;
 use crate::config::quantity::{duration, offset, rate};
 use crate::config::table::{Checked, Table, TextKind, Value, all, read};
+use crate::domain::condition::joined::Order;
 use crate::domain::condition::{Condition, Count, Distinct, NewTerm, Part, Quiet, Share, Spike};
 use crate::domain::diagnostic::{Diagnostic, SourceText};
 use crate::domain::id::Topic;
@@ -74,7 +76,7 @@ pub(super) fn own_name<'d>(value: &Value<'d>) -> Checked<&'d str> {
 fn rule(table: &Table<'_>, pack: &str) -> Checked<RawRule> {
     table.allow_only(&[
         "id", "title", "severity", "status", "topic", "query", "except", "playbook", "count", "spike", "share",
-        "new_term", "quiet", "test",
+        "new_term", "quiet", "all_of", "in_order", "test",
     ]);
     let id = table.require("id", "`id = \"my-hospital.closed\"`");
     let id = id.and_then(|value| Ok(spanned(&value, own_name(&value)?)));
@@ -85,12 +87,17 @@ fn rule(table: &Table<'_>, pack: &str) -> Checked<RawRule> {
         .get("status")
         .map_or(Ok(Status::default()), |value| value.word(&Status::ALL.map(|status| (status.as_str(), status))));
     let topic = table.get("topic").map_or(Ok(pack), |value| own_name(&value));
-    let query = table.require("query", "`query = '$org (closed OR closing)'`").and_then(|value| query(&value));
-    let excepts = table.get("except").map_or(Ok(Vec::new()), |value| excepts(&value));
+    let joining = joining(table);
+    let query = joining.as_ref().map_or_else(
+        || table.require("query", "`query = '$org (closed OR closing)'`").and_then(|value| query(&value)),
+        |joining| takes_no_posts(table, joining),
+    );
+    let excepts = table.get("except").filter(|_| joining.is_none()).map_or(Ok(Vec::new()), |value| excepts(&value));
     let playbook = table.get("playbook").map(|value| value.filled().map(str::to_owned)).transpose();
-    let condition = condition(table);
+    let asked = asked(table);
     let of = table.get("share").map_or(Ok(None), |value| of(&value));
     let tests = table.tables("test", "[[rule.test]]").iter().filter_map(|table| test(table).ok()).collect();
+    let Asked { condition, by, joins } = asked?;
     Ok(RawRule {
         id: id?,
         title: title?.to_owned(),
@@ -100,7 +107,9 @@ fn rule(table: &Table<'_>, pack: &str) -> Checked<RawRule> {
         query: query?,
         excepts: excepts?,
         playbook: playbook?,
-        condition: condition?,
+        condition,
+        by,
+        joins,
         of: of?,
         tests,
         span: table.span(),
@@ -124,28 +133,30 @@ fn except(value: &Value<'_>) -> Checked<RawExcept> {
     Ok(RawExcept { reason: reason?.to_owned(), query: query? })
 }
 
-fn condition(table: &Table<'_>) -> Checked<Condition> {
-    let conditions = ["count", "spike", "share", "new_term", "quiet"];
+fn asked(table: &Table<'_>) -> Checked<Asked> {
+    let conditions = ["count", "spike", "share", "new_term", "quiet", "all_of", "in_order"];
     let mut given: Vec<_> = conditions.into_iter().filter_map(|key| table.get(key)).collect();
     given.sort_by_key(|value| value.span().start);
     let checked = all(given.iter().enumerate().map(|(place, value)| {
-        let condition = match value.key() {
-            "spike" => value.table("`spike`").and_then(|table| spike(&table)),
-            "share" => value.table("`share`").and_then(|table| share(&table)),
-            "new_term" => value.table("`new_term`").and_then(|table| new_term(&table)),
-            "quiet" => value.table("`quiet`").and_then(|table| quiet(&table)),
-            _ => value.table("`count`").and_then(|table| count(&table)),
+        let asked = match value.key() {
+            "spike" => value.table("`spike`").and_then(|table| keyed(&table, spike(&table))),
+            "share" => value.table("`share`").and_then(|table| share(&table)).map(Asked::from),
+            "new_term" => value.table("`new_term`").and_then(|table| new_term(&table)).map(Asked::from),
+            "quiet" => value.table("`quiet`").and_then(|table| quiet(&table)).map(Asked::from),
+            "all_of" => joined(value, Order::Any),
+            "in_order" => joined(value, Order::Given),
+            _ => value.table("`count`").and_then(|table| keyed(&table, count(&table))),
         };
         if place > 0 {
             return value.error("SB0204", "a rule has at most one condition", "make another rule for the other one");
         }
-        condition
+        asked
     }));
-    Ok(checked?.into_iter().next().unwrap_or(Condition::Match))
+    Ok(checked?.into_iter().next().unwrap_or(Asked::from(Condition::Match)))
 }
 
 fn count(table: &Table<'_>) -> Checked<Condition> {
-    table.allow_only(&["at_least", "distinct", "within"]);
+    table.allow_only(&["at_least", "distinct", "within", "by"]);
     let at_least = table.require("at_least", "`at_least = 2`").and_then(|value| value.count(1));
     let distinct = table.get("distinct").map_or(Ok(Distinct::default()), |value| distinct(&value));
     let within = table.require("within", "`within = \"10m\"`").and_then(|value| value.parsed(duration));
@@ -153,7 +164,7 @@ fn count(table: &Table<'_>) -> Checked<Condition> {
 }
 
 fn spike(table: &Table<'_>) -> Checked<Condition> {
-    table.allow_only(&["false_alarms", "at_least", "authors"]);
+    table.allow_only(&["false_alarms", "at_least", "authors", "by"]);
     let false_alarms = table.get("false_alarms").map_or(Ok(Promise::MONTHLY), |value| value.parsed(rate));
     let least = |key, usual| table.get(key).map_or(Ok(usual), |value| value.count(1));
     let (at_least, authors) = (least("at_least", 5), least("authors", 3));

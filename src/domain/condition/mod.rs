@@ -9,6 +9,10 @@
 //! again only after a whole window has passed in which none did. Without that, a
 //! stream that hovers around the threshold would page at every swing.
 
+pub mod by;
+pub mod joined;
+pub mod keyed;
+
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::time::Duration;
@@ -19,6 +23,8 @@ use super::key::Key;
 use super::story::Story;
 use super::time::Timestamp;
 use super::volume::Promise;
+use by::Named;
+use joined::Joined;
 pub use new_term::{NewTerm, OwnWords, Vocabulary, terms};
 pub use share::{Part, Share, Whole};
 
@@ -42,6 +48,8 @@ pub enum Condition {
     NewTerm(NewTerm),
     /// None for long enough.
     Quiet(Quiet),
+    /// Other rules fired.
+    Joined(Joined),
 }
 
 impl Condition {
@@ -54,6 +62,7 @@ impl Condition {
             Self::Share(_) => ConditionKind::Share,
             Self::NewTerm(_) => ConditionKind::NewTerm,
             Self::Quiet(_) => ConditionKind::Quiet,
+            Self::Joined(joined) => joined.kind(),
         }
     }
 
@@ -65,6 +74,7 @@ impl Condition {
             Self::Share(share) => Some(share.within),
             Self::NewTerm(new_term) => Some(new_term.within),
             Self::Quiet(quiet) => Some(quiet.lasts),
+            Self::Joined(joined) => Some(joined.within),
         }
     }
 }
@@ -111,7 +121,7 @@ pub struct Quiet {
 }
 
 /// One rule's recent sightings.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Window {
     /// Ordered by time, then post.
     seen: Vec<Seen>,
@@ -158,6 +168,8 @@ pub struct Fired {
     pub at: Option<Timestamp>,
     /// What was found, of a share or a new term.
     pub finding: Option<Finding>,
+    /// Of a rule that counts by key.
+    pub key: Option<Named>,
 }
 
 impl Fired {
@@ -165,7 +177,7 @@ impl Fired {
     pub fn by(seen: Vec<Seen>) -> Self {
         let authors = seen.iter().map(|seen| &seen.author).collect::<HashSet<_>>().len() as u64;
         let stories = seen.iter().map(|seen| seen.story).collect::<HashSet<_>>().len() as u64;
-        Self { seen, authors, stories, measured: None, at: None, finding: None }
+        Self { seen, authors, stories, measured: None, at: None, finding: None, key: None }
     }
 }
 
@@ -218,18 +230,22 @@ impl Window {
     /// become true because of it.
     pub fn add(&mut self, new: Seen, count: &Count) -> Option<Fired> {
         let at = new.at;
+        self.insert(new);
+        self.forget(count);
+        self.completed(at, count)
+    }
+
+    fn insert(&mut self, new: Seen) {
         let place = self.seen.partition_point(|seen| *seen < new);
         self.seen.insert(place, new);
-        self.forget(count);
+    }
+
+    /// Whether the count has just become true because of what was seen at that time.
+    fn completed(&mut self, at: Timestamp, count: &Count) -> Option<Fired> {
         let (from, to) = self.satisfied_around(at, count)?;
-        let through = to + count.within;
-        let running = self.firing.iter_mut().find(|(began, ends)| from <= *ends && to + count.within >= *began);
-        if let Some((began, ends)) = running {
-            (*began, *ends) = ((*began).min(from), (*ends).max(through));
+        if !newly_true(&mut self.firing, from, to + count.within) {
             return None;
         }
-        self.firing.push((from, through));
-        self.firing.sort_unstable();
         let seen: Vec<Seen> = self.seen.iter().filter(|seen| seen.at >= from && seen.at <= to).cloned().collect();
         Some(Fired::by(seen))
     }
@@ -259,12 +275,16 @@ impl Window {
     /// Drops what can matter no more, and keeps memory bounded.
     fn forget(&mut self, count: &Count) {
         let Some(newest) = self.seen.last().map(|seen| seen.at) else { return };
-        let oldest = newest - Self::HORIZON.max(count.within * 2);
+        self.forget_before(newest - Self::HORIZON.max(count.within * 2));
+        let capacity = Self::capacity(count);
+        if self.seen.len() > capacity {
+            self.thin(count, capacity);
+        }
+    }
+
+    fn forget_before(&mut self, oldest: Timestamp) {
         self.seen.drain(..self.seen.partition_point(|seen| seen.at < oldest));
         self.firing.retain(|(_, ends)| *ends >= oldest);
-        if self.seen.len() > Self::capacity(count) {
-            self.thin(count);
-        }
     }
 
     /// How many sightings are kept exactly; beyond it a flood is thinned.
@@ -274,15 +294,26 @@ impl Window {
 
     /// Under a flood: of one author's (or story's) posts in one sixty-fourth of the window, only the
     /// first stays, so that a flooder cannot push out the others. Then the oldest go.
-    fn thin(&mut self, count: &Count) {
+    fn thin(&mut self, count: &Count, capacity: usize) {
         let slot = i64::try_from(count.within.as_micros() / 64).unwrap_or(i64::MAX).max(1);
         let mut kept = HashSet::new();
         self.seen.retain(|seen| kept.insert((seen.counted_as(count.distinct), seen.at.micros() / slot)));
-        let capacity = Self::capacity(count);
         if self.seen.len() > capacity / 2 {
             self.seen.drain(..self.seen.len() - capacity / 2);
         }
     }
+}
+
+/// Whether a condition that is true from one time through another (one window after the last
+/// that completed it) has just become so. Otherwise it goes on being true.
+fn newly_true(firing: &mut Vec<(Timestamp, Timestamp)>, from: Timestamp, through: Timestamp) -> bool {
+    if let Some((began, ends)) = firing.iter_mut().find(|(began, ends)| from <= *ends && through >= *began) {
+        (*began, *ends) = ((*began).min(from), (*ends).max(through));
+        return false;
+    }
+    firing.push((from, through));
+    firing.sort_unstable();
+    true
 }
 
 /// What a sliding window holds.

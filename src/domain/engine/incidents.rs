@@ -366,6 +366,8 @@ impl Engine {
             volume: None,
             figures: None,
             post: None,
+            key: None,
+            decided_by: Vec::new(),
             why,
         };
         commit.alerts.push(alert);

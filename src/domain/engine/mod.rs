@@ -8,13 +8,18 @@
 //! Time: conditions count in event time. Wall time is only used to page people, and
 //! a batch without stamps of receipt (a recording) brings its own: its event time.
 
+mod alerts;
 mod batch;
 mod exposure;
+mod follows;
 mod incidents;
+mod joins;
+mod keyed;
 mod memories;
 mod posts;
 mod quiets;
 mod recent;
+mod sightings;
 mod sources;
 mod spikes;
 mod watch;
@@ -36,8 +41,12 @@ use super::rule::{Rule, RuleSet};
 use super::story::Stories;
 use super::time::Timestamp;
 pub use batch::{Batch, Frames, Item, Items};
+use follows::Follows;
 use incidents::Live;
+use joins::Joins;
+use keyed::Keyed;
 use memories::Memories;
+use sightings::Sightings;
 use quiets::Quiets;
 use recent::{Handles, Recent};
 use sources::SourceState;
@@ -49,10 +58,13 @@ pub struct Engine {
     routes: Routes,
     receivers: Vec<ReceiverName>,
     windows: HashMap<RuleId, Window>,
+    keyed: Keyed,
     spikes: Spikes,
     shares: Memories<Whole>,
     vocabularies: Memories<Vocabulary>,
+    follows: Follows,
     quiets: Quiets,
+    joins: Joins,
     /// (rule, post): a post counts for a rule once, however often it is read or edited.
     sighted: Recent,
     /// Versions of posts that were read before.
@@ -157,13 +169,16 @@ impl Engine {
     /// An engine without a past.
     pub fn new(rules: Arc<RuleSet>, routes: Routes, receivers: Vec<ReceiverName>) -> Self {
         Self {
+            joins: Joins::of(&rules),
             rules,
             routes,
             receivers,
             windows: HashMap::new(),
+            keyed: Keyed::default(),
             spikes: Spikes::new(),
             shares: Memories::default(),
             vocabularies: Memories::default(),
+            follows: Follows::new(),
             quiets: Quiets::default(),
             sighted: Recent::new(1 << 18),
             seen: Recent::new(1 << 17),
@@ -201,6 +216,10 @@ impl Engine {
         self.quiets.restore(&self.rules, &restored.volumes);
         self.shares.restore(&self.rules, &restored.volumes);
         self.vocabularies.restore(&self.rules, &restored.volumes);
+        let sightings = Sightings::of(&self.rules, &restored.sightings);
+        self.keyed.restore(&self.rules, &restored.volumes, &sightings);
+        self.follows.restore(&self.rules, &restored.volumes, &sightings);
+        self.joins.restore(&self.rules, &restored.volumes, &sightings);
         self.spikes.restore(&self.rules, restored.volumes);
         for (post, author) in &restored.kept {
             self.evidence.extend([Key::of(post), Key::of(author)]);
@@ -216,15 +235,15 @@ impl Engine {
             if let Some(live) = sighting.incident.and_then(|id| self.live.get_mut(&id)) {
                 live.remember(&seen);
             }
-            let condition = self.rules.find(sighting.rule.as_str()).map(|(_, rule)| rule.condition);
-            match condition {
+            let rule = self.rules.find(sighting.rule.as_str()).map(|(_, rule)| rule);
+            match rule.filter(|rule| rule.by.is_none()).map(|rule| rule.condition) {
                 Some(Condition::Count(count)) => {
                     self.windows.entry(sighting.rule).or_default().add(seen, &count);
                 }
                 Some(Condition::Spike(_)) => self.spikes.remember(&sighting.rule, &seen),
                 Some(Condition::Share(_)) => self.shares.remember(&sighting.rule, &seen),
                 Some(Condition::NewTerm(_)) => self.vocabularies.remember(&sighting.rule, &seen),
-                Some(Condition::Match | Condition::Quiet(_)) | None => {}
+                Some(Condition::Match | Condition::Quiet(_) | Condition::Joined(_)) | None => {}
             }
         }
         self.restore_sources(restored.cursors, restored.open_gaps, now, &mut commit);
@@ -247,9 +266,12 @@ impl Engine {
             Input::Undelivered(undelivered) => self.undelivered(undelivered, now, commit),
             Input::Swap { rules, routes, receivers } => {
                 self.windows.retain(|rule, _| rules.find(rule.as_str()).is_some());
+                self.keyed.keep(&rules);
                 self.spikes.keep(&rules);
                 self.shares.keep(&rules);
                 self.vocabularies.keep(&rules);
+                self.follows.keep(&rules);
+                self.joins.keep(&rules);
                 self.quiets.keep(&rules);
                 (self.rules, self.routes, self.receivers) = (rules, routes, receivers);
                 self.reroute(now, commit);
@@ -273,6 +295,7 @@ impl Engine {
             }
             _ => {}
         }
+        self.follows.teach(rule, per_day, (from, to), self.rules.zone(), &self.spikes.exposure);
     }
 
     /// The rules in force.

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
+use super::alerts::{Firing, Whose, why};
 use super::batch::What;
 use super::{Batch, Engine, Items};
 use crate::domain::commit::{Commit, Erasure, Progress};
-use crate::domain::condition::{Condition, Count, Distinct, Fired, Seen, terms};
+use crate::domain::condition::{Condition, Fired, Seen, terms};
 use crate::domain::event::{Glimpse, Ledger, Passing, Rejected, SourceEvent};
 use crate::domain::id::IncidentId;
-use crate::domain::incident::{Alert, Sighting, Volume};
+use crate::domain::incident::Sighting;
 use crate::domain::key::{Key, PostKeys};
-use crate::domain::message::counted;
 use crate::domain::post::{Excerpt, Post};
 use crate::domain::rule::{Rule, RuleIndex};
 use crate::domain::story::Story;
-use crate::domain::time::{Timestamp, human};
+use crate::domain::time::Timestamp;
 
 impl Engine {
     pub(super) fn batch(&mut self, batch: Batch, now: Timestamp, commit: &mut Commit) {
@@ -36,6 +36,7 @@ impl Engine {
             }
             self.spikes.begin(&self.rules, self.event_clock);
             self.vocabularies.begin(&self.rules, self.event_clock);
+            self.follows.begin(&self.rules, self.event_clock);
             self.quiets.begin(&self.rules, self.event_clock);
             progress.cursor = progress.cursor.max(item.cursor);
             progress.ledger.frames += 1;
@@ -72,10 +73,13 @@ impl Engine {
                 Err(reason) => progress.ledger.reject_post(reason),
             }
         }
+        self.keyed.record(commit);
         self.spikes.record(commit);
         self.shares.record(commit);
         self.vocabularies.record(commit);
+        self.follows.record(commit);
         self.quiets.record(commit);
+        self.joins.record(commit);
         let known = commit.progress.entry(source).or_default();
         known.cursor = known.cursor.max(progress.cursor);
         known.ledger.add(&progress.ledger);
@@ -177,24 +181,8 @@ impl Engine {
     /// A rule takes a post for the first time.
     fn sighting(&mut self, rule: &Rule, post: &Post, story: Story, now: Timestamp, commit: &mut Commit) {
         let seen = Seen { at: post.event_time, post: post.id.clone(), author: post.author.id.clone(), story };
-        let fired = match &rule.condition {
-            Condition::Match => Some(Fired::by(vec![seen.clone()])),
-            Condition::Count(count) => self.windows.entry(rule.id.clone()).or_default().add(seen.clone(), count),
-            Condition::Quiet(_) => {
-                self.heard(rule, post.event_time, now, commit);
-                None
-            }
-            Condition::Share(share) => self.shares.of(rule, seen.at).add(&seen, true, share),
-            Condition::NewTerm(new_term) => {
-                let found = terms(post, rule.query.text_only);
-                self.vocabularies.of(rule, seen.at).add(&seen, &found, &rule.own_words, new_term)
-            }
-            Condition::Spike(spike) => {
-                self.spikes.exposure.sources = self.sources.len();
-                self.spikes.add(rule, spike, &seen, self.rules.zone())
-            }
-        };
-        let Some(fired) = fired else {
+        let fired = self.count(rule, post, &seen, now, commit);
+        if fired.is_empty() {
             let incident = self.by_topic.get(&rule.topic).cloned();
             commit.sightings.push(sighting(rule, post, &seen, incident.as_ref()));
             if let Some(id) = incident
@@ -202,50 +190,61 @@ impl Engine {
             {
                 self.changed.insert(id);
             }
-            return;
+        }
+        for fired in fired {
+            self.alert(rule, post, Whose::Rules, &fired, now, commit);
+        }
+    }
+
+    /// Counts a post for a rule; says what fires because of it: of a rule that counts by key
+    /// several may.
+    fn count(&mut self, rule: &Rule, post: &Post, seen: &Seen, now: Timestamp, commit: &mut Commit) -> Vec<Fired> {
+        let keys = rule.by.as_ref().map(|by| by.keys(post));
+        let fired = match (&rule.condition, keys) {
+            (Condition::Match, _) => Some(Fired::by(vec![seen.clone()])),
+            (Condition::Count(count), Some(keys)) => return self.keyed.add(rule, count, keys, seen),
+            (Condition::Count(count), None) => {
+                self.windows.entry(rule.id.clone()).or_default().add(seen.clone(), count)
+            }
+            (Condition::Quiet(_), _) => {
+                self.heard(rule, post.event_time, now, commit);
+                None
+            }
+            (Condition::Share(share), _) => self.shares.of(rule, seen.at).add(seen, true, share),
+            (Condition::NewTerm(new_term), _) => {
+                let found = terms(post, rule.query.text_only);
+                self.vocabularies.of(rule, seen.at).add(seen, &found, &rule.own_words, new_term)
+            }
+            (Condition::Spike(spike), keys) => {
+                self.spikes.exposure.sources = self.sources.len();
+                let zone = self.rules.zone();
+                match keys {
+                    Some(keys) => return self.follows.add(rule, spike, keys, seen, zone, &self.spikes.exposure),
+                    None => self.spikes.add(rule, spike, seen, zone),
+                }
+            }
+            (Condition::Joined(_), _) => None, // takes no posts
         };
-        self.alert(rule, post, Whose::Rules, &fired, now, commit);
+        fired.into_iter().collect()
     }
 
     /// A post made a rule fire.
     fn alert(&mut self, rule: &Rule, post: &Post, whose: Whose, fired: &Fired, now: Timestamp, commit: &mut Commit) {
-        let why = why(rule, post, whose, fired);
-        let (incident, new_incident) = self.open_or_join(rule, post.id.as_str(), post.event_time, fired, &why, now);
-        commit.sightings.extend(fired.seen.iter().map(|seen| sighting(rule, post, seen, Some(&incident))));
         let newest = fired.seen.last();
-        commit.alerts.push(Alert {
+        let firing = Firing {
+            opener: post.id.as_str(),
+            opened: post.event_time,
             at: fired.at.or(newest.map(|newest| newest.at)).unwrap_or(post.event_time),
-            rule: rule.id.clone(),
-            severity: rule.severity,
-            topic: rule.topic.clone(),
-            condition: rule.condition.kind(),
-            incident,
-            new_incident,
-            posts: fired.seen.len() as u64,
-            authors: fired.authors,
-            within: rule.condition.within().or(fired.measured.as_ref().map(|measured| measured.within)),
-            volume: fired.measured.as_ref().map(|measured| Volume {
-                observed: measured.observed,
-                expected: measured.expected,
-                upper: measured.upper,
-            }),
-            figures: fired.finding.as_ref().map(|finding| finding.figures.clone()),
             post: match whose {
-                Whose::Rules => Some(post.id.clone()),
-                Whose::Others => newest.map(|newest| newest.post.clone()),
+                Whose::Rules => Some(&post.id),
+                Whose::Others => newest.map(|newest| &newest.post),
             },
-            why,
-        });
+            fired,
+            posts: fired.seen.iter().map(|seen| sighting(rule, post, seen, None)).collect(),
+            why: why(rule, post, whose, fired),
+        };
+        self.raise(rule, firing, now, commit);
     }
-}
-
-/// Whether a post that made a rule fire is the rule's own.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Whose {
-    /// The rule takes it.
-    Rules,
-    /// It is only counted, and kept nowhere.
-    Others,
 }
 
 fn sighting(rule: &Rule, post: &Post, seen: &Seen, incident: Option<&IncidentId>) -> Sighting {
@@ -265,44 +264,5 @@ fn post(event: Result<SourceEvent, Rejected>) -> Result<Box<Post>, Rejected> {
     match event? {
         SourceEvent::Post(post) => Ok(post),
         _ => Err(Rejected::Poison),
-    }
-}
-
-/// The decision in a sentence: counts, the rule's words, the rule and its version. The
-/// words are the rule author's, never the post's, but for a new term.
-fn why(rule: &Rule, post: &Post, whose: Whose, fired: &Fired) -> String {
-    let verdict = rule.explain(post);
-    let words: Vec<String> = verdict.query.terms().iter().take(6).map(|term| format!("“{term}”")).collect();
-    let words = words.join(", ");
-    let by = format!("rule {} {}", rule.id, rule.version);
-    match &rule.condition {
-        // A quiet rule is never fired by a post.
-        Condition::Match | Condition::Quiet(_) => format!("a post matched {words}; {by}"),
-        Condition::Spike(_) => {
-            let measured = fired.measured.as_ref().map_or("unusually many posts", |measured| &measured.words);
-            format!("{measured}; the newest matched {words}; {by}")
-        }
-        Condition::Share(_) | Condition::NewTerm(_) => {
-            let found = fired.finding.as_ref().map_or("something was found", |finding| &finding.words);
-            match whose {
-                Whose::Rules => format!("{found}; the newest matched {words}; {by}"),
-                Whose::Others => format!("{found}; {by}"),
-            }
-        }
-        Condition::Count(Count { at_least, distinct, within }) => {
-            let posts = fired.seen.len() as u64;
-            let (n, what) = match distinct {
-                Distinct::Post => (posts, "post"),
-                Distinct::Author => (fired.authors, "author"),
-                Distinct::Story => (fired.stories, "story"),
-            };
-            let n = counted(n, what);
-            let told = match distinct {
-                Distinct::Story => format!(" by {}", counted(fired.authors, "author")),
-                _ if fired.stories < posts => format!(", {} in all", counted(fired.stories, "story")),
-                _ => String::new(),
-            };
-            format!("{n} within {} (at least {at_least}){told}, the newest matched {words}; {by}", human(*within))
-        }
     }
 }

@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Engine;
+use super::alerts::Firing;
 use super::exposure::Exposure;
 use crate::domain::commit::{Commit, VolumeState};
 use crate::domain::condition::{Condition, Fired, Quiet};
 use crate::domain::id::RuleId;
-use crate::domain::incident::Alert;
 use crate::domain::rule::{Rule, RuleSet};
 use crate::domain::time::{Timestamp, human};
 
@@ -109,26 +109,12 @@ impl Engine {
             let since_then = since.whole_second();
             let why = format!("nothing matched for {lasted}, since {since_then}; rule {} {}", rule.id, rule.version);
             let fired = Fired::by(Vec::new());
-            let (incident, new_incident) = self.open_or_join(rule, "", since, &fired, &why, now);
-            commit.alerts.push(Alert {
-                at: now,
-                rule: rule.id.clone(),
-                severity: rule.severity,
-                topic: rule.topic.clone(),
-                condition: rule.condition.kind(),
-                incident,
-                new_incident,
-                posts: 0,
-                authors: 0,
-                within: rule.condition.within(),
-                volume: None,
-                figures: None,
-                post: None,
-                why,
-            });
+            let firing = Firing { opener: "", opened: since, at: now, post: None, fired: &fired, posts: Vec::new(), why };
+            self.raise(rule, firing, now, commit);
             self.tell_changes(now, commit);
         }
         self.quiets.record(commit);
+        self.joins.record(commit);
     }
 
     /// A quiet rule took a post: an incident that was only about its silence is over.
@@ -146,9 +132,12 @@ impl Engine {
 fn quiet(rule: &Rule) -> Option<&Quiet> {
     match &rule.condition {
         Condition::Quiet(quiet) => Some(quiet),
-        Condition::Match | Condition::Count(_) | Condition::Spike(_) | Condition::Share(_) | Condition::NewTerm(_) => {
-            None
-        }
+        Condition::Match
+        | Condition::Count(_)
+        | Condition::Spike(_)
+        | Condition::Share(_)
+        | Condition::NewTerm(_)
+        | Condition::Joined(_) => None,
     }
 }
 

@@ -89,6 +89,7 @@ impl Engine {
         let before = state.cursor;
         if before.is_none() {
             self.spikes.source_added();
+            self.follows.source_added();
             self.vocabularies.change(|vocabulary| {
                 vocabulary.doubt(time(cursor));
                 true

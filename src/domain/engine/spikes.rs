@@ -125,11 +125,16 @@ impl Spikes {
     }
 }
 
+/// What a rule asks that has one baseline; those with one for each key are `follows`' business.
 fn spike(rule: &Rule) -> Option<&Spike> {
     match &rule.condition {
-        Condition::Spike(spike) => Some(spike),
-        Condition::Match | Condition::Count(_) | Condition::Share(_) | Condition::NewTerm(_) | Condition::Quiet(_) => {
-            None
-        }
+        Condition::Spike(spike) if rule.by.is_none() => Some(spike),
+        Condition::Match
+        | Condition::Count(_)
+        | Condition::Spike(_)
+        | Condition::Share(_)
+        | Condition::NewTerm(_)
+        | Condition::Quiet(_)
+        | Condition::Joined(_) => None,
     }
 }

@@ -28,7 +28,8 @@ const MINUTE: i64 = 60_000_000;
 /// A minute in which posts were seen was not unseen, whatever the gaps say.
 const SOME_EXPOSURE: f64 = 0.05;
 
-/// What is known of a spike rule's posts.
+/// What is known of a spike rule's posts, or of those under one key.
+#[derive(Clone)]
 pub(super) struct Watch {
     baseline: Baseline,
     /// The minute that is filling, in minutes since 1970.
@@ -162,6 +163,32 @@ impl Watch {
             due %= 1440;
             self.go_on_to(self.minute + 1, &policy, around);
         }
+    }
+
+    /// Takes in all silence before a time.
+    pub(super) fn wait_until(&mut self, at: Timestamp, spike: &Spike, around: &Surroundings<'_>) {
+        self.go_on_to(minute_of(at), &policy(spike, around.scale), around);
+    }
+
+    /// What was usual here, for a stream of which nothing was seen lately.
+    pub(super) fn without_posts(mut self) -> Self {
+        self.baseline.forget_posts();
+        Self { count: 0, told: false, quiet_up_to: 0, recent: Vec::new(), ..self }
+    }
+
+    /// Posts that counted lately, by time.
+    pub(super) fn recent(&self) -> &[Seen] {
+        &self.recent
+    }
+
+    /// Puts back what [`Watch::recent`] gave.
+    pub(super) fn recall(&mut self, recent: Vec<Seen>) {
+        self.recent = recent;
+    }
+
+    /// Keeps no more than so many of the recent posts.
+    pub(super) fn keep_recent(&mut self, most: usize) {
+        self.recent.drain(..self.recent.len().saturating_sub(most));
     }
 
     /// The minute that is filling began.

@@ -164,6 +164,11 @@ impl Node {
 }
 
 impl Query {
+    /// The query of a rule that takes no posts itself: no post satisfies it.
+    pub fn nothing() -> Self {
+        Self { text: "".into(), root: Node { span: 0..0, kind: Kind::Or(Vec::new()) }, text_only: false }
+    }
+
     /// The names of the lists it uses.
     pub fn lists(&self) -> Vec<&str> {
         let mut names = Vec::new();

@@ -69,8 +69,12 @@ impl Field {
 
 /// The hosts a post links to: of its links and of the addresses in its text.
 pub fn hosts(post: &Excerpt) -> impl Iterator<Item = &str> {
-    let written = post.texts.get(0).unwrap_or_default();
-    post.links.iter().filter_map(host).chain(addresses(written).filter_map(host))
+    links(post).filter_map(host)
+}
+
+/// The addresses a post links to: its links, then what begins like one in its text and goes on to the text's end.
+pub fn links(post: &Excerpt) -> impl Iterator<Item = &str> {
+    post.links.iter().chain(addresses(post.texts.get(0).unwrap_or_default()))
 }
 
 /// Where `http(s)://` addresses begin in a text.
@@ -89,7 +93,7 @@ fn addresses(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The host of an address. In a text, quotes, brackets and more may follow it.
-fn host(address: &str) -> Option<&str> {
+pub fn host(address: &str) -> Option<&str> {
     let after = address.split_once("://").map_or(address, |(_, after)| after);
     let named = |c: char| c.is_alphanumeric() || ".-_".contains(c);
     let authority = after.split(|c| !named(c) && !"~%+:@".contains(c)).next()?;

@@ -18,5 +18,6 @@ pub mod regex;
 pub mod term;
 
 pub use ast::{Lists, Query};
+pub(in crate::domain) use parse::nearest;
 pub use parse::{Mistake, parse};
 pub use term::Term;

@@ -357,7 +357,7 @@ pub(super) fn join(mut parts: Vec<Node>, kind: fn(Vec<Node>) -> Kind) -> Node {
 }
 
 /// The known word that a misspelt one was most likely meant to be.
-pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(in crate::domain) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let distance = |candidate: &&&str| strsim::damerau_levenshtein(word, candidate);
     known.iter().min_by_key(distance).filter(|best| distance(best) <= word.len().max(3) / 3 + 1).copied()
 }

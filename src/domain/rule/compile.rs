@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::model::{Except, Of, Rule, hash_queries};
-use super::raw::{RawEntry, RawFile, RawList, RawRule, Spanned};
+use super::model::{Except, Of, Rule, hash_by, hash_joins, hash_queries};
+use super::raw::{RawBy, RawEntry, RawFile, RawList, RawRule, Spanned};
+use crate::domain::condition::by::{By, Entries};
 use crate::domain::condition::{Condition, OwnWords};
 use crate::domain::diagnostic::{Diagnostic, SourceText};
-use crate::domain::id::hex;
+use crate::domain::id::{RuleId, hex};
 use crate::domain::organization::Organization;
 use crate::domain::query::names::namesakes;
-use crate::domain::query::{Lists, Query, Term, parse};
+use crate::domain::query::{Lists, Query, Term, nearest, parse};
 
 /// The reason of the exception that comes with `$org_guarded`.
 const NAMESAKES: &str = "others of that name";
@@ -102,7 +103,11 @@ fn rule(
     namesakes: Option<&Query>,
     findings: &mut Vec<Diagnostic>,
 ) -> Option<Rule> {
-    let query = query(&raw.query, &file.source, lists, findings);
+    let query = match raw.joins.as_slice() {
+        [] => query(&raw.query, &file.source, lists, findings),
+        _ => Some(Query::nothing()),
+    };
+    let by = raw.by.as_ref().map(|by| self::by(by, &file.source, lists, findings));
     let excepts: Vec<Option<Except>> = raw
         .excepts
         .iter()
@@ -112,7 +117,9 @@ fn rule(
         })
         .collect();
     let of = raw.of.as_ref().map(|of| self::query(of, &file.source, lists, findings));
-    let (query, mut excepts) = (query?, excepts.into_iter().collect::<Option<Vec<_>>>()?);
+    let (query, by, mut excepts) =
+        (query?, by.map_or(Some(None), |by| by.map(Some))?, excepts.into_iter().collect::<Option<Vec<_>>>()?);
+    let joins: Vec<RuleId> = raw.joins.iter().map(|id| id.value.as_str().into()).collect();
     let is_guarded = |query: &Query| query.lists().contains(&"org_guarded");
     let of = match of {
         Some(query) => {
@@ -139,14 +146,46 @@ fn rule(
         severity: raw.severity,
         status: raw.status,
         topic: raw.topic.clone(),
-        version: format!("{}+{}", file.pack.version, fingerprint(raw, &query, &excepts, of.as_ref())),
+        version: format!("{}+{}", file.pack.version, fingerprint(raw, &query, &excepts, of.as_ref(), by.as_ref(), &joins)),
         query,
         excepts,
         playbook: raw.playbook.clone(),
         condition: raw.condition,
         own_words,
         of,
+        by,
+        joins,
     })
+}
+
+/// By what the rule counts, with the list's terms.
+fn by(by: &Spanned<RawBy>, source: &Arc<SourceText>, lists: &Lists, findings: &mut Vec<Diagnostic>) -> Option<By> {
+    let name = match &by.value {
+        RawBy::Author => return Some(By::Author),
+        RawBy::Link => return Some(By::Link),
+        RawBy::Tag => return Some(By::Tag),
+        RawBy::Source => return Some(By::Source),
+        RawBy::List(name) => name,
+    };
+    match lists.get(name) {
+        Some(list) if !list.terms.is_empty() => Some(By::List(Entries::of(list))),
+        Some(_) => {
+            let help = if name == "places" { "name `places` under [organization]" } else { "put something into it" };
+            let finding = Diagnostic::error("SB0110", format!("the list ${name} is empty, so no post has a key"));
+            findings.push(finding.at(source, by.span.clone(), "empty list").help(help));
+            None
+        }
+        None => {
+            let known: Vec<&str> = lists.names().collect();
+            let help = match nearest(name, &known) {
+                Some(near) => format!("did you mean ${near}?"),
+                None => format!("define it under [lists]; known are ${}", known.join(", $")),
+            };
+            let finding = Diagnostic::error("SB0107", format!("the list ${name} is not defined"));
+            findings.push(finding.at(source, by.span.clone(), "unknown list").help(help));
+            None
+        }
+    }
 }
 
 /// Parses a query and places its mistakes in the file.
@@ -171,12 +210,21 @@ fn query(
 
 /// Changes whenever the rule would decide differently: 32 bits of SHA-256 over the
 /// queries with their lists' terms, and the condition.
-fn fingerprint(raw: &RawRule, query: &Query, excepts: &[Except], of: Option<&Of>) -> String {
+fn fingerprint(
+    raw: &RawRule,
+    query: &Query,
+    excepts: &[Except],
+    of: Option<&Of>,
+    by: Option<&By>,
+    joins: &[RuleId],
+) -> String {
     let mut hash = Sha256::new();
     hash_queries(&mut hash, query, excepts);
     if let Some(of) = of {
         of.hash(&mut hash);
     }
     hash.update(format!("{:?}", raw.condition));
+    hash_by(&mut hash, by);
+    hash_joins(&mut hash, joins);
     hex(&hash.finalize(), 4)
 }

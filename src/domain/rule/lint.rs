@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::cost::{BUDGET, cost};
 use super::model::Rule;
-use super::raw::{RawFile, RawRule, Status};
+use super::raw::{RawBy, RawFile, RawRule, Status};
 use crate::domain::condition::{Condition, Count, Distinct, Spike};
 use crate::domain::diagnostic::Diagnostic;
 use crate::domain::query::{Lists, Query, Term};
@@ -26,7 +26,10 @@ pub fn lint(file: &RawFile, rules: &[Rule]) -> Vec<Diagnostic> {
     for raw in &file.rules {
         let Some(rule) = rules.iter().find(|rule| rule.id.as_str() == raw.id.value) else { continue };
         tests(file, raw, &mut findings);
-        queries(file, raw, rule, &mut findings);
+        if rule.joins.is_empty() {
+            queries(file, raw, rule, &mut findings);
+        }
+        keys(file, raw, &mut findings);
         status(file, raw, rule, &mut findings);
         if let Some(first) = seen.insert(Meaning::of(rule), raw.id.value.as_str()) {
             findings.push(
@@ -55,7 +58,12 @@ impl<'a> Meaning<'a> {
             query: shape(&rule.query),
             excepts: rule.excepts.iter().map(|except| shape(&except.query)).collect(),
             of: rule.of.as_ref().map(|of| shape(&of.query)),
-            condition: format!("{:?}", rule.condition),
+            condition: format!(
+                "{:?} {:?} {:?}",
+                rule.condition,
+                rule.by.as_ref().map(super::super::condition::by::By::word),
+                rule.joins
+            ),
         }
     }
 }
@@ -63,7 +71,11 @@ impl<'a> Meaning<'a> {
 fn lists(file: &RawFile, rules: &[Rule], findings: &mut Vec<Diagnostic>) {
     let queries = rules.iter().flat_map(|rule| rule.asked().chain(rule.excepts.iter().map(|e| &e.query)));
     let nested = file.lists.iter().flat_map(|list| &list.entries).filter_map(|entry| entry.value.strip_prefix('$'));
-    let used: BTreeSet<&str> = queries.flat_map(|query| query.lists()).chain(nested).collect();
+    let keys = file.rules.iter().filter_map(|raw| match &raw.by.as_ref()?.value {
+        RawBy::List(list) => Some(list.as_str()),
+        _ => None,
+    });
+    let used: BTreeSet<&str> = queries.flat_map(|query| query.lists()).chain(nested).chain(keys).collect();
     let all_compiled = rules.len() == file.rules.len();
     for list in &file.lists {
         if all_compiled && !used.contains(list.name.as_str()) {
@@ -178,6 +190,20 @@ fn status(file: &RawFile, raw: &RawRule, rule: &Rule, findings: &mut Vec<Diagnos
                 .help("remove the count: without a condition every matching post raises the alert"),
         );
     }
+}
+
+/// An author is one author.
+fn keys(file: &RawFile, raw: &RawRule, findings: &mut Vec<Diagnostic>) {
+    let Some(by) = raw.by.as_ref().filter(|by| by.value == RawBy::Author) else { return };
+    let help = match raw.condition {
+        Condition::Count(Count { at_least: 2.., distinct: Distinct::Author, .. }) => {
+            "count posts or stories of each author, or leave `by` out"
+        }
+        Condition::Spike(Spike { authors: 2.., .. }) => "add `authors = 1`, or leave `by` out",
+        _ => return,
+    };
+    let finding = Diagnostic::warning("SB0290", format!("`{}` asks for several authors of each author", raw.id.value));
+    findings.push(finding.at(&file.source, by.span.clone(), "so it can never fire").help(help));
 }
 
 /// What is wrong with a spike's numbers, and what to do instead.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest as _, Sha256};
 
 use super::raw::Status;
+use crate::domain::condition::by::By;
 use crate::domain::condition::{Condition, OwnWords};
 use crate::domain::id::{RuleId, Topic, hex};
 use crate::domain::incident::Severity;
@@ -42,6 +43,10 @@ pub struct Rule {
     pub of: Option<Of>,
     /// Words that are never new to it, when it asks for a new term.
     pub own_words: OwnWords,
+    /// By what it counts separately.
+    pub by: Option<By>,
+    /// The rules that its condition joins; with any, it takes no posts itself.
+    pub joins: Vec<RuleId>,
     /// The pack's version and a hash of everything that decides, for instance `1.0.0+3f2a9c1d`.
     pub version: String,
 }
@@ -151,6 +156,21 @@ impl RuleSet {
         Some((index, self.rules.get(index)?))
     }
 
+    /// The rule of that id, and all that it joins, those that these join included.
+    pub fn with_joined(&self, id: &str) -> Vec<&Rule> {
+        let mut found: Vec<&Rule> = self.find(id).map(|(_, rule)| rule).into_iter().collect();
+        let mut next = 0;
+        while let Some(rule) = found.get(next) {
+            next += 1;
+            for (_, joined) in rule.joins.iter().filter_map(|id| self.find(id.as_str())) {
+                if found.iter().all(|known| known.id != joined.id) {
+                    found.push(joined);
+                }
+            }
+        }
+        found
+    }
+
     /// The rules that take the post, ascending.
     pub fn matches(&self, excerpt: &Excerpt, scratch: &mut Scratch) -> Vec<RuleIndex> {
         let mut hits = self.hits(excerpt, scratch);
@@ -196,8 +216,8 @@ impl RuleSet {
 }
 
 impl Rule {
-    /// Changes whenever the rule would take or count other posts: 64 bits of SHA-256 over the
-    /// queries with their lists' terms.
+    /// Changes whenever the rule would take or count other posts, count by something else or join
+    /// other rules: 64 bits of SHA-256 over the queries with their lists' terms, and over these.
     pub fn meaning(&self) -> String {
         let mut hash = Sha256::new();
         hash_queries(&mut hash, &self.query, &self.excepts);
@@ -206,6 +226,11 @@ impl Rule {
         }
         if let Condition::NewTerm(_) = self.condition {
             hash.update(b"new term");
+        }
+        hash_by(&mut hash, self.by.as_ref());
+        hash_joins(&mut hash, &self.joins);
+        if !self.joins.is_empty() {
+            hash.update(self.condition.kind().as_str().as_bytes());
         }
         hex(&hash.finalize(), 8)
     }
@@ -240,6 +265,24 @@ impl Of {
     pub(super) fn hash(&self, hash: &mut Sha256) {
         hash.update(b"of");
         hash_each(hash, std::iter::once(&self.query).chain(&self.except));
+    }
+}
+
+pub(super) fn hash_by(hash: &mut Sha256, by: Option<&By>) {
+    let Some(by) = by else { return };
+    hash.update(by.word());
+    if let By::List(entries) = by {
+        for term in entries.terms() {
+            hash.update(term);
+            hash.update([1]);
+        }
+    }
+}
+
+pub(super) fn hash_joins(hash: &mut Sha256, joins: &[RuleId]) {
+    for rule in joins {
+        hash.update(rule.as_str());
+        hash.update([3]);
     }
 }
 

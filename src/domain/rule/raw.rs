@@ -135,7 +135,7 @@ pub struct RawRule {
     pub status: Status,
     /// What its alerts are about.
     pub topic: Topic,
-    /// What a post must satisfy.
+    /// What a post must satisfy; of a rule that joins others empty, with the place of its condition.
     pub query: Spanned<String>,
     /// What a post must not satisfy.
     pub excepts: Vec<RawExcept>,
@@ -145,10 +145,29 @@ pub struct RawRule {
     pub condition: Condition,
     /// The posts of which a share is asked for.
     pub of: Option<Spanned<String>>,
+    /// By what it counts separately.
+    pub by: Option<Spanned<RawBy>>,
+    /// The rules that its condition joins.
+    pub joins: Vec<Spanned<String>>,
     /// `[[rule.test]]`.
     pub tests: Vec<RawTest>,
     /// The bytes of its header.
     pub span: Range<usize>,
+}
+
+/// By what a rule counts separately.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RawBy {
+    /// `author`.
+    Author,
+    /// `link`.
+    Link,
+    /// `tag`.
+    Tag,
+    /// `source`.
+    Source,
+    /// `$list`, without the sign; `place` is the list `places`.
+    List(String),
 }
 
 /// How far a rule is trusted.

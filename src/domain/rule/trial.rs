@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::model::RuleSet;
+use super::model::{Rule, RuleSet};
 use super::raw::{RawFile, RawHistory, RawRule, RawTest, RawTestPost};
 use crate::domain::diagnostic::{Diagnostic, Level};
 use crate::domain::engine::{Batch, Engine, Input, Item};
 use crate::domain::event::{Decoded, SourceEvent};
+use crate::domain::id::RuleId;
 use crate::domain::matcher::Scratch;
 use crate::domain::organization::Organization;
 use crate::domain::post::{Author, Post, PostKind};
@@ -25,11 +26,12 @@ pub struct Trials {
     pub failures: Vec<Diagnostic>,
 }
 
-/// Runs the tests of a file's rules.
-pub fn run(file: &RawFile) -> Trials {
+/// Runs the tests of a file's rules; a rule that joins others is tried with those of `all` files.
+pub fn run(file: &RawFile, all: &[RawFile]) -> Trials {
     let example = Organization::example();
     let organization = file.organization.as_ref().unwrap_or(&example);
-    let (rules, _) = super::compile(file, organization);
+    let (mut rules, _) = super::compile(file, organization);
+    add_joined(&mut rules, all, organization);
     let rules = Arc::new(RuleSet::new(rules));
     let mut trials = Trials::default();
     for raw in &file.rules {
@@ -41,10 +43,25 @@ pub fn run(file: &RawFile) -> Trials {
     trials
 }
 
+/// Adds the rules of other files that some of `rules` join, and those that these join.
+fn add_joined(rules: &mut Vec<Rule>, all: &[RawFile], organization: &Organization) {
+    let mut next = 0;
+    while let Some(rule) = rules.get(next) {
+        next += 1;
+        let absent = |id: &&RuleId| rules.iter().all(|rule| rule.id != **id);
+        let absent: Vec<RuleId> = rule.joins.iter().filter(absent).cloned().collect();
+        for id in absent {
+            let file = all.iter().find(|file| file.rules.iter().any(|raw| raw.id.value == id.as_str()));
+            let compiled = file.map(|file| super::compile(file, organization).0).unwrap_or_default();
+            rules.extend(compiled.into_iter().find(|rule| rule.id == id));
+        }
+    }
+}
+
 fn run_one(file: &RawFile, raw: &RawRule, test: &RawTest, rules: &Arc<RuleSet>) -> Option<Diagnostic> {
     let posts: Vec<Post> = test.posts.iter().enumerate().map(|(index, raw)| post(index, raw)).collect();
     let mut engine = Engine::new(Arc::clone(rules), Routes::default(), Vec::new());
-    if let Some((_, rule)) = rules.find(&raw.id.value) {
+    for rule in rules.with_joined(&raw.id.value) {
         let RawHistory { per_day, lasts } = test.history.unwrap_or(RawHistory { per_day: 0, lasts: RawHistory::USUAL });
         engine.teach(rule, per_day, EPOCH - lasts, EPOCH);
     }
@@ -74,6 +91,9 @@ fn run_one(file: &RawFile, raw: &RawRule, test: &RawTest, rules: &Arc<RuleSet>) 
 /// Which posts of the test the rule took.
 fn explain_misses(test: &RawTest, raw: &RawRule, rules: &RuleSet) -> String {
     let Some((_, rule)) = rules.find(&raw.id.value) else { return String::new() };
+    if !rule.joins.is_empty() {
+        return explain_joined(test, &raw.id.value, rules);
+    }
     let of = |post: &Post| {
         let verdict = rule.explain(post);
         let except = verdict.excepts.iter().find(|(_, clause)| clause.satisfied);
@@ -86,6 +106,18 @@ fn explain_misses(test: &RawTest, raw: &RawRule, rules: &RuleSet) -> String {
     let posts = test.posts.iter().enumerate();
     let posts: Vec<String> = posts.map(|(n, raw)| format!("post {} {}", n + 1, of(&post(n, raw)))).collect();
     posts.join(", ")
+}
+
+/// Which of the joined rules took each post.
+fn explain_joined(test: &RawTest, id: &str, rules: &RuleSet) -> String {
+    let posts = test.posts.iter().enumerate().map(|(index, raw)| {
+        let post = post(index, raw);
+        let takes = |rule: &&Rule| rule.joins.is_empty() && rule.explain(&post).matched();
+        let by: Vec<&str> = rules.with_joined(id).into_iter().filter(takes).map(|rule| rule.id.as_str()).collect();
+        let by = if by.is_empty() { "none".to_owned() } else { by.join(" and ") };
+        format!("post {} taken by {by}", index + 1)
+    });
+    posts.collect::<Vec<_>>().join(", ")
 }
 
 fn post(index: usize, raw: &RawTestPost) -> Post {

@@ -241,6 +241,13 @@ impl Baseline {
         self.season.learn_late(hour, learnt);
     }
 
+    /// Takes out the posts of the last half day, and the memory of the last alarm: what is
+    /// left is how much is usual.
+    pub fn forget_posts(&mut self) {
+        self.recent.forget_posts();
+        (self.silent, self.strength) = (f64::INFINITY, 0.0);
+    }
+
     /// There may be more or fewer posts from now on for a reason that concerns nobody.
     pub fn doubt(&mut self) {
         self.season.doubt();

@@ -75,6 +75,12 @@ impl Recent {
         }
     }
 
+    /// Takes out all posts; what was expected stays.
+    pub(super) fn forget_posts(&mut self) {
+        self.counts = Counts::Narrow(vec![0; self.counts.len()].into());
+        self.sums.iter_mut().for_each(|sum| sum.seen = 0.0);
+    }
+
     /// The count of a bin `age` bins older than the last one taken in.
     pub(super) fn count(&self, age: usize) -> f64 {
         self.counts.get(self.back(age + 1))

@@ -1,0 +1,94 @@
+//! What a rule's condition asks for beside its numbers: keys to count by, rules to join.
+
+use super::read::own_name;
+use crate::config::quantity::duration;
+use crate::config::table::{Checked, Table, Value, all, quoted, suggestion};
+use crate::domain::condition::Condition;
+use crate::domain::condition::joined::{Joined, Order};
+use crate::domain::rule::raw::{RawBy, Spanned};
+
+/// The words for `by`; `place` stands for the list `$places`.
+const KEYS: [&str; 5] = ["place", "author", "link", "tag", "source"];
+
+/// A condition, and by what it counts or which rules it joins.
+pub(super) struct Asked {
+    pub(super) condition: Condition,
+    pub(super) by: Option<Spanned<RawBy>>,
+    pub(super) joins: Vec<Spanned<String>>,
+}
+
+impl From<Condition> for Asked {
+    fn from(condition: Condition) -> Self {
+        Self { condition, by: None, joins: Vec::new() }
+    }
+}
+
+/// A condition that may count by key.
+pub(super) fn keyed(table: &Table<'_>, condition: Checked<Condition>) -> Checked<Asked> {
+    let by = table.get("by").map(|value| by(&value)).transpose();
+    Ok(Asked { by: by?, ..condition?.into() })
+}
+
+fn by(value: &Value<'_>) -> Checked<Spanned<RawBy>> {
+    let text = value.filled()?;
+    let by = match (text, text.strip_prefix('$')) {
+        (_, Some(list)) => RawBy::List(list.to_owned()),
+        ("place", _) => RawBy::List("places".to_owned()),
+        ("author", _) => RawBy::Author,
+        ("link", _) => RawBy::Link,
+        ("tag", _) => RawBy::Tag,
+        ("source", _) => RawBy::Source,
+        _ => {
+            let help = suggestion(text, &KEYS, "write a list, as in by = \"$wards\", or one of");
+            return value.error("SB0005", format!("`by` cannot be {}", quoted(text)), &help);
+        }
+    };
+    Ok(Spanned { value: by, span: value.contents() })
+}
+
+/// The condition that makes a rule join others, when it has one.
+pub(super) fn joining<'d>(table: &Table<'d>) -> Option<Value<'d>> {
+    table.get("all_of").or_else(|| table.get("in_order"))
+}
+
+/// Such a rule takes no posts itself: it is told of alerts.
+pub(super) fn takes_no_posts(table: &Table<'_>, joining: &Value<'_>) -> Checked<Spanned<String>> {
+    let own = ["query", "except"].into_iter().filter_map(|key| table.get(key));
+    all(own.map(|value| {
+        let message = format!("a rule with `{}` has no `{}` of its own", joining.key(), value.key());
+        let help = "it fires when the rules it names have fired: put this into a rule of its own and name that one";
+        value.error::<()>("SB0215", message, help)
+    }))?;
+    Ok(Spanned { value: String::new(), span: joining.span() })
+}
+
+/// `all_of` and `in_order`. Whether the rules exist, all files together decide.
+pub(super) fn joined(value: &Value<'_>, order: Order) -> Checked<Asked> {
+    let table = value.table(format!("`{}`", value.key()))?;
+    table.allow_only(&["rules", "within"]);
+    let rules = table.require("rules", "`rules = [\"my-hospital.outage\", \"my-hospital.ransom-note\"]`");
+    let rules = rules.and_then(|rules| names(&rules));
+    let within = table.require("within", "`within = \"30m\"`").and_then(|value| value.parsed(duration));
+    let condition = Condition::Joined(Joined { order, within: within? });
+    Ok(Asked { condition, by: None, joins: rules? })
+}
+
+fn names(value: &Value<'_>) -> Checked<Vec<Spanned<String>>> {
+    let items = value.strings()?;
+    let mut names: Vec<Spanned<String>> = Vec::new();
+    let read = all(items.iter().map(|(item, _)| {
+        let name = own_name(item)?;
+        if names.iter().any(|known| known.value == name) {
+            let help = "name it once; that a rule fires twice, `count` can ask";
+            return item.error("SB0218", format!("{} is joined twice", quoted(name)), help);
+        }
+        names.push(Spanned { value: name.to_owned(), span: item.contents() });
+        Ok(())
+    }));
+    read?;
+    if names.len() < 2 {
+        let help = "name two rules or more; one rule alone needs no other to repeat it";
+        return value.error("SB0218", "fewer than two rules are joined", help);
+    }
+    Ok(names)
+}

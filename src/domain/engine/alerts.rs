@@ -1,0 +1,118 @@
+//! From a condition that became true to its alert, in an incident.
+
+use super::Engine;
+use super::joins::Raised;
+use crate::domain::commit::Commit;
+use crate::domain::condition::{Condition, Count, Distinct, Fired};
+use crate::domain::id::PostId;
+use crate::domain::incident::{Alert, Sighting, Volume};
+use crate::domain::message::counted;
+use crate::domain::post::Post;
+use crate::domain::rule::Rule;
+use crate::domain::time::{Timestamp, human};
+
+/// Posts named that decided an alert.
+const DECIDING: usize = 10;
+
+/// What made a rule fire, and how that is told.
+pub(super) struct Firing<'a> {
+    /// What an incident is named by that this opens: a post's id, if a post did it.
+    pub(super) opener: &'a str,
+    /// Event time of that.
+    pub(super) opened: Timestamp,
+    /// Event time of the alert.
+    pub(super) at: Timestamp,
+    /// The rule's own post that made it fire.
+    pub(super) post: Option<&'a PostId>,
+    pub(super) fired: &'a Fired,
+    /// The posts that made it fire; their rule and incident are filled in.
+    pub(super) posts: Vec<Sighting>,
+    pub(super) why: String,
+}
+
+/// Whether a post that made a rule fire is the rule's own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// The rule takes it.
+    Rules,
+    /// It is only counted, and kept nowhere.
+    Others,
+}
+
+impl Engine {
+    /// A rule's condition became true: an alert, in an incident, of which rules are told that join it.
+    pub(super) fn raise(&mut self, rule: &Rule, firing: Firing<'_>, now: Timestamp, commit: &mut Commit) {
+        let Firing { opener, opened, at, post, fired, posts, why } = firing;
+        let (incident, new_incident) = self.open_or_join(rule, opener, opened, fired, &why, now);
+        let of_rule = |sighting: &Sighting| Sighting {
+            rule: rule.id.clone(),
+            incident: Some(incident.clone()),
+            ..sighting.clone()
+        };
+        commit.sightings.extend(posts.iter().map(of_rule));
+        commit.alerts.push(Alert {
+            at,
+            rule: rule.id.clone(),
+            severity: rule.severity,
+            topic: rule.topic.clone(),
+            condition: rule.condition.kind(),
+            incident,
+            new_incident,
+            posts: fired.seen.len() as u64,
+            authors: fired.authors,
+            within: rule.condition.within().or(fired.measured.as_ref().map(|measured| measured.within)),
+            volume: fired.measured.as_ref().map(|measured| Volume {
+                observed: measured.observed,
+                expected: measured.expected,
+                upper: measured.upper,
+            }),
+            figures: fired.finding.as_ref().map(|finding| finding.figures.clone()),
+            post: post.cloned(),
+            key: fired.key.as_ref().map(|key| key.text.clone()),
+            decided_by: fired.seen.iter().take(DECIDING).map(|seen| seen.post.clone()).collect(),
+            why,
+        });
+        self.join(&Raised { rule: &rule.id, at, post, posts }, now, commit);
+    }
+}
+
+/// The decision in a sentence: counts, the rule's words, the rule and its version. The
+/// words are the rule author's, never the post's, but for a key and a new term.
+pub(super) fn why(rule: &Rule, post: &Post, whose: Whose, fired: &Fired) -> String {
+    let verdict = rule.explain(post);
+    let words: Vec<String> = verdict.query.terms().iter().take(6).map(|term| format!("“{term}”")).collect();
+    let words = words.join(", ");
+    let by = format!("rule {} {}", rule.id, rule.version);
+    match &rule.condition {
+        // The others are never fired by a post.
+        Condition::Match | Condition::Quiet(_) | Condition::Joined(_) => format!("a post matched {words}; {by}"),
+        Condition::Spike(_) => {
+            let measured = fired.measured.as_ref().map_or("unusually many posts", |measured| &measured.words);
+            let on = fired.key.as_ref().map_or_else(String::new, |key| format!("on “{}”: ", key.shown));
+            format!("{on}{measured}; the newest matched {words}; {by}")
+        }
+        Condition::Share(_) | Condition::NewTerm(_) => {
+            let found = fired.finding.as_ref().map_or("something was found", |finding| &finding.words);
+            match whose {
+                Whose::Rules => format!("{found}; the newest matched {words}; {by}"),
+                Whose::Others => format!("{found}; {by}"),
+            }
+        }
+        Condition::Count(Count { at_least, distinct, within }) => {
+            let posts = fired.seen.len() as u64;
+            let (n, what) = match distinct {
+                Distinct::Post => (posts, "post"),
+                Distinct::Author => (fired.authors, "author"),
+                Distinct::Story => (fired.stories, "story"),
+            };
+            let n = counted(n, what);
+            let on = fired.key.as_ref().map_or_else(String::new, |key| format!(" on “{}”", key.shown));
+            let told = match distinct {
+                Distinct::Story => format!(" by {}", counted(fired.authors, "author")),
+                _ if fired.stories < posts => format!(", {} in all", counted(fired.stories, "story")),
+                _ => String::new(),
+            };
+            format!("{n} within {}{on} (at least {at_least}){told}, the newest matched {words}; {by}", human(*within))
+        }
+    }
+}

@@ -62,7 +62,8 @@ fn lists(file: &RawFile, rules: &[Rule], findings: &mut Vec<Diagnostic>) {
         rules.iter().flat_map(|rule| std::iter::once(&rule.query).chain(rule.excepts.iter().map(|e| &e.query)));
     let nested = file.lists.iter().flat_map(|list| &list.entries).filter_map(|entry| entry.value.strip_prefix('$'));
     let used: BTreeSet<&str> = queries.flat_map(|query| query.lists()).chain(nested).collect();
-    let all_compiled = rules.len() == file.rules.len();
+    // A rule that cannot be used may use any list.
+    let all_compiled = rules.len() == file.rules.len() && !file.lacks_rules;
     for list in &file.lists {
         if all_compiled && !used.contains(list.name.as_str()) {
             findings.push(

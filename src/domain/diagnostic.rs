@@ -50,7 +50,7 @@
 //! | `SB0250` | no test in which the rule fires |
 //! | `SB0251` | no test in which the rule stays quiet |
 //! | `SB0252` | a very short word is enough to match |
-//! | `SB0253` | a lower-case operator is searched as a word |
+//! | `SB0253` | what looks like an operator is searched as a word |
 //! | `SB0254` | an unused list |
 //! | `SB0255` | two rules ask the same |
 //! | `SB0256` | a list holds a term twice |

@@ -82,6 +82,13 @@ fn every_mistake_of_rules_is_shown_at_once() {
 }
 
 #[test]
+fn a_list_of_a_rule_that_cannot_be_read_is_not_called_unused() {
+    let rules = format!("schema = 1\n[pack]\nname = \"p\"\n[lists]\nfood = [\"soup\"]\n{}", rule("p.a", "$org $food"));
+    let ran = Desk::new().file("p.toml", format!("{rules}sattus = \"stable\"\n")).run(&["check", "p.toml"]);
+    assert!(ran.err.contains("error[SB0002]") && !ran.err.contains("SB0254"), "{}", ran.err);
+}
+
+#[test]
 fn a_failing_rule_test_says_what_each_post_did() {
     let rules = RULES.replace("alerts = 0", "alerts = 2");
     let ran = Desk::new().file("rules/mine.toml", rules).run(&["check", "rules"]);
@@ -127,6 +134,7 @@ fn each_doubt_about_a_rule_reads_well() {
         ("an exception of everything", "", "$org soup", "except = [{ reason = \"food\", query = 'soup OR tea' }]\n"),
         ("frequent words", "w = [\"the\", \"to the\", \"ER\", \"soup\"]\n", "$w NOT $org", ""),
         ("lower-case operators", "", "$org near/3 soup and tea", ""),
+        ("operators of other programs", "", "$org soup !tea –milk cold|warm near4 hot~2 \"no doubt\"~2", ""),
         ("an expression for every post", "", "$org OR /[0-9]{3}/", ""),
         ("an expression with a guard", "", "$org /[a-z]{3}/", ""),
         ("far away", "", "$org NEAR/80 soup", ""),

@@ -75,6 +75,15 @@ fn how_near_it_came_and_where_is_shown_for_people_and_programs() {
 }
 
 #[test]
+fn the_whole_of_a_disguised_word_is_marked() {
+    let rules = "schema = 1\n[pack]\nname = \"p\"\n[lists]\nodd = { terms = [\"kill\"], fuzzy = true }\n[[rule]]\n\
+        id = \"p.odd\"\ntitle = \"x\"\nseverity = \"low\"\nquery = '$odd'\n";
+    let desk = Desk::new();
+    let ran = desk.file("p.toml", rules).run(&["explain", "p.odd", "--rules", "p.toml", "--text", "I k!ll you"]);
+    assert!(ran.out.contains("1 | I k!ll you\n  |   ^^^^\n"), "{}", ran.out);
+}
+
+#[test]
 fn a_post_from_a_file_speaks_of_the_named_hospital() {
     let desk = Desk::new();
     desk.file("post.json", super::replay::post("p1", "a", "10:00:00", "gunman, Mercy General, go"));

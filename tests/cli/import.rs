@@ -86,3 +86,38 @@ fn when_nothing_comes_over_the_answer_is_one() {
     let deep = format!("{}a{}", "(".repeat(10_000), ")".repeat(10_000));
     assert_eq!(desk.feed(&["import", "--from", "x", "-"], deep.as_bytes()).code, 1);
 }
+
+/// Each was carried over as something else, most without a word about it.
+#[test]
+fn what_an_import_once_got_wrong() {
+    let desk = Desk::new();
+    for (language, text, query, lost) in [
+        // A blank before `=` made the field a word that every post had to have.
+        ("web-of-science", "TS =\n(soup OR tea)", "soup OR tea", "`TS=` is about articles"),
+        ("web-of-science", "TS = soup AND AU = (smith or jones)", "soup", "`AU=` has no counterpart"),
+        ("web-of-science", "TS=(soup or tea and not milk)", "soup OR (tea AND NOT milk)", "`TS=`"),
+        ("web-of-science", "TS=(soup near/3 tea)", "soup NEAR/3 tea", "`TS=`"),
+        ("web-of-science", "TS=(soup SAME tea)", "soup AND tea", "SAME became AND"),
+        ("web-of-science", "soup AND #2", "soup", "`#2` is the number of another search"),
+        // NOT binds tighter than NEAR in our language only.
+        ("brandwatch", "soup NOT tea NEAR/3 milk", "soup AND NOT (tea NEAR/3 milk)", ""),
+        ("brandwatch", "((soup OR stew) AND (milk OR tea))~5", "(soup OR stew) NEAR/5 (milk OR tea)", ""),
+        ("brandwatch", "(soup AND tea AND milk)~5", "soup AND tea AND milk", "`~5` is for two words"),
+        ("brandwatch", "soup ONEAR/4 tea", "soup ONEAR/4 tea", ""),
+        ("brandwatch", "soup near/3 tea", "soup AND \"near/3\" AND tea", "`near/3` is no operator there"),
+        ("brandwatch", "soup AND (tea OR)", "soup AND tea", "an operator has nothing to work on"),
+        ("brandwatch", "soup AND language:english", "soup AND lang:en", ""),
+        ("x", "soup or tea", "soup AND or AND tea", "`or` is no operator there"),
+        ("x", "soup \"cold tea", "soup AND \"cold tea\"", "a phrase is not closed"),
+        ("gdelt", "soup tone<-5", "soup", "`tone<-5` has no counterpart"),
+        ("sigma", "detection:\n  words:\n    '|all': [soup, tea]\n  condition: words", "soup AND tea", ""),
+    ] {
+        let ran = desk.feed(&["import", "--from", language, "-"], text.as_bytes());
+        let line = ran.out.lines().find_map(|line| line.strip_prefix("query    = ")).unwrap_or_default();
+        assert_eq!(line.trim_matches('\''), query, "{language} {text}\n{}", ran.err);
+        match lost {
+            "" => assert!(ran.err.contains("nothing was lost"), "{text}\n{}", ran.err),
+            lost => assert!(ran.err.contains(lost), "{text}\n{}", ran.err),
+        }
+    }
+}

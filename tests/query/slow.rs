@@ -122,8 +122,8 @@ impl<'a> Slow<'a> {
             return self.letter(character, bytes);
         }
         let parts = fold(character);
-        if is_combining_mark(character) {
-            // It belongs to the letter it stands on, even if it says nothing.
+        if is_combining_mark(character) || matches!(character, '\u{1F3FB}'..='\u{1F3FF}') {
+            // It belongs to what it stands on, even if it says nothing.
             let last = self.reading.tokens.iter_mut().filter(|token| token.end == self.position);
             let standing: Vec<&mut Range<usize>> = match &mut self.open {
                 Some((_, original)) => vec![original],

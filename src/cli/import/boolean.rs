@@ -20,6 +20,8 @@ pub(super) enum Dialect {
 const NEAR_ALONE: u32 = 15;
 /// Parentheses nest no deeper, here and in our language.
 const DEEPEST: usize = 60;
+const LEFT_OUT: &str = "has no counterpart: left out";
+const NOTHING_TO_WORK_ON: &str = "an operator has nothing to work on: passed over";
 
 /// The queries of a file: for Brandwatch and Web of Science the whole file is one.
 pub(super) fn import(text: &str, dialect: Dialect, losses: &mut Vec<Loss>) -> Vec<Imported> {
@@ -105,12 +107,22 @@ impl<'a> Reader<'a> {
     }
 
     fn either(&mut self) -> Option<Part> {
-        let mut parts: Vec<Part> = self.all().into_iter().collect();
-        while self.peek() == Some(Token::Or) {
+        let mut parts = Vec::new();
+        let mut first = true;
+        loop {
+            let (at, known) = (self.skip_space(), self.losses.len());
+            let part = self.all();
+            let more = self.peek() == Some(Token::Or);
+            if part.is_none() && (more || !first) && self.losses.len() == known {
+                self.lose(at, NOTHING_TO_WORK_ON);
+            }
+            parts.extend(part);
+            if !more {
+                return Part::any(parts);
+            }
             self.next();
-            parts.extend(self.all());
+            first = false;
         }
-        Part::any(parts)
     }
 
     fn all(&mut self) -> Option<Part> {
@@ -119,7 +131,11 @@ impl<'a> Reader<'a> {
             match self.peek() {
                 None | Some(Token::Or | Token::Close) => return Part::all(parts),
                 Some(Token::And) => {
+                    let at = self.skip_space();
                     self.next();
+                    if matches!(self.peek(), None | Some(Token::And | Token::Or | Token::Close)) {
+                        self.lose(at, NOTHING_TO_WORK_ON);
+                    }
                 }
                 Some(_) => parts.extend(self.near()),
             }
@@ -137,7 +153,7 @@ impl<'a> Reader<'a> {
                     Some(Part::Near(distance, ordered, Box::new([left, right])))
                 }
                 (Some(left), Some(right)) => {
-                    self.lose(at, "NEAR beside AND, NOT or a field: became AND, which finds more");
+                    self.lose(at, "NEAR beside AND, NOT or a field: became AND, which takes more posts");
                     Part::all(vec![left, right])
                 }
                 (left, right) => left.or(right),
@@ -154,7 +170,8 @@ impl<'a> Reader<'a> {
                     return self.give_up(at);
                 }
                 self.depth += 1;
-                let part = self.one();
+                // In all of them NEAR binds tighter than NOT, other than in ours.
+                let part = self.near();
                 self.depth -= 1;
                 part.map(|part| Part::Not(Box::new(part)))
             }
@@ -170,16 +187,39 @@ impl<'a> Reader<'a> {
                 } else {
                     self.lose(at, "a parenthesis is not closed: taken to the end");
                 }
-                inner
+                self.within(inner)
             }
-            Token::Phrase(text, slack) => self.phrase(at, &text, slack),
-            Token::Exact(text) => Some(Part::Leaf(format!("{{{text}}}"))),
-            Token::Word(text) => self.word(at, &text),
-            Token::Field(name, value) if value.is_empty() && self.peek() == Some(Token::Open) => {
-                if self.dialect == Dialect::WebOfScience {
-                    self.lose(at, format!("`{name}=` is about articles: the words are looked for in the text"));
-                    return self.one();
+            Token::Phrase(text, slack) => {
+                if self.text.get(at..self.at).is_some_and(|written| written.matches(is_quote).count() < 2) {
+                    self.lose(at, "a phrase is not closed: taken to the end");
                 }
+                self.phrase(at, &text, slack)
+            }
+            Token::Exact(text) => Some(Part::Leaf(format!("{{{text}}}"))),
+            Token::Word(text) => {
+                let articles = self.dialect == Dialect::WebOfScience;
+                if articles && text.to_uppercase() == "SAME" {
+                    self.lose(at, "SAME became AND, which takes more posts");
+                    return None;
+                }
+                let is_search = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+                if articles && text.strip_prefix('#').is_some_and(is_search) {
+                    self.lose(at, format!("`{text}` is the number of another search: left out"));
+                    return None;
+                }
+                if self.dialect == Dialect::Gdelt && text.starts_with("tone") && text.contains(['<', '>']) {
+                    self.lose(at, format!("`{text}` {LEFT_OUT}"));
+                    return None;
+                }
+                if like_an_operator(&text) {
+                    self.lose(at, format!("`{text}` is no operator there: became a word"));
+                }
+                self.word(at, &text)
+            }
+            Token::Field(name, value) if value.is_empty() && self.dialect == Dialect::WebOfScience => {
+                self.of_articles(at, &name)
+            }
+            Token::Field(name, value) if value.is_empty() && self.peek() == Some(Token::Open) => {
                 let outer = self.of_field.replace(name);
                 let group = self.one();
                 self.of_field = outer;
@@ -187,8 +227,46 @@ impl<'a> Reader<'a> {
             }
             Token::Field(name, value) => self.field(at, &name, &value),
             Token::Close | Token::And | Token::Or | Token::Near(..) => {
-                self.lose(at, "an operator has nothing to work on: passed over");
+                self.lose(at, NOTHING_TO_WORK_ON);
                 None
+            }
+        }
+    }
+
+    /// `TS=` or `AU =` and what follows.
+    fn of_articles(&mut self, at: usize, name: &str) -> Option<Part> {
+        if self.depth >= DEEPEST {
+            return self.give_up(at);
+        }
+        let is_text = fields::is_text_of_articles(name);
+        let what = if is_text { "is about articles: the words are looked for in the text" } else { LEFT_OUT };
+        self.lose(at, format!("`{name}=` {what}"));
+        let known = self.losses.len();
+        self.depth += 1;
+        let group = self.one();
+        self.depth -= 1;
+        if !is_text {
+            self.losses.truncate(known);
+        }
+        group.filter(|_| is_text)
+    }
+
+    /// A group, and `~5` after it, which asks for its parts near each other.
+    fn within(&mut self, group: Option<Part>) -> Option<Part> {
+        let after = self.rest().strip_prefix('~').unwrap_or_default();
+        let digits = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
+        let Ok(distance) = after.get(..digits).unwrap_or_default().parse() else { return group };
+        let at = self.at;
+        self.at += 1 + digits;
+        let parts = match group? {
+            Part::And(parts) if parts.iter().all(Part::has_place) => parts,
+            other => vec![other],
+        };
+        match <[Part; 2]>::try_from(parts) {
+            Ok(sides) => Some(Part::Near(distance, false, Box::new(sides))),
+            Err(parts) => {
+                self.lose(at, format!("`~{distance}` is for two words or groups of words: left out"));
+                Part::all(parts)
             }
         }
     }
@@ -257,7 +335,7 @@ impl<'a> Reader<'a> {
                 Some(part)
             }
             Carried::Not => {
-                self.lose(at, format!("`{name}:{value}` has no counterpart: left out"));
+                self.lose(at, format!("`{name}:{value}` {LEFT_OUT}"));
                 None
             }
         }
@@ -320,16 +398,26 @@ impl<'a> Reader<'a> {
     fn bare(&self, rest: &str) -> (Token, usize) {
         let length = rest.find(|c: char| c.is_whitespace() || "()".contains(c) || is_quote(c)).unwrap_or(rest.len());
         let word = rest.get(..length).unwrap_or_default();
-        match word {
+        let articles = self.dialect == Dialect::WebOfScience;
+        // There the case of operators makes no difference.
+        let operator = if articles { word.to_uppercase() } else { word.to_owned() };
+        match operator.as_str() {
             "AND" => return (Token::And, length),
             "OR" => return (Token::Or, length),
             "NOT" => return (Token::Not, length),
             _ => {}
         }
-        if let Some(near) = self.operator_near(word) {
+        if let Some(near) = self.operator_near(&operator) {
             return (near, length);
         }
-        let separator = if self.dialect == Dialect::WebOfScience { '=' } else { ':' };
+        // `TS = (…)`
+        if articles
+            && word.chars().all(char::is_alphanumeric)
+            && let Some(after) = rest.get(length..).unwrap_or_default().trim_start().strip_prefix('=')
+        {
+            return (Token::Field(word.to_owned(), String::new()), rest.len() - after.trim_start().len());
+        }
+        let separator = if articles { '=' } else { ':' };
         if let Some((name, value)) = word.split_once(separator)
             && !name.is_empty()
             && name.chars().all(|c| c.is_alphanumeric() || c == '_')
@@ -359,10 +447,25 @@ impl<'a> Reader<'a> {
         if word == "NEAR" && self.dialect == Dialect::WebOfScience {
             return Some(Token::Near(NEAR_ALONE, false));
         }
+        if let Some(number) = word.strip_prefix("ONEAR/") {
+            return Some(Token::Near(number.parse().ok()?, true));
+        }
         let number = word.strip_prefix("NEAR/")?;
         let digits = number.trim_end_matches('f');
         Some(Token::Near(digits.parse().ok()?, digits != number))
     }
+}
+
+/// `or`, `near/3`, `W/5`: an operator of another program, or in lower case.
+fn like_an_operator(word: &str) -> bool {
+    let upper = word.to_uppercase();
+    let (name, number) = upper.split_once('/').unwrap_or((&upper, ""));
+    let known = if number.is_empty() {
+        ["AND", "OR", "NOT", "NEAR", "ONEAR"].as_slice()
+    } else {
+        ["NEAR", "ONEAR", "W", "N", "ADJ", "PRE"].as_slice()
+    };
+    known.contains(&name) && number.trim_end_matches('F').bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn is_quote(c: char) -> bool {

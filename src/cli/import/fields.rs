@@ -36,7 +36,7 @@ fn x(name: &str, value: &str) -> Option<Carried> {
             Part::Leaf(format!("@{account}")),
             "asked for answers to the account: became a mention of it",
         ),
-        ("lang", _) => Carried::As(field("lang", value)),
+        ("lang", _) => Carried::As(language(value)?),
         ("is" | "filter", "retweet" | "retweets" | "nativeretweets") => Carried::As(field("kind", "repost")),
         ("is" | "filter", "reply" | "replies") => Carried::As(field("kind", "reply")),
         ("is" | "filter", "quote") => Carried::As(field("kind", "quote")),
@@ -71,7 +71,7 @@ fn brandwatch(name: &str, value: &str) -> Option<Carried> {
         "title" => Carried::Nearly(words(value)?, "became words of the text: posts have no title"),
         "hashtags" => Carried::As(Part::Leaf(format!("#{}", value.trim_start_matches('#')))),
         "at_mentions" => Carried::As(Part::Leaf(format!("@{}", value.trim_start_matches('@')))),
-        "language" => Carried::As(field("lang", value)),
+        "language" => Carried::As(language(value)?),
         "engagementType" => match value.to_uppercase().as_str() {
             "RETWEET" | "REPOST" | "SHARE" => Carried::As(field("kind", "repost")),
             "REPLY" | "COMMENT" => Carried::As(field("kind", "reply")),
@@ -88,12 +88,31 @@ fn brandwatch(name: &str, value: &str) -> Option<Carried> {
 
 /// Fields of articles; posts have a text only.
 fn web_of_science(name: &str, value: &str) -> Option<Carried> {
-    let text = ["TS", "TI", "AB", "AK", "KP", "ALL"].contains(&name.to_uppercase().as_str());
-    // Before a group there is nothing to carry: the group follows.
     match words(value) {
-        Some(part) if text => Some(Carried::Nearly(part, "became words of the text")),
+        Some(part) if is_text_of_articles(name) => Some(Carried::Nearly(part, "became words of the text")),
         _ => None,
     }
+}
+
+/// Title, abstract, key words, or all of them.
+pub(super) fn is_text_of_articles(name: &str) -> bool {
+    ["TS", "TI", "AB", "AK", "KP", "ALL"].contains(&name.to_uppercase().as_str())
+}
+
+/// A language by its code or its English name.
+pub(super) fn language(value: &str) -> Option<Part> {
+    const LONGEST: usize = 3;
+    let code = match value.to_lowercase().as_str() {
+        "english" | "eng" => "en",
+        "spanish" | "spa" => "es",
+        "french" | "fra" => "fr",
+        "german" | "deu" => "de",
+        "italian" | "ita" => "it",
+        "portuguese" | "por" => "pt",
+        _ => value,
+    };
+    let is_code = code.split(['-', '_']).next().is_some_and(|main| main.len() <= LONGEST);
+    is_code.then(|| field("lang", code))
 }
 
 fn gdelt(name: &str, value: &str) -> Option<Carried> {
@@ -107,18 +126,7 @@ fn gdelt(name: &str, value: &str) -> Option<Carried> {
     }
     match name {
         "domain" | "domainis" => domain(value),
-        "sourcelang" => {
-            let language = match value.to_lowercase().as_str() {
-                "english" | "eng" => "en",
-                "spanish" | "spa" => "es",
-                "french" | "fra" => "fr",
-                "german" | "deu" => "de",
-                "italian" | "ita" => "it",
-                "portuguese" | "por" => "pt",
-                _ => return None,
-            };
-            Some(Carried::As(field("lang", language)))
-        }
+        "sourcelang" => Some(Carried::As(language(value)?)),
         _ => None,
     }
 }

@@ -6,6 +6,7 @@
 use anyhow::Context as _;
 use saphyr::{LoadableYamlNode as _, Yaml};
 
+use super::fields;
 use super::tree::{Part, words};
 use super::{Imported, Loss};
 use crate::domain::incident::Severity;
@@ -122,13 +123,20 @@ impl Reader<'_> {
             self.lose(place, format!("the modifier `{how}` has no counterpart: left out"));
             return None;
         }
-        let is_text = TEXT.contains(&name.to_lowercase().as_str());
+        // `'|all': [a, b]` under a list of keywords has no field.
+        let is_text = name.is_empty() || TEXT.contains(&name.to_lowercase().as_str());
         if !is_text && !how.is_empty() {
             self.lose(place, format!("`{how}` became: the whole value"));
         }
         let part = |reader: &mut Self, value: &String| match name {
             _ if is_text => reader.text(place, value, how),
-            "lang" | "language" => Some(Part::Field(format!("lang:{value}"))),
+            "lang" | "language" => {
+                let language = fields::language(value);
+                if language.is_none() {
+                    reader.lose(place, format!("`{value}` is no code of a language: left out"));
+                }
+                language
+            }
             "author" | "user" | "username" => {
                 reader.lose(place, "names a handle of another service: write the account's handle or key here");
                 Some(Part::Field(format!("from:{value}")))

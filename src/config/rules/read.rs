@@ -44,9 +44,11 @@ fn file_of(root: &Table<'_>, source: &Arc<SourceText>) -> Checked<RawFile> {
         root.table("override").ok().flatten().map(|table| lists::overrides(&table, source)).unwrap_or_default();
     // Without a pack the rules are still read for their mistakes.
     let topic = pack.as_ref().map_or("", |pack| pack.name.value.as_str());
-    let rules = root.tables("rule", "[[rule]]").iter().filter_map(|table| rule(table, topic).ok()).collect();
+    let tables = root.tables("rule", "[[rule]]");
+    let rules: Vec<RawRule> = tables.iter().filter_map(|table| rule(table, topic).ok()).collect();
+    let lacks_rules = rules.len() < tables.len();
     let organization = organization.ok().flatten();
-    Ok(RawFile { source: Arc::clone(source), pack: pack?, lists, overrides, rules, organization })
+    Ok(RawFile { source: Arc::clone(source), pack: pack?, lists, overrides, rules, lacks_rules, organization })
 }
 
 fn spanned(value: &Value<'_>, text: &str) -> Spanned<String> {

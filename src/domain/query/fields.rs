@@ -10,14 +10,10 @@ use crate::domain::post::PostKind;
 
 impl Parser<'_> {
     pub(super) fn field(&mut self, name: &str, values: &[(String, Range<usize>)], span: Range<usize>) -> Option<Node> {
-        let texts = |lower: bool| {
-            let text = |(value, _): &(String, Range<usize>)| if lower { value.to_lowercase() } else { value.clone() };
-            values.iter().map(text).collect()
-        };
         let field = match name {
             "from" => Field::From(self.accounts(values)?),
-            "lang" => Field::Lang(texts(true)),
-            "source" => Field::Source(texts(false)),
+            "lang" => Field::Lang(self.languages(values)?),
+            "source" => Field::Source(values.iter().map(|(value, _)| value.clone()).collect()),
             "link" => Field::Link(self.domains(values)?),
             "kind" => Field::Kind(self.words(values, "kind", &PostKind::ALL.map(|kind| (kind.as_str(), kind)))?),
             "has" => Field::Has(self.words(values, "has", &Has::ALL)?),
@@ -63,6 +59,18 @@ impl Parser<'_> {
             }
         }
         Some(accounts)
+    }
+
+    /// Codes of languages, as posts declare them: `en`, `pt-br`.
+    fn languages(&mut self, values: &[(String, Range<usize>)]) -> Option<Vec<String>> {
+        const LONGEST: usize = 3;
+        let is_name = |value: &&(String, Range<usize>)| value.0.split(['-', '_']).next().map_or(0, str::len) > LONGEST;
+        if let Some((value, at)) = values.iter().find(is_name) {
+            let help = "write its code of two letters, as in lang:en; no post declares more";
+            self.mistake("SB0113", format!("`lang:` does not know {value:?}"), at.clone(), "not a code", help);
+            return None;
+        }
+        Some(values.iter().map(|(value, _)| value.to_lowercase()).collect())
     }
 
     /// Domains, without what surrounds them in an address.

@@ -113,6 +113,16 @@ impl<'a> Lexer<'a> {
         let Some(length) = self.closed_by(1, |c| c == '/', "a regular expression", '/') else { return };
         let inner = self.rest().get(1..1 + length).unwrap_or_default();
         self.push(Token::Regex(inner.replace("\\/", "/")), length + 2);
+        // `/x/i` asks for posts with the word `i` here, and was never meant to.
+        let rest = self.rest();
+        let flags = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
+        if flags > 0 {
+            let help =
+                "case makes no difference; other flags stand inside, as in /(?s)a.b/; a word needs a space before it";
+            let message = "letters stand directly after a regular expression";
+            self.mistake("SB0116", message, self.at..self.at + flags, "no flags here", help);
+            self.at += flags;
+        }
     }
 
     fn phrase(&mut self, quote: char) {

@@ -92,11 +92,12 @@ impl<'a> Index<'a> {
         let segment = self.words.segment_at(place.begin());
         let text = self.post.texts.get(segment).unwrap_or_default();
         // What an unusual spelling stands for is nowhere in the text; its words are.
-        let written = |token: Token| match token.sigil {
-            Sigil::Fuzzy => self.starting.get(&token.position).and_then(|tokens| tokens.first()).copied(),
-            _ => Some(token),
+        let written = |token: Token, position: u32| match token.sigil {
+            Sigil::Fuzzy => self.starting.get(&position).and_then(|tokens| tokens.first()).copied().unwrap_or(token),
+            _ => token,
         };
-        let (first, last) = (written(place.first).unwrap_or(place.first), written(place.last).unwrap_or(place.last));
+        let first = written(place.first, place.first.position);
+        let last = written(place.last, place.end().saturating_sub(1));
         (segment, self.words.original(segment, &first, &last, text))
     }
 

@@ -9,6 +9,7 @@ use super::ast::{Kind, List, Lists, Near, Node, Query};
 use super::lex::{Token, lex};
 use super::regex::{Regex, RegexError};
 use super::term::{Term, TermError};
+use crate::domain::text::Words;
 
 /// What is wrong with a query, with its place in the query's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -301,10 +302,14 @@ impl<'a> Parser<'a> {
             Ok(regex) => Some(Node { span, kind: Kind::Regex(Arc::new(regex)) }),
             Err(error) => {
                 let (at, help) = match &error {
-                    RegexError::Syntax(_, at) => (in_query(source, at, &span), "see the Rust regex syntax"),
-                    RegexError::Empty => (span, "ask for at least one character"),
-                    RegexError::TooLarge => (span, "use smaller numbers in { }, or split it"),
-                    RegexError::Unfolded(_) => (span, "write the letter without its accent"),
+                    RegexError::Syntax(_, at) => (in_query(source, at, &span), "see the Rust regex syntax".to_owned()),
+                    RegexError::Empty => (span, "ask for at least one character".to_owned()),
+                    RegexError::TooLarge => (span, "use smaller numbers in { }, or split it".to_owned()),
+                    RegexError::Unfolded(letter) => {
+                        let folded = Words::of(&letter.to_string()).normalised(0).to_owned();
+                        let help = format!("write `{folded}`, which finds `{letter}` too");
+                        (span, if folded.is_empty() { "leave it out".to_owned() } else { help })
+                    }
                 };
                 self.mistake("SB0116", error.to_string(), at, "cannot be used", help);
                 None
@@ -334,12 +339,17 @@ const fn blame(error: TermError) -> (&'static str, &'static str, &'static str) {
             "cannot be looked for",
             "write at least three letters and then `*`; Chinese, Japanese and Thai need none, they are found inside words",
         ),
+        TermError::InnerStar => {
+            ("SB0114", "cannot be looked for", "write the words out with OR, or an expression: /[a-z]*sarcoma/")
+        }
         TermError::QuestionMark => (
             "SB0114",
             "cannot be looked for",
             "begin with a letter; for a question mark itself leave it out: it is no part of a word",
         ),
-        TermError::NoToken => ("SB0106", "nothing a network would link", "letters, digits and `_` make a hashtag"),
+        TermError::NoToken => {
+            ("SB0106", "nothing a network would link", "letters, digits and `_` make a hashtag, not digits alone")
+        }
     }
 }
 
@@ -421,6 +431,7 @@ mod tests {
             ("\"a b\"~3 {AIDS} #StBrigids -@ann.example", "(and \"a b\"~3 {AIDS} #StBrigids (not @ann.example))"),
             ("infect* colo?r", "(and infect colo?r)"),
             ("/a\\/b+/ x", "(and /a/b+/ x)"),
+            ("(/a/)\"b\" lang:zh-Hant c", "(and /a/ b Lang([\"zh-hant\"]) c)"),
             ("x from:@Ann.example", "(and x From([\"ann.example\"]))"),
             ("-from:$org x", "(and (not From([\"stbrigids.example\"])) x)"),
             ("x lang:(en OR ES)", "(and x Lang([\"en\", \"es\"]))"),
@@ -467,6 +478,8 @@ mod tests {
             ("a min_followers:many", vec![("SB0113", "min_followers:many")]),
             ("a link:x/y", vec![("SB0113", "x/y")]),
             ("a lang: b", vec![("SB0113", "lang:")]),
+            ("a lang:(en OR english)", vec![("SB0113", "english")]),
+            ("a /x/i", vec![("SB0116", "i")]),
             ("in* OR a", vec![("SB0114", "in*")]),
             ("a ?b", vec![("SB0114", "?b")]),
             ("a NEAR/5 (b c)", vec![("SB0115", "(b c)")]),

@@ -2,7 +2,7 @@
 
 use crate::domain::text::{Sigil, Words, spelling};
 
-/// Letters that must stand before a `*`.
+/// Letters that must stand before a `*`. A Korean syllable is two or three of them.
 const BEFORE_STAR: usize = 3;
 
 /// Something to look for in a text.
@@ -67,9 +67,12 @@ pub enum TermError {
     /// No letter, digit or emoji is in it.
     #[error("there is nothing to look for")]
     Nothing,
-    /// `*` inside a word or after too few letters.
+    /// `*` after too few letters.
     #[error("`*` stands for any ending of a word and needs {BEFORE_STAR} letters before it")]
     Star,
+    /// `*` inside a word or at its beginning.
+    #[error("`*` stands for the ending of a word, nothing else")]
+    InnerStar,
     /// `?` at the beginning, or with too few letters around it.
     #[error("`?` stands for one character of a word that begins with a letter and has two")]
     QuestionMark,
@@ -211,8 +214,12 @@ impl Pattern {
     fn wild(text: &str) -> Result<Self, TermError> {
         let any_ending = text.ends_with('*');
         let shape = text.strip_suffix('*').unwrap_or(text);
-        let letters = shape.chars().filter(|&c| c != '?').count();
-        if shape.contains('*') || any_ending && letters < BEFORE_STAR {
+        let letters = |c: char| if matches!(c, '가'..='힣') { 2 } else { usize::from(c != '?') };
+        let letters: usize = shape.chars().map(letters).sum();
+        if shape.contains('*') {
+            return Err(TermError::InnerStar);
+        }
+        if any_ending && letters < BEFORE_STAR {
             return Err(TermError::Star);
         }
         if shape.starts_with('?') || letters < 2 {
@@ -372,8 +379,11 @@ mod tests {
             ("!!!", "Nothing"),
             ("", "Nothing"),
             ("in*", "Star"),
-            ("*sarcoma", "Star"),
-            ("h*globin", "Star"),
+            ("*sarcoma", "InnerStar"),
+            ("h*globin", "InnerStar"),
+            ("병원*", "병원*"),
+            ("불*", "Star"),
+            ("병?", "병?"),
             ("病院*", "Star"),
             ("?at", "QuestionMark"),
             ("a?", "QuestionMark"),

@@ -76,7 +76,8 @@ fn lists(file: &RawFile, rules: &[Rule], findings: &mut Vec<Diagnostic>) {
         _ => None,
     });
     let used: BTreeSet<&str> = queries.flat_map(|query| query.lists()).chain(nested).chain(keys).collect();
-    let all_compiled = rules.len() == file.rules.len();
+    // A rule that cannot be used may use any list.
+    let all_compiled = rules.len() == file.rules.len() && !file.lacks_rules;
     for list in &file.lists {
         if all_compiled && !used.contains(list.name.as_str()) {
             findings.push(

@@ -37,6 +37,8 @@ pub struct RawFile {
     pub overrides: Vec<RawOverride>,
     /// `[[rule]]`, in the file's order; rules that cannot be used are left out.
     pub rules: Vec<RawRule>,
+    /// Whether any was left out.
+    pub lacks_rules: bool,
     /// The hospital its tests speak of, when it brings its own.
     pub organization: Option<Organization>,
 }

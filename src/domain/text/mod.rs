@@ -417,6 +417,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_shown_as_one_with_a_letter_belongs_to_it() {
+        for text in ["\u{1112}\u{1161}\u{11AB}\u{1100}\u{1173}\u{11AF}", "👍🏽", "e\u{301}", "か\u{3099}"] {
+            let around = format!("x {text} y");
+            let words = Words::of(&around);
+            let (_, token) = words.words().nth(1).unwrap();
+            assert_eq!(&around[words.original(0, token, token, &around)], text);
+        }
+    }
+
+    #[test]
     fn segments_do_not_touch_and_tags_are_only_tags() {
         let mut excerpt = Excerpt::default();
         for text in ["Fire", "", "at the ER"] {

@@ -189,7 +189,7 @@ impl<'a> Reader<'a> {
         let noted = self.words.shifts.iter().skip(self.shifts).rev().take(2);
         let noted = noted.take_while(|shift| shift.folded == here.folded).count();
         let known = self.words.shifts.len() - noted;
-        if is_mark(character) {
+        if clings(character) {
             // An accent belongs to the letter it stands on.
             self.words.shifts.truncate(known);
         } else if noted == 0 {
@@ -318,6 +318,13 @@ fn account(text: &str) -> &str {
 
 fn is_mark(character: char) -> bool {
     !character.is_ascii() && unicode_normalization::char::is_combining_mark(character)
+}
+
+/// What is shown as one with the character before it, and leaves no trace in folded text:
+/// accents, the later letters of a Korean syllable, skin tones.
+fn clings(character: char) -> bool {
+    is_mark(character)
+        || matches!(character, '\u{1160}'..='\u{11FF}' | '\u{D7B0}'..='\u{D7FF}' | '\u{1F3FB}'..='\u{1F3FF}')
 }
 
 /// The case of a hashtag's character.

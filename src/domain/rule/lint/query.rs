@@ -71,16 +71,12 @@ impl Written<'_> {
         line.chars().take(LONGEST).chain(['…']).collect()
     }
 
-    /// `and` for AND, `near/5` for NEAR/5.
+    /// `and` for AND, `near/5` for NEAR/5, and operators of other programs.
     fn operator(&self, node: &Node, term: &Term) -> Option<Diagnostic> {
         let written = self.text(node);
-        let (word, number) = written.split_once('/').unwrap_or((&written, "0"));
-        let is_operator = ["and", "or", "not", "near", "onear"].contains(&word.to_lowercase().as_str());
-        (is_operator && number.bytes().all(|byte| byte.is_ascii_digit())).then(|| {
-            let help = format!("write {} for the operator, or \"{}\" in a phrase", written.to_uppercase(), term.text);
-            let message = format!("`{written}` is searched as a word");
-            self.warning("SB0253", message, node, "not an operator", &help)
-        })
+        let help = format!("write {}, or \"{}\" in a phrase", meant(&written)?, term.text);
+        let message = format!("`{written}` is searched as a word");
+        Some(self.warning("SB0253", message, node, "not an operator", &help))
     }
 
     /// Bluesky's stream tells who wrote a post by a key that never changes.
@@ -170,6 +166,32 @@ impl Written<'_> {
             self.warning("SB0267", message, &self.query.root, "asks for fields only", "remove `in:text`")
         })
     }
+}
+
+/// What the author of a term that looks like an operator probably meant.
+fn meant(written: &str) -> Option<String> {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let upper = written.to_uppercase();
+    let word = upper.trim_end_matches(|c: char| c.is_ascii_digit());
+    let number = upper.get(word.len()..).unwrap_or_default();
+    match (word, number) {
+        ("AND" | "OR" | "NOT" | "NEAR" | "ONEAR", "") => return Some(format!("{upper} for the operator")),
+        ("NEAR/" | "ONEAR/" | "NEAR" | "ONEAR", _) if is_number(number) => {
+            return Some(format!("{}/{number} for the operator", word.trim_end_matches('/')));
+        }
+        _ => {}
+    }
+    let excluded = written.strip_prefix(['!', '\u{2013}', '\u{2014}', '\u{2212}']);
+    if let Some(excluded) = excluded.filter(|word| word.starts_with(char::is_alphanumeric)) {
+        return Some(format!("-{excluded} for posts without it"));
+    }
+    let either: Vec<&str> = written.split('|').collect();
+    if either.len() > 1 && either.iter().all(|word| word.starts_with(char::is_alphanumeric)) {
+        return Some(format!("({}) for one of them", either.join(" OR ")));
+    }
+    let (before, slack) = written.split_once('~').filter(|(before, _)| before.chars().all(char::is_alphanumeric))?;
+    let words = if before.is_empty() { "a b".to_owned() } else { format!("{before} …") };
+    is_number(slack).then(|| format!("\"{words}\"~{slack} with quotes around the words, and nothing between"))
 }
 
 /// Visits the expressions that no word announces, in themselves or beside them.

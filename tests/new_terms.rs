@@ -4,17 +4,20 @@
 
 mod support;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use proptest::prelude::*;
 use stormbell::config::rules::parse_rules;
 use stormbell::domain::condition::Figures;
 use stormbell::domain::diagnostic::SourceText;
-use stormbell::domain::engine::Input;
+use stormbell::domain::engine::{Batch, Engine, Input, Item};
 use stormbell::domain::event::{Decoded, SourceEvent};
 use stormbell::domain::incident::ConditionKind;
+use stormbell::domain::matcher::Scratch;
 use stormbell::domain::organization::Organization;
-use stormbell::domain::rule::{Rule, compile};
+use stormbell::domain::route::Routes;
+use stormbell::domain::rule::{Rule, RuleSet, compile};
 use stormbell::domain::time::Timestamp;
 use support::sim::{Sim, at, frame, posted, route};
 
@@ -241,4 +244,40 @@ proptest! {
         prop_assert_eq!(told(&steady), told(&shaken));
         prop_assert_eq!(steady.model.volumes, shaken.model.volumes);
     }
+}
+
+/// The rows of `../shared/data/health_posts`: posts of thirteen health desks over three years.
+fn health_posts() -> Option<Vec<Decoded>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/health_posts.jsonl.zst");
+    let Ok(packed) = std::fs::read(&path) else {
+        println!("skipped: no health_posts at ../shared/data");
+        return None;
+    };
+    let text = String::from_utf8(zstd::decode_all(packed.as_slice()).unwrap()).unwrap();
+    let read = |line: &str| {
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        let text = |key: &str| row[key].as_str().unwrap();
+        let at = Timestamp::parse(text("created_at")).unwrap();
+        let post = support::sim::post(text("id"), text("author"), at, text("text"));
+        frame(Ok(SourceEvent::Post(Box::new(post))), at)
+    };
+    Some(text.lines().map(read).collect())
+}
+
+#[test]
+fn three_years_of_health_news_raise_few_terms_and_one_is_the_outbreak() {
+    let Some(frames) = health_posts() else { return };
+    let query =
+        "health OR hospital* OR doctor* OR patients OR nhs OR cdc OR virus OR disease OR outbreak OR drug* OR cancer";
+    let rules = Arc::new(RuleSet::new(rules(query, "{ within = \"24h\", at_least = 4, authors = 3 }")));
+    let mut engine = Engine::new(Arc::clone(&rules), Routes::default(), Vec::new());
+    let mut scratch = Scratch::default();
+    let items = frames.into_iter().map(|frame| Item::matched(frame, None, &rules, &mut scratch)).collect();
+    let outcome = engine.step(Input::Batch(Batch { source: "news".into(), rules: Arc::clone(&rules), items }), at(0));
+    let alerts: Vec<String> =
+        outcome.commit.alerts.iter().map(|alert| format!("{} {}", alert.at.whole_second(), alert.why)).collect();
+    println!("{}", alerts.join("\n"));
+    assert!(alerts.len() <= 12, "{alerts:#?}");
+    // Ebola in Guinea was declared on 22 March 2014; it had three posts of ours on the 24th.
+    assert!(alerts.iter().any(|alert| alert.starts_with("2014-03-24") && alert.contains("‘guinea’")), "{alerts:#?}");
 }

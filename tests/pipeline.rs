@@ -1,20 +1,25 @@
 //! Frames that were only skimmed lead to the same decisions as frames that were read whole,
 //! whatever happens between a worker and the engine.
 
+#![cfg(test)]
+
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use stormbell::app::pipeline::{Workplace, batch};
 use stormbell::domain::commit::{Commit, Erasure};
-use stormbell::domain::condition::Condition;
+use stormbell::domain::condition::{Condition, Part, Share};
 use stormbell::domain::engine::{Batch, Engine, Input, Item};
 use stormbell::domain::event::{Decoded, Ledger, Rejected};
 use stormbell::domain::incident::Severity::{High, Low};
 use stormbell::domain::matcher::Scratch;
+use stormbell::domain::query::{Lists, parse};
 use stormbell::domain::route::Routes;
-use stormbell::domain::rule::RuleSet;
+use stormbell::domain::rule::model::Of;
+use stormbell::domain::rule::{Rule, RuleSet};
 use stormbell::domain::time::Timestamp;
 use stormbell::source::{Format, Frame};
 use support::frames;
@@ -25,7 +30,12 @@ const MATCHING: &str = "a rumour about St Brigids";
 fn rumours() -> Arc<RuleSet> {
     let lone = rule("threat.rumour", "threat", Low, "$org rumour", Condition::Match);
     let spread = rule("other.spread", "other", High, "rumour", authors(2, 30));
-    Arc::new(RuleSet::new(vec![lone, spread]))
+    // Counts posts that no rule takes.
+    let share = Share { above: Part::new(0.3).unwrap(), at_least: 3, within: Duration::from_mins(30) };
+    let part = rule("other.part", "other", Low, "rumour", Condition::Share(share));
+    let query = parse("fireworks OR soup OR rumour", &Lists::default()).unwrap();
+    let part = Rule { of: Some(Of { query, except: None }), ..part };
+    Arc::new(RuleSet::new(vec![lone, spread, part]))
 }
 
 fn weather() -> Arc<RuleSet> {

@@ -74,7 +74,7 @@ pub enum Erasure {
 
 impl Commit {
     /// Whether it holds anything beyond progress, which can wait a second. Volumes change with
-    /// sightings, or when a rule comes into force.
+    /// sightings; those that change without can wait as well, for the cursor waits with them.
     pub fn is_urgent(&self) -> bool {
         let Self {
             posts,

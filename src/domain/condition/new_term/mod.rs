@@ -97,7 +97,7 @@ struct Recent {
     /// It has a term that fired, which explains it.
     is_told: bool,
     /// Names of its terms that were not there before.
-    terms: Vec<u32>,
+    terms: Box<[u32]>,
 }
 
 /// Posts with one term in one window.
@@ -129,7 +129,7 @@ impl Vocabulary {
         let mut fresh = Vec::new();
         for &(name, term) in &names {
             if !is_late && fresh.len() < TERMS_OF_POST && !self.memory.knows(name) && !own.has(term) {
-                fresh.push(name);
+                fresh.push((name, term));
             } else {
                 self.memory.learn(name, new.at);
             }
@@ -137,15 +137,21 @@ impl Vocabulary {
         if is_late {
             return None;
         }
-        fresh.shrink_to_fit();
         let is_told = names.iter().any(|(name, _)| self.told.iter().any(|(told, _)| told == name));
         let (post, author) = (Key::of(&new.post), Key::of(&new.author));
-        let recent = Recent { at: new.at, post, author, story: new.story, is_told, terms: fresh };
+        let recent = Recent {
+            at: new.at,
+            post,
+            author,
+            story: new.story,
+            is_told,
+            terms: fresh.iter().map(|(name, _)| *name).collect(),
+        };
         let place = self.recent.partition_point(|known| (known.at, known.post.bits()) < (new.at, post.bits()));
         self.recent.insert(place, recent);
         self.remember(new);
         self.forget();
-        if is_told { None } else { self.judge(new.at, &names, asked) }
+        if is_told { None } else { self.judge(new.at, &fresh, asked) }
     }
 
     /// Puts a recent post among the evidence.
@@ -159,8 +165,8 @@ impl Vocabulary {
     }
 
     /// The best of a post's terms that are news now.
-    fn judge(&mut self, at: Timestamp, names: &[(u32, &Found)], asked: &NewTerm) -> Option<Fired> {
-        let news = names.iter().filter_map(|&(name, term)| Some((self.heard(name, at, asked)?, name, term)));
+    fn judge(&mut self, at: Timestamp, fresh: &[(u32, &Found)], asked: &NewTerm) -> Option<Fired> {
+        let news = fresh.iter().filter_map(|&(name, term)| Some((self.heard(name, at, asked)?, name, term)));
         let (heard, name, term) = news.min_by_key(|(heard, _, term)| {
             (Reverse(heard.posts), Reverse(heard.authors), term.kind, Reverse(term.text.len()), term.text.as_str())
         })?;

@@ -169,7 +169,7 @@ fn memory_is_bounded_whatever_is_said() {
         let words = (0..60).map(|word| format!("w{}x{word}", n % 900)).collect::<Vec<_>>().join(" ");
         rule.post(&format!("a{}", n % 700), n * 137, &words);
         let Vocabulary { recent, told, evidence, .. } = &rule.vocabulary;
-        let terms: usize = recent.iter().map(|recent| recent.terms.capacity() * 4).sum();
+        let terms: usize = recent.iter().map(|recent| recent.terms.len() * 4).sum();
         let held = 4 * 2560 + recent.len() * size_of::<Recent>() + terms + told.len() * 16;
         most = most.max(held);
         assert!(recent.len() <= RECENT && evidence.len() <= RECENT + 1 && told.len() <= TOLD);

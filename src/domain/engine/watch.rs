@@ -14,7 +14,7 @@ use super::exposure::Exposure;
 use crate::domain::condition::{Fired, Measured, Seen, Spike};
 use crate::domain::message::counted;
 use crate::domain::time::{Timestamp, Zone};
-use crate::domain::volume::{Baseline, Bin, Floor, Policy, Scale, Unreadable};
+use crate::domain::volume::{Baseline, Bin, Floor, Policy, Promise, Scale, Unreadable};
 
 /// Of one author, so many posts count within [`CAP_WITHIN`]: floods are not many people.
 const CAP: usize = 3;
@@ -29,6 +29,7 @@ const MINUTE: i64 = 60_000_000;
 const SOME_EXPOSURE: f64 = 0.05;
 
 /// What is known of a spike rule's posts.
+#[derive(Clone)]
 pub(super) struct Watch {
     baseline: Baseline,
     /// The minute that is filling, in minutes since 1970.
@@ -37,6 +38,8 @@ pub(super) struct Watch {
     count: u32,
     /// It raised an alert.
     told: bool,
+    /// It was learnt from a recording: nothing was seen from its end on, until somebody begins to look.
+    rests: bool,
     /// So many posts in it are no alarm for sure.
     quiet_up_to: u32,
     /// Posts that counted, by time.
@@ -54,7 +57,7 @@ impl Watch {
     /// A rule that is in force from now on.
     pub(super) fn new(scale: &Scale, from: Timestamp) -> Self {
         let (baseline, minute) = (Baseline::new(scale), minute_of(from));
-        Self { baseline, minute, count: 0, told: false, quiet_up_to: 0, recent: Vec::new() }
+        Self { baseline, minute, count: 0, told: false, rests: false, quiet_up_to: 0, recent: Vec::new() }
     }
 
     /// Counts a post; says whether the rule fires because of it.
@@ -164,6 +167,32 @@ impl Watch {
         }
     }
 
+    /// Takes in all time until then; what follows is not seen.
+    pub(super) fn rest(&mut self, spike: &Spike, now: Timestamp, around: &Surroundings<'_>) {
+        self.go_on_to(minute_of(now), &policy(spike, around.scale), around);
+        self.rests = true;
+    }
+
+    /// From now on posts are seen again; false when they always were.
+    pub(super) fn wake(&mut self, now: Timestamp, scale: &Scale, zone: &Zone) -> bool {
+        if !std::mem::take(&mut self.rests) {
+            return false;
+        }
+        let minute = minute_of(now);
+        if let Some(unseen) = minute.checked_sub(self.minute).and_then(|unseen| u64::try_from(unseen).ok()) {
+            // What an unseen minute teaches does not depend on what an alarm takes.
+            let policy = Policy::keeping(Promise::MONTHLY, scale);
+            self.baseline.skip(scale, &policy, unseen, zone.hour_of_week(now));
+            (self.minute, self.count, self.told, self.quiet_up_to) = (minute, 0, false, 0);
+        }
+        true
+    }
+
+    /// How much time it has seen.
+    pub(super) fn seen(&self, scale: &Scale) -> Duration {
+        Duration::try_from_secs_f64(self.baseline.age() * scale.seconds()).unwrap_or_default()
+    }
+
     /// The minute that is filling began.
     pub(super) fn at(&self) -> Timestamp {
         start_of(self.minute)
@@ -173,7 +202,7 @@ impl Watch {
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = self.minute.to_le_bytes().to_vec();
         bytes.extend(self.count.to_le_bytes());
-        bytes.push(self.told.into());
+        bytes.push(u8::from(self.told) | u8::from(self.rests) << 1);
         bytes.extend(self.baseline.to_bytes());
         bytes
     }
@@ -181,12 +210,13 @@ impl Watch {
     pub(super) fn from_bytes(scale: &Scale, bytes: &[u8]) -> Result<Self, Unreadable> {
         let (minute, rest) = bytes.split_first_chunk::<8>().ok_or(Unreadable)?;
         let (count, rest) = rest.split_first_chunk::<4>().ok_or(Unreadable)?;
-        let (told, rest) = rest.split_first().ok_or(Unreadable)?;
+        let (flags, rest) = rest.split_first().ok_or(Unreadable)?;
         Ok(Self {
             baseline: Baseline::from_bytes(scale, rest)?,
             minute: i64::from_le_bytes(*minute),
             count: u32::from_le_bytes(*count),
-            told: *told != 0,
+            told: *flags & 1 != 0,
+            rests: *flags & 2 != 0,
             quiet_up_to: 0,
             recent: Vec::new(),
         })

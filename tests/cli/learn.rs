@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use stormbell::domain::engine::{Batch, Engine, Input, Item};
-use stormbell::domain::event::{Decoded, SourceEvent};
+use stormbell::domain::event::{Cursor, Decoded, SourceEvent};
 use stormbell::domain::matcher::Scratch;
 use stormbell::domain::post::Post;
 use stormbell::domain::route::Routes;
@@ -139,7 +139,8 @@ fn alerts_of_a_daemon(desk: &Desk, days_later: i64, posts: i64) -> usize {
         let post =
             Post::plain(format!("n{n}").into(), "s".into(), format!("b{n}").into(), format!("St Brigids {n}"), at);
         let event = Ok(SourceEvent::Post(Box::new(post)));
-        Item::matched(Decoded { cursor: None, event }, None, &rules, &mut scratch)
+        // The first frame of a source that was never read.
+        Item::matched(Decoded { cursor: Some(Cursor(at.micros())), event }, None, &rules, &mut scratch)
     });
     let items = items.collect();
     let outcome = engine.step(Input::Batch(Batch { source: "s".into(), rules: Arc::clone(&rules), items }), now);

@@ -31,7 +31,7 @@ use crate::store::{Store, StoreError};
 #[command(after_help = "\
 Reads recordings of a whole stream through the rules, and writes into the daemon's database what
 each spike rule then takes for usual, so that it works from the daemon's first minute. Stop the
-daemon first; it reads on where it stopped. What a rule knows already stays, unless the recordings
+daemon first, and run this as its user; it reads on where it stopped. What a rule knows already stays, unless the recordings
 show it more time than it has seen (or with --replace).
 
 The database itself can be one of the files, the last. It keeps the posts that rules took: right
@@ -87,7 +87,9 @@ impl Learn {
             Ok(())
         })?;
         let Some((from, to)) = heard.span else {
-            say("error: no post is in the recordings; nothing was learnt");
+            say(
+                "error: no post is in the recordings; nothing was learnt. `stormbell replay` says what it could not read",
+            );
             return Ok(Exit::Failed);
         };
         if to > SystemClock.now() + OUT_OF_ORDER {

@@ -88,7 +88,7 @@ impl Engine {
         };
         let before = state.cursor;
         if before.is_none() {
-            self.spikes.source_added();
+            self.spikes.source_added(self.event_clock);
         }
         let newest = before.map_or(cursor, |before| before.max(cursor));
         state.cursor = Some(newest);

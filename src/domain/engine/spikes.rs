@@ -69,9 +69,9 @@ impl Spikes {
     }
 
     /// A source that was never read before begins: rules will take more posts than they did.
-    pub(super) fn source_added(&mut self) {
+    pub(super) fn source_added(&mut self, now: Timestamp) {
         for (id, kept) in &mut self.watches {
-            kept.watch.doubt();
+            kept.watch.doubt(now);
             self.changed.insert(id.clone());
         }
     }

@@ -25,6 +25,8 @@ const MOST_REMEMBERED: usize = 512;
 /// Silence is taken in minute by minute, as far back as the season reaches.
 const LONGEST_SILENCE: i64 = 8 * 7 * 24 * 60;
 const MINUTE: i64 = 60_000_000;
+/// By then a new daemon has read something of each of its sources.
+const FIRST_READ: Duration = Duration::from_hours(1);
 /// A minute in which posts were seen was not unseen, whatever the gaps say.
 const SOME_EXPOSURE: f64 = 0.05;
 
@@ -40,6 +42,8 @@ pub(super) struct Watch {
     told: bool,
     /// It was learnt from a recording: nothing was seen from its end on, until somebody begins to look.
     rests: bool,
+    /// When somebody began to look after that.
+    woke: Option<Timestamp>,
     /// So many posts in it are no alarm for sure.
     quiet_up_to: u32,
     /// Posts that counted, by time.
@@ -57,7 +61,7 @@ impl Watch {
     /// A rule that is in force from now on.
     pub(super) fn new(scale: &Scale, from: Timestamp) -> Self {
         let (baseline, minute) = (Baseline::new(scale), minute_of(from));
-        Self { baseline, minute, count: 0, told: false, rests: false, quiet_up_to: 0, recent: Vec::new() }
+        Self { baseline, minute, count: 0, told: false, rests: false, woke: None, quiet_up_to: 0, recent: Vec::new() }
     }
 
     /// Counts a post; says whether the rule fires because of it.
@@ -81,9 +85,12 @@ impl Watch {
         self.judge(spike, &policy, around)
     }
 
-    /// See [`Baseline::doubt`].
-    pub(super) fn doubt(&mut self) {
-        self.baseline.doubt();
+    /// See [`Baseline::doubt`]. Sources that a new daemon reads for the first time are those of the
+    /// recordings it was taught with: no reason to doubt what these said.
+    pub(super) fn doubt(&mut self, now: Timestamp) {
+        if !self.rests && self.woke.is_none_or(|woke| woke + FIRST_READ < now) {
+            self.baseline.doubt();
+        }
     }
 
     /// Takes in what lies before a minute.
@@ -178,6 +185,7 @@ impl Watch {
         if !std::mem::take(&mut self.rests) {
             return false;
         }
+        self.woke = Some(now);
         let minute = minute_of(now);
         if let Some(unseen) = minute.checked_sub(self.minute).and_then(|unseen| u64::try_from(unseen).ok()) {
             // What an unseen minute teaches does not depend on what an alarm takes.
@@ -217,6 +225,7 @@ impl Watch {
             count: u32::from_le_bytes(*count),
             told: *flags & 1 != 0,
             rests: *flags & 2 != 0,
+            woke: None,
             quiet_up_to: 0,
             recent: Vec::new(),
         })

@@ -82,8 +82,15 @@ impl<'a> Player<'a> {
             engine.without_store();
             engine
         });
+        let mut frames = 0;
+        let mut took = |span, commits: [Commit; N]| {
+            let first = commits.iter().take(1).flat_map(|commit| commit.progress.values());
+            frames += first.map(|progress| progress.ledger.frames).sum::<u64>();
+            progress.frames(frames);
+            progress.above(|| took(span, commits))
+        };
         for path in self.files {
-            self.play_one(path, &rules, &mut engines, &progress, &mut took).await?;
+            self.play_one(path, &rules, &mut engines, progress.reader(), &mut took).await?;
         }
         Ok(engines)
     }
@@ -93,10 +100,10 @@ impl<'a> Player<'a> {
         path: &Path,
         rules: &[&Arc<RuleSet>; N],
         engines: &mut [Engine; N],
-        progress: &Progress,
+        read: impl Fn(usize) + Send + 'static,
         took: &mut impl FnMut(Span, [Commit; N]) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let recording = Recording::open(path, self.format, progress.reader())?;
+        let recording = Recording::open(path, self.format, read)?;
         let format = recording.format;
         let ahead = [const { VecDeque::new() }; N];
         let shared = RefCell::new(Shared { recording, ahead, failed: None });
@@ -121,7 +128,7 @@ impl<'a> Player<'a> {
                 break; // all of them: they read the same
             }
             let commits = commits.map(Option::unwrap_or_default);
-            progress.above(|| took(span, commits))?;
+            took(span, commits)?;
         }
         drop(readers);
         shared.into_inner().failed.map_or(Ok(()), Err)

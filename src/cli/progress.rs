@@ -11,9 +11,10 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::archive::Archive;
+use super::counted;
 
 const OF_A_SIZE: &str = "{bar:30} {percent}% of {total_bytes}, {eta} left";
-const WITHOUT_END: &str = "{spinner} {bytes} read in {elapsed}";
+const WITHOUT_END: &str = "{spinner} {msg}{bytes} read in {elapsed}";
 /// Something moves at least so often, or people think that nothing does.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -55,6 +56,13 @@ impl Progress {
     pub(super) fn reader(&self) -> impl Fn(usize) + Send + 'static {
         let bar = self.0.clone();
         move |bytes| bar.inc(bytes as u64)
+    }
+
+    /// So many frames were read by now. Where a bar says how far it is, nobody needs to know.
+    pub(super) fn frames(&self, frames: u64) {
+        if self.0.length().is_none() && !self.0.is_hidden() {
+            self.0.set_message(format!("{}, ", counted(frames, "frame")));
+        }
     }
 
     /// Lets something be printed above it.

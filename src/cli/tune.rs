@@ -119,7 +119,9 @@ impl Tune {
         let alone = Arc::new(RuleSet::new(vec![rule.clone()]).in_zone(rulebook.rules.zone().clone()));
         let past = Past::read(&files, self.format, &alone)?;
         let Some((from, to)) = past.span else {
-            say("error: no post is in the history, so there is nothing to try");
+            say(
+                "error: no post is in the history, so there is nothing to try; `stormbell replay` says what it could not read",
+            );
             return Ok(Exit::Failed);
         };
         let learns = matches!(rule.condition, Condition::Spike(_));
@@ -293,11 +295,12 @@ fn too_short(learns: bool, from: Timestamp, to: Timestamp) -> String {
 fn moments(seed: u64, count: usize, since: Timestamp, to: Timestamp) -> Vec<Moment> {
     let mut rng = Rng::new(seed);
     let longest = WITHIN.into_iter().max().unwrap_or_default();
+    let most = AUTHORS.into_iter().max().unwrap_or_default();
     let span = to.since(since).saturating_sub(longest);
     let mut moments: Vec<Moment> = (0..count)
         .map(|_| {
             let at = since + rng.between(Duration::ZERO, span);
-            let mut writes: Vec<f64> = (0..80).map(|_| share(&mut rng)).collect();
+            let mut writes: Vec<f64> = (0..most).map(|_| share(&mut rng)).collect();
             // Somebody is the first, and the delay counts from there.
             writes.first_mut().into_iter().for_each(|first| *first = 0.0);
             Moment { at, writes }

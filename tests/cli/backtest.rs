@@ -131,6 +131,23 @@ fn pages_are_those_that_the_routes_would_have_sent_if_nobody_took_charge() {
 }
 
 #[test]
+fn the_rules_in_force_tried_again_change_nothing() {
+    let desk = desk();
+    let line = |n: i64| {
+        let at = Timestamp::from_seconds(1_793_000_000 + n * 700).to_string();
+        let post = serde_json::json!({"id": format!("p{n}"), "created_at": at, "author": {"id": format!("a{}", n * 7 % 9)}, "text": format!("smoke at St Brigids {n}")});
+        post.to_string()
+    };
+    // Nearly three batches, so that one engine may be ahead of the other.
+    desk.file("month.jsonl", (0..1900).filter(|n| n % 40 < 30).map(line).collect::<Vec<_>>().join("\n"));
+    let lines = json(&desk.run(&["backtest", "force.toml", "month.jsonl", "--json"]));
+    let changes: Vec<&str> = lines.iter().filter_map(|line| line["change"].as_str()).collect();
+    assert!(changes.len() > 20 && changes.iter().all(|change| *change == "same"), "{changes:?}");
+    let replayed = desk.run(&["replay", "month.jsonl", "--json"]);
+    assert_eq!(replayed.out.lines().filter(|line| line.contains("\"alert\"")).count(), changes.len());
+}
+
+#[test]
 fn standard_input_will_do() {
     let desk = desk();
     let file = desk.run(&["backtest", "new.toml", "two-days.jsonl"]);

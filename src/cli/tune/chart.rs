@@ -6,10 +6,11 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::outcome::{Outcome, Row};
+use super::outcome::{Outcome, Row, monthly};
 use super::{AUTHORS, WITHIN, small};
 use crate::domain::message::counted;
 use crate::domain::time::human;
@@ -18,11 +19,12 @@ const LEFT: f64 = 70.0;
 const RIGHT: f64 = 130.0;
 /// Between two settings.
 const STEP: f64 = 100.0;
-const CURVES_TOP: f64 = 108.0;
-const CURVES_HEIGHT: f64 = 220.0;
-const BARS_TOP: f64 = 378.0;
+/// Where the curves of each kind of burst begin.
+const CURVES_TOP: [f64; 2] = [108.0, 348.0];
+const CURVES_HEIGHT: f64 = 180.0;
+const BARS_TOP: f64 = 588.0;
 const BARS_HEIGHT: f64 = 96.0;
-const HEIGHT: f64 = 552.0;
+const HEIGHT: f64 = 762.0;
 /// Labels of lines are not closer than this.
 const LABEL: f64 = 15.0;
 
@@ -39,7 +41,6 @@ pub(super) fn write(path: &Path, outcome: &Outcome<'_>) -> anyhow::Result<()> {
 }
 
 fn svg(outcome: &Outcome<'_>) -> String {
-    let [fast, _] = WITHIN;
     let columns = small(outcome.rows.len().max(1));
     let (width, right) = (LEFT + STEP * columns + RIGHT, LEFT + STEP * columns);
     let about = format!(
@@ -53,23 +54,20 @@ fn svg(outcome: &Outcome<'_>) -> String {
     text(&mut body, 20.0, 30.0, "title", &format!("What a setting of {} costs", outcome.rule));
     text(&mut body, 20.0, 50.0, "quiet", outcome.title);
     text(&mut body, 20.0, 68.0, "quiet", &about);
-    text(
-        &mut body,
-        LEFT,
-        CURVES_TOP - 10.0,
-        "",
-        &format!("Share caught of bursts of so many authors within {}", human(fast)),
-    );
-    for percent in [0, 25, 50, 75, 100] {
-        let y = height(f64::from(percent) / 100.0);
-        line(&mut body, "grid", (LEFT, y), (right, y));
-        text(&mut body, LEFT - 44.0, y + 4.0, "quiet", &format!("{percent} %"));
+    for (within, top) in WITHIN.into_iter().zip(CURVES_TOP) {
+        let heading = format!("Share caught of bursts of so many authors within {}", human(within));
+        text(&mut body, LEFT, top - 10.0, "", &heading);
+        for percent in [0, 25, 50, 75, 100] {
+            let y = height(top, f64::from(percent) / 100.0);
+            line(&mut body, "grid", (LEFT, y), (right, y));
+            text(&mut body, LEFT - 44.0, y + 4.0, "quiet", &format!("{percent} %"));
+        }
+        curves(&mut body, outcome, within, top, right);
+        line(&mut body, "axis", (LEFT, top), (LEFT, height(top, 0.0)));
     }
-    curves(&mut body, outcome, right);
     text(&mut body, LEFT, BARS_TOP - 12.0, "", "Alerts a month on the history itself");
     bars(&mut body, outcome);
     line(&mut body, "axis", (LEFT, BARS_TOP + BARS_HEIGHT), (right, BARS_TOP + BARS_HEIGHT));
-    line(&mut body, "axis", (LEFT, CURVES_TOP), (LEFT, height(0.0)));
     let below = BARS_TOP + BARS_HEIGHT + 54.0;
     text(&mut body, LEFT, below, "quiet", "The most talkative setting is on the left");
     let title = escaped(&format!("What a setting of {} costs", outcome.rule));
@@ -81,16 +79,18 @@ fn svg(outcome: &Outcome<'_>) -> String {
 }
 
 /// One line a size of burst, with its label at the end.
-fn curves(body: &mut String, outcome: &Outcome<'_>, right: f64) {
-    let [fast, _] = WITHIN;
-    let shares: Vec<Vec<f64>> =
-        outcome.rows.iter().map(|row| outcome.bursts(row, fast).iter().map(|caught| caught.share).collect()).collect();
+fn curves(body: &mut String, outcome: &Outcome<'_>, within: Duration, top: f64, right: f64) {
+    let shares: Vec<Vec<f64>> = outcome
+        .rows
+        .iter()
+        .map(|row| outcome.bursts(row, within).iter().map(|caught| caught.share).collect())
+        .collect();
     let mut labels: Vec<(f64, String)> = Vec::new();
     for (which, authors) in AUTHORS.iter().enumerate() {
         let points: Vec<(f64, f64)> = shares
             .iter()
             .enumerate()
-            .filter_map(|(column, shares)| Some((middle(column), height(*shares.get(which)?))))
+            .filter_map(|(column, shares)| Some((middle(column), height(top, *shares.get(which)?))))
             .collect();
         let path: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
         writeln!(body, "<polyline class=\"line s{which}\" points=\"{}\"/>", path.join(" ")).unwrap_or_default();
@@ -103,22 +103,23 @@ fn curves(body: &mut String, outcome: &Outcome<'_>, right: f64) {
         }
         labels.extend(points.last().map(|(_, y)| (*y, format!("{authors} authors"))));
     }
+    labels.reverse(); // of equal ones the larger burst is above
     labels.sort_by(|(one, _), (other, _)| one.total_cmp(other));
     let wanted: Vec<f64> = labels.iter().map(|(y, _)| *y).collect();
-    for (y, (_, label)) in apart(wanted).into_iter().zip(&labels) {
+    for (y, (_, label)) in apart(wanted, height(top, 0.0)).into_iter().zip(&labels) {
         text(body, right - STEP / 2.0 + 12.0, y + 4.0, "", label);
     }
 }
 
 /// Lines of large bursts lie on each other at the top, those of small ones at the bottom: moves
 /// labels, which are sorted, down from each other, and up again from the bottom.
-fn apart(mut labels: Vec<f64>) -> Vec<f64> {
+fn apart(mut labels: Vec<f64>, bottom: f64) -> Vec<f64> {
     let mut free = f64::NEG_INFINITY;
     for y in &mut labels {
         *y = y.max(free);
         free = *y + LABEL;
     }
-    let mut free = height(0.0);
+    let mut free = bottom;
     for y in labels.iter_mut().rev() {
         *y = y.min(free);
         free = *y - LABEL;
@@ -134,7 +135,7 @@ fn bars(body: &mut String, outcome: &Outcome<'_>) {
         let top = BARS_TOP + BARS_HEIGHT - tall;
         writeln!(body, "<rect class=\"bar\" x=\"{:.1}\" y=\"{top:.1}\" width=\"44\" height=\"{tall:.1}\"/>", x - 22.0)
             .unwrap_or_default();
-        centred(body, x, top - 5.0, "", &format!("{month:.1}"));
+        centred(body, x, top - 5.0, "", &monthly(month));
         centred(body, x, BARS_TOP + BARS_HEIGHT + 18.0, "", &setting.to_string());
         if *in_force {
             centred(body, x, BARS_TOP + BARS_HEIGHT + 34.0, "quiet", "in force");
@@ -146,8 +147,8 @@ fn middle(column: usize) -> f64 {
     LEFT + STEP * (small(column) + 0.5)
 }
 
-fn height(share: f64) -> f64 {
-    CURVES_TOP + CURVES_HEIGHT * (1.0 - share)
+fn height(top: f64, share: f64) -> f64 {
+    top + CURVES_HEIGHT * (1.0 - share)
 }
 
 fn text(body: &mut String, x: f64, y: f64, class: &str, text: &str) {
@@ -176,11 +177,11 @@ mod tests {
     #[test]
     fn labels_never_lie_on_each_other_nor_below_the_curves() {
         for shares in [[0.0; 6], [1.0; 6], [0.0, 0.0, 0.02, 0.95, 1.0, 1.0], [0.5; 6]] {
-            let mut wanted = shares.map(height).to_vec();
+            let mut wanted = shares.map(|share| height(100.0, share)).to_vec();
             wanted.sort_by(f64::total_cmp);
-            let labels = apart(wanted);
+            let labels = apart(wanted, height(100.0, 0.0));
             assert!(labels.windows(2).all(|pair| pair[1] - pair[0] >= LABEL - 1e-9), "{labels:?}");
-            assert!(labels.iter().all(|y| *y <= height(0.0)), "{labels:?}");
+            assert!(labels.iter().all(|y| *y <= height(100.0, 0.0)), "{labels:?}");
         }
     }
 

@@ -144,6 +144,11 @@ impl Outcome<'_> {
     }
 }
 
+/// Alerts a month, as people read it.
+pub(super) fn monthly(alerts: f64) -> String {
+    if alerts > 0.0 && alerts < 0.95 { format!("{alerts:.2}") } else { format!("{alerts:.1}") }
+}
+
 fn rounded(number: f64) -> f64 {
     (number * 100.0).round() / 100.0
 }

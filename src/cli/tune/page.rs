@@ -4,8 +4,8 @@ use std::io::Write;
 use std::time::Duration;
 
 use super::advice::advice;
-use super::outcome::{Caught, Outcome};
-use super::{AUTHORS, WITHIN};
+use super::outcome::{Caught, Outcome, Row, monthly};
+use super::{AUTHORS, WITHIN, small};
 use crate::domain::message::counted;
 use crate::domain::time::human;
 
@@ -61,7 +61,7 @@ fn page(outcome: &Outcome<'_>, width: usize) -> String {
 
 /// Each setting's name, marked when it is in force, all of one width.
 fn names(outcome: &Outcome<'_>) -> Vec<String> {
-    let name = |row: &super::Row| format!("{}{}", row.setting, if row.in_force { " *" } else { "" });
+    let name = |row: &Row| format!("{}{}", row.setting, if row.in_force { " *" } else { "" });
     let names: Vec<String> = outcome.rows.iter().map(name).collect();
     let width = names.iter().map(String::len).max().unwrap_or(0).max(10);
     names.into_iter().map(|name| format!("{name:width$}")).collect()
@@ -88,8 +88,8 @@ fn settings(outcome: &Outcome<'_>) -> Vec<String> {
                 format!("{} authors, {}", caught.authors, short(caught.delay.unwrap_or_default()))
             })
         });
-        let (alerts, month) = (row.tried.alerts, outcome.per_month(row));
-        lines.push(format!("{name}   {alerts:>6}   {month:>7.1}   {fast:<22}  {slow:<22}"));
+        let (alerts, month) = (row.tried.alerts, monthly(outcome.per_month(row)));
+        lines.push(format!("{name}   {alerts:>6}   {month:>7}   {fast:<22}  {slow:<22}"));
     }
     lines
 }
@@ -118,36 +118,40 @@ fn cell(caught: &Caught) -> String {
     caught.delay.map_or(percent.clone(), |delay| format!("{percent} {}", short(delay)))
 }
 
-/// Two rows of bars: what is to be as short as possible, and what that costs.
+/// Rows of bars, all as short as possible in the best of worlds: what is heard, and what it
+/// takes to be heard.
 fn chart(outcome: &Outcome<'_>, width: usize) -> Vec<String> {
     let names = names(outcome);
     let label = names.first().map_or(0, String::len);
-    let [fast, _] = WITHIN;
+    // Each of the three: two spaces, the bar, a space and a figure.
+    let bar = (width.saturating_sub(label + 3 * 10) / 3).max(4);
+    let column = bar + 8;
     let months: Vec<f64> = outcome.rows.iter().map(|row| outcome.per_month(row)).collect();
     let most = months.iter().copied().fold(0.0, f64::max);
-    let largest = AUTHORS.into_iter().max().unwrap_or(1);
-    // A space, the bar, a space and a figure, twice.
-    let bar = (width.saturating_sub(label + 20) / 2).max(4);
-    let column = bar + 8;
-    let mut lines =
-        vec![format!("{:label$}  {:<column$}  authors to be noticed in {}", "", "alerts a month", human(fast))];
+    let [fast, slow] = WITHIN.map(|within| format!("authors in {}", human(within)));
+    let mut lines = vec![
+        format!("{:label$}  {:<column$}  to be noticed it takes", "", ""),
+        format!("{:label$}  {:<column$}  {fast:<column$}  {slow:<column$}", "", "alerts a month"),
+    ];
     for ((row, name), month) in outcome.rows.iter().zip(names).zip(months) {
-        let alerts = format!("{} {month:.1}", bar_of(month, most, bar));
-        let authors = outcome.smallest(row, fast).map(|caught| caught.authors);
-        let size = super::small(authors.unwrap_or(largest));
-        let figure = authors.map_or(format!("over {largest}"), |authors| authors.to_string());
-        lines.push(format!(
-            "{name}  {:<column$}  {} {figure}",
-            alerts.trim_start(),
-            bar_of(size, super::small(largest), bar)
-        ));
+        let alerts = format!("{} {}", bar_of(month, most, bar), monthly(month));
+        let [fast, slow] = WITHIN.map(|within| authors(outcome, row, within, bar));
+        lines.push(format!("{name}  {:<column$}  {fast:<column$}  {slow:<column$}", alerts.trim_start()));
     }
     lines
 }
 
+/// How many authors it takes, as a bar and a figure.
+fn authors(outcome: &Outcome<'_>, row: &Row, within: Duration, bar: usize) -> String {
+    let largest = AUTHORS.into_iter().max().unwrap_or(1);
+    let authors = outcome.smallest(row, within).map(|caught| caught.authors);
+    let figure = authors.map_or(format!("over {largest}"), |authors| authors.to_string());
+    format!("{} {figure}", bar_of(small(authors.unwrap_or(largest)), small(largest), bar))
+}
+
 /// A bar of so many characters for the most; something for everything above nothing.
 fn bar_of(of: f64, most: f64, characters: usize) -> String {
-    let length = if most > 0.0 { (of / most * super::small(characters)).ceil() } else { 0.0 };
+    let length = if most > 0.0 { (of / most * small(characters)).ceil() } else { 0.0 };
     "#".repeat(super::whole(length).min(characters))
 }
 

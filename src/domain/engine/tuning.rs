@@ -226,7 +226,7 @@ mod tests {
     fn a_stricter_promise_misses_what_is_small_and_slow() {
         let (taken, zone) = (steady(1, 24), Zone::default());
         let history = History { taken: &taken, from: at(0), gaps: &[], sources: 1, zone: &zone };
-        let bursts = [8, 80].map(|authors| Burst { authors, within: Duration::from_hours(2) });
+        let bursts = [5, 80].map(|authors| Burst { authors, within: Duration::from_hours(2) });
         let tried = tune(&[spike(7), spike(3650)], &history, at(0), &noons(24), &bursts, || ()).unwrap();
         let caught = |setting: usize| tried[setting].caught.iter().map(Vec::len).collect::<Vec<_>>();
         assert!(caught(0)[0] > caught(1)[0], "{:?} {:?}", caught(0), caught(1));

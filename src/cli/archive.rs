@@ -1,16 +1,65 @@
 //! The daemon's database as a recording: the posts it keeps, one a line.
+//!
+//! It holds what the rules took, and the sample, if any. So it shows what a rule in force, or
+//! a narrower one, would have done, and too little of a wider one.
 
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::say;
+use crate::domain::incident::Gap;
+use crate::domain::time::Timestamp;
 use crate::store::{Kept, Reader};
 
 /// How every SQLite file begins.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// Posts read at once.
 const PAGE: usize = 500;
+
+/// What is to be read of the past: recordings, or else the daemon's database. None when there
+/// is neither; people have been told what to do.
+pub(super) fn past(files: &[PathBuf], database: Option<PathBuf>) -> Option<Vec<PathBuf>> {
+    match (files, database) {
+        ([], Some(database)) if Archive::is_one(&database) => {
+            say(
+                "the daemon kept the posts that its rules took (and the sample, if any); a wider query may find more in a recording of all",
+            );
+            Some(vec![database])
+        }
+        ([], Some(database)) => {
+            let database = database.display();
+            say(&format!(
+                "error: {database} is not there yet: no daemon has kept posts with this configuration; give a FILE"
+            ));
+            None
+        }
+        ([], None) => {
+            say("error: no configuration says where the daemon keeps its posts; give --config or a FILE");
+            None
+        }
+        (files, _) => Some(files.to_vec()),
+    }
+}
+
+/// When the daemon could see.
+pub(super) struct Seen {
+    /// Time that was lost.
+    pub(super) gaps: Vec<Gap>,
+    /// Sources that were ever read.
+    pub(super) sources: usize,
+}
+
+/// When the daemon of a database could see; none for other files.
+pub(super) fn seen(path: &Path) -> anyhow::Result<Option<Seen>> {
+    if !Archive::is_one(path) {
+        return Ok(None);
+    }
+    let sources = Reader::open(path)?.sources(Timestamp::default())?;
+    let seen = Seen { sources: sources.len(), gaps: sources.into_iter().flat_map(|source| source.gaps).collect() };
+    Ok(Some(seen))
+}
 
 /// The kept posts of a database as lines of JSON.
 pub(super) struct Archive {
@@ -24,6 +73,11 @@ impl Archive {
     pub(super) fn is_one(path: &Path) -> bool {
         let mut begin = [0; MAGIC.len()];
         path.is_file() && File::open(path).is_ok_and(|mut file| file.read_exact(&mut begin).is_ok()) && begin == *MAGIC
+    }
+
+    /// Bytes that are to be read of one.
+    pub(super) fn size(path: &Path) -> Option<u64> {
+        Reader::open(path).and_then(|reader| reader.kept_bytes()).ok()
     }
 
     /// Opens the database of a daemon, which may be running.

@@ -1,36 +1,39 @@
 //! `stormbell backtest`: what rules would have done, beside what the rules in force did.
 //!
-//! The past is played twice, with the rules in force and with the new ones in their place;
-//! everything else is the same, so that every difference is the new rules' doing. What is
-//! remembered grows with alerts, weeks and shifts, never with posts.
+//! The past is played through two engines, with the rules in force and with the new ones in
+//! their place; everything else is the same, so that every difference is the new rules' doing.
+//! What is remembered grows with rules, weeks and shifts, never with posts or alerts.
 
 mod account;
 mod print;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
 
+use super::archive::past;
 use super::check::entries;
-use super::input::progress;
 use super::listening::{Listening, ListeningArgs};
-use super::replay::{FormatChoice, format, play};
+use super::player::Player;
+use super::replay::{FormatChoice, format};
 use super::{Exit, say, show};
 use crate::app::rulebook::Rulebook;
 use crate::domain::id::RuleId;
+use crate::domain::incident::Alert;
 use crate::domain::rule::RuleSet;
 use crate::domain::time::Timestamp;
-use account::{Account, Period};
+use account::{Account, Period, key};
 use print::Printer;
 
 /// Try rules on the past, beside the rules in force; notifies nobody.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Rules of the same id take the place of those in force; others are added to them. Posts before --from
-prepare the counts and raise nothing that is told.
+prepare the counts and raise nothing that is told. With a configuration the pages of each receiver
+are counted as its routes send them, steps and repetitions included, as if nobody took charge.
 
 Examples:
   stormbell backtest rules/new.toml --from 2026-10-01    what the daemon kept since October
@@ -73,11 +76,7 @@ impl Backtest {
             say("error: --to must be later than --from");
             return Ok(Exit::Usage);
         }
-        if self.files.iter().any(|path| path.as_os_str() == "-") {
-            say("error: the past is read twice, standard input can be read once; give a file");
-            return Ok(Exit::Usage);
-        }
-        let Some(Listening { organization, rulebook, database }) = self.listening.resolve() else {
+        let Some(Listening { organization, rulebook, database, routes, receivers }) = self.listening.resolve() else {
             return Ok(Exit::Config);
         };
         let candidate =
@@ -89,41 +88,38 @@ impl Backtest {
                 return Ok(Exit::Config);
             }
         }
-        let files = match (self.files.as_slice(), database) {
-            ([], Some(database)) => {
-                say(
-                    "the daemon kept the posts that its rules took (and the sample, if any); a wider query may find more in a recording of all",
-                );
-                vec![database]
-            }
-            ([], None) => {
-                say("error: no configuration says where the daemon keeps its posts; give --config or a FILE");
-                return Ok(Exit::Usage);
-            }
-            (files, _) => files.to_vec(),
-        };
+        let Some(files) = past(&self.files, database) else { return Ok(Exit::Usage) };
         let zone = jiff::tz::TimeZone::get(&organization.timezone).context(organization.timezone.clone())?;
         let period = Period { from: self.from, to: self.to, zone };
         let tried: BTreeSet<RuleId> = candidate.rules.rules().iter().map(|rule| rule.id.clone()).collect();
-        let then = Arc::new(with(&rulebook.rules, &candidate.rules));
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let bar = progress(&[files.as_slice(), &files].concat());
-
-        let mut now = Account::new(&period, &tried);
-        play(&files, self.format.0, &rulebook.rules, threads, &bar, |span, commit| now.took(span, commit, |_| Ok(())))?;
-        let mut printer = Printer::new(self.json);
-        let mut changed = Account::new(&period, &tried);
-        play(&files, self.format.0, &then, threads, &bar, |span, commit| {
-            changed.took(span, commit, |alert| printer.alert(alert, if now.raised(alert) { "same" } else { "new" }))
-        })?;
-        bar.finish_and_clear();
-        for gone in now.alerts().filter(|gone| !changed.raised(gone)) {
-            printer.alert(gone, "gone")?;
-        }
         let in_force = |rule: &RuleId| rulebook.rules.find(rule.as_str()).is_some();
+        let then = Arc::new(with(&rulebook.rules, &candidate.rules));
+
+        let (mut now, mut changed) = (Account::new(&period, &tried), Account::new(&period, &tried));
+        let mut printer = Printer::new(self.json);
+        let player = Player { routes, receivers, ..Player::of(&files, self.format.0) };
+        player.play([&rulebook.rules, &then], |span, [before, after]| {
+            for (alert, change) in compared(now.took(span, &before), changed.took(span, &after)) {
+                printer.alert(&alert, change)?;
+            }
+            Ok(())
+        })?;
         printer.end(&tried, in_force, &now, &changed)?;
         Ok(Exit::Fine)
     }
+}
+
+/// What became of each alert of a batch, by time. Both sets of rules saw the same posts, so an
+/// alert that both raised is in the same batch.
+fn compared(now: Vec<Alert>, then: Vec<Alert>) -> Vec<(Alert, &'static str)> {
+    let keys = |alerts: &[Alert]| alerts.iter().map(key).collect::<HashSet<_>>();
+    let (known, kept) = (keys(&now), keys(&then));
+    let then =
+        then.into_iter().map(|alert| if known.contains(&key(&alert)) { (alert, "same") } else { (alert, "new") });
+    let gone = now.into_iter().filter(|alert| !kept.contains(&key(alert))).map(|alert| (alert, "gone"));
+    let mut alerts: Vec<_> = then.chain(gone).collect();
+    alerts.sort_by_key(|(alert, _)| alert.at);
+    alerts
 }
 
 /// The rules in force with the new ones in their place or beside them.

@@ -98,7 +98,7 @@ impl Explain {
 }
 
 /// What to write instead of a rule that does not exist.
-fn unknown(rule: &str, rules: &RuleSet) -> String {
+pub(super) fn unknown(rule: &str, rules: &RuleSet) -> String {
     let ids: Vec<&str> = rules.rules().iter().map(|rule| rule.id.as_str()).collect();
     let help = match nearest(rule, ids.iter().copied()) {
         Some(near) => format!("did you mean {near}?"),

@@ -1,12 +1,11 @@
 //! Recordings: files of lines, packed or not, read in bounded pieces.
 
 use std::fs::File;
-use std::io::{self, BufReader, IsTerminal as _, Read};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use flate2::bufread::MultiGzDecoder;
-use indicatif::{ProgressBar, ProgressStyle};
 use tokio_tungstenite::tungstenite::Bytes;
 
 use super::archive::Archive;
@@ -146,15 +145,6 @@ pub(super) fn lines(path: &Path, read: impl Fn(usize) + Send + 'static) -> anyho
         _ => Box::new(raw),
     };
     Ok(Lines::new(unpacked, BLOCK))
-}
-
-/// A bar on terminals, for files whose size is known.
-pub(super) fn progress(files: &[PathBuf]) -> ProgressBar {
-    let sizes: Option<u64> = files.iter().map(|path| Some(path.metadata().ok()?.len())).sum();
-    let Some(size) = sizes.filter(|_| io::stderr().is_terminal()) else { return ProgressBar::hidden() };
-    let style = ProgressStyle::with_template("{bar:30} {percent}% of {total_bytes}, {eta} left");
-    let bar = ProgressBar::new(size);
-    style.map_or(bar.clone(), |style| bar.with_style(style))
 }
 
 fn size(frame: &Frame) -> usize {

@@ -10,7 +10,9 @@ use crate::app::rulebook::{Rulebook, default_rules};
 use crate::config::environment::Environment;
 use crate::config::load::{SecretPolicy, find, load};
 use crate::config::model::RuleEntry;
+use crate::domain::id::ReceiverName;
 use crate::domain::organization::Organization;
+use crate::domain::route::Routes;
 use crate::report;
 
 /// The configuration, or what stands in for it.
@@ -32,6 +34,10 @@ pub(super) struct Listening {
     pub(super) rulebook: Rulebook,
     /// Where the daemon keeps its posts, when a configuration says so.
     pub(super) database: Option<PathBuf>,
+    /// Whom a configuration tells of incidents.
+    pub(super) routes: Routes,
+    /// Every receiver of it.
+    pub(super) receivers: Vec<ReceiverName>,
 }
 
 impl ListeningArgs {
@@ -62,12 +68,15 @@ impl ListeningArgs {
             }
         };
         let database = config.as_ref().map(|config| config.store.path.clone());
+        let routes = config.as_ref().map(|config| config.routes.clone()).unwrap_or_default();
+        let receivers =
+            config.iter().flat_map(|config| &config.receivers).map(|receiver| receiver.name.clone()).collect();
         let origins: Vec<RuleEntry> = match (self.rules.as_slice(), config) {
             ([], Some(config)) if !config.rules.is_empty() => config.rules,
             ([], _) => default_rules(),
             (paths, _) => entries(paths),
         };
         let rulebook = Rulebook::load(&origins, &organization);
-        Some(Listening { organization, rulebook, database })
+        Some(Listening { organization, rulebook, database, routes, receivers })
     }
 }

@@ -11,9 +11,12 @@ mod import;
 mod input;
 mod lines;
 mod listening;
+mod player;
 mod profile;
+mod progress;
 mod replay;
 mod run;
+mod tune;
 mod volume;
 
 use std::ffi::OsString;
@@ -57,6 +60,8 @@ enum Command {
     Replay(replay::Replay),
     /// Try rules on the past, beside the rules in force; notifies nobody
     Backtest(backtest::Backtest),
+    /// Show what a rule's promise about false alarms costs, on its own history
+    Tune(tune::Tune),
     /// Say which rows of a series of counts are unusual
     Volume(volume::Volume),
     /// Show how the running daemon is doing
@@ -131,6 +136,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Explain(explain) => explain.main(),
         Command::Replay(replay) => replay.main(),
         Command::Backtest(backtest) => backtest.main(),
+        Command::Tune(tune) => tune.main(),
         Command::Volume(volume) => volume.main(),
         Command::Status(status) => status.main(),
         Command::Incidents(incidents) => incidents.main(),

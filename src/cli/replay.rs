@@ -2,28 +2,20 @@
 
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
-use futures_util::{StreamExt, stream};
-use indicatif::ProgressBar;
-use tokio::runtime::{Builder, Runtime};
-use tokio::sync::watch;
 
-use super::input::{Recording, progress};
 use super::listening::{Listening, ListeningArgs};
+use super::player::{Player, Span, joined};
 use super::{Exit, counted, is_broken_pipe, say, show};
 use crate::app::clock::SystemClock;
-use crate::app::pipeline::matched;
 use crate::domain::commit::Commit;
-use crate::domain::engine::{Engine, Input};
 use crate::domain::event::{Ledger, Rejected};
 use crate::domain::matcher::Scratch;
 use crate::domain::post::Excerpt;
-use crate::domain::route::Routes;
 use crate::domain::rule::RuleSet;
-use crate::domain::time::{Clock as _, Timestamp};
+use crate::domain::time::Clock as _;
 use crate::source::Format;
 use crate::telemetry::memory::memory;
 use crate::wire::replayed::{AlertJson, MatchJson, SummaryJson};
@@ -77,19 +69,17 @@ impl Replay {
             say("the rules cannot be used; nothing was replayed");
             return Ok(Exit::Config);
         }
-        let threads =
-            self.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
         let began = SystemClock.now();
         let mut tape = Tape::new(&rulebook.rules, self.json, self.matches);
-        let bar = progress(&self.files);
-        let played = play(&self.files, self.format.0, &rulebook.rules, threads, &bar, |span, commit| {
-            tape.span(span);
-            tape.took(commit)
+        let mut recordings = Player::of(&self.files, self.format.0);
+        recordings.threads = self.threads.map_or(recordings.threads, usize::from);
+        let played = recordings.play([&rulebook.rules], |span, [commit]| {
+            tape.span = joined(tape.span, span);
+            tape.took(&commit)
         });
-        bar.finish_and_clear();
         let seconds = SystemClock.now().since(began).as_secs_f64();
         match played {
-            Ok(()) => tape.end(seconds)?,
+            Ok(_) => tape.end(seconds)?,
             // What was read before a recording broke off still counts.
             Err(broken) if tape.ledger.frames > 0 && !is_broken_pipe(&broken) => {
                 tape.end(seconds)?;
@@ -101,72 +91,6 @@ impl Replay {
     }
 }
 
-/// Runs recordings through an engine that knows nobody to tell. `took` is given what each
-/// batch did, and the event times it spans.
-pub(super) fn play(
-    files: &[PathBuf],
-    format: Option<Format>,
-    rules: &Arc<RuleSet>,
-    threads: usize,
-    bar: &ProgressBar,
-    took: impl FnMut(Option<(Timestamp, Timestamp)>, &Commit) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    runtime(threads)?.block_on(play_on(files, format, rules, threads, bar, took))
-}
-
-async fn play_on(
-    files: &[PathBuf],
-    format: Option<Format>,
-    rules: &Arc<RuleSet>,
-    threads: usize,
-    bar: &ProgressBar,
-    mut took: impl FnMut(Option<(Timestamp, Timestamp)>, &Commit) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let (_keep, in_force) = watch::channel(Arc::clone(rules));
-    let mut engine = Engine::new(Arc::clone(rules), Routes::default(), Vec::new());
-    for path in files {
-        let read = bar.clone();
-        let recording = Recording::open(path, format, move |bytes| read.inc(bytes as u64))?;
-        let format = recording.format;
-        let mut failed = None;
-        {
-            let batches = stream::iter(batches(recording, &mut failed));
-            let mut arrived = std::pin::pin!(matched(batches, |_| format, in_force.clone(), threads * 2));
-            while let Some(arrived) = arrived.next().await {
-                let span = if let Input::Batch(batch) = &arrived.input { batch.span() } else { None };
-                let outcome = engine.step(arrived.input, Timestamp::default());
-                bar.suspend(|| took(span, &outcome.commit))?;
-            }
-        }
-        if let Some(error) = failed {
-            return Err(error);
-        }
-    }
-    Ok(())
-}
-
-/// The recording's batches; ends early, with the reason, where it cannot be read.
-fn batches(
-    mut recording: Recording,
-    failed: &mut Option<anyhow::Error>,
-) -> impl Iterator<Item = crate::source::Incoming> + '_ {
-    std::iter::from_fn(move || match recording.next() {
-        Ok(next) => next,
-        Err(error) => {
-            *failed = Some(error);
-            None
-        }
-    })
-}
-
-/// One thread needs no helpers: everything runs on the caller's.
-fn runtime(threads: usize) -> std::io::Result<Runtime> {
-    match threads {
-        1 => Builder::new_current_thread().build(),
-        _ => Builder::new_multi_thread().worker_threads(threads).build(),
-    }
-}
-
 /// What is printed.
 struct Tape<'a> {
     rules: &'a RuleSet,
@@ -175,7 +99,7 @@ struct Tape<'a> {
     out: BufWriter<std::io::Stdout>,
     scratch: Scratch,
     ledger: Ledger,
-    span: Option<(Timestamp, Timestamp)>,
+    span: Span,
     summary: SummaryJson,
 }
 
@@ -191,13 +115,6 @@ impl<'a> Tape<'a> {
             span: None,
             summary: SummaryJson { rules: rules.rules().len(), ..SummaryJson::default() },
         }
-    }
-
-    fn span(&mut self, span: Option<(Timestamp, Timestamp)>) {
-        self.span = match (self.span, span) {
-            (Some((from, to)), Some((first, last))) => Some((from.min(first), to.max(last))),
-            (known, new) => known.or(new),
-        };
     }
 
     fn took(&mut self, commit: &Commit) -> anyhow::Result<()> {

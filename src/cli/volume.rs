@@ -3,14 +3,14 @@
 //! The series is read as it comes and forgotten: a row is judged by those before it, so a
 //! pipe that never ends works, and what is printed of a row never changes.
 
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, IsTerminal as _, Write};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::input::progress;
+use super::progress::Progress;
 use super::{Exit, counted, say};
 use crate::config::quantity;
 use crate::domain::time::human;
@@ -19,10 +19,12 @@ use judge::{Judge, Judged};
 use series::{Row, Series};
 
 mod judge;
+mod learn;
 mod series;
 
 /// Say which rows of a series of counts are unusual.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(after_help = "\
 FILE is CSV with a header: first a timestamp (RFC 3339, or YYYY-MM-DD HH:MM:SS in UTC), then a
 count per interval. Rows that are missing, or have no value, are taken as time that nobody saw.
@@ -34,17 +36,25 @@ Examples:
   stormbell volume posts.csv.gz --false-alarms \"1 per 7d\" --json")]
 pub(super) struct Volume {
     /// The series; .gz and .zst are unpacked, - is standard input
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    #[arg(value_name = "FILE", required = true)]
+    file: Option<PathBuf>,
     /// How many false alarms are accepted in how long
     #[arg(long, value_name = "RATE", default_value = "1 per 30d", value_parser = rate)]
     false_alarms: Promise,
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
+    #[command(subcommand)]
+    command: Option<VolumeCommand>,
 }
 
-fn rate(text: &str) -> Result<Promise, String> {
+#[derive(Debug, Subcommand)]
+enum VolumeCommand {
+    /// Learn from recorded posts what is usual for each rule; alerts nobody
+    Learn(learn::Learn),
+}
+
+pub(super) fn rate(text: &str) -> Result<Promise, String> {
     quantity::rate(text).map_err(|error| error.to_string())
 }
 
@@ -76,10 +86,18 @@ struct SummaryJson {
 }
 
 impl Volume {
-    pub(super) fn main(self) -> anyhow::Result<Exit> {
-        let bar = progress(std::slice::from_ref(&self.file));
-        let read = bar.clone();
-        let mut series = Series::open(&self.file, move |bytes| read.inc(bytes as u64))?;
+    pub(super) fn main(mut self) -> anyhow::Result<Exit> {
+        match (self.command.take(), self.file.take()) {
+            (Some(VolumeCommand::Learn(learn)), _) => learn.main(),
+            (None, file) => self.judge(&file.unwrap_or_default()),
+        }
+    }
+
+    fn judge(&self, file: &PathBuf) -> anyhow::Result<Exit> {
+        // On a terminal the rows themselves show how far it is.
+        let files = if std::io::stdout().is_terminal() { &[][..] } else { std::slice::from_ref(file) };
+        let progress = Progress::over(files);
+        let mut series = Series::open(file, progress.reader())?;
         let mut out = BufWriter::new(std::io::stdout());
         if !self.json {
             writeln!(out, "timestamp,value,expected,upper,score,alarm")?;
@@ -103,7 +121,7 @@ impl Volume {
             summary.late += u64::from(judged.late);
             self.print(&mut out, &row, &judged)?;
         }
-        bar.finish_and_clear();
+        drop(progress);
         if self.json {
             serde_json::to_writer(&mut out, &summary)?;
             writeln!(out)?;

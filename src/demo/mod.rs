@@ -10,7 +10,7 @@
 mod background;
 mod crisis;
 mod event;
-mod rng;
+pub mod rng;
 pub mod script;
 pub mod server;
 

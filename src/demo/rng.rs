@@ -7,22 +7,22 @@ use std::time::Duration;
 
 /// The generator.
 #[derive(Clone, Debug)]
-pub(super) struct Rng(u64);
+pub struct Rng(u64);
 
 impl Rng {
     /// Two generators of one seed give the same numbers.
-    pub(super) const fn new(seed: u64) -> Self {
+    pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// A generator that belongs to a name.
-    pub(super) fn of(name: &str) -> Self {
+    pub fn of(name: &str) -> Self {
         let fnv = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
         Self(name.bytes().fold(0xcbf2_9ce4_8422_2325, fnv))
     }
 
     /// 64 random bits.
-    pub(super) const fn next(&mut self) -> u64 {
+    pub const fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -31,34 +31,34 @@ impl Rng {
     }
 
     /// A number below `limit`; 0 when `limit` is 0.
-    pub(super) fn below(&mut self, limit: u64) -> u64 {
+    pub fn below(&mut self, limit: u64) -> u64 {
         self.next().checked_rem(limit).unwrap_or(0)
     }
 
     /// True once in `odds` times.
-    pub(super) fn one_in(&mut self, odds: u64) -> bool {
+    pub fn one_in(&mut self, odds: u64) -> bool {
         self.below(odds) == 0
     }
 
     /// A span from `shortest` up to, not including, `longest`, in whole microseconds.
-    pub(super) fn between(&mut self, shortest: Duration, longest: Duration) -> Duration {
+    pub fn between(&mut self, shortest: Duration, longest: Duration) -> Duration {
         let width = longest.saturating_sub(shortest).as_micros();
         shortest + Duration::from_micros(self.below(u64::try_from(width).unwrap_or(u64::MAX)))
     }
 
     /// One of the items; the default of an empty list.
-    pub(super) fn pick<T: Copy + Default>(&mut self, items: &[T]) -> T {
+    pub fn pick<T: Copy + Default>(&mut self, items: &[T]) -> T {
         let index = self.below(items.len() as u64);
         usize::try_from(index).ok().and_then(|index| items.get(index)).copied().unwrap_or_default()
     }
 
     /// `length` characters of `alphabet`.
-    pub(super) fn letters(&mut self, alphabet: &[u8], length: usize) -> String {
+    pub fn letters(&mut self, alphabet: &[u8], length: usize) -> String {
         (0..length).map(|_| char::from(self.pick(alphabet))).collect()
     }
 
     /// A sentence from a template: of every `{this|that}` one side is taken.
-    pub(super) fn phrase(&mut self, template: &str) -> String {
+    pub fn phrase(&mut self, template: &str) -> String {
         let mut text = String::with_capacity(template.len());
         let mut rest = template;
         while let Some((before, after)) = rest.split_once('{') {

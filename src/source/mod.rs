@@ -34,7 +34,7 @@ use crate::domain::id::SourceName;
 use crate::domain::time::Timestamp;
 
 /// What a source's task tells the rest of the program, in the order it happened.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Incoming {
     /// A connection stands.
     Connected {

@@ -25,6 +25,15 @@ pub struct Kept {
 }
 
 impl Reader {
+    /// How much JSON all kept posts are, with a line break each.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn kept_bytes(&self) -> Result<u64, StoreError> {
+        let sum = "SELECT coalesce(sum(octet_length(json) + 1), 0) FROM post WHERE json IS NOT NULL";
+        Ok(self.sql.query_row(sum, (), |row| row.get::<_, i64>(0))?.unsigned_abs())
+    }
+
     /// The next kept posts after one, or the first ones, by event time and id.
     ///
     /// # Errors

@@ -33,29 +33,30 @@ impl Store {
              WHERE sighting.at >= ?1 ORDER BY sighting.seq",
         )?;
         let sightings = sightings.query_map([horizon.micros()], read_sighting)?.collect::<Result<_, _>>()?;
-        let mut volumes = sql.prepare("SELECT rule, meaning, at, state FROM volume")?;
-        let volumes = volumes
-            .query_map((), |row| {
-                let rule = row.get::<_, String>(0)?.into();
-                Ok(VolumeState {
-                    rule,
-                    meaning: row.get(1)?,
-                    at: Timestamp::from_micros(row.get(2)?),
-                    state: row.get(3)?,
-                })
-            })?
-            .collect::<Result<_, _>>()?;
         Ok(Restored {
             cursors,
             open_gaps: gaps(sql, "to_at IS NULL", ())?,
             lost_gaps: gaps(sql, "to_at IS NOT NULL AND NOT recovered", ())?,
-            volumes,
+            volumes: self.volumes()?,
             kept,
             tellings,
             sightings,
             incidents: incidents(sql, "state <> 'resolved' ORDER BY opened_at, id", ())?,
             undelivered: outbox::undelivered(sql)?,
         })
+    }
+}
+
+impl Store {
+    /// What rules have learnt.
+    pub fn volumes(&self) -> Result<Vec<VolumeState>, StoreError> {
+        let mut volumes = self.conn().prepare("SELECT rule, meaning, at, state FROM volume")?;
+        let volumes = volumes.query_map((), |row| {
+            let rule = row.get::<_, String>(0)?.into();
+            let at = Timestamp::from_micros(row.get(2)?);
+            Ok(VolumeState { rule, meaning: row.get(1)?, at, state: row.get(3)? })
+        })?;
+        Ok(volumes.collect::<Result<_, _>>()?)
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::support::{Desk, golden};
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 15] = [
     "run",
     "demo",
     "check",
@@ -13,7 +13,9 @@ const COMMANDS: [&str; 13] = [
     "import",
     "replay",
     "backtest",
+    "tune",
     "volume",
+    "volume learn",
     "status",
     "incidents",
     "ack",
@@ -25,7 +27,7 @@ fn help_of_the_program_and_of_each_command() {
     let desk = Desk::new();
     let mut pages = desk.run(&["--help"]).out;
     for command in COMMANDS {
-        let ran = desk.run(&[command, "--help"]);
+        let ran = desk.run(&command.split(' ').chain(["--help"]).collect::<Vec<_>>());
         assert_eq!(ran.code, 0);
         write!(pages, "\n=== stormbell {command} --help\n{}", ran.out).unwrap();
     }
@@ -40,6 +42,10 @@ fn nonsense_on_the_command_line_is_usage() {
         &["rnu"],
         &["replay"],
         &["backtest"],
+        &["tune"],
+        &["tune", "x", "--at-least", "1"],
+        &["tune", "x", "--false-alarms", "often"],
+        &["volume", "learn"],
         &["replay", "x", "--format", "mastodo"],
         &["replay", "x", "--threads", "0"],
         &["replay", "x", "--org", " – "],

@@ -1,11 +1,13 @@
 //! What one set of rules did in a time.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::cli::player::{Span, joined};
 use crate::domain::commit::Commit;
-use crate::domain::id::RuleId;
+use crate::domain::id::{ReceiverName, RuleId};
 use crate::domain::incident::Alert;
 use crate::domain::key::Key;
+use crate::domain::message::MessageKind;
 use crate::domain::time::Timestamp;
 
 const HOUR: i64 = 3_600_000_000;
@@ -13,8 +15,6 @@ const WEEK: i64 = 7 * 24 * HOUR;
 /// Shifts begin at 6, 14 and 22 o'clock.
 const SHIFT: i64 = 8 * HOUR;
 const FIRST_SHIFT: i64 = 6 * HOUR;
-/// Alerts remembered to be shown when only the rules in force raised them.
-const SHOWN: usize = 10_000;
 
 /// The names of the shifts.
 pub(super) const SHIFTS: [&str; 3] = ["day", "evening", "night"];
@@ -38,65 +38,86 @@ impl Period {
     }
 }
 
+/// How much of something there was in each shift.
+#[derive(Default)]
+pub(super) struct ByShift(BTreeMap<i64, u64>);
+
+impl ByShift {
+    fn add(&mut self, shift: i64) {
+        *self.0.entry(shift).or_default() += 1;
+    }
+
+    pub(super) fn all(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    /// In each kind of shift: all, and in the worst one.
+    pub(super) fn kinds(&self) -> [(u64, u64); SHIFTS.len()] {
+        let mut shifts = [(0, 0); SHIFTS.len()];
+        for (number, count) in &self.0 {
+            let kind = usize::try_from(number.rem_euclid(3)).unwrap_or_default();
+            if let Some((all, most)) = shifts.get_mut(kind) {
+                (*all, *most) = (*all + count, (*most).max(*count));
+            }
+        }
+        shifts
+    }
+}
+
+/// What a receiver was sent.
+#[derive(Default)]
+pub(super) struct Pages {
+    /// Messages that want somebody's attention.
+    pub(super) sent: ByShift,
+    /// So many of them because nobody took charge.
+    pub(super) escalated: u64,
+}
+
 /// What one set of rules did.
 pub(super) struct Account<'a> {
     period: &'a Period,
     tried: &'a BTreeSet<RuleId>,
     pub(super) posts: u64,
     /// Event times of the first and last post.
-    span: Option<(Timestamp, Timestamp)>,
+    span: Span,
     /// Alerts of each rule that is tried, by week.
     rules: BTreeMap<RuleId, BTreeMap<i64, u64>>,
-    /// Incidents opened, by shift.
-    pages: BTreeMap<i64, u64>,
-    keys: HashSet<Key>,
-    alerts: Vec<Alert>,
+    /// Incidents opened.
+    pub(super) incidents: ByShift,
+    pub(super) pages: BTreeMap<ReceiverName, Pages>,
 }
 
 impl<'a> Account<'a> {
     pub(super) fn new(period: &'a Period, tried: &'a BTreeSet<RuleId>) -> Self {
-        let (rules, pages) = (BTreeMap::new(), BTreeMap::new());
-        Self { period, tried, posts: 0, span: None, rules, pages, keys: HashSet::new(), alerts: Vec::new() }
+        let (rules, incidents, pages) = (BTreeMap::new(), ByShift::default(), BTreeMap::new());
+        Self { period, tried, posts: 0, span: None, rules, incidents, pages }
     }
 
-    /// Counts what a batch did; `tell` is given each alert of a tried rule.
-    pub(super) fn took(
-        &mut self,
-        span: Option<(Timestamp, Timestamp)>,
-        commit: &Commit,
-        mut tell: impl FnMut(&Alert) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
+    /// Counts what a batch did; gives the alerts of the rules that are tried.
+    pub(super) fn took(&mut self, span: Span, commit: &Commit) -> Vec<Alert> {
         self.posts += commit.progress.values().map(|progress| progress.ledger.posts).sum::<u64>();
-        self.span = match (self.span, span) {
-            (Some((from, to)), Some((first, last))) => Some((from.min(first), to.max(last))),
-            (known, new) => known.or(new),
-        };
-        for alert in commit.alerts.iter().filter(|alert| self.period.holds(alert.at)) {
-            if alert.new_incident {
-                *self.pages.entry(self.period.shift(alert.at)).or_default() += 1;
-            }
-            if !self.tried.contains(&alert.rule) {
+        self.span = joined(self.span, span);
+        for delivery in commit.outbox.iter().filter(|delivery| self.period.holds(delivery.message.at)) {
+            let kind = delivery.message.kind;
+            if !matches!(kind, MessageKind::Opened | MessageKind::Updated | MessageKind::Escalated) {
                 continue;
             }
-            let week = alert.at.micros().div_euclid(WEEK);
-            *self.rules.entry(alert.rule.clone()).or_default().entry(week).or_default() += 1;
-            self.keys.insert(key(alert));
-            tell(alert)?;
-            if self.alerts.len() < SHOWN {
-                self.alerts.push(alert.clone());
+            let pages = self.pages.entry(delivery.receiver.clone()).or_default();
+            pages.sent.add(self.period.shift(delivery.message.at));
+            pages.escalated += u64::from(kind == MessageKind::Escalated);
+        }
+        let mut raised = Vec::new();
+        for alert in commit.alerts.iter().filter(|alert| self.period.holds(alert.at)) {
+            if alert.new_incident {
+                self.incidents.add(self.period.shift(alert.at));
+            }
+            if self.tried.contains(&alert.rule) {
+                let week = alert.at.micros().div_euclid(WEEK);
+                *self.rules.entry(alert.rule.clone()).or_default().entry(week).or_default() += 1;
+                raised.push(alert.clone());
             }
         }
-        Ok(())
-    }
-
-    /// Whether these rules raised this alert, too.
-    pub(super) fn raised(&self, alert: &Alert) -> bool {
-        self.keys.contains(&key(alert))
-    }
-
-    /// The alerts that are remembered, in their order.
-    pub(super) fn alerts(&self) -> impl Iterator<Item = &Alert> {
-        self.alerts.iter()
+        raised
     }
 
     /// Alerts of a rule, all and in its busiest week.
@@ -109,25 +130,8 @@ impl<'a> Account<'a> {
         self.rules.values().flat_map(BTreeMap::values).sum()
     }
 
-    /// Incidents opened, all.
-    pub(super) fn all_pages(&self) -> u64 {
-        self.pages.values().sum()
-    }
-
-    /// Incidents opened in each kind of shift: all, and in the worst one.
-    pub(super) fn by_shift(&self) -> [(u64, u64); SHIFTS.len()] {
-        let mut shifts = [(0, 0); SHIFTS.len()];
-        for (number, pages) in &self.pages {
-            let kind = usize::try_from(number.rem_euclid(3)).unwrap_or_default();
-            if let Some((all, most)) = shifts.get_mut(kind) {
-                (*all, *most) = (*all + pages, (*most).max(*pages));
-            }
-        }
-        shifts
-    }
-
     /// The time told of, as far as there were posts.
-    pub(super) fn time(&self) -> Option<(Timestamp, Timestamp)> {
+    pub(super) fn time(&self) -> Span {
         let (first, last) = self.span?;
         let (from, to) = (self.period.from.unwrap_or(first), self.period.to.unwrap_or(last));
         Some((from.max(first), to.min(last).max(from.max(first))))
@@ -141,6 +145,7 @@ impl<'a> Account<'a> {
     }
 }
 
-fn key(alert: &Alert) -> Key {
+/// The same for an alert that other rules raise because of the same post.
+pub(super) fn key(alert: &Alert) -> Key {
     Key::of(&(&alert.rule, alert.at.micros(), &alert.post, &alert.key))
 }

@@ -5,10 +5,11 @@ use std::io::{BufWriter, Stdout, Write};
 
 use serde::Serialize;
 
-use super::account::{Account, SHIFTS};
+use super::account::{Account, ByShift, Pages, SHIFTS};
 use crate::cli::{counted, replay};
-use crate::domain::id::{PostId, RuleId};
+use crate::domain::id::{PostId, ReceiverName, RuleId};
 use crate::domain::incident::Alert;
+use crate::telemetry::memory::memory;
 use crate::wire::replayed::AlertJson;
 
 /// Writes to standard output.
@@ -41,24 +42,40 @@ struct RuleJson<'a> {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "summary")]
-struct SummaryJson {
+struct SummaryJson<'a> {
     posts: u64,
     from: Option<String>,
     to: Option<String>,
     weeks: f64,
     alerts: u64,
     alerts_now: u64,
-    /// Incidents opened, by all rules.
-    pages: u64,
-    pages_now: u64,
+    /// Opened, by all rules.
+    incidents: u64,
+    incidents_now: u64,
+    /// The incidents.
     shifts: Vec<ShiftJson>,
+    /// Messages that want attention, by the routes of the configuration.
+    pages: Vec<PagesJson<'a>>,
+    peak_rss_bytes: u64,
 }
 
 #[derive(Serialize)]
-struct ShiftJson {
-    shift: &'static str,
+struct PagesJson<'a> {
+    receiver: &'a str,
     pages: u64,
     pages_now: u64,
+    /// So many of them because nobody took charge.
+    escalated: u64,
+    escalated_now: u64,
+    shifts: Vec<ShiftJson>,
+}
+
+/// How much of something there was in one kind of shift.
+#[derive(Serialize)]
+struct ShiftJson {
+    shift: &'static str,
+    count: u64,
+    count_now: u64,
     per_shift: f64,
     most_in_a_shift: u64,
 }
@@ -101,10 +118,28 @@ impl Printer {
                 RuleJson { rule, in_force, alerts, alerts_now, per_week, most_in_a_week }
             })
             .collect();
-        let shifts = SHIFTS.iter().zip(changed.by_shift().into_iter().zip(now.by_shift()));
-        let shifts = shifts.map(|(shift, ((pages, most_in_a_shift), (pages_now, _)))| {
-            let per_shift = rate(pages, weeks * 7.0);
-            ShiftJson { shift, pages, pages_now, per_shift, most_in_a_shift }
+        let shifts = |now: &ByShift, changed: &ByShift| {
+            let kinds = SHIFTS.iter().zip(changed.kinds().into_iter().zip(now.kinds()));
+            let shift = |(&shift, ((count, most_in_a_shift), (count_now, _))): (&&'static str, _)| ShiftJson {
+                shift,
+                count,
+                count_now,
+                per_shift: rate(count, weeks * 7.0),
+                most_in_a_shift,
+            };
+            kinds.map(shift).collect::<Vec<_>>()
+        };
+        let nothing = Pages::default();
+        let receivers: BTreeSet<&ReceiverName> = now.pages.keys().chain(changed.pages.keys()).collect();
+        let pages = receivers.into_iter().map(|receiver| {
+            let of = |account: &'_ Account<'_>| {
+                account.pages.get(receiver).map_or((0, 0), |pages| (pages.sent.all(), pages.escalated))
+            };
+            let ((pages, escalated), (pages_now, escalated_now)) = (of(changed), of(now));
+            let before = now.pages.get(receiver).unwrap_or(&nothing);
+            let after = changed.pages.get(receiver).unwrap_or(&nothing);
+            let shifts = shifts(&before.sent, &after.sent);
+            PagesJson { receiver: receiver.as_str(), pages, pages_now, escalated, escalated_now, shifts }
         });
         let time = changed.time();
         let summary = SummaryJson {
@@ -114,9 +149,11 @@ impl Printer {
             weeks: (weeks * 100.0).round() / 100.0,
             alerts: changed.all_alerts(),
             alerts_now: now.all_alerts(),
-            pages: changed.all_pages(),
-            pages_now: now.all_pages(),
-            shifts: shifts.collect(),
+            incidents: changed.incidents.all(),
+            incidents_now: now.incidents.all(),
+            shifts: shifts(&now.incidents, &changed.incidents),
+            pages: pages.collect(),
+            peak_rss_bytes: memory().peak_bytes,
         };
         if self.json {
             rules.iter().try_for_each(|rule| replay::line(&mut self.out, rule))?;
@@ -128,8 +165,8 @@ impl Printer {
         Ok(())
     }
 
-    fn table(&mut self, rules: &[RuleJson<'_>], summary: &SummaryJson) -> anyhow::Result<()> {
-        let SummaryJson { posts, from, to, pages, pages_now, .. } = summary;
+    fn table(&mut self, rules: &[RuleJson<'_>], summary: &SummaryJson<'_>) -> anyhow::Result<()> {
+        let SummaryJson { posts, from, to, incidents, incidents_now, .. } = summary;
         let width = rules.iter().map(|rule| rule.rule.len()).max().unwrap_or(0).max(4);
         if summary.alerts + summary.alerts_now > 0 {
             writeln!(self.out)?;
@@ -139,15 +176,30 @@ impl Printer {
             let now = if *in_force { alerts_now.to_string() } else { "–".to_owned() };
             writeln!(self.out, "{rule:width$} {now:>10} {alerts:>7} {per_week:>8.1} {most_in_a_week:>16}")?;
         }
-        writeln!(self.out, "\nincidents opened, by all rules: {pages_now} in force, {pages} tried")?;
-        for ShiftJson { shift, pages, pages_now, per_shift, most_in_a_shift } in &summary.shifts {
+        writeln!(self.out, "\nincidents opened, by all rules: {incidents_now} in force, {incidents} tried")?;
+        self.shifts(&summary.shifts)?;
+        if !summary.pages.is_empty() {
+            writeln!(self.out, "\npages, by the routes, if nobody took charge:")?;
+        }
+        for PagesJson { receiver, pages, pages_now, escalated, escalated_now, shifts } in &summary.pages {
             writeln!(
                 self.out,
-                "  {shift:<8} {pages_now:>7} in force {pages:>7} tried, {per_shift:.2} a shift, at most {most_in_a_shift}"
+                "{receiver}: {pages_now} in force ({escalated_now} escalated), {pages} tried ({escalated} escalated)"
             )?;
+            self.shifts(shifts)?;
         }
         if let (Some(from), Some(to)) = (from, to) {
-            writeln!(self.out, "{} from {from} to {to}", counted(*posts, "post"))?;
+            writeln!(self.out, "\n{} from {from} to {to}", counted(*posts, "post"))?;
+        }
+        Ok(())
+    }
+
+    fn shifts(&mut self, shifts: &[ShiftJson]) -> anyhow::Result<()> {
+        for ShiftJson { shift, count, count_now, per_shift, most_in_a_shift } in shifts {
+            writeln!(
+                self.out,
+                "  {shift:<8} {count_now:>7} in force {count:>7} tried, {per_shift:.2} a shift, at most {most_in_a_shift}"
+            )?;
         }
         Ok(())
     }

@@ -112,13 +112,13 @@ impl Follows {
     }
 
     /// A source that was never read before begins: rules will take more posts than they did.
-    pub(super) fn source_added(&mut self) {
+    pub(super) fn source_added(&mut self, at: Timestamp) {
         for (id, followed) in &mut self.rules {
             let changed = self.changed.entry(id.clone()).or_default();
             changed.rule = true;
-            followed.silence.doubt();
+            followed.silence.doubt(at);
             for one in followed.keys.values_mut() {
-                one.watch.doubt();
+                one.watch.doubt(at);
                 changed.slots.insert(one.slot);
             }
         }

@@ -242,12 +242,39 @@ impl Engine {
         }
     }
 
+    /// The clock of a recording goes from post to post. Ends and escalations that were due in
+    /// between are given their own time, as the ticks of a daemon would have.
+    pub(super) fn catch_up(&mut self, now: Timestamp, commit: &mut Commit) {
+        if now < self.advanced + Duration::from_secs(1) {
+            return; // as `advance`
+        }
+        while let Some((due, id)) = self.next_due().filter(|(due, _)| *due < now) {
+            if self.is_quiet(&id, due) {
+                self.resolve(&id, SELF, due, commit);
+            } else {
+                self.escalate(&id, due, commit);
+            }
+        }
+    }
+
+    /// The incident that ends or escalates next if nothing happens.
+    fn next_due(&self) -> Option<(Timestamp, IncidentId)> {
+        let all_see = self.all_see();
+        let due = |Live { incident, .. }: &Live| {
+            let open = incident.state == IncidentState::Open;
+            let escalations = incident.escalations.iter().filter(|_| open).filter_map(|escalation| escalation.due);
+            let end = incident.last_post_at.max(incident.opened_at) + QUIET + Duration::from_micros(1);
+            escalations.chain(Some(end).filter(|_| all_see && !incident.is_of_blindness())).min()
+        };
+        let dues = self.live.iter().filter_map(|(id, live)| Some((due(live)?, id)));
+        dues.min().map(|(due, id)| (due, id.clone()))
+    }
+
     /// Silence counts as the end only while every source sees (invariant 2).
     fn is_quiet(&self, id: &IncidentId, now: Timestamp) -> bool {
         let Some(Live { incident, .. }) = self.live.get(id) else { return false };
-        let blind = incident.topic.as_str().starts_with("stormbell.blind.");
         let newest = incident.last_post_at.max(incident.opened_at);
-        !blind && self.all_see() && now.since(newest) > QUIET
+        !incident.is_of_blindness() && self.all_see() && now.since(newest) > QUIET
     }
 
     fn escalate(&mut self, id: &IncidentId, now: Timestamp, commit: &mut Commit) {
@@ -389,6 +416,11 @@ impl Incident {
     /// Whether it is about the daemon itself.
     pub fn is_own(&self) -> bool {
         self.topic.as_str().starts_with(OWN)
+    }
+
+    /// Whether it is about a source that is not seen.
+    fn is_of_blindness(&self) -> bool {
+        self.topic.as_str().starts_with("stormbell.blind.")
     }
 }
 

@@ -16,12 +16,14 @@ mod incidents;
 mod joins;
 mod keyed;
 mod memories;
+pub mod learning;
 mod posts;
 mod quiets;
 mod recent;
 mod sightings;
 mod sources;
 mod spikes;
+pub mod tuning;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -33,7 +35,7 @@ use super::condition::{Condition, Seen, Vocabulary, Whole, Window};
 use super::event::{Cursor, DownReason};
 use super::id::{IncidentId, ReceiverName, RuleId, SourceName, Topic};
 use super::incident::{Incident, Sighting};
-use super::key::{Key, Keys};
+use super::key::Key;
 use super::matcher::Scratch;
 use super::message::Undelivered;
 use super::route::Routes;
@@ -76,7 +78,7 @@ pub struct Engine {
     sample: Option<NonZeroU64>,
     /// Posts and authors of which the store holds text; of the sample only what was kept before
     /// this start, for the rest is known by its name.
-    evidence: Keys,
+    evidence: Recent,
     handles: Handles,
     live: BTreeMap<IncidentId, Live>,
     by_topic: HashMap<Topic, IncidentId>,
@@ -185,7 +187,7 @@ impl Engine {
             deleted: Recent::new(1 << 16),
             stories: Stories::default(),
             sample: None,
-            evidence: Keys::default(),
+            evidence: Recent::new(usize::MAX),
             handles: Handles::new(1 << 14),
             live: BTreeMap::new(),
             by_topic: HashMap::new(),
@@ -201,6 +203,13 @@ impl Engine {
     /// same ones when the stream is read again.
     pub fn keep_sample(&mut self, one_in: Option<NonZeroU64>) {
         self.sample = one_in;
+    }
+
+    /// Nothing of what is committed is kept, as of a recording: an engine that reads for ever then needs
+    /// no more memory than one that reads for an hour. What authors take back is followed all the same,
+    /// as far back as copies of it would be known.
+    pub fn without_store(&mut self) {
+        self.evidence = Recent::new(1 << 17);
     }
 
     /// Goes on where the last commit left off: windows are rebuilt from the sightings,
@@ -222,7 +231,8 @@ impl Engine {
         self.joins.restore(&self.rules, &restored.volumes, &sightings);
         self.spikes.restore(&self.rules, restored.volumes);
         for (post, author) in &restored.kept {
-            self.evidence.extend([Key::of(post), Key::of(author)]);
+            self.evidence.insert(Key::of(post));
+            self.evidence.insert(Key::of(author));
         }
         restored.tellings.iter().for_each(|telling| self.stories.restore(telling));
         for sighting in restored.sightings {
@@ -315,11 +325,11 @@ impl Engine {
 
     /// Whether text of this post may be in the store, or is to be.
     fn is_kept(&self, post: Key) -> bool {
-        self.evidence.contains(&post) || self.sample.is_some_and(|one_in| post.bits() % one_in == 0)
+        self.evidence.contains(post) || self.sample.is_some_and(|one_in| post.bits() % one_in == 0)
     }
 
     /// Whether text of this author may be in the store.
     fn may_have_text_of(&self, author: Key) -> bool {
-        self.evidence.contains(&author) || self.sample.is_some()
+        self.evidence.contains(author) || self.sample.is_some()
     }
 }

@@ -30,6 +30,9 @@ impl Engine {
             }
             // A recording has no wall clock but its own time.
             let now = item.received_at.map_or(self.event_clock, |_| now);
+            if item.received_at.is_none() {
+                self.catch_up(now, commit);
+            }
             self.advance(now, commit);
             if let Some(cursor) = item.cursor {
                 self.frame_seen(&source, cursor, now, commit);
@@ -144,7 +147,8 @@ impl Engine {
             post.author.handle = self.handles.get(&post.author.id).map(ToOwned::to_owned);
         }
         if !hits.is_empty() {
-            self.evidence.extend([key, Key::of(&post.author.id)]);
+            self.evidence.insert(key);
+            self.evidence.insert(Key::of(&post.author.id));
             self.sightings(&post, hits, now, commit);
         }
         commit.posts.push(post);

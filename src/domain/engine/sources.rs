@@ -88,8 +88,8 @@ impl Engine {
         };
         let before = state.cursor;
         if before.is_none() {
-            self.spikes.source_added();
-            self.follows.source_added();
+            self.spikes.source_added(self.event_clock);
+            self.follows.source_added(self.event_clock);
             self.vocabularies.change(|vocabulary| {
                 vocabulary.doubt(time(cursor));
                 true

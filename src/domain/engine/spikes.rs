@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::exposure::Exposure;
+use super::learning::Learnt;
 use super::watch::{Surroundings, Watch};
 use crate::domain::commit::{Commit, VolumeState};
 use crate::domain::condition::{Condition, Fired, Seen, Spike};
@@ -48,12 +49,17 @@ impl Spikes {
         self.incomplete = true;
     }
 
-    /// Begins to watch the rules that are not watched yet: their silence counts from now on.
+    /// Begins to watch the rules that are not watched yet, and those at rest: their silence counts from now on.
     pub(super) fn begin(&mut self, rules: &RuleSet, now: Timestamp) {
         if !self.incomplete || now == Timestamp::default() {
             return;
         }
         self.incomplete = false;
+        for (id, kept) in &mut self.watches {
+            if kept.watch.wake(now, &self.scale, rules.zone()) {
+                self.changed.insert(id.clone());
+            }
+        }
         for rule in rules.rules().iter().filter(|rule| spike(rule).is_some()) {
             if !self.watches.contains_key(&rule.id) {
                 self.watch_from(rule, now);
@@ -63,9 +69,9 @@ impl Spikes {
     }
 
     /// A source that was never read before begins: rules will take more posts than they did.
-    pub(super) fn source_added(&mut self) {
+    pub(super) fn source_added(&mut self, now: Timestamp) {
         for (id, kept) in &mut self.watches {
-            kept.watch.doubt();
+            kept.watch.doubt(now);
             self.changed.insert(id.clone());
         }
     }
@@ -108,6 +114,19 @@ impl Spikes {
         if let Some(kept) = self.watches.get_mut(&rule.id) {
             kept.watch.learn_evenly(spike, per_day, to, &around);
         }
+    }
+
+    /// Takes in all time until now, and gives what was learnt to whoever begins later.
+    pub(super) fn rest(&mut self, rules: &RuleSet, now: Timestamp) -> Vec<Learnt> {
+        let Self { scale, watches, exposure, .. } = self;
+        let around = Surroundings { scale, zone: rules.zone(), exposure };
+        let learnt = rules.rules().iter().filter_map(|rule| {
+            let (spike, Kept { meaning, watch }) = (spike(rule)?, watches.get_mut(&rule.id)?);
+            watch.rest(spike, now, &around);
+            let (rule, meaning, at, state) = (rule.id.clone(), meaning.clone(), watch.at(), watch.to_bytes());
+            Some(Learnt { state: VolumeState { rule, meaning, at, state }, seen: watch.seen(scale) })
+        });
+        learnt.collect()
     }
 
     /// Puts what changed into a commit.

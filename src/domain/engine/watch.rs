@@ -14,7 +14,7 @@ use super::exposure::Exposure;
 use crate::domain::condition::{Fired, Measured, Seen, Spike};
 use crate::domain::message::counted;
 use crate::domain::time::{Timestamp, Zone};
-use crate::domain::volume::{Baseline, Bin, Floor, Policy, Scale, Unreadable};
+use crate::domain::volume::{Baseline, Bin, Floor, Policy, Promise, Scale, Unreadable};
 
 /// Of one author, so many posts count within [`CAP_WITHIN`]: floods are not many people.
 const CAP: usize = 3;
@@ -25,6 +25,8 @@ const MOST_REMEMBERED: usize = 512;
 /// Silence is taken in minute by minute, as far back as the season reaches.
 const LONGEST_SILENCE: i64 = 8 * 7 * 24 * 60;
 const MINUTE: i64 = 60_000_000;
+/// By then a new daemon has read something of each of its sources.
+const FIRST_READ: Duration = Duration::from_hours(1);
 /// A minute in which posts were seen was not unseen, whatever the gaps say.
 const SOME_EXPOSURE: f64 = 0.05;
 
@@ -38,6 +40,10 @@ pub(super) struct Watch {
     count: u32,
     /// It raised an alert.
     told: bool,
+    /// It was learnt from a recording: nothing was seen from its end on, until somebody begins to look.
+    rests: bool,
+    /// When somebody began to look after that.
+    woke: Option<Timestamp>,
     /// So many posts in it are no alarm for sure.
     quiet_up_to: u32,
     /// Posts that counted, by time.
@@ -55,7 +61,7 @@ impl Watch {
     /// A rule that is in force from now on.
     pub(super) fn new(scale: &Scale, from: Timestamp) -> Self {
         let (baseline, minute) = (Baseline::new(scale), minute_of(from));
-        Self { baseline, minute, count: 0, told: false, quiet_up_to: 0, recent: Vec::new() }
+        Self { baseline, minute, count: 0, told: false, rests: false, woke: None, quiet_up_to: 0, recent: Vec::new() }
     }
 
     /// Counts a post; says whether the rule fires because of it.
@@ -79,9 +85,12 @@ impl Watch {
         self.judge(spike, &policy, around)
     }
 
-    /// See [`Baseline::doubt`].
-    pub(super) fn doubt(&mut self) {
-        self.baseline.doubt();
+    /// See [`Baseline::doubt`]. Sources that a new daemon reads for the first time are those of the
+    /// recordings it was taught with: no reason to doubt what these said.
+    pub(super) fn doubt(&mut self, now: Timestamp) {
+        if !self.rests && self.woke.is_none_or(|woke| woke + FIRST_READ < now) {
+            self.baseline.doubt();
+        }
     }
 
     /// Takes in what lies before a minute.
@@ -191,6 +200,33 @@ impl Watch {
         self.recent.drain(..self.recent.len().saturating_sub(most));
     }
 
+    /// Takes in all time until then; what follows is not seen.
+    pub(super) fn rest(&mut self, spike: &Spike, now: Timestamp, around: &Surroundings<'_>) {
+        self.go_on_to(minute_of(now), &policy(spike, around.scale), around);
+        self.rests = true;
+    }
+
+    /// From now on posts are seen again; false when they always were.
+    pub(super) fn wake(&mut self, now: Timestamp, scale: &Scale, zone: &Zone) -> bool {
+        if !std::mem::take(&mut self.rests) {
+            return false;
+        }
+        self.woke = Some(now);
+        let minute = minute_of(now);
+        if let Some(unseen) = minute.checked_sub(self.minute).and_then(|unseen| u64::try_from(unseen).ok()) {
+            // What an unseen minute teaches does not depend on what an alarm takes.
+            let policy = Policy::keeping(Promise::MONTHLY, scale);
+            self.baseline.skip(scale, &policy, unseen, zone.hour_of_week(now));
+            (self.minute, self.count, self.told, self.quiet_up_to) = (minute, 0, false, 0);
+        }
+        true
+    }
+
+    /// How much time it has seen.
+    pub(super) fn seen(&self, scale: &Scale) -> Duration {
+        Duration::try_from_secs_f64(self.baseline.age() * scale.seconds()).unwrap_or_default()
+    }
+
     /// The minute that is filling began.
     pub(super) fn at(&self) -> Timestamp {
         start_of(self.minute)
@@ -200,7 +236,7 @@ impl Watch {
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = self.minute.to_le_bytes().to_vec();
         bytes.extend(self.count.to_le_bytes());
-        bytes.push(self.told.into());
+        bytes.push(u8::from(self.told) | u8::from(self.rests) << 1);
         bytes.extend(self.baseline.to_bytes());
         bytes
     }
@@ -208,12 +244,14 @@ impl Watch {
     pub(super) fn from_bytes(scale: &Scale, bytes: &[u8]) -> Result<Self, Unreadable> {
         let (minute, rest) = bytes.split_first_chunk::<8>().ok_or(Unreadable)?;
         let (count, rest) = rest.split_first_chunk::<4>().ok_or(Unreadable)?;
-        let (told, rest) = rest.split_first().ok_or(Unreadable)?;
+        let (flags, rest) = rest.split_first().ok_or(Unreadable)?;
         Ok(Self {
             baseline: Baseline::from_bytes(scale, rest)?,
             minute: i64::from_le_bytes(*minute),
             count: u32::from_le_bytes(*count),
-            told: *told != 0,
+            told: *flags & 1 != 0,
+            rests: *flags & 2 != 0,
+            woke: None,
             quiet_up_to: 0,
             recent: Vec::new(),
         })

@@ -253,6 +253,11 @@ impl Baseline {
         self.season.doubt();
     }
 
+    /// Bins seen.
+    pub fn age(&self) -> f64 {
+        self.age
+    }
+
     /// What was expected of the bin `age` bins before the last one taken in.
     pub fn expected(&self, age: usize) -> f64 {
         self.recent.expected(age + 1)

@@ -175,7 +175,7 @@ fn displayed() -> u32 {
 }
 
 /// Keeps a picture of the screen for a person to judge, where one is asked for: only that
-/// needs ImageMagick.
+/// needs `ImageMagick`.
 fn screenshot(name: &str) {
     let Some(folder) = std::env::var_os("STORMBELL_KEEP_SCREENSHOTS") else { return };
     let markup = std::env::var(INSIDE).unwrap();

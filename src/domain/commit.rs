@@ -34,7 +34,7 @@ pub struct Commit {
     pub told: Vec<DeliveryId>,
     /// Insert or replace by (source, from).
     pub gaps: Vec<Gap>,
-    /// What is usual for spike rules: insert or replace by rule; at most one of a rule, see
+    /// What is usual for rules and sources: insert or replace by rule; at most one of a rule, see
     /// [`Commit::record_volume`].
     pub volumes: Vec<VolumeState>,
     /// How far each source was read.
@@ -50,14 +50,14 @@ pub struct Progress {
     pub ledger: Ledger,
 }
 
-/// What a spike rule has learnt.
+/// What a rule has learnt, or, under a name that is no rule's, the engine of a source's posts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VolumeState {
     /// The rule.
     pub rule: RuleId,
     /// What the rule asked for then, see [`super::rule::Rule::meaning`].
     pub meaning: String,
-    /// Event time of the minute that was filling.
+    /// Event time of the minute that was filling, or of the newest post.
     pub at: Timestamp,
     /// The rest, for the engine.
     pub state: Vec<u8>,
@@ -116,7 +116,7 @@ impl Commit {
         }
     }
 
-    /// Adds what a spike rule has learnt, in place of what it had.
+    /// Adds what a rule has learnt, in place of what it had.
     pub fn record_volume(&mut self, volume: VolumeState) {
         match self.volumes.iter_mut().find(|known| known.rule == volume.rule) {
             Some(known) => *known = volume,
@@ -154,7 +154,7 @@ pub struct Restored {
     pub open_gaps: Vec<Gap>,
     /// Gaps that ended without their posts, oldest first.
     pub lost_gaps: Vec<Gap>,
-    /// What spike rules have learnt.
+    /// What rules have learnt, and the engine of sources.
     pub volumes: Vec<VolumeState>,
     /// Posts of which the store holds text, with their authors.
     pub kept: Vec<(PostId, AuthorId)>,

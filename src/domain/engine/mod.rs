@@ -10,10 +10,13 @@
 
 mod batch;
 mod exposure;
+mod flow;
 mod incidents;
+mod minutes;
 mod posts;
 mod quiets;
 mod recent;
+mod silence;
 mod sources;
 mod spikes;
 mod watch;
@@ -192,7 +195,9 @@ impl Engine {
             self.live.insert(incident.id.clone(), Live::new(incident));
         }
         restored.lost_gaps.iter().for_each(|gap| self.spikes.exposure.ended(gap));
-        self.quiets.restore(&self.rules, &restored.volumes);
+        self.restore_sources(restored.cursors, restored.open_gaps, now, &mut commit);
+        self.quiets.restore(&self.rules, &self.spikes.scale, &restored.volumes);
+        self.restore_flows(&restored.volumes, &restored.lost_gaps, &mut commit);
         self.spikes.restore(&self.rules, restored.volumes);
         for (post, author) in &restored.kept {
             self.evidence.extend([Key::of(post), Key::of(author)]);
@@ -217,7 +222,6 @@ impl Engine {
                 Some(Condition::Match | Condition::Quiet(_)) | None => {}
             }
         }
-        self.restore_sources(restored.cursors, restored.open_gaps, now, &mut commit);
         self.reroute(now, &mut commit);
         for undelivered in restored.undelivered {
             self.undelivered(undelivered, now, &mut commit);
@@ -250,9 +254,11 @@ impl Engine {
         outcome
     }
 
-    /// Lets a spike rule learn so many posts a day between two instants, as if they had been seen.
+    /// Lets a spike or quiet rule learn so many posts a day between two instants, as if they had
+    /// been seen.
     pub fn teach(&mut self, rule: &Rule, per_day: u32, from: Timestamp, to: Timestamp) {
         self.spikes.teach(rule, per_day, from, to, self.rules.zone());
+        self.quiets.teach(rule, per_day, from, to, &self.spikes.around(self.rules.zone()));
     }
 
     /// The rules in force.

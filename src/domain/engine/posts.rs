@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::batch::What;
+use super::flow::Frame;
 use super::{Batch, Engine, Items};
 use crate::domain::commit::{Commit, Erasure, Progress};
 use crate::domain::condition::{Condition, Count, Distinct, Fired, Seen};
@@ -32,10 +33,11 @@ impl Engine {
             let now = item.received_at.map_or(self.event_clock, |_| now);
             self.advance(now, commit);
             if let Some(cursor) = item.cursor {
-                self.frame_seen(&source, cursor, now, commit);
+                let (carries_post, live) = (item.event_time().is_some(), item.received_at.is_some());
+                self.frame_seen(&source, Frame { cursor, carries_post, live }, now, commit);
             }
             self.spikes.begin(&self.rules, self.event_clock);
-            self.quiets.begin(&self.rules, self.event_clock);
+            self.quiets.begin(&self.rules, &self.spikes.scale, self.event_clock);
             progress.cursor = progress.cursor.max(item.cursor);
             progress.ledger.frames += 1;
             let (glimpse, whole, hits) = match item.what {
@@ -73,6 +75,7 @@ impl Engine {
         }
         self.spikes.record(commit);
         self.quiets.record(commit);
+        self.record_flow(&source, commit);
         let known = commit.progress.entry(source).or_default();
         known.cursor = known.cursor.max(progress.cursor);
         known.ledger.add(&progress.ledger);
@@ -159,10 +162,7 @@ impl Engine {
                 self.heard(rule, post.event_time, now, commit);
                 None
             }
-            Condition::Spike(spike) => {
-                self.spikes.exposure.sources = self.sources.len();
-                self.spikes.add(rule, spike, &seen, self.rules.zone())
-            }
+            Condition::Spike(spike) => self.spikes.add(rule, spike, &seen, self.rules.zone()),
         };
         let sighting = |seen: &Seen, incident: Option<&IncidentId>| Sighting {
             rule: rule.id.clone(),

@@ -3,7 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::exposure::Exposure;
-use super::watch::{Surroundings, Watch};
+use super::minutes::Surroundings;
+use super::watch::Watch;
 use crate::domain::commit::{Commit, VolumeState};
 use crate::domain::condition::{Condition, Fired, Seen, Spike};
 use crate::domain::id::RuleId;
@@ -13,7 +14,7 @@ use crate::domain::volume::Scale;
 
 /// What is usual for each spike rule.
 pub(super) struct Spikes {
-    scale: Scale,
+    pub(super) scale: Scale,
     watches: HashMap<RuleId, Kept>,
     /// Rules whose state is not on disk yet.
     changed: BTreeSet<RuleId>,
@@ -108,6 +109,11 @@ impl Spikes {
         if let Some(kept) = self.watches.get_mut(&rule.id) {
             kept.watch.learn_evenly(spike, per_day, to, &around);
         }
+    }
+
+    /// What all streams have in common.
+    pub(super) fn around<'a>(&'a self, zone: &'a Zone) -> Surroundings<'a> {
+        Surroundings { scale: &self.scale, zone, exposure: &self.exposure }
     }
 
     /// Puts what changed into a commit.

@@ -1,20 +1,15 @@
-//! One spike rule: its baseline, the minute that is filling, and who wrote lately.
-//!
-//! The rule's own newest post is its clock. So the order in which sources arrive, and
-//! whether they are being caught up with, makes no difference to what a window holds; a
-//! late post goes into the minute where it belongs. Silent minutes are taken in when the
-//! next post comes: nothing runs for ten thousand rules at every full minute.
+//! One spike rule: what is usual for it, and who wrote lately.
 //!
 //! The minute that is filling is judged with every post that could decide it, so an alarm
 //! does not wait for the minute to end.
 
 use std::time::Duration;
 
-use super::exposure::Exposure;
+use super::minutes::{Minutes, Put, Surroundings};
 use crate::domain::condition::{Fired, Measured, Seen, Spike};
 use crate::domain::message::counted;
-use crate::domain::time::{Timestamp, Zone};
-use crate::domain::volume::{Baseline, Bin, Floor, Policy, Scale, Unreadable};
+use crate::domain::time::Timestamp;
+use crate::domain::volume::{Bin, Floor, Policy, Scale, Unreadable};
 
 /// Of one author, so many posts count within [`CAP_WITHIN`]: floods are not many people.
 const CAP: usize = 3;
@@ -22,84 +17,44 @@ const CAP_WITHIN: Duration = Duration::from_mins(15);
 /// Posts remembered, to know their authors: those of the longest window, and at most so many.
 const REMEMBERED: Duration = Duration::from_hours(12);
 const MOST_REMEMBERED: usize = 512;
-/// Silence is taken in minute by minute, as far back as the season reaches.
-const LONGEST_SILENCE: i64 = 8 * 7 * 24 * 60;
-const MINUTE: i64 = 60_000_000;
-/// A minute in which posts were seen was not unseen, whatever the gaps say.
-const SOME_EXPOSURE: f64 = 0.05;
 
 /// What is known of a spike rule's posts.
 pub(super) struct Watch {
-    baseline: Baseline,
-    /// The minute that is filling, in minutes since 1970.
-    minute: i64,
-    /// Posts in it, at most [`CAP`] of an author.
-    count: u32,
-    /// It raised an alert.
-    told: bool,
-    /// So many posts in it are no alarm for sure.
+    /// Posts by the minute, at most [`CAP`] of an author.
+    minutes: Minutes,
+    /// So many posts in the minute that is filling are no alarm for sure.
     quiet_up_to: u32,
     /// Posts that counted, by time.
     recent: Vec<Seen>,
 }
 
-/// What all spike rules have in common.
-pub(super) struct Surroundings<'a> {
-    pub(super) scale: &'a Scale,
-    pub(super) zone: &'a Zone,
-    pub(super) exposure: &'a Exposure,
-}
-
 impl Watch {
     /// A rule that is in force from now on.
     pub(super) fn new(scale: &Scale, from: Timestamp) -> Self {
-        let (baseline, minute) = (Baseline::new(scale), minute_of(from));
-        Self { baseline, minute, count: 0, told: false, quiet_up_to: 0, recent: Vec::new() }
+        Self { minutes: Minutes::new(scale, from), quiet_up_to: 0, recent: Vec::new() }
     }
 
     /// Counts a post; says whether the rule fires because of it.
     pub(super) fn add(&mut self, spike: &Spike, new: &Seen, around: &Surroundings<'_>) -> Option<Fired> {
         let policy = policy(spike, around.scale);
-        let minute = minute_of(new.at);
-        self.go_on_to(minute, &policy, around);
+        if self.minutes.go_on_to(new.at, &policy, around) {
+            self.quiet_up_to = 0;
+        }
         if !self.remember(new) {
             return None;
         }
-        if minute < self.minute {
-            let age = usize::try_from(self.minute - minute - 1).unwrap_or(usize::MAX);
-            self.baseline.add_late(around.scale, age, around.zone.hour_of_week(new.at), 1.0);
+        if self.minutes.count(new.at, around) == Put::Late {
             self.quiet_up_to = 0;
-        } else {
-            self.count += 1;
         }
-        if self.told || self.count <= self.quiet_up_to {
+        if self.minutes.told || self.minutes.count <= self.quiet_up_to {
             return None;
         }
         self.judge(spike, &policy, around)
     }
 
-    /// See [`Baseline::doubt`].
+    /// See [`crate::domain::volume::Baseline::doubt`].
     pub(super) fn doubt(&mut self) {
-        self.baseline.doubt();
-    }
-
-    /// Takes in what lies before a minute.
-    pub(super) fn go_on_to(&mut self, minute: i64, policy: &Policy, around: &Surroundings<'_>) {
-        if minute <= self.minute {
-            return;
-        }
-        let mut bin = self.open_bin(around);
-        self.baseline.learn(around.scale, policy, bin, self.told);
-        let from = (self.minute + 1).max(minute - LONGEST_SILENCE);
-        for silent in from..minute {
-            let at = start_of(silent);
-            // Clocks change at quarters of an hour at most.
-            let hour = if silent % 15 == 0 { around.zone.hour_of_week(at) } else { bin.hour + 1.0 / 60.0 };
-            let hour = if silent == from { around.zone.hour_of_week(at) } else { hour };
-            bin = Bin { count: 0.0, exposure: around.exposure.share(at, at + Duration::from_mins(1)), hour };
-            self.baseline.learn(around.scale, policy, bin, false);
-        }
-        (self.minute, self.count, self.told, self.quiet_up_to) = (minute, 0, false, 0);
+        self.minutes.baseline.doubt();
     }
 
     /// Puts a post among the recent ones; false when its author said enough already.
@@ -120,17 +75,18 @@ impl Watch {
 
     fn judge(&mut self, spike: &Spike, policy: &Policy, around: &Surroundings<'_>) -> Option<Fired> {
         let Surroundings { scale, .. } = *around;
-        let bin = self.open_bin(around);
-        if !self.baseline.is_alarm(scale, policy, bin) {
+        let Minutes { baseline, count, .. } = &self.minutes;
+        let bin = self.minutes.open_bin(around);
+        if !baseline.is_alarm(scale, policy, bin) {
             // More posts can only make it more of an alarm: look again when it may be one.
-            let later = self.count.max(4).saturating_mul(2);
-            let quiet = !self.baseline.is_alarm(scale, policy, Bin { count: later.into(), ..bin });
-            self.quiet_up_to = if quiet { later } else { self.count };
+            let later = (*count).max(4).saturating_mul(2);
+            let quiet = !baseline.is_alarm(scale, policy, Bin { count: later.into(), ..bin });
+            self.quiet_up_to = if quiet { later } else { *count };
             return None;
         }
-        let judgement = self.baseline.judge(scale, policy, bin);
+        let judgement = baseline.judge(scale, policy, bin);
         let within = judgement.window.length(scale);
-        let end = start_of(self.minute + 1);
+        let end = self.minutes.end();
         let seen: Vec<Seen> =
             self.recent.iter().filter(|seen| seen.at >= end - within && seen.at < end).cloned().collect();
         let fired = Fired::by(seen);
@@ -138,72 +94,36 @@ impl Watch {
         if observed < spike.at_least || fired.authors < spike.authors {
             return None;
         }
-        self.told = true;
+        self.minutes.told = true;
         let words = judgement
             .in_words(scale, &format!("{} by {}", counted(observed, "post"), counted(fired.authors, "author")));
         let (expected, upper) = (judgement.window.expected, whole(judgement.window.usual_up_to()));
         Some(Fired { measured: Some(Measured { observed, expected, upper, within, words }), ..fired })
     }
 
-    fn open_bin(&self, around: &Surroundings<'_>) -> Bin {
-        let at = start_of(self.minute);
-        let seen = around.exposure.share(at, at + Duration::from_mins(1));
-        let exposure = if self.count > 0 { seen.max(SOME_EXPOSURE) } else { seen };
-        Bin { count: self.count.into(), exposure, hour: around.zone.hour_of_week(at) }
-    }
-
     /// Learns so many posts a day, evenly, from then on until `to`.
     pub(super) fn learn_evenly(&mut self, spike: &Spike, per_day: u32, to: Timestamp, around: &Surroundings<'_>) {
-        let policy = policy(spike, around.scale);
-        let mut due = 0;
-        while self.minute < minute_of(to) {
-            due += per_day;
-            self.count = due / 1440;
-            due %= 1440;
-            self.go_on_to(self.minute + 1, &policy, around);
-        }
+        self.minutes.learn_evenly(&policy(spike, around.scale), per_day, to, around);
     }
 
     /// The minute that is filling began.
     pub(super) fn at(&self) -> Timestamp {
-        start_of(self.minute)
+        self.minutes.at()
     }
 
     /// All but the recent posts, which the sightings tell.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = self.minute.to_le_bytes().to_vec();
-        bytes.extend(self.count.to_le_bytes());
-        bytes.push(self.told.into());
-        bytes.extend(self.baseline.to_bytes());
-        bytes
+        self.minutes.to_bytes()
     }
 
     pub(super) fn from_bytes(scale: &Scale, bytes: &[u8]) -> Result<Self, Unreadable> {
-        let (minute, rest) = bytes.split_first_chunk::<8>().ok_or(Unreadable)?;
-        let (count, rest) = rest.split_first_chunk::<4>().ok_or(Unreadable)?;
-        let (told, rest) = rest.split_first().ok_or(Unreadable)?;
-        Ok(Self {
-            baseline: Baseline::from_bytes(scale, rest)?,
-            minute: i64::from_le_bytes(*minute),
-            count: u32::from_le_bytes(*count),
-            told: *told != 0,
-            quiet_up_to: 0,
-            recent: Vec::new(),
-        })
+        Ok(Self { minutes: Minutes::from_bytes(scale, bytes)?, quiet_up_to: 0, recent: Vec::new() })
     }
 }
 
 fn policy(spike: &Spike, scale: &Scale) -> Policy {
     let floor = Floor { posts: Floor::EIGHT.posts.max(small(spike.at_least)), ..Floor::EIGHT };
     Policy { floor: Some(floor), ..Policy::keeping(spike.false_alarms, scale) }
-}
-
-fn minute_of(at: Timestamp) -> i64 {
-    at.micros().div_euclid(MINUTE)
-}
-
-fn start_of(minute: i64) -> Timestamp {
-    Timestamp::from_micros(minute.saturating_mul(MINUTE))
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of posts")]

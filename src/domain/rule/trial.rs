@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::model::RuleSet;
 use super::raw::{RawFile, RawHistory, RawRule, RawTest, RawTestPost};
+use crate::domain::condition::Condition;
 use crate::domain::diagnostic::{Diagnostic, Level};
 use crate::domain::engine::{Batch, Engine, Input, Item};
 use crate::domain::event::{Decoded, SourceEvent};
@@ -44,8 +45,9 @@ pub fn run(file: &RawFile) -> Trials {
 fn run_one(file: &RawFile, raw: &RawRule, test: &RawTest, rules: &Arc<RuleSet>) -> Option<Diagnostic> {
     let posts: Vec<Post> = test.posts.iter().enumerate().map(|(index, raw)| post(index, raw)).collect();
     let mut engine = Engine::new(Arc::clone(rules), Routes::default(), Vec::new());
-    if let Some((_, rule)) = rules.find(&raw.id.value) {
-        let RawHistory { per_day, lasts } = test.history.unwrap_or(RawHistory { per_day: 0, lasts: RawHistory::USUAL });
+    let usual = matches!(raw.condition, Condition::Spike(_)).then_some(RawHistory::SILENT);
+    if let (Some((_, rule)), Some(RawHistory { per_day, lasts })) = (rules.find(&raw.id.value), test.history.or(usual))
+    {
         engine.teach(rule, per_day, EPOCH - lasts, EPOCH);
     }
     let mut scratch = Scratch::default();

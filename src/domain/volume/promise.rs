@@ -74,6 +74,9 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Of streams that are not asked for alarms.
+    pub const NEVER: Self = Self { surprise: [MOST; 6], floor: None };
+
     /// What keeps a promise on bins of that length.
     pub fn keeping(promise: Promise, scale: &Scale) -> Self {
         let share = (scale.seconds() / 300.0).log(12.0).clamp(0.0, 1.0);

@@ -136,8 +136,10 @@ mod tests {
         for weeks in [2, 4, 8] {
             let baseline = days(weeks * 7, 4);
             let (night, morning) = (lull(&baseline, 18.0, 12.0), lull(&baseline, 8.0, 6.0));
-            let unusual = |lull: &Lull| lull.is_unusual(&Longest::default(), Timestamp::default());
-            assert!(!unusual(&night), "{weeks}: {night:?}");
+            let mut longest = Longest::default();
+            longest.remember(night.expected, Timestamp::from_seconds(0));
+            let unusual = |lull: &Lull| lull.is_unusual(&longest, Timestamp::from_seconds(86_400));
+            assert!(!unusual(&night) && night.expected < 20.0, "{weeks}: {night:?}");
             assert!(unusual(&morning), "{weeks}: {morning:?}");
         }
     }

@@ -61,13 +61,14 @@ impl ListeningArgs {
                 example
             }
         };
+        let budget = config.as_ref().and_then(|config| config.false_alarms);
         let database = config.as_ref().map(|config| config.store.path.clone());
         let origins: Vec<RuleEntry> = match (self.rules.as_slice(), config) {
             ([], Some(config)) if !config.rules.is_empty() => config.rules,
             ([], _) => default_rules(),
             (paths, _) => entries(paths),
         };
-        let rulebook = Rulebook::load(&origins, &organization);
+        let rulebook = Rulebook::load(&origins, &organization).within(budget);
         Some(Listening { organization, rulebook, database })
     }
 }

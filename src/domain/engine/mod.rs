@@ -257,7 +257,7 @@ impl Engine {
     /// Lets a spike or quiet rule learn so many posts a day between two instants, as if they had
     /// been seen.
     pub fn teach(&mut self, rule: &Rule, per_day: u32, from: Timestamp, to: Timestamp) {
-        self.spikes.teach(rule, per_day, from, to, self.rules.zone());
+        self.spikes.teach(&self.rules, rule, per_day, from, to);
         self.quiets.teach(rule, per_day, from, to, &self.spikes.around(self.rules.zone()));
     }
 

@@ -162,7 +162,7 @@ impl Engine {
                 self.heard(rule, post.event_time, now, commit);
                 None
             }
-            Condition::Spike(spike) => self.spikes.add(rule, spike, &seen, self.rules.zone()),
+            Condition::Spike(spike) => self.spikes.add(&self.rules, rule, spike, &seen),
         };
         let sighting = |seen: &Seen, incident: Option<&IncidentId>| Sighting {
             rule: rule.id.clone(),

@@ -10,7 +10,7 @@ use crate::domain::condition::{Condition, Fired, Seen, Spike};
 use crate::domain::id::RuleId;
 use crate::domain::rule::{Rule, RuleSet};
 use crate::domain::time::{Timestamp, Zone};
-use crate::domain::volume::Scale;
+use crate::domain::volume::{Floor, Policy, Promise, Scale};
 
 /// What is usual for each spike rule.
 pub(super) struct Spikes {
@@ -26,6 +26,9 @@ pub(super) struct Spikes {
 struct Kept {
     /// Of the rule it was learnt with: another query has another volume.
     meaning: String,
+    /// What the rule promises as long as these rules are in force, and what that asks of an alarm.
+    promise: Promise,
+    policy: Policy,
     watch: Box<Watch>,
 }
 
@@ -43,8 +46,10 @@ impl Spikes {
     /// Other rules are in force: what was learnt of those that still ask the same stays.
     pub(super) fn keep(&mut self, rules: &RuleSet) {
         self.watches.retain(|id, kept| {
-            let rule = rules.find(id.as_str()).map(|(_, rule)| rule);
-            rule.is_some_and(|rule| spike(rule).is_some() && rule.meaning() == kept.meaning)
+            let Some((_, rule)) = rules.find(id.as_str()) else { return false };
+            let Some(spike) = spike(rule) else { return false };
+            (kept.promise, kept.policy) = terms(rules, spike, &self.scale);
+            rule.meaning() == kept.meaning
         });
         self.incomplete = true;
     }
@@ -57,7 +62,7 @@ impl Spikes {
         self.incomplete = false;
         for rule in rules.rules().iter().filter(|rule| spike(rule).is_some()) {
             if !self.watches.contains_key(&rule.id) {
-                self.watch_from(rule, now);
+                self.watch_from(rules, rule, now);
                 self.changed.insert(rule.id.clone());
             }
         }
@@ -72,24 +77,30 @@ impl Spikes {
     }
 
     /// A post of a spike rule.
-    pub(super) fn add(&mut self, rule: &Rule, spike: &Spike, seen: &Seen, zone: &Zone) -> Option<Fired> {
+    pub(super) fn add(&mut self, rules: &RuleSet, rule: &Rule, spike: &Spike, seen: &Seen) -> Option<Fired> {
         if !self.watches.contains_key(&rule.id) {
-            self.watch_from(rule, seen.at);
+            self.watch_from(rules, rule, seen.at);
         }
         self.changed.insert(rule.id.clone());
-        let around = Surroundings { scale: &self.scale, zone, exposure: &self.exposure };
-        self.watches.get_mut(&rule.id)?.watch.add(spike, seen, &around)
+        let around = Surroundings { scale: &self.scale, zone: rules.zone(), exposure: &self.exposure };
+        let Kept { promise, policy, watch, .. } = self.watches.get_mut(&rule.id)?;
+        let mut fired = watch.add(spike, policy, seen, &around)?;
+        if let Some(measured) = &mut fired.measured {
+            measured.words = format!("{}; false alarms promised: {promise}", measured.words);
+        }
+        Some(fired)
     }
 
     /// What was read from disk; of rules that ask something else by now it is forgotten.
     pub(super) fn restore(&mut self, rules: &RuleSet, states: Vec<VolumeState>) {
         for VolumeState { rule: id, meaning, state, .. } in states {
             let Some((_, rule)) = rules.find(id.as_str()) else { continue };
-            if spike(rule).is_some()
+            if let Some(spike) = spike(rule)
                 && rule.meaning() == meaning
                 && let Ok(watch) = Watch::from_bytes(&self.scale, &state)
             {
-                self.watches.insert(id, Kept { meaning, watch: Box::new(watch) });
+                let (promise, policy) = terms(rules, spike, &self.scale);
+                self.watches.insert(id, Kept { meaning, promise, policy, watch: Box::new(watch) });
             }
         }
     }
@@ -102,12 +113,11 @@ impl Spikes {
     }
 
     /// Lets a rule learn so many posts a day until `to`, as if it had been in force since `from`.
-    pub(super) fn teach(&mut self, rule: &Rule, per_day: u32, from: Timestamp, to: Timestamp, zone: &Zone) {
-        let Some(spike) = spike(rule) else { return };
-        self.watch_from(rule, from);
-        let around = Surroundings { scale: &self.scale, zone, exposure: &self.exposure };
-        if let Some(kept) = self.watches.get_mut(&rule.id) {
-            kept.watch.learn_evenly(spike, per_day, to, &around);
+    pub(super) fn teach(&mut self, rules: &RuleSet, rule: &Rule, per_day: u32, from: Timestamp, to: Timestamp) {
+        self.watch_from(rules, rule, from);
+        let around = Surroundings { scale: &self.scale, zone: rules.zone(), exposure: &self.exposure };
+        if let Some(Kept { watch, policy, .. }) = self.watches.get_mut(&rule.id) {
+            watch.learn_evenly(policy, per_day, to, &around);
         }
     }
 
@@ -119,16 +129,30 @@ impl Spikes {
     /// Puts what changed into a commit.
     pub(super) fn record(&mut self, commit: &mut Commit) {
         for rule in std::mem::take(&mut self.changed) {
-            let Some(Kept { meaning, watch }) = self.watches.get(&rule) else { continue };
+            let Some(Kept { meaning, watch, .. }) = self.watches.get(&rule) else { continue };
             let (meaning, at, state) = (meaning.clone(), watch.at(), watch.to_bytes());
             commit.record_volume(VolumeState { rule, meaning, at, state });
         }
     }
 
-    fn watch_from(&mut self, rule: &Rule, from: Timestamp) {
+    fn watch_from(&mut self, rules: &RuleSet, rule: &Rule, from: Timestamp) {
+        let Some(spike) = spike(rule) else { return };
+        let (promise, policy) = terms(rules, spike, &self.scale);
         let watch = Box::new(Watch::new(&self.scale, from));
-        self.watches.insert(rule.id.clone(), Kept { meaning: rule.meaning(), watch });
+        self.watches.insert(rule.id.clone(), Kept { meaning: rule.meaning(), promise, policy, watch });
     }
+}
+
+/// What a spike promises, and what that asks of an alarm.
+fn terms(rules: &RuleSet, spike: &Spike, scale: &Scale) -> (Promise, Policy) {
+    let promise = rules.promise(spike);
+    let floor = Floor { posts: Floor::EIGHT.posts.max(small(spike.at_least)), ..Floor::EIGHT };
+    (promise, Policy { floor: Some(floor), ..Policy::keeping(promise, scale) })
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a count of posts")]
+fn small(count: u64) -> f64 {
+    count as f64
 }
 
 fn spike(rule: &Rule) -> Option<&Spike> {

@@ -9,7 +9,7 @@ use super::minutes::{Minutes, Put, Surroundings};
 use crate::domain::condition::{Fired, Measured, Seen, Spike};
 use crate::domain::message::counted;
 use crate::domain::time::Timestamp;
-use crate::domain::volume::{Bin, Floor, Policy, Scale, Unreadable};
+use crate::domain::volume::{Bin, Policy, Scale, Unreadable};
 
 /// Of one author, so many posts count within [`CAP_WITHIN`]: floods are not many people.
 const CAP: usize = 3;
@@ -35,9 +35,14 @@ impl Watch {
     }
 
     /// Counts a post; says whether the rule fires because of it.
-    pub(super) fn add(&mut self, spike: &Spike, new: &Seen, around: &Surroundings<'_>) -> Option<Fired> {
-        let policy = policy(spike, around.scale);
-        if self.minutes.go_on_to(new.at, &policy, around) {
+    pub(super) fn add(
+        &mut self,
+        spike: &Spike,
+        policy: &Policy,
+        new: &Seen,
+        around: &Surroundings<'_>,
+    ) -> Option<Fired> {
+        if self.minutes.go_on_to(new.at, policy, around) {
             self.quiet_up_to = 0;
         }
         if !self.remember(new) {
@@ -49,7 +54,7 @@ impl Watch {
         if self.minutes.told || self.minutes.count <= self.quiet_up_to {
             return None;
         }
-        self.judge(spike, &policy, around)
+        self.judge(spike, policy, around)
     }
 
     /// See [`crate::domain::volume::Baseline::doubt`].
@@ -102,8 +107,8 @@ impl Watch {
     }
 
     /// Learns so many posts a day, evenly, from then on until `to`.
-    pub(super) fn learn_evenly(&mut self, spike: &Spike, per_day: u32, to: Timestamp, around: &Surroundings<'_>) {
-        self.minutes.learn_evenly(&policy(spike, around.scale), per_day, to, around);
+    pub(super) fn learn_evenly(&mut self, policy: &Policy, per_day: u32, to: Timestamp, around: &Surroundings<'_>) {
+        self.minutes.learn_evenly(policy, per_day, to, around);
     }
 
     /// The minute that is filling began.
@@ -121,17 +126,7 @@ impl Watch {
     }
 }
 
-fn policy(spike: &Spike, scale: &Scale) -> Policy {
-    let floor = Floor { posts: Floor::EIGHT.posts.max(small(spike.at_least)), ..Floor::EIGHT };
-    Policy { floor: Some(floor), ..Policy::keeping(spike.false_alarms, scale) }
-}
-
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of posts")]
 fn whole(count: f64) -> u64 {
     count.max(0.0) as u64
-}
-
-#[allow(clippy::cast_precision_loss, reason = "a count of posts")]
-fn small(count: u64) -> f64 {
-    count as f64
 }

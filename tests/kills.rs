@@ -86,7 +86,7 @@ fn received(frame: &Decoded) -> Timestamp {
 /// What was told. A silence is named by its beginning: a restart may notice it one event later.
 fn told(sim: &Sim) -> Vec<String> {
     let name = |alert: &Alert| match alert.why.split_once(", since ") {
-        Some((_, since)) if alert.posts == 0 => format!("{} since {}", alert.rule, &since[..20]),
+        Some((_, since)) if alert.posts == 0 => format!("{} since {}", alert.rule, since.get(..20).unwrap_or(since)),
         _ => format!("{} {} {:?} {:?} {}", alert.rule, alert.at, alert.post, alert.volume, alert.why),
     };
     sim.model.alerts.iter().map(name).collect()
@@ -109,7 +109,8 @@ fn a_thousand_kills_move_no_alert() {
         for kill in 0..KILLS / STREAMS {
             // Some kills follow at once, the others are spread over the stream.
             let left = frames.len() - next;
-            let pause = if rng.below(5) == 0 { 1 } else { 1 + 2 * left / (KILLS / STREAMS - kill) as usize };
+            let more = usize::try_from(KILLS / STREAMS - kill).unwrap();
+            let pause = if rng.below(5) == 0 { 1 } else { 1 + 2 * left / more };
             let until = next + rng.index(pause.min(left).max(1));
             for frame in &frames[next..until.min(frames.len())] {
                 shaken.now = shaken.now.max(received(frame));

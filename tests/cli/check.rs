@@ -255,14 +255,11 @@ fn a_profile_names_every_rule_with_what_it_costs_and_matches() {
 #[test]
 fn a_budget_says_what_each_spike_rule_then_promises() {
     let check = |volume: &str, promises: &[&str]| {
-        let rules: String = promises
-            .iter()
-            .enumerate()
-            .map(|(n, promise)| {
-                let rule = rule(&format!("p.{n}"), &format!("$org soup{n}"));
-                format!("{rule}spike = {{ false_alarms = \"{promise}\" }}\n")
-            })
-            .collect();
+        let spikes = promises.iter().enumerate().map(|(n, promise)| {
+            let rule = rule(&format!("p.{n}"), &format!("$org soup{n}"));
+            format!("{rule}spike = {{ false_alarms = \"{promise}\" }}\n")
+        });
+        let rules = spikes.collect::<Vec<_>>().concat();
         let desk = Desk::new();
         desk.file("rules.toml", format!("schema = 1\n[pack]\nname = \"p\"\n{rules}"));
         desk.file(

@@ -36,7 +36,7 @@ pub struct Commit {
     pub gaps: Vec<Gap>,
     /// What is usual for rules and sources: insert or replace by rule; at most one of a rule, see
     /// [`Commit::record_volume`].
-    pub volumes: Vec<VolumeState>,
+    pub volumes: BTreeMap<RuleId, VolumeState>,
     /// How far each source was read.
     pub progress: BTreeMap<SourceName, Progress>,
 }
@@ -118,10 +118,7 @@ impl Commit {
 
     /// Adds what a rule has learnt, in place of what it had.
     pub fn record_volume(&mut self, volume: VolumeState) {
-        match self.volumes.iter_mut().find(|known| known.rule == volume.rule) {
-            Some(known) => *known = volume,
-            None => self.volumes.push(volume),
-        }
+        self.volumes.insert(volume.rule.clone(), volume);
     }
 
     /// Adds the effects of a later step.
@@ -136,7 +133,7 @@ impl Commit {
         self.outbox.extend(later.outbox);
         self.told.extend(later.told);
         self.gaps.extend(later.gaps);
-        later.volumes.into_iter().for_each(|volume| self.record_volume(volume));
+        self.volumes.extend(later.volumes);
         for (source, progress) in later.progress {
             let mine = self.progress.entry(source).or_default();
             mine.cursor = mine.cursor.max(progress.cursor);

@@ -12,6 +12,7 @@ mod batch;
 mod exposure;
 mod flow;
 mod incidents;
+mod lately;
 mod minutes;
 mod posts;
 mod quiets;

@@ -1,6 +1,6 @@
 //! All spike rules: which are watched, since when, and what is written of them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use super::exposure::Exposure;
 use super::minutes::Surroundings;
@@ -16,8 +16,8 @@ use crate::domain::volume::{Floor, Policy, Promise, Scale};
 pub(super) struct Spikes {
     pub(super) scale: Scale,
     watches: HashMap<RuleId, Kept>,
-    /// Rules whose state is not on disk yet.
-    changed: BTreeSet<RuleId>,
+    /// Rules whose state is not on disk yet, each once.
+    changed: Vec<RuleId>,
     /// Some rule in force may have no watch.
     incomplete: bool,
     pub(super) exposure: Exposure,
@@ -30,6 +30,8 @@ struct Kept {
     promise: Promise,
     policy: Policy,
     watch: Box<Watch>,
+    /// Among the changed.
+    changed: bool,
 }
 
 impl Spikes {
@@ -37,7 +39,7 @@ impl Spikes {
         Self {
             scale: Scale::minutes(),
             watches: HashMap::new(),
-            changed: BTreeSet::new(),
+            changed: Vec::new(),
             incomplete: true,
             exposure: Exposure::default(),
         }
@@ -63,7 +65,6 @@ impl Spikes {
         for rule in rules.rules().iter().filter(|rule| spike(rule).is_some()) {
             if !self.watches.contains_key(&rule.id) {
                 self.watch_from(rules, rule, now);
-                self.changed.insert(rule.id.clone());
             }
         }
     }
@@ -72,7 +73,9 @@ impl Spikes {
     pub(super) fn source_added(&mut self) {
         for (id, kept) in &mut self.watches {
             kept.watch.doubt();
-            self.changed.insert(id.clone());
+            if !std::mem::replace(&mut kept.changed, true) {
+                self.changed.push(id.clone());
+            }
         }
     }
 
@@ -81,9 +84,11 @@ impl Spikes {
         if !self.watches.contains_key(&rule.id) {
             self.watch_from(rules, rule, seen.at);
         }
-        self.changed.insert(rule.id.clone());
         let around = Surroundings { scale: &self.scale, zone: rules.zone(), exposure: &self.exposure };
-        let Kept { promise, policy, watch, .. } = self.watches.get_mut(&rule.id)?;
+        let Kept { promise, policy, watch, changed, .. } = self.watches.get_mut(&rule.id)?;
+        if !std::mem::replace(changed, true) {
+            self.changed.push(rule.id.clone());
+        }
         let mut fired = watch.add(spike, policy, seen, &around)?;
         if let Some(measured) = &mut fired.measured {
             measured.words = format!("{}; false alarms promised: {promise}", measured.words);
@@ -100,7 +105,8 @@ impl Spikes {
                 && let Ok(watch) = Watch::from_bytes(&self.scale, &state)
             {
                 let (promise, policy) = terms(rules, spike, &self.scale);
-                self.watches.insert(id, Kept { meaning, promise, policy, watch: Box::new(watch) });
+                let watch = Box::new(watch);
+                self.watches.insert(id, Kept { meaning, promise, policy, watch, changed: false });
             }
         }
     }
@@ -129,7 +135,8 @@ impl Spikes {
     /// Puts what changed into a commit.
     pub(super) fn record(&mut self, commit: &mut Commit) {
         for rule in std::mem::take(&mut self.changed) {
-            let Some(Kept { meaning, watch, .. }) = self.watches.get(&rule) else { continue };
+            let Some(Kept { meaning, watch, changed, .. }) = self.watches.get_mut(&rule) else { continue };
+            *changed = false;
             let (meaning, at, state) = (meaning.clone(), watch.at(), watch.to_bytes());
             commit.record_volume(VolumeState { rule, meaning, at, state });
         }
@@ -139,7 +146,10 @@ impl Spikes {
         let Some(spike) = spike(rule) else { return };
         let (promise, policy) = terms(rules, spike, &self.scale);
         let watch = Box::new(Watch::new(&self.scale, from));
-        self.watches.insert(rule.id.clone(), Kept { meaning: rule.meaning(), promise, policy, watch });
+        let kept = Kept { meaning: rule.meaning(), promise, policy, watch, changed: true };
+        if self.watches.insert(rule.id.clone(), kept).is_none_or(|before| !before.changed) {
+            self.changed.push(rule.id.clone());
+        }
     }
 }
 

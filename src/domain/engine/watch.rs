@@ -3,35 +3,26 @@
 //! The minute that is filling is judged with every post that could decide it, so an alarm
 //! does not wait for the minute to end.
 
-use std::time::Duration;
-
+use super::lately::Lately;
 use super::minutes::{Minutes, Put, Surroundings};
 use crate::domain::condition::{Fired, Measured, Seen, Spike};
 use crate::domain::message::counted;
 use crate::domain::time::Timestamp;
 use crate::domain::volume::{Bin, Policy, Scale, Unreadable};
 
-/// Of one author, so many posts count within [`CAP_WITHIN`]: floods are not many people.
-const CAP: usize = 3;
-const CAP_WITHIN: Duration = Duration::from_mins(15);
-/// Posts remembered, to know their authors: those of the longest window, and at most so many.
-const REMEMBERED: Duration = Duration::from_hours(12);
-const MOST_REMEMBERED: usize = 512;
-
 /// What is known of a spike rule's posts.
 pub(super) struct Watch {
-    /// Posts by the minute, at most [`CAP`] of an author.
+    /// Posts by the minute, at most a few of an author.
     minutes: Minutes,
     /// So many posts in the minute that is filling are no alarm for sure.
     quiet_up_to: u32,
-    /// Posts that counted, by time.
-    recent: Vec<Seen>,
+    lately: Lately,
 }
 
 impl Watch {
     /// A rule that is in force from now on.
     pub(super) fn new(scale: &Scale, from: Timestamp) -> Self {
-        Self { minutes: Minutes::new(scale, from), quiet_up_to: 0, recent: Vec::new() }
+        Self { minutes: Minutes::new(scale, from), quiet_up_to: 0, lately: Lately::default() }
     }
 
     /// Counts a post; says whether the rule fires because of it.
@@ -62,20 +53,9 @@ impl Watch {
         self.minutes.baseline.doubt();
     }
 
-    /// Puts a post among the recent ones; false when its author said enough already.
+    /// See [`Lately::remember`].
     pub(super) fn remember(&mut self, new: &Seen) -> bool {
-        let from = self.recent.partition_point(|seen| seen.at + CAP_WITHIN <= new.at);
-        let near = self.recent.iter().skip(from).take_while(|seen| seen.at < new.at + CAP_WITHIN);
-        if near.filter(|seen| seen.author == new.author).count() >= CAP {
-            return false;
-        }
-        let place = self.recent.partition_point(|seen| seen < new);
-        self.recent.insert(place, new.clone());
-        let newest = self.recent.last().map_or(new.at, |newest| newest.at);
-        let old = self.recent.partition_point(|seen| seen.at + REMEMBERED < newest);
-        let many = self.recent.len().saturating_sub(MOST_REMEMBERED);
-        self.recent.drain(..old.max(many));
-        true
+        self.lately.remember(new)
     }
 
     fn judge(&mut self, spike: &Spike, policy: &Policy, around: &Surroundings<'_>) -> Option<Fired> {
@@ -92,9 +72,7 @@ impl Watch {
         let judgement = baseline.judge(scale, policy, bin);
         let within = judgement.window.length(scale);
         let end = self.minutes.end();
-        let seen: Vec<Seen> =
-            self.recent.iter().filter(|seen| seen.at >= end - within && seen.at < end).cloned().collect();
-        let fired = Fired::by(seen);
+        let fired = Fired::by(self.lately.between(end - within, end));
         let observed = whole(judgement.window.seen);
         if observed < spike.at_least || fired.authors < spike.authors {
             return None;
@@ -122,7 +100,7 @@ impl Watch {
     }
 
     pub(super) fn from_bytes(scale: &Scale, bytes: &[u8]) -> Result<Self, Unreadable> {
-        Ok(Self { minutes: Minutes::from_bytes(scale, bytes)?, quiet_up_to: 0, recent: Vec::new() })
+        Ok(Self { minutes: Minutes::from_bytes(scale, bytes)?, quiet_up_to: 0, lately: Lately::default() })
     }
 }
 

@@ -22,6 +22,7 @@ use stormbell::domain::id::ReceiverName;
 use stormbell::domain::incident::Severity;
 use stormbell::domain::organization::Organization;
 use stormbell::domain::rule::raw::{RawFile, Status};
+use stormbell::domain::volume::Promise;
 use stormbell::report::{Colours, render, summary};
 
 /// The sample of the interface description, with the receiver its route speaks of.
@@ -93,6 +94,7 @@ fn the_sample_configuration_is_read_whole() {
     assert_eq!(config.store.path, Path::new("/var/lib/stormbell/stormbell.db"));
     assert_eq!(config.store.sample_one_in, None, "strangers' posts are kept by those who ask for it");
     assert_eq!(config.store.retention, Duration::from_hours(720));
+    assert_eq!(config.false_alarms, None);
     let [bluesky] = config.sources.as_slice() else { panic!("one source") };
     let SourceKind::Jetstream(jetstream) = &bluesky.kind;
     assert_eq!(jetstream.urls[0].as_str(), "wss://jetstream2.us-east.bsky.network/subscribe");
@@ -207,6 +209,15 @@ fn values_of_the_wrong_type_say_which_is_right() {
         "wrong-types",
         "[store]\npath = 1\nretention = 30\nsample_one_in = 0\n[[route]]\nseverity = \"critical\"\ncontinue = \"yes\"\nsteps = { notify = [\"log\"] }\n[web]\nlisten = 8787\n[[source]]\nname = 1.5\nkind = true\n",
     );
+}
+
+#[test]
+fn a_budget_of_false_alarms_is_a_rate() {
+    let budget = |text: &str| works(&format!("{HEAD}{SOURCE}{RECEIVER}{text}")).false_alarms;
+    let weekly = Promise { alarms: 1, within: Duration::from_hours(7 * 24) };
+    assert_eq!(budget("[volume]\nfalse_alarms = \"1 per 7d\"\n"), Some(weekly));
+    assert_eq!(budget("[volume]\n"), None);
+    golden_config("budget", "[volume]\nfalse_alarms = \"weekly\"\nfalse_alarm = \"1 per 7d\"\n");
 }
 
 #[test]

@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 use stormbell::domain::condition::{Condition, Spike};
 use stormbell::domain::engine::Input;
@@ -218,6 +220,23 @@ fn a_source_that_is_added_does_not_page() {
     };
     assert_eq!(run("new"), 0);
     assert!(run("stream") > 0, "twice as many from the known source are a spike");
+}
+
+#[test]
+fn a_budget_for_all_rules_tightens_each_and_says_so() {
+    let raises = |budget: Option<Promise>| {
+        let mut sim = sim();
+        sim.feed_received(steady(12, 0, 6 * DAY), None);
+        sim.keep_within(budget);
+        sim.feed_received(burst(6 * DAY, 14, 600), None);
+        sim.model.alerts.first().map(|alert| alert.why.clone())
+    };
+    let once_in = |days: u64| Some(Promise { alarms: 1, within: Duration::from_hours(24 * days) });
+    let promised = |why: Option<String>, words: &str| why.is_some_and(|why| why.contains(words));
+    assert!(promised(raises(None), "; false alarms promised: 1 per 30d; "), "{:?}", raises(None));
+    assert!(promised(raises(once_in(7)), "promised: 1 per 30d; "), "the budget is not used up");
+    assert!(promised(raises(once_in(45)), "promised: 1 per 45d; "), "{:?}", raises(once_in(45)));
+    assert_eq!(raises(once_in(3650)), None);
 }
 
 /// Days of talk with a burst here and there, some of it out of order.

@@ -59,7 +59,7 @@ impl Reload {
     fn read(&self) -> Result<(Arc<RuleSet>, Routes), Vec<Diagnostic>> {
         let loaded = load(&self.path, &self.environment, SecretPolicy::Required);
         let Some(config) = loaded.config else { return Err(loaded.findings) };
-        let mut rulebook = Rulebook::load(&config.rules, &config.organization);
+        let mut rulebook = Rulebook::load(&config.rules, &config.organization).within(config.false_alarms);
         rulebook.try_rules();
         for receiver in &config.receivers {
             if !self.receivers.contains(&receiver.name) {

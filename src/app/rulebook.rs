@@ -11,6 +11,7 @@ use crate::domain::organization::Organization;
 use crate::domain::rule::raw::RawFile;
 use crate::domain::rule::{Rule, RuleSet, compile, lint, suggest, trial};
 use crate::domain::time::Zone;
+use crate::domain::volume::Promise;
 
 /// A rule file of the repository, by its path under `rules/`.
 macro_rules! pack {
@@ -96,6 +97,16 @@ impl Rulebook {
         }
         let zone = TimeZone::get(&organization.timezone).map_or_else(|_| Zone::default(), Zone::of);
         Self { rules: Arc::new(RuleSet::new(rules).in_zone(zone)), files, findings }
+    }
+
+    /// The same, with so many false alarms of all spike rules together at most.
+    #[must_use]
+    pub fn within(mut self, budget: Option<Promise>) -> Self {
+        // Nobody else has the rules yet.
+        if let Some(rules) = Arc::get_mut(&mut self.rules) {
+            rules.keep_within(budget);
+        }
+        self
     }
 
     /// Runs the rules' own tests; gives how many ran.

@@ -125,7 +125,9 @@ fn compared(now: Vec<Alert>, then: Vec<Alert>) -> Vec<(Alert, &'static str)> {
 /// The rules in force with the new ones in their place or beside them.
 fn with(in_force: &RuleSet, new: &RuleSet) -> RuleSet {
     let kept = in_force.rules().iter().filter(|rule| new.find(rule.id.as_str()).is_none());
-    RuleSet::new(kept.chain(new.rules()).cloned().collect()).in_zone(in_force.zone().clone())
+    let mut rules = RuleSet::new(kept.chain(new.rules()).cloned().collect()).in_zone(in_force.zone().clone());
+    rules.keep_within(in_force.budget());
+    rules
 }
 
 #[cfg(test)]

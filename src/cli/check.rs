@@ -58,7 +58,8 @@ impl Check {
         let Some(config) = loaded.config else { return Ok(Exit::Failed) };
         let named = entries(&self.paths);
         let entries = if named.is_empty() { &config.rules } else { &named };
-        self.verdict(Rulebook::load(entries, &config.organization), &suggest::names(&config.organization))
+        let rulebook = Rulebook::load(entries, &config.organization).within(config.false_alarms);
+        self.verdict(rulebook, &suggest::names(&config.organization))
     }
 
     /// Tells everything found; `names` are proposals about the hospital's names.
@@ -66,6 +67,7 @@ impl Check {
         let tests = rulebook.try_rules();
         show(&rulebook.findings);
         say_changes(&rulebook);
+        rulebook.rules.budget_in_words().iter().for_each(|words| say(words));
         let proposals = [names, &rulebook.proposals()].concat();
         if self.suggest {
             show(&proposals);

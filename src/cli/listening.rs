@@ -67,6 +67,7 @@ impl ListeningArgs {
                 example
             }
         };
+        let budget = config.as_ref().and_then(|config| config.false_alarms);
         let database = config.as_ref().map(|config| config.store.path.clone());
         let routes = config.as_ref().map(|config| config.routes.clone()).unwrap_or_default();
         let receivers =
@@ -76,7 +77,7 @@ impl ListeningArgs {
             ([], _) => default_rules(),
             (paths, _) => entries(paths),
         };
-        let rulebook = Rulebook::load(&origins, &organization);
+        let rulebook = Rulebook::load(&origins, &organization).within(budget);
         Some(Listening { organization, rulebook, database, routes, receivers })
     }
 }

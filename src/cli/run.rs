@@ -74,7 +74,7 @@ impl Run {
             say("error: there is no [[source]], so nothing would ever be heard");
             return Ok(Exit::Config);
         }
-        let mut rulebook = Rulebook::load(&config.rules, &config.organization);
+        let mut rulebook = Rulebook::load(&config.rules, &config.organization).within(config.false_alarms);
         rulebook.try_rules();
         show(&rulebook.findings);
         if !rulebook.is_sound() {
@@ -145,6 +145,7 @@ pub(super) fn standing(organization: Organization, source: SourceConfig, databas
     Config {
         organization,
         rules: default_rules(),
+        false_alarms: None,
         store: StoreConfig {
             path: database.to_owned(),
             retention: StoreConfig::DEFAULT_RETENTION,

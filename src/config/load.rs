@@ -13,15 +13,16 @@ use super::file::{TEXT_LIMIT, read_text};
 use super::model::{Config, ReceiverConfig, RuleEntry, RuleOrigin, SourceConfig, StoreConfig, WebConfig};
 use super::naming::names;
 use super::organization::organization as organization_of;
-use super::quantity::duration;
+use super::quantity::{duration, rate};
 pub use super::reference::SecretPolicy;
 use super::reference::{Surroundings, secret};
 use super::route::{Known, routes};
 use super::table::{Checked, Noted, Table, TextKind, Value, all, read};
 use super::{receiver, source};
 use crate::domain::diagnostic::{Diagnostic, SourceText, has_errors};
+use crate::domain::volume::Promise;
 
-const KEYS: [&str; 8] = ["schema", "rules", "organization", "store", "source", "receiver", "route", "web"];
+const KEYS: [&str; 9] = ["schema", "rules", "organization", "volume", "store", "source", "receiver", "route", "web"];
 
 /// What became of a configuration.
 #[derive(Debug)]
@@ -74,6 +75,7 @@ fn config(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<Config> {
     let rules = root.get("rules").map_or(Ok(Vec::new()), |value| rules(&value, around));
     let organization = root.require("organization", "`[organization]` with `name = \"…\"`");
     let organization = organization.and_then(|value| organization_of(&value.table("[organization]")?));
+    let false_alarms = false_alarms(root);
     let store = store(root, around);
     let sources = sources(root, around);
     let (receivers, known) = receivers(root, around);
@@ -83,6 +85,7 @@ fn config(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<Config> {
     Ok(Config {
         organization: organization?,
         rules: rules?,
+        false_alarms: false_alarms?,
         store: store?,
         sources: sources?,
         receivers: receivers?,
@@ -127,6 +130,13 @@ fn rules(value: &Value<'_>, around: &Surroundings<'_>) -> Checked<Vec<RuleEntry>
     };
     let entry = |(item, text): &(Value<'_>, &str)| RuleEntry { origin: origin(text), place: Some(item.place()) };
     Ok(value.strings()?.iter().map(entry).collect())
+}
+
+/// `[volume]`: what all rules that ask for the unusual have in common.
+fn false_alarms(root: &Table<'_>) -> Checked<Option<Promise>> {
+    let Some(table) = root.table("volume")? else { return Ok(None) };
+    table.allow_only(&["false_alarms"]);
+    table.get("false_alarms").map(|value| value.parsed(rate)).transpose()
 }
 
 fn store(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<StoreConfig> {

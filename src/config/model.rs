@@ -12,6 +12,7 @@ use crate::domain::diagnostic::Place;
 use crate::domain::id::{ReceiverName, SourceName};
 use crate::domain::organization::Organization;
 use crate::domain::route::Routes;
+use crate::domain::volume::Promise;
 
 /// A whole `stormbell.toml`, without the rules it names.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct Config {
     pub organization: Organization,
     /// Where rules come from.
     pub rules: Vec<RuleEntry>,
+    /// False alarms of all spike rules together, at most.
+    pub false_alarms: Option<Promise>,
     /// The database.
     pub store: StoreConfig,
     /// Streams to listen to; names are unique.

@@ -34,9 +34,9 @@ pub struct Commit {
     pub told: Vec<DeliveryId>,
     /// Insert or replace by (source, from).
     pub gaps: Vec<Gap>,
-    /// What spike rules, shares and new terms have learnt, and since when it is quiet: insert or replace by rule; at most one of a rule, see
+    /// What rules and sources have learnt, and since when it is quiet: insert or replace by rule; at most one of a rule, see
     /// [`Commit::record_volume`].
-    pub volumes: Vec<VolumeState>,
+    pub volumes: BTreeMap<RuleId, VolumeState>,
     /// How far each source was read.
     pub progress: BTreeMap<SourceName, Progress>,
 }
@@ -50,14 +50,15 @@ pub struct Progress {
     pub ledger: Ledger,
 }
 
-/// What a rule has learnt beyond its sightings.
+/// What a rule has learnt beyond its sightings, or, under a name that is no rule's, the engine of a
+/// source's posts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VolumeState {
     /// The rule.
     pub rule: RuleId,
     /// What the rule asked for then, see [`super::rule::Rule::meaning`].
     pub meaning: String,
-    /// Event time of the minute that was filling.
+    /// Event time of the minute that was filling, or of the newest post.
     pub at: Timestamp,
     /// The rest, for the engine.
     pub state: Vec<u8>,
@@ -116,12 +117,9 @@ impl Commit {
         }
     }
 
-    /// Adds what a spike rule has learnt, in place of what it had.
+    /// Adds what a rule has learnt, in place of what it had.
     pub fn record_volume(&mut self, volume: VolumeState) {
-        match self.volumes.iter_mut().find(|known| known.rule == volume.rule) {
-            Some(known) => *known = volume,
-            None => self.volumes.push(volume),
-        }
+        self.volumes.insert(volume.rule.clone(), volume);
     }
 
     /// Adds the effects of a later step.
@@ -136,7 +134,7 @@ impl Commit {
         self.outbox.extend(later.outbox);
         self.told.extend(later.told);
         self.gaps.extend(later.gaps);
-        later.volumes.into_iter().for_each(|volume| self.record_volume(volume));
+        self.volumes.extend(later.volumes);
         for (source, progress) in later.progress {
             let mine = self.progress.entry(source).or_default();
             mine.cursor = mine.cursor.max(progress.cursor);
@@ -154,7 +152,7 @@ pub struct Restored {
     pub open_gaps: Vec<Gap>,
     /// Gaps that ended without their posts, oldest first.
     pub lost_gaps: Vec<Gap>,
-    /// What spike rules have learnt.
+    /// What rules have learnt, and the engine of sources.
     pub volumes: Vec<VolumeState>,
     /// Posts of which the store holds text, with their authors.
     pub kept: Vec<(PostId, AuthorId)>,

@@ -149,7 +149,7 @@ impl Writing<'_> {
         outbox.iter().try_for_each(|delivery| self.delivery(delivery))?;
         told.iter().try_for_each(|id| self.told(id))?;
         gaps.iter().try_for_each(|gap| self.gap(gap))?;
-        volumes.iter().try_for_each(|volume| self.volume(volume))?;
+        volumes.values().try_for_each(|volume| self.volume(volume))?;
         progress.iter().try_for_each(|(source, progress)| self.progress(source, progress))
     }
 

@@ -13,7 +13,9 @@ use crate::rng::Rng;
 use rivals::{RIVALS, Rival};
 use streams::{Burst, DAY, Life, add, ordinary};
 
+mod counting;
 mod rivals;
+mod silences;
 #[path = "../volume/streams.rs"]
 mod streams;
 
@@ -41,7 +43,9 @@ impl Volume {
         self.promises(seed);
         let kept = self.rivals(seed);
         self.bursts(seed, &kept);
+        silences::silences(seed, self.rules);
         speed(seed);
+        counting::counting(seed);
     }
 
     /// False alarms a rule-year against what was promised.

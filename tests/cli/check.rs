@@ -261,6 +261,37 @@ fn a_profile_names_every_rule_with_what_it_costs_and_matches() {
 }
 
 #[test]
+fn a_budget_says_what_each_spike_rule_then_promises() {
+    let check = |volume: &str, promises: &[&str]| {
+        let spikes = promises.iter().enumerate().map(|(n, promise)| {
+            let rule = rule(&format!("p.{n}"), &format!("$org soup{n}"));
+            format!("{rule}spike = {{ false_alarms = \"{promise}\" }}\n")
+        });
+        let rules = spikes.collect::<Vec<_>>().concat();
+        let desk = Desk::new();
+        desk.file("rules.toml", format!("schema = 1\n[pack]\nname = \"p\"\n{rules}"));
+        desk.file(
+            "stormbell.toml",
+            format!("schema = 1\nrules = [\"rules.toml\"]\n[organization]\nname = \"St. Brigid's Hospital\"\n{volume}"),
+        );
+        let ran = desk.run(&["check"]);
+        ran.err.lines().filter(|line| line.starts_with("false alarms: ")).collect::<Vec<_>>().join("\n")
+    };
+    let budget = "[volume]\nfalse_alarms = \"1 per 7d\"\n";
+    assert_eq!(
+        check(budget, &["1 per 7d", "1 per 14d", "1 per 14d"]),
+        "false alarms: 3 spike rules promise 1 per 84h together, more than the budget of 1 per 7d; \
+         1 per 7d becomes 1 per 14d, 1 per 14d becomes 1 per 28d"
+    );
+    assert_eq!(
+        check(budget, &["1 per 30d", "1 per 60d"]),
+        "false alarms: 2 spike rules promise 1 per 20d together, within the budget of 1 per 7d"
+    );
+    assert_eq!(check("", &["1 per 7d", "1 per 7d"]), "");
+    assert_eq!(check(budget, &[]), "");
+}
+
+#[test]
 fn spikes_that_make_no_sense_are_told_and_silences_have_tests() {
     let spike = |numbers: &str| {
         let rule = rule("p.a", "$org soup");

@@ -127,7 +127,7 @@ fn what_is_usual_and_what_was_lost_are_found_again() {
     let recovered = Gap { recovered: true, ..gap(30, Some(40)) };
     let mut store = folder.open();
     let commit = |state| Commit {
-        volumes: vec![volume(state)],
+        volumes: [volume(state)].map(|volume| (volume.rule.clone(), volume)).into(),
         gaps: vec![gap(10, Some(20)), recovered.clone(), gap(50, None)],
         ..Commit::default()
     };

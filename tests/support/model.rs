@@ -58,7 +58,7 @@ impl Model {
         for gap in &commit.gaps {
             self.gaps.insert((gap.source.clone(), gap.from), gap.clone());
         }
-        self.volumes.extend(commit.volumes.iter().map(|volume| (volume.rule.clone(), volume.clone())));
+        self.volumes.extend(commit.volumes.clone());
         for (source, progress) in &commit.progress {
             if let Some(cursor) = progress.cursor {
                 let known = self.cursors.entry(source.clone()).or_insert(cursor);

@@ -16,6 +16,7 @@ use stormbell::domain::route::{Glob, Route, Routes, Step};
 use stormbell::domain::rule::raw::Status;
 use stormbell::domain::rule::{Rule, RuleSet};
 use stormbell::domain::time::Timestamp;
+use stormbell::domain::volume::Promise;
 
 use super::model::Model;
 
@@ -172,6 +173,14 @@ impl Sim {
     /// Other rules, as after a reload.
     pub fn swap_rules(&mut self, rules: Vec<Rule>) {
         self.rules = Arc::new(RuleSet::new(rules));
+        self.reload(self.routes.0.clone());
+    }
+
+    /// The same rules with so many false alarms in all, as after a reload.
+    pub fn keep_within(&mut self, budget: Option<Promise>) {
+        let mut rules = RuleSet::new(self.rules.rules().to_vec());
+        rules.keep_within(budget);
+        self.rules = Arc::new(rules);
         self.reload(self.routes.0.clone());
     }
 

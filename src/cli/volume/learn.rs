@@ -107,9 +107,12 @@ impl Learn {
         let before = store.volumes()?;
         let lessons: Vec<Lesson> =
             engine.learnt().into_iter().map(|learnt| self.lesson(learnt, &rules, &before, &heard)).collect();
-        let volumes: Vec<VolumeState> =
-            lessons.iter().filter(|lesson| lesson.taken).map(|lesson| lesson.learnt.state.clone()).collect();
-        store.commit(&[Commit { volumes, ..Commit::default() }]).context("writing what was learnt")?;
+        let mut commit = Commit::default();
+        lessons
+            .iter()
+            .filter(|lesson| lesson.taken)
+            .for_each(|lesson| commit.record_volume(lesson.learnt.state.clone()));
+        store.commit(&[commit]).context("writing what was learnt")?;
         store.close().context("writing what was learnt")?;
         self.tell(&lessons, &heard, (from, to))?;
         Ok(Exit::Fine)

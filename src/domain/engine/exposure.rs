@@ -18,13 +18,21 @@ const MOST: usize = 1500;
 pub(super) struct Exposure {
     lost: VecDeque<(Timestamp, Timestamp)>,
     pub(super) sources: usize,
+    /// How often it was found that something was lost.
+    pub(super) changes: usize,
 }
 
 impl Exposure {
+    /// Of a single source.
+    pub(super) fn of_one() -> Self {
+        Self { sources: 1, ..Self::default() }
+    }
+
     /// A gap ended.
     pub(super) fn ended(&mut self, gap: &Gap) {
         if let (false, Some(to)) = (gap.recovered, gap.to) {
             self.lost.push_back((gap.from, to));
+            self.changes += 1;
             if self.lost.len() > MOST {
                 self.lost.pop_front();
             }

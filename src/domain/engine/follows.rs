@@ -19,8 +19,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use super::exposure::Exposure;
+use super::minutes::Surroundings;
 use super::sightings::Sightings;
-use super::watch::{Surroundings, Watch};
+use super::spikes::{promised, terms};
+use super::watch::Watch;
 use crate::domain::commit::{Commit, VolumeState};
 use crate::domain::condition::by::Named;
 use crate::domain::condition::keyed::{Numbers, Windows};
@@ -28,8 +30,8 @@ use crate::domain::condition::{Condition, Count, Distinct, Fired, Seen, Spike};
 use crate::domain::id::{AuthorId, RuleId};
 use crate::domain::key::Key;
 use crate::domain::rule::{Rule, RuleSet};
-use crate::domain::time::{Timestamp, Zone};
-use crate::domain::volume::Scale;
+use crate::domain::time::Timestamp;
+use crate::domain::volume::{Policy, Scale};
 
 /// Keys of one rule that are followed.
 const MOST: usize = 32;
@@ -127,19 +129,20 @@ impl Follows {
     /// A post of a rule, under each of its keys; says which of them fire.
     pub(super) fn add(
         &mut self,
+        rules: &RuleSet,
         rule: &Rule,
         spike: &Spike,
         keys: Vec<Named>,
         seen: &Seen,
-        zone: &Zone,
         exposure: &Exposure,
     ) -> Vec<Fired> {
-        let around = Surroundings { scale: &self.scale, zone, exposure };
+        let around = Surroundings { scale: &self.scale, zone: rules.zone(), exposure };
+        let (promise, policy) = terms(rules, spike, around.scale);
         let changed = self.changed.entry(rule.id.clone()).or_default();
         let followed = self.rules.entry(rule.id.clone()).or_insert_with(|| Followed::new(rule, seen.at, around.scale));
         let fired = keys.into_iter().filter_map(|named| {
-            let fired = followed.add(spike, named.key, seen, &around, changed)?;
-            Some(Fired { key: Some(named), ..fired })
+            let fired = followed.add(spike, &policy, named.key, seen, &around, changed)?;
+            Some(Fired { key: Some(named), ..promised(fired, promise) })
         });
         fired.collect()
     }
@@ -147,16 +150,17 @@ impl Follows {
     /// See [`super::spikes::Spikes::teach`]: so many posts of each key.
     pub(super) fn teach(
         &mut self,
+        rules: &RuleSet,
         rule: &Rule,
         per_day: u32,
         (from, to): (Timestamp, Timestamp),
-        zone: &Zone,
         exposure: &Exposure,
     ) {
         let Some(spike) = spike(rule) else { return };
-        let around = Surroundings { scale: &self.scale, zone, exposure };
+        let around = Surroundings { scale: &self.scale, zone: rules.zone(), exposure };
+        let (_, policy) = terms(rules, spike, around.scale);
         let mut followed = Followed::new(rule, from, around.scale);
-        followed.silence.learn_evenly(spike, per_day, to, &around);
+        followed.silence.learn_evenly(&policy, per_day, to, &around);
         self.rules.insert(rule.id.clone(), followed);
     }
 
@@ -215,6 +219,7 @@ impl Followed {
     fn add(
         &mut self,
         spike: &Spike,
+        policy: &Policy,
         key: Key,
         seen: &Seen,
         around: &Surroundings<'_>,
@@ -228,9 +233,9 @@ impl Followed {
                 let posts = self.take_over(spike, key, seen)?;
                 let one = self.keys.get_mut(&key.bits())?;
                 changed.slots.insert(one.slot);
-                return posts.iter().fold(None, |fired, seen| one.add(spike, seen, around).or(fired));
+                return posts.iter().fold(None, |fired, seen| one.add(spike, policy, seen, around).or(fired));
             };
-            self.silence.wait_until(seen.at, spike, around);
+            self.silence.wait_until(seen.at, policy, around);
             let watch = self.silence.clone();
             let one = One { slot, watch, weight: 0.0, weighed: seen.at, changed_at: self.newest };
             self.keys.insert(key.bits(), one);
@@ -239,7 +244,7 @@ impl Followed {
         let one = self.keys.get_mut(&key.bits())?;
         changed.slots.insert(one.slot);
         one.changed_at = newest;
-        one.add(spike, seen, around)
+        one.add(spike, policy, seen, around)
     }
 
     /// A place for a key, that of one long forgotten if need be.
@@ -260,7 +265,7 @@ impl Followed {
         self.others.put(key, seen.clone(), &count);
         let from = self.newest - LATELY;
         let posts: Vec<Seen> = self.others.of(key).iter().filter(|seen| seen.at >= from).cloned().collect();
-        let authors = authors(&posts, from);
+        let authors = authors(posts.iter(), from);
         if (posts.len() as u64) < spike.at_least || (authors as u64) < spike.authors {
             return None;
         }
@@ -319,11 +324,11 @@ impl Followed {
 }
 
 impl One {
-    fn add(&mut self, spike: &Spike, seen: &Seen, around: &Surroundings<'_>) -> Option<Fired> {
-        if self.watch.recent().iter().all(|known| known.author != seen.author) {
+    fn add(&mut self, spike: &Spike, policy: &Policy, seen: &Seen, around: &Surroundings<'_>) -> Option<Fired> {
+        if self.watch.recent().all(|known| known.author != seen.author) {
             (self.weight, self.weighed) = (self.weight_at(seen.at) + 1.0, self.weighed.max(seen.at));
         }
-        let fired = self.watch.add(spike, seen, around);
+        let fired = self.watch.add(spike, policy, seen, around);
         self.watch.keep_recent(RECENT);
         fired
     }
@@ -348,8 +353,8 @@ impl One {
     }
 }
 
-fn authors(posts: &[Seen], from: Timestamp) -> usize {
-    posts.iter().filter(|seen| seen.at >= from).map(|seen| &seen.author).collect::<HashSet<&AuthorId>>().len()
+fn authors<'a>(posts: impl Iterator<Item = &'a Seen>, from: Timestamp) -> usize {
+    posts.filter(|seen| seen.at >= from).map(|seen| &seen.author).collect::<HashSet<&AuthorId>>().len()
 }
 
 /// What a rule asks of each key.

@@ -11,16 +11,20 @@
 mod alerts;
 mod batch;
 mod exposure;
+mod flow;
 mod follows;
 mod incidents;
 mod joins;
 mod keyed;
-mod memories;
+mod lately;
 pub mod learning;
+mod memories;
+mod minutes;
 mod posts;
 mod quiets;
 mod recent;
 mod sightings;
+mod silence;
 mod sources;
 mod spikes;
 pub mod tuning;
@@ -48,9 +52,9 @@ use incidents::Live;
 use joins::Joins;
 use keyed::Keyed;
 use memories::Memories;
-use sightings::Sightings;
 use quiets::Quiets;
 use recent::{Handles, Recent};
+use sightings::Sightings;
 use sources::SourceState;
 use spikes::Spikes;
 
@@ -222,7 +226,9 @@ impl Engine {
             self.live.insert(incident.id.clone(), Live::new(incident));
         }
         restored.lost_gaps.iter().for_each(|gap| self.spikes.exposure.ended(gap));
-        self.quiets.restore(&self.rules, &restored.volumes);
+        self.restore_sources(restored.cursors, restored.open_gaps, now, &mut commit);
+        self.quiets.restore(&self.rules, &self.spikes.scale, &restored.volumes);
+        self.restore_flows(&restored.volumes, &restored.lost_gaps, &mut commit);
         self.shares.restore(&self.rules, &restored.volumes);
         self.vocabularies.restore(&self.rules, &restored.volumes);
         let sightings = Sightings::of(&self.rules, &restored.sightings);
@@ -256,7 +262,6 @@ impl Engine {
                 Some(Condition::Match | Condition::Quiet(_) | Condition::Joined(_)) | None => {}
             }
         }
-        self.restore_sources(restored.cursors, restored.open_gaps, now, &mut commit);
         self.reroute(now, &mut commit);
         for undelivered in restored.undelivered {
             self.undelivered(undelivered, now, &mut commit);
@@ -294,10 +299,12 @@ impl Engine {
         outcome
     }
 
-    /// Lets a spike rule learn so many posts a day between two instants, as if they had been seen;
-    /// a share rule, so many that are not of its part; a rule with a new term learns since then.
+    /// Lets a spike or quiet rule learn so many posts a day between two instants, as if they had
+    /// been seen; a share rule, so many that are not of its part; a rule with a new term learns
+    /// since then.
     pub fn teach(&mut self, rule: &Rule, per_day: u32, from: Timestamp, to: Timestamp) {
-        self.spikes.teach(rule, per_day, from, to, self.rules.zone());
+        self.spikes.teach(&self.rules, rule, per_day, from, to);
+        self.quiets.teach(rule, per_day, from, to, &self.spikes.around(self.rules.zone()));
         match &rule.condition {
             Condition::Share(share) => self.shares.of(rule, from).learn_evenly(per_day, from, to, share),
             Condition::NewTerm(_) => {
@@ -305,7 +312,7 @@ impl Engine {
             }
             _ => {}
         }
-        self.follows.teach(rule, per_day, (from, to), self.rules.zone(), &self.spikes.exposure);
+        self.follows.teach(&self.rules, rule, per_day, (from, to), &self.spikes.exposure);
     }
 
     /// The rules in force.

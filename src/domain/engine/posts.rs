@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::alerts::{Firing, Whose, why};
 use super::batch::What;
+use super::flow::Frame;
 use super::{Batch, Engine, Items};
 use crate::domain::commit::{Commit, Erasure, Progress};
 use crate::domain::condition::{Condition, Fired, Seen, terms};
@@ -35,12 +36,13 @@ impl Engine {
             }
             self.advance(now, commit);
             if let Some(cursor) = item.cursor {
-                self.frame_seen(&source, cursor, now, commit);
+                let (carries_post, live) = (item.event_time().is_some(), item.received_at.is_some());
+                self.frame_seen(&source, Frame { cursor, carries_post, live }, now, commit);
             }
             self.spikes.begin(&self.rules, self.event_clock);
             self.vocabularies.begin(&self.rules, self.event_clock);
             self.follows.begin(&self.rules, self.event_clock);
-            self.quiets.begin(&self.rules, self.event_clock);
+            self.quiets.begin(&self.rules, &self.spikes.scale, self.event_clock);
             progress.cursor = progress.cursor.max(item.cursor);
             progress.ledger.frames += 1;
             let (glimpse, whole, hits) = match item.what {
@@ -83,6 +85,7 @@ impl Engine {
         self.follows.record(commit);
         self.quiets.record(commit);
         self.joins.record(commit);
+        self.record_flow(&source, commit);
         let known = commit.progress.entry(source).or_default();
         known.cursor = known.cursor.max(progress.cursor);
         known.ledger.add(&progress.ledger);
@@ -219,14 +222,10 @@ impl Engine {
                 let found = terms(post, rule.query.text_only);
                 self.vocabularies.of(rule, seen.at).add(seen, &found, &rule.own_words, new_term)
             }
-            (Condition::Spike(spike), keys) => {
-                self.spikes.exposure.sources = self.sources.len();
-                let zone = self.rules.zone();
-                match keys {
-                    Some(keys) => return self.follows.add(rule, spike, keys, seen, zone, &self.spikes.exposure),
-                    None => self.spikes.add(rule, spike, seen, zone),
-                }
+            (Condition::Spike(spike), Some(keys)) => {
+                return self.follows.add(&self.rules, rule, spike, keys, seen, &self.spikes.exposure);
             }
+            (Condition::Spike(spike), None) => self.spikes.add(&self.rules, rule, spike, seen),
             (Condition::Joined(_), _) => None, // takes no posts
         };
         fired.into_iter().collect()

@@ -1,8 +1,9 @@
 //! Rules that speak when nothing was said: `quiet`.
 //!
 //! Silence is measured in time that was seen: what a source lost does not count, and while
-//! one is blind or catching up nobody can say that it is quiet (invariant 2). A silence is
-//! told once; it ends with the next post.
+//! one is blind or catching up nobody can say that it is quiet (invariant 2). It must last as
+//! long as the rule says and, once the rule has learnt what is usual for it, be unusual: at
+//! 3 a.m. nothing is expected. A silence is told once; it ends with the next post.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,88 +11,146 @@ use std::time::Duration;
 use super::Engine;
 use super::alerts::Firing;
 use super::exposure::Exposure;
+use super::minutes::Surroundings;
+use super::silence::Silence;
 use crate::domain::commit::{Commit, VolumeState};
 use crate::domain::condition::{Condition, Fired, Quiet};
 use crate::domain::id::RuleId;
 use crate::domain::rule::{Rule, RuleSet};
 use crate::domain::time::{Timestamp, human};
+use crate::domain::volume::{Lull, Scale, rounded};
 
 /// The silences of all quiet rules.
 #[derive(Default)]
 pub(super) struct Quiets {
-    silences: BTreeMap<RuleId, Silence>,
+    silences: BTreeMap<RuleId, Kept>,
     changed: BTreeSet<RuleId>,
     begun: bool,
 }
 
-/// Since when a rule took nothing.
-#[derive(Clone, Copy)]
-struct Silence {
+struct Kept {
+    /// Of the rule it was learnt with: another query has other silences.
+    meaning: String,
+    silence: Silence,
+}
+
+/// A silence to tell.
+struct Due {
+    rule: RuleId,
     since: Timestamp,
-    told: bool,
+    /// What was expected meanwhile, when enough is known to say so.
+    lull: Option<Lull>,
 }
 
 impl Quiets {
-    /// Other rules are in force.
+    /// Other rules are in force: what was learnt of those that still ask the same stays.
     pub(super) fn keep(&mut self, rules: &RuleSet) {
-        self.silences.retain(|id, _| rules.find(id.as_str()).is_some_and(|(_, rule)| quiet(rule).is_some()));
+        self.silences.retain(|id, kept| {
+            let rule = rules.find(id.as_str()).map(|(_, rule)| rule);
+            rule.is_some_and(|rule| quiet(rule).is_some() && meaning(rule) == kept.meaning)
+        });
         self.begun = false;
     }
 
     /// From now on the silence of new rules counts.
-    pub(super) fn begin(&mut self, rules: &RuleSet, now: Timestamp) {
+    pub(super) fn begin(&mut self, rules: &RuleSet, scale: &Scale, now: Timestamp) {
         if self.begun || now == Timestamp::default() {
             return;
         }
         self.begun = true;
         for rule in rules.rules().iter().filter(|rule| quiet(rule).is_some()) {
             if !self.silences.contains_key(&rule.id) {
-                self.silences.insert(rule.id.clone(), Silence { since: now, told: false });
+                self.watch_from(rule, scale, now);
                 self.changed.insert(rule.id.clone());
             }
         }
     }
 
-    /// A rule took a post; true when its silence had been told.
-    pub(super) fn heard(&mut self, rule: &RuleId, at: Timestamp) -> bool {
-        let silence = self.silences.entry(rule.clone()).or_insert(Silence { since: at, told: false });
-        if at < silence.since {
-            return false; // from before the silence
-        }
-        self.changed.insert(rule.clone());
-        silence.since = at;
-        std::mem::take(&mut silence.told)
+    /// A source that was never read before begins: rules will take more posts than they did.
+    pub(super) fn source_added(&mut self) {
+        self.each(Silence::doubt);
     }
 
-    pub(super) fn restore(&mut self, rules: &RuleSet, states: &[VolumeState]) {
-        // What a spike rule of that name left has a meaning.
-        for VolumeState { rule: id, at, state, .. } in states.iter().filter(|state| state.meaning.is_empty()) {
-            if rules.find(id.as_str()).is_some_and(|(_, rule)| quiet(rule).is_some()) {
-                self.silences.insert(id.clone(), Silence { since: *at, told: state.first() == Some(&1) });
+    /// A source is gone, perhaps the one that had the posts: until the next one silence says nothing.
+    pub(super) fn source_removed(&mut self) {
+        self.each(|silence| {
+            silence.doubt();
+            silence.told = true;
+        });
+    }
+
+    fn each(&mut self, change: impl Fn(&mut Silence)) {
+        for (id, kept) in &mut self.silences {
+            change(&mut kept.silence);
+            self.changed.insert(id.clone());
+        }
+    }
+
+    /// A rule took a post; true when its silence had been told.
+    fn heard(&mut self, rule: &Rule, at: Timestamp, around: &Surroundings<'_>) -> bool {
+        if !self.silences.contains_key(&rule.id) {
+            self.watch_from(rule, around.scale, at);
+        }
+        self.changed.insert(rule.id.clone());
+        self.silences.get_mut(&rule.id).is_some_and(|kept| kept.silence.heard(at, around).ended)
+    }
+
+    /// Lets a rule learn so many posts a day until `to`, as if it had been in force since `from`.
+    pub(super) fn teach(
+        &mut self,
+        rule: &Rule,
+        per_day: u32,
+        from: Timestamp,
+        to: Timestamp,
+        around: &Surroundings<'_>,
+    ) {
+        if quiet(rule).is_some() {
+            self.watch_from(rule, around.scale, from).silence.learn_evenly(per_day, to, around);
+        }
+    }
+
+    pub(super) fn restore(&mut self, rules: &RuleSet, scale: &Scale, states: &[VolumeState]) {
+        for VolumeState { rule: id, meaning: known, state, .. } in states {
+            let Some((_, rule)) = rules.find(id.as_str()) else { continue };
+            if quiet(rule).is_some()
+                && meaning(rule) == *known
+                && let Ok(silence) = Silence::from_bytes(scale, state)
+            {
+                self.silences.insert(id.clone(), Kept { meaning: known.clone(), silence });
             }
         }
     }
 
     pub(super) fn record(&mut self, commit: &mut Commit) {
         for rule in std::mem::take(&mut self.changed) {
-            let Some(Silence { since, told }) = self.silences.get(&rule).copied() else { continue };
-            let state = vec![u8::from(told)];
-            commit.record_volume(VolumeState { rule, meaning: String::new(), at: since, state });
+            let Some(Kept { meaning, silence }) = self.silences.get(&rule) else { continue };
+            let (meaning, at, state) = (meaning.clone(), silence.since, silence.to_bytes());
+            commit.record_volume(VolumeState { rule, meaning, at, state });
         }
     }
 
     /// Rules that have just been silent for long enough, and since when.
-    fn due(&mut self, rules: &RuleSet, exposure: &Exposure, now: Timestamp) -> Vec<(RuleId, Timestamp)> {
+    fn due(&mut self, rules: &RuleSet, around: &Surroundings<'_>, now: Timestamp) -> Vec<Due> {
         let mut due = Vec::new();
-        for (id, silence) in self.silences.iter_mut().filter(|(_, silence)| !silence.told) {
+        for (id, Kept { silence, .. }) in self.silences.iter_mut().filter(|(_, kept)| !kept.silence.told) {
+            let since = silence.since;
             let lasts = rules.find(id.as_str()).and_then(|(_, rule)| quiet(rule)).map(|quiet| quiet.lasts);
-            if lasts.is_some_and(|lasts| seen(exposure, silence.since, now) >= lasts) {
+            if lasts.is_none_or(|lasts| seen(around.exposure, since, now) < lasts) {
+                continue;
+            }
+            let lull = silence.lull(now, around);
+            if lull.is_none_or(|lull| silence.is_unusual(&lull, now)) {
                 silence.told = true;
                 self.changed.insert(id.clone());
-                due.push((id.clone(), silence.since));
+                due.push(Due { rule: id.clone(), since, lull });
             }
         }
         due
+    }
+
+    fn watch_from(&mut self, rule: &Rule, scale: &Scale, from: Timestamp) -> &mut Kept {
+        let fresh = Kept { meaning: meaning(rule), silence: Silence::new(scale, from) };
+        self.silences.entry(rule.id.clone()).insert_entry(fresh).into_mut()
     }
 }
 
@@ -102,14 +161,20 @@ impl Engine {
             return;
         }
         let rules = std::sync::Arc::clone(&self.rules);
-        let due = self.quiets.due(&rules, &self.spikes.exposure, now);
-        for (id, since) in due {
+        let due = self.quiets.due(&rules, &self.spikes.around(rules.zone()), now);
+        for Due { rule: id, since, lull } in due {
             let Some((_, rule)) = rules.find(id.as_str()) else { continue };
             let lasted = human(Duration::from_secs(now.since(since).as_secs()));
             let since_then = since.whole_second();
-            let why = format!("nothing matched for {lasted}, since {since_then}; rule {} {}", rule.id, rule.version);
+            let usual = lull.map_or(String::new(), |lull| {
+                let expected = rounded(lull.expected);
+                format!("; {expected} posts were expected by now, by chance that comes less than once in 30 days")
+            });
+            let why =
+                format!("nothing matched for {lasted}, since {since_then}{usual}; rule {} {}", rule.id, rule.version);
             let fired = Fired::by(Vec::new());
-            let firing = Firing { opener: "", opened: since, at: now, post: None, fired: &fired, posts: Vec::new(), why };
+            let firing =
+                Firing { opener: "", opened: since, at: now, post: None, fired: &fired, posts: Vec::new(), why };
             self.raise(rule, firing, now, commit);
             self.tell_changes(now, commit);
         }
@@ -119,7 +184,7 @@ impl Engine {
 
     /// A quiet rule took a post: an incident that was only about its silence is over.
     pub(super) fn heard(&mut self, rule: &Rule, at: Timestamp, now: Timestamp, commit: &mut Commit) {
-        if !self.quiets.heard(&rule.id, at) {
+        if !self.quiets.heard(rule, at, &self.spikes.around(self.rules.zone())) {
             return;
         }
         let open = self.by_topic.get(&rule.topic).and_then(|id| self.live.get(id)).map(|live| &live.incident);
@@ -139,6 +204,11 @@ fn quiet(rule: &Rule) -> Option<&Quiet> {
         | Condition::NewTerm(_)
         | Condition::Joined(_) => None,
     }
+}
+
+/// What a silence was learnt with. What a spike rule of the same query and name left is none.
+fn meaning(rule: &Rule) -> String {
+    format!("quiet {}", rule.meaning())
 }
 
 /// How much of a span was seen.

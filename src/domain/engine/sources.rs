@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Engine;
+use super::flow::{Flow, Frame};
 use super::incidents::Notice;
 use crate::domain::commit::Commit;
 use crate::domain::event::{Cursor, DownReason};
@@ -24,7 +25,7 @@ const SILENT_CONNECTIONS: u32 = 2;
 const CLOCKS_DIFFER: Duration = Duration::from_secs(5);
 
 /// Where a source stands.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct SourceState {
     cursor: Option<Cursor>,
     /// Since when nothing comes.
@@ -36,6 +37,8 @@ pub(super) struct SourceState {
     gap: Option<Gap>,
     /// A connection whose first frame has not come yet.
     fresh: Option<Connection>,
+    /// Its posts, once a connection brought a frame.
+    pub(super) flow: Option<Flow>,
 }
 
 /// Where a connection was asked to resume.
@@ -62,12 +65,14 @@ impl Engine {
             state.blind_since = Some(now);
             state.open_gap(&source, time(cursor), DownReason::NotRunning, commit);
         }
+        self.spikes.exposure.sources = self.sources.len();
     }
 
     pub(super) fn connected(&mut self, source: SourceName, resumed_from: Option<Cursor>, now: Timestamp) {
         let state = self.sources.entry(source).or_default();
         state.blind_since.get_or_insert(now);
         state.fresh = Some(Connection { resumed_from });
+        self.spikes.exposure.sources = self.sources.len();
     }
 
     pub(super) fn down(&mut self, source: &SourceName, reason: DownReason, now: Timestamp, commit: &mut Commit) {
@@ -81,14 +86,17 @@ impl Engine {
 
     /// A frame came: the source sees. The first one after a connection tells whether the
     /// stream goes on where it was left: the event we resumed from must come again.
-    pub(super) fn frame_seen(&mut self, source: &SourceName, cursor: Cursor, now: Timestamp, commit: &mut Commit) {
-        let state = match self.sources.get_mut(source.as_str()) {
-            Some(state) => state,
-            None => self.sources.entry(source.clone()).or_default(),
-        };
+    pub(super) fn frame_seen(&mut self, source: &SourceName, frame: Frame, now: Timestamp, commit: &mut Commit) {
+        if !self.sources.contains_key(source.as_str()) {
+            self.sources.insert(source.clone(), SourceState::default());
+            self.spikes.exposure.sources = self.sources.len();
+        }
+        let Some(state) = self.sources.get_mut(source.as_str()) else { return };
+        let cursor = frame.cursor;
         let before = state.cursor;
         if before.is_none() {
             self.spikes.source_added(self.event_clock);
+            self.quiets.source_added();
             self.follows.source_added(self.event_clock);
             self.vocabularies.change(|vocabulary| {
                 vocabulary.doubt(time(cursor));
@@ -98,14 +106,37 @@ impl Engine {
         let newest = before.map_or(cursor, |before| before.max(cursor));
         state.cursor = Some(newest);
         state.behind = now.since(time(newest)) > BEHIND;
-        if before.is_none_or(|before| cursor > before) {
+        let is_newest = before.is_none_or(|before| cursor > before);
+        if is_newest {
             state.silent = 0;
         }
         let fresh = state.fresh.take();
         let sees_again = state.silent < SILENT_CONNECTIONS && state.blind_since.take().is_some();
-        if fresh.is_none() && !sees_again {
-            return;
+        if fresh.is_some() || sees_again {
+            self.first_seen(source, fresh, cursor, before, now, commit);
         }
+        if sees_again {
+            self.end_notice(&blind_topic(source), now, commit);
+        }
+        let flows = |state: &mut SourceState| {
+            frame.live && is_newest && state.flows(frame, time(cursor), &self.spikes.scale, self.rules.zone())
+        };
+        if self.sources.get_mut(source.as_str()).is_some_and(flows) {
+            self.flows_again(source, now, commit);
+        }
+    }
+
+    /// Ends a source's gap with the first frame of a connection, or the first after a silence.
+    fn first_seen(
+        &mut self,
+        source: &SourceName,
+        fresh: Option<Connection>,
+        cursor: Cursor,
+        before: Option<Cursor>,
+        now: Timestamp,
+        commit: &mut Commit,
+    ) {
+        let Some(state) = self.sources.get_mut(source.as_str()) else { return };
         let resumed_from = fresh.and_then(|connection| connection.resumed_from);
         let recovered = resumed_from.is_some_and(|from| time(cursor) <= time(from) + CLOCKS_DIFFER);
         let lost = resumed_from.filter(|_| !recovered);
@@ -113,19 +144,16 @@ impl Engine {
             let from = before.map_or(from, |before| before.min(from));
             state.open_gap(source, time(from), DownReason::CursorTooOld, commit);
         }
-        if let Some(mut gap) = state.gap.take() {
-            gap.to = Some(time(cursor).max(gap.from));
-            gap.recovered = recovered;
-            if lost.is_some() {
-                gap.reason = DownReason::CursorTooOld;
-            }
-            commit.gaps.push(gap.clone());
-            self.spikes.exposure.ended(&gap);
-            self.tell_gap(&gap, now, commit);
+        let Some(mut gap) = state.gap.take() else { return };
+        gap.to = Some(time(cursor).max(gap.from));
+        gap.recovered = recovered;
+        if lost.is_some() {
+            gap.reason = DownReason::CursorTooOld;
         }
-        if sees_again {
-            self.end_notice(&blind_topic(source), now, commit);
-        }
+        commit.gaps.push(gap.clone());
+        state.lost(&gap);
+        self.spikes.exposure.ended(&gap);
+        self.tell_gap(&gap, now, commit);
     }
 
     /// Raises an alert for every source that has been blind too long.
@@ -151,11 +179,12 @@ impl Engine {
             };
             self.raise_notice(notice, now, commit);
         }
+        self.watch_flows(now, commit);
     }
 
     /// Whether every source sees the present; quiet means something only then.
     pub(super) fn all_see(&self) -> bool {
-        self.sources.values().all(|state| state.blind_since.is_none() && !state.behind)
+        self.sources.values().all(SourceState::sees)
     }
 
     fn tell_gap(&mut self, gap: &Gap, now: Timestamp, commit: &mut Commit) {
@@ -181,6 +210,16 @@ impl Engine {
 }
 
 impl SourceState {
+    /// Whether it sees the present.
+    pub(super) const fn sees(&self) -> bool {
+        self.blind_since.is_none() && !self.behind
+    }
+
+    /// How far it was read.
+    pub(super) fn read_to(&self) -> Option<Timestamp> {
+        self.cursor.map(time)
+    }
+
     /// Opens a gap unless one is open.
     fn open_gap(&mut self, source: &SourceName, from: Timestamp, reason: DownReason, commit: &mut Commit) {
         if self.gap.is_none() {

@@ -13,14 +13,15 @@
 use std::time::Duration;
 
 use super::exposure::Exposure;
-use super::watch::{Surroundings, Watch};
+use super::minutes::Surroundings;
+use super::watch::{Watch, policy};
 use crate::domain::condition::{Condition, Count, Seen, Spike, Window};
 use crate::domain::id::{AuthorId, PostId};
 use crate::domain::incident::Gap;
 use crate::domain::key::Key;
 use crate::domain::story::Story;
 use crate::domain::time::{Timestamp, Zone};
-use crate::domain::volume::Scale;
+use crate::domain::volume::{Policy, Scale};
 
 /// A post that a rule took: what its conditions ask of it, in 24 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,14 +146,17 @@ fn with_burst(later: &[Taken], place: usize, moment: &Moment, burst: &Burst) -> 
 #[derive(Clone)]
 enum Trier {
     Count(Count, Window),
-    Spike(Spike, Box<Watch>),
+    Spike(Spike, Box<(Policy, Watch)>),
 }
 
 impl Trier {
     fn new(setting: &Condition, scale: &Scale, from: Timestamp) -> Option<Self> {
         match setting {
             Condition::Count(count) => Some(Self::Count(*count, Window::default())),
-            Condition::Spike(spike) => Some(Self::Spike(*spike, Box::new(Watch::new(scale, from)))),
+            Condition::Spike(spike) => {
+                let policy = policy(spike.false_alarms, spike, scale);
+                Some(Self::Spike(*spike, Box::new((policy, Watch::new(scale, from)))))
+            }
             _ => None,
         }
     }
@@ -160,7 +164,10 @@ impl Trier {
     fn fires(&mut self, seen: &Seen, around: &Surroundings<'_>) -> bool {
         match self {
             Self::Count(count, window) => window.add(seen.clone(), count).is_some(),
-            Self::Spike(spike, watch) => watch.add(spike, seen, around).is_some(),
+            Self::Spike(spike, known) => {
+                let (policy, watch) = known.as_mut();
+                watch.add(spike, policy, seen, around).is_some()
+            }
         }
     }
 

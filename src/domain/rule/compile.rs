@@ -146,7 +146,11 @@ fn rule(
         severity: raw.severity,
         status: raw.status,
         topic: raw.topic.clone(),
-        version: format!("{}+{}", file.pack.version, fingerprint(raw, &query, &excepts, of.as_ref(), by.as_ref(), &joins)),
+        version: format!(
+            "{}+{}",
+            file.pack.version,
+            fingerprint(raw, &query, &excepts, of.as_ref(), by.as_ref(), &joins)
+        ),
         query,
         excepts,
         playbook: raw.playbook.clone(),

@@ -1,5 +1,6 @@
 //! Rules: what to look for, when it is an alert, and the tests that come with them.
 
+pub mod budget;
 pub mod compile;
 pub mod cost;
 pub mod lint;

@@ -15,6 +15,7 @@ use crate::domain::query::term::TermForm;
 use crate::domain::query::{Query, explain};
 use crate::domain::text::Words;
 use crate::domain::time::Zone;
+use crate::domain::volume::Promise;
 
 /// A rule that can be asked about posts.
 #[derive(Clone, Debug)]
@@ -84,6 +85,9 @@ pub struct RuleSet {
     /// Where each rule's exceptions begin among the matcher's queries.
     excepts_from: Vec<usize>,
     zone: Zone,
+    pub(super) budget: Option<Promise>,
+    /// The part of what each spike promises that it keeps, when the budget asks for less.
+    pub(super) tightened: Option<f64>,
 }
 
 /// Why a rule did or did not take a post.
@@ -126,7 +130,7 @@ impl RuleSet {
             from += usize::from(of.except.is_some());
         }
         let by_id = rules.iter().enumerate().map(|(index, rule)| (rule.id.clone(), index)).collect();
-        Self { rules, by_id, matcher, counting, excepts_from, zone: Zone::default() }
+        Self { rules, by_id, matcher, counting, excepts_from, zone: Zone::default(), budget: None, tightened: None }
     }
 
     /// The same rules, for people whose clocks show that zone's time.

@@ -217,7 +217,7 @@ pub struct RawTest {
     pub name: String,
     /// The bytes of its header.
     pub span: Range<usize>,
-    /// What a spike rule saw before; silence for [`RawHistory::USUAL`] when nothing is said.
+    /// What a spike or quiet rule saw before; when nothing is said, [`RawHistory::SILENT`] and nothing.
     pub history: Option<RawHistory>,
     /// Posts to feed, in the file's order; at least one.
     pub posts: Vec<RawTestPost>,
@@ -237,6 +237,8 @@ pub struct RawHistory {
 impl RawHistory {
     /// How long, unless something else is said.
     pub const USUAL: Duration = Duration::from_hours(14 * 24);
+    /// Of a spike rule, when nothing is said.
+    pub const SILENT: Self = Self { per_day: 0, lasts: Self::USUAL };
     /// As far back as a season reaches.
     pub const LONGEST: Duration = Duration::from_hours(8 * 7 * 24);
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::model::{Rule, RuleSet};
 use super::raw::{RawFile, RawHistory, RawRule, RawTest, RawTestPost};
+use crate::domain::condition::Condition;
 use crate::domain::diagnostic::{Diagnostic, Level};
 use crate::domain::engine::{Batch, Engine, Input, Item};
 use crate::domain::event::{Decoded, SourceEvent};
@@ -62,7 +63,9 @@ fn run_one(file: &RawFile, raw: &RawRule, test: &RawTest, rules: &Arc<RuleSet>) 
     let posts: Vec<Post> = test.posts.iter().enumerate().map(|(index, raw)| post(index, raw)).collect();
     let mut engine = Engine::new(Arc::clone(rules), Routes::default(), Vec::new());
     for rule in rules.with_joined(&raw.id.value) {
-        let RawHistory { per_day, lasts } = test.history.unwrap_or(RawHistory { per_day: 0, lasts: RawHistory::USUAL });
+        // A quiet rule that knows nothing goes by its time alone.
+        let usual = (!matches!(rule.condition, Condition::Quiet(_))).then_some(RawHistory::SILENT);
+        let Some(RawHistory { per_day, lasts }) = test.history.or(usual) else { continue };
         engine.teach(rule, per_day, EPOCH - lasts, EPOCH);
     }
     let mut scratch = Scratch::default();

@@ -27,6 +27,7 @@ mod promise;
 mod recent;
 mod scale;
 mod season;
+mod silence;
 mod stored;
 mod tail;
 mod words;
@@ -36,7 +37,9 @@ pub use promise::{Floor, Policy, Promise};
 use recent::Recent;
 pub use scale::Scale;
 use season::{Forecast, Season};
+pub use silence::{Longest, Lull};
 pub use stored::Unreadable;
+pub use words::rounded;
 
 /// An excess of this share of the record is new.
 const NEW: f64 = 0.93;

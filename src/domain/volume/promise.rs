@@ -7,6 +7,7 @@
 //! an hour, for the rate at which most false alarms come. `cargo bench --bench bench --
 //! volume` shows what becomes of the promise at each rate (BENCHMARKS.md).
 
+use std::fmt;
 use std::time::Duration;
 
 use super::scale::Scale;
@@ -48,6 +49,19 @@ impl Promise {
         f64::from(self.alarms) * YEAR / self.within.as_secs_f64().max(1.0)
     }
 
+    /// So many a year; none for none.
+    pub fn yearly(alarms: f64) -> Option<Self> {
+        let within = Duration::try_from_secs_f64(YEAR / alarms).ok()?;
+        Some(Self { alarms: 1, within })
+    }
+
+    /// A part of it: the same in a longer time.
+    #[must_use]
+    pub fn tightened(self, share: f64) -> Self {
+        let within = Duration::try_from_secs_f64(self.within.as_secs_f64() / share).unwrap_or(Duration::MAX);
+        Self { within, ..self }
+    }
+
     /// The surprise that keeps it at each of [`RATES`]: between what was found, along the
     /// logarithm of the promise, and beyond it as from the last two.
     fn surprise(self) -> [f64; 6] {
@@ -63,6 +77,19 @@ impl Promise {
     }
 }
 
+/// As people write it, in days where they are whole or many: `1 per 30d`.
+impl fmt::Display for Promise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { alarms, within } = self;
+        let hours = within.as_secs_f64() / 3600.0;
+        match hours {
+            ..2.0 => write!(f, "{alarms} per {:.0}m", (hours * 60.0).max(1.0)),
+            ..240.0 if hours.round() % 24.0 > 0.0 => write!(f, "{alarms} per {hours:.0}h"),
+            _ => write!(f, "{alarms} per {:.0}d", hours / 24.0),
+        }
+    }
+}
+
 /// What it takes for an alarm.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Policy {
@@ -74,6 +101,9 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Of streams that are not asked for alarms.
+    pub const NEVER: Self = Self { surprise: [MOST; 6], floor: None };
+
     /// What keeps a promise on bins of that length.
     pub fn keeping(promise: Promise, scale: &Scale) -> Self {
         let share = (scale.seconds() / 300.0).log(12.0).clamp(0.0, 1.0);
@@ -125,6 +155,16 @@ impl Floor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn promises_are_written_as_they_are_read() {
+        let within = |minutes| Promise { alarms: 2, within: Duration::from_mins(minutes) };
+        let written = [within(0), within(90), within(36 * 60), within(30 * 1440)].map(|promise| promise.to_string());
+        assert_eq!(written, ["2 per 1m", "2 per 90m", "2 per 36h", "2 per 30d"]);
+        assert_eq!(Promise::MONTHLY.tightened(0.25).to_string(), "1 per 120d");
+        assert_eq!(Promise::yearly(12.175).map(|promise| promise.to_string()), Some("1 per 30d".to_owned()));
+        assert_eq!(Promise::yearly(0.0), None);
+    }
 
     #[test]
     fn a_stricter_promise_asks_for_more_surprise() {

@@ -24,12 +24,7 @@ impl Judgement {
         let Window { expected, local, .. } = *window;
         let (length, usual) = (human(window.length(scale)), window.usual_up_to());
         let by = if local { "after the two hours before" } else { "at this hour of the week" };
-        let expected = match expected {
-            ..0.01 => "less than 0.01".to_owned(),
-            ..0.095 => format!("{expected:.2}"),
-            ..9.95 => format!("{expected:.1}"),
-            _ => format!("{expected:.0}"),
-        };
+        let expected = rounded(expected);
         format!("{what} in {length}; expected {expected}, at most {usual} {by}; by chance {}", self.chance(scale))
     }
 
@@ -45,5 +40,15 @@ impl Judgement {
             _ => format!("{:.0} years", seconds / YEAR),
         };
         format!("{less}once in {span}")
+    }
+}
+
+/// An expectation with as many digits as it is worth.
+pub fn rounded(expected: f64) -> String {
+    match expected {
+        ..0.01 => "less than 0.01".to_owned(),
+        ..0.095 => format!("{expected:.2}"),
+        ..9.95 => format!("{expected:.1}"),
+        _ => format!("{expected:.0}"),
     }
 }

@@ -122,8 +122,10 @@ impl Keys {
         }
     }
 
-    /// Lets [`Keys::find`] tell the flags of each number.
-    pub(super) fn set_flags(&mut self, flags: &[u8]) {
+    /// Lets [`Keys::find`] tell the flags of each number, now that all keys are there.
+    pub(super) fn finish(&mut self, flags: &[u8]) {
+        self.tails.shrink_to_fit();
+        self.ends.shrink_to_fit();
         for slot in &mut self.slots {
             slot.flags = flags.get(slot.number as usize).copied().unwrap_or(0);
         }

@@ -113,6 +113,7 @@ impl Matcher {
                 None => {}
             }
         }
+        programs.shrink_to_fit();
         let index = planner.finish(postings.iter().map(|(under, _)| *under));
         let postings = Rows::new(index.keys.len(), postings);
         Self { index, programs, postings, always }

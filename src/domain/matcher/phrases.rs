@@ -147,6 +147,7 @@ impl Phrases {
 
     /// Makes rows findable, now that all are there. `flags` tell which numbers begin one.
     pub(super) fn finish(&mut self, flags: &[u8]) {
+        self.steps.shrink_to_fit();
         let words = (self.steps.len() / 4).next_power_of_two();
         self.some = vec![0; words];
         for slot in self.slots.iter().filter(|slot| slot.to != NONE) {

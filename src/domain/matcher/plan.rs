@@ -454,9 +454,10 @@ impl Planner {
         filed.for_each(|number| self.flag(number, FILED));
         self.aliases.sort_unstable();
         self.aliases.dedup();
-        let Self { mut index, flags, aliases, spelt, .. } = self;
+        let Self { mut index, mut flags, aliases, spelt, .. } = self;
+        flags.shrink_to_fit();
         let numbers = index.keys.len();
-        index.keys.set_flags(&flags);
+        index.keys.finish(&flags);
         index.phrases.finish(&flags);
         index.flags = flags;
         index.aliases = Rows::new(numbers, aliases);

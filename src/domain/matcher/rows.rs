@@ -31,7 +31,10 @@ impl<T> Rows<T> {
             sum += *start;
             *start = sum;
         }
-        Self { starts, items: things.into_iter().map(|(_, thing)| thing).collect() }
+        // Collected in the place where the pairs were, with their room and what they had to spare.
+        let mut items: Vec<T> = things.into_iter().map(|(_, thing)| thing).collect();
+        items.shrink_to_fit();
+        Self { starts, items }
     }
 
     /// The row of a number.

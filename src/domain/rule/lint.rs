@@ -1,6 +1,6 @@
 //! Rules that can be used and are probably not what was meant.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::cost::{BUDGET, cost};
 use super::model::Rule;
@@ -22,9 +22,10 @@ use shape::Shape;
 pub fn lint(file: &RawFile, rules: &[Rule]) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
     lists(file, rules, &mut findings);
+    let by_id: HashMap<&str, &Rule> = rules.iter().map(|rule| (rule.id.as_str(), rule)).collect();
     let mut seen: BTreeMap<Meaning<'_>, &str> = BTreeMap::new();
     for raw in &file.rules {
-        let Some(rule) = rules.iter().find(|rule| rule.id.as_str() == raw.id.value) else { continue };
+        let Some(&rule) = by_id.get(raw.id.value.as_str()) else { continue };
         tests(file, raw, &mut findings);
         if rule.joins.is_empty() {
             queries(file, raw, rule, &mut findings);

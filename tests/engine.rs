@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 use stormbell::domain::commit::Erasure;
 use stormbell::domain::condition::{Condition, Quiet};
@@ -12,7 +14,6 @@ use stormbell::domain::incident::{IncidentState, Severity};
 use stormbell::domain::message::{Delivery, MessageKind, Undelivered};
 use stormbell::domain::post::Post;
 use stormbell::domain::rule::Rule;
-use stormbell::domain::time::Timestamp;
 use support::sim::{Sim, at, authors, frame, minutes, post, posted, route, rule, stories};
 
 use Severity::{Critical, High, Low};
@@ -532,13 +533,7 @@ proptest! {
         let mut whole = two_rules();
         whole.feed_received(frames.clone(), None);
         let mut parts = two_rules();
-        let mut rest = frames.as_slice();
-        for size in sizes.into_iter().cycle() {
-            if rest.is_empty() { break; }
-            let (now, later) = rest.split_at(size.min(rest.len()));
-            parts.feed_received(now.to_vec(), None);
-            rest = later;
-        }
+        parts.feed_in_batches(&frames, &sizes);
         prop_assert_eq!(told(&whole), told(&parts));
         prop_assert!(whole.model.ledger.adds_up());
         prop_assert_eq!(whole.model.ledger, parts.model.ledger);
@@ -549,28 +544,8 @@ proptest! {
     fn a_crash_loses_nothing_and_doubles_nothing(frames in stream(), crashes in prop::collection::vec(1usize..40, 0..6)) {
         let mut steady = two_rules();
         let mut shaken = two_rules();
-        let received = |frame: &Decoded| Some(Timestamp::from_micros(frame.cursor.unwrap().0));
-        for frame in &frames {
-            steady.now = received(frame).unwrap();
-            steady.feed_received(vec![frame.clone()], received(frame));
-        }
-        let mut next = 0;
-        let mut crashes = crashes.into_iter();
-        let mut until_crash = crashes.next();
-        while let Some(frame) = frames.get(next) {
-            shaken.now = shaken.now.max(received(frame).unwrap());
-            shaken.feed_received(vec![frame.clone()], received(frame));
-            next += 1;
-            until_crash = match until_crash {
-                Some(0) => {
-                    shaken.crash();
-                    let resume = shaken.model.cursors.values().next().unwrap().0 - 5_000_000;
-                    next = frames.iter().position(|frame| frame.cursor.unwrap().0 >= resume).unwrap();
-                    crashes.next()
-                }
-                more => more.map(|more| more - 1),
-            };
-        }
+        steady.live_through(&frames, &[], Duration::from_secs(5));
+        shaken.live_through(&frames, &crashes, Duration::from_secs(5));
         prop_assert_eq!(&steady.model.tellings, &shaken.model.tellings);
         let (steady, shaken) = (told(&steady), told(&shaken));
         prop_assert_eq!(steady.1, shaken.1);

@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 use stormbell::domain::condition::joined::{Joined, Order};
 use stormbell::domain::condition::{Condition, Quiet};
@@ -13,7 +15,6 @@ use stormbell::domain::incident::{Alert, ConditionKind, IncidentState, Severity}
 use stormbell::domain::message::MessageKind;
 use stormbell::domain::query::Query;
 use stormbell::domain::rule::Rule;
-use stormbell::domain::time::Timestamp;
 use support::sim::{Sim, at, authors, minutes, posted, route, rule};
 
 use Severity::{Critical, Info};
@@ -202,9 +203,7 @@ proptest! {
     fn any_batching_joins_the_same(frames in stream(), size in 1usize..20) {
         let (mut whole, mut parts) = (chain(), chain());
         whole.feed_received(frames.clone(), None);
-        for frames in frames.chunks(size) {
-            parts.feed_received(frames.to_vec(), None);
-        }
+        parts.feed_in_batches(&frames, &[size]);
         prop_assert_eq!(told(&whole), told(&parts));
         prop_assert!(whole.model.volumes == parts.model.volumes);
     }
@@ -213,28 +212,8 @@ proptest! {
     #[test]
     fn a_crash_moves_no_alert(frames in stream(), crashes in prop::collection::vec(1usize..20, 1..8)) {
         let (mut steady, mut shaken) = (chain(), chain());
-        let received = |frame: &Decoded| Timestamp::from_micros(frame.cursor.unwrap().0);
-        for frame in &frames {
-            steady.now = received(frame);
-            steady.feed(vec![frame.clone()]);
-        }
-        let mut next = 0;
-        let mut crashes = crashes.into_iter();
-        let mut until_crash = crashes.next();
-        while let Some(frame) = frames.get(next) {
-            shaken.now = shaken.now.max(received(frame));
-            shaken.feed(vec![frame.clone()]);
-            next += 1;
-            until_crash = match until_crash {
-                Some(0) => {
-                    shaken.crash();
-                    let resume = shaken.model.cursors.values().next().unwrap().0 - 5_000_000;
-                    next = frames.iter().position(|frame| frame.cursor.unwrap().0 >= resume).unwrap();
-                    crashes.next()
-                }
-                more => more.map(|more| more - 1),
-            };
-        }
+        steady.live_through(&frames, &[], Duration::from_secs(5));
+        shaken.live_through(&frames, &crashes, Duration::from_secs(5));
         prop_assert_eq!(told(&steady), told(&shaken));
         prop_assert!(steady.model.volumes == shaken.model.volumes);
     }

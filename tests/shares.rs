@@ -5,6 +5,7 @@
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use stormbell::config::rules::parse_rules;
@@ -14,7 +15,6 @@ use stormbell::domain::event::Decoded;
 use stormbell::domain::incident::ConditionKind;
 use stormbell::domain::organization::Organization;
 use stormbell::domain::rule::{Rule, compile};
-use stormbell::domain::time::Timestamp;
 use support::sim::{Sim, at, posted, route};
 
 const MINUTE: i64 = 60;
@@ -193,13 +193,7 @@ proptest! {
     fn any_batching_finds_the_same_shares(frames in stream(), sizes in prop::collection::vec(1usize..50, 1..20)) {
         let (mut whole, mut parts) = (sim(), sim());
         whole.feed_received(frames.clone(), None);
-        let mut rest = frames.as_slice();
-        for size in sizes.into_iter().cycle() {
-            if rest.is_empty() { break; }
-            let (now, later) = rest.split_at(size.min(rest.len()));
-            parts.feed_received(now.to_vec(), None);
-            rest = later;
-        }
+        parts.feed_in_batches(&frames, &sizes);
         prop_assert_eq!(told(&whole), told(&parts));
         prop_assert_eq!(whole.model.volumes, parts.model.volumes);
     }
@@ -208,28 +202,8 @@ proptest! {
     #[test]
     fn a_crash_moves_no_share(frames in stream(), crashes in prop::collection::vec(1usize..40, 1..12)) {
         let (mut steady, mut shaken) = (sim(), sim());
-        let received = |frame: &Decoded| Timestamp::from_micros(frame.cursor.unwrap().0);
-        for frame in &frames {
-            steady.now = received(frame);
-            steady.feed(vec![frame.clone()]);
-        }
-        let mut next = 0;
-        let mut crashes = crashes.into_iter();
-        let mut until_crash = crashes.next();
-        while let Some(frame) = frames.get(next) {
-            shaken.now = shaken.now.max(received(frame));
-            shaken.feed(vec![frame.clone()]);
-            next += 1;
-            until_crash = match until_crash {
-                Some(0) => {
-                    shaken.crash();
-                    let resume = shaken.model.cursors.values().next().unwrap().0 - 300_000_000;
-                    next = frames.iter().position(|frame| frame.cursor.unwrap().0 >= resume).unwrap();
-                    crashes.next()
-                }
-                more => more.map(|more| more - 1),
-            };
-        }
+        steady.live_through(&frames, &[], Duration::from_mins(5));
+        shaken.live_through(&frames, &crashes, Duration::from_mins(5));
         prop_assert_eq!(told(&steady), told(&shaken));
         prop_assert_eq!(steady.model.volumes, shaken.model.volumes);
     }

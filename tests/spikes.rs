@@ -12,7 +12,6 @@ use stormbell::domain::engine::Input;
 use stormbell::domain::event::{Decoded, SourceEvent};
 use stormbell::domain::incident::{Alert, ConditionKind, Severity};
 use stormbell::domain::rule::Rule;
-use stormbell::domain::time::Timestamp;
 use stormbell::domain::volume::Promise;
 use support::sim::{Sim, at, frame, posted, route, rule};
 
@@ -287,13 +286,7 @@ proptest! {
     fn any_batching_finds_the_same_spikes(frames in stream(), sizes in prop::collection::vec(1usize..50, 1..20)) {
         let (mut whole, mut parts) = (sim(), sim());
         whole.feed_received(frames.clone(), None);
-        let mut rest = frames.as_slice();
-        for size in sizes.into_iter().cycle() {
-            if rest.is_empty() { break; }
-            let (now, later) = rest.split_at(size.min(rest.len()));
-            parts.feed_received(now.to_vec(), None);
-            rest = later;
-        }
+        parts.feed_in_batches(&frames, &sizes);
         prop_assert_eq!(told(&whole), told(&parts));
         prop_assert_eq!(whole.model.volumes, parts.model.volumes);
     }
@@ -302,30 +295,8 @@ proptest! {
     #[test]
     fn a_crash_moves_no_spike(frames in stream(), crashes in prop::collection::vec(1usize..60, 1..12)) {
         let (mut steady, mut shaken) = (sim(), sim());
-        let received = |frame: &Decoded| Timestamp::from_micros(frame.cursor.unwrap().0);
-        for frame in &frames {
-            steady.now = received(frame);
-            steady.feed(vec![frame.clone()]);
-        }
-        let (mut next, mut kills) = (0, 0);
-        let mut crashes = crashes.into_iter();
-        let mut until_crash = crashes.next();
-        while let Some(frame) = frames.get(next) {
-            shaken.now = shaken.now.max(received(frame));
-            shaken.feed(vec![frame.clone()]);
-            next += 1;
-            until_crash = match until_crash {
-                Some(0) => {
-                    shaken.crash();
-                    kills += 1;
-                    let resume = shaken.model.cursors.values().next().unwrap().0 - 5_000_000;
-                    next = frames.iter().position(|frame| frame.cursor.unwrap().0 >= resume).unwrap();
-                    crashes.next()
-                }
-                more => more.map(|more| more - 1),
-            };
-        }
-        prop_assert!(kills > 0 || frames.len() < 60);
+        steady.live_through(&frames, &[], Duration::from_secs(5));
+        shaken.live_through(&frames, &crashes, Duration::from_secs(5));
         prop_assert_eq!(told(&steady), told(&shaken));
         prop_assert_eq!(steady.model.volumes, shaken.model.volumes);
     }

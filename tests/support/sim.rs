@@ -133,6 +133,42 @@ impl Sim {
         Batch { source: "stream".into(), rules: Arc::clone(&self.rules), items: frames.into_iter().map(item).collect() }
     }
 
+    /// Frames of a recording, in batches of these sizes over and over.
+    pub fn feed_in_batches(&mut self, frames: &[Decoded], sizes: &[usize]) {
+        let mut rest = frames;
+        for &size in sizes.iter().cycle() {
+            if rest.is_empty() {
+                return;
+            }
+            let (now, later) = rest.split_at(size.min(rest.len()));
+            self.feed_received(now.to_vec(), None);
+            rest = later;
+        }
+    }
+
+    /// Each frame at its time. The process dies after so many frames, again and again, and then
+    /// reads once more what lies up to `again` before its cursor.
+    pub fn live_through(&mut self, frames: &[Decoded], crashes: &[usize], again: Duration) {
+        let time = |frame: &Decoded| Timestamp::from_micros(frame.cursor.unwrap().0);
+        let (mut next, mut crashes) = (0, crashes.iter().copied());
+        let mut until_crash = crashes.next();
+        while let Some(frame) = frames.get(next) {
+            self.now = self.now.max(time(frame));
+            self.feed_received(vec![frame.clone()], Some(time(frame)));
+            next += 1;
+            until_crash = match until_crash {
+                Some(0) => {
+                    self.crash();
+                    let cursor = self.model.cursors.values().next().unwrap().0;
+                    let resume = Timestamp::from_micros(cursor) - again;
+                    next = frames.iter().position(|frame| time(frame) >= resume).unwrap();
+                    crashes.next()
+                }
+                more => more.map(|more| more - 1),
+            };
+        }
+    }
+
     /// A post that arrives the moment it is written.
     pub fn post(&mut self, id: &str, author: &str, seconds: i64, text: &str) {
         self.now = self.now.max(at(seconds));

@@ -58,17 +58,29 @@ enum Reads {
 /// A query filed under a number.
 #[derive(Clone, Copy, Debug)]
 struct Posting {
+    /// The query, and in its upper two bits [`TEXT_ONLY`] and [`SEVERAL`].
     query: u32,
     /// Without this number it cannot be satisfied; [`NONE`] if there is no such.
     need: Number,
     /// What decides then; [`NONE`] if nothing is left to decide.
     program: u32,
-    reads: Reads,
-    /// Filed under several numbers, so that it may be met again.
-    several: bool,
 }
 
 const NONE: u32 = u32::MAX;
+/// It does not read media descriptions.
+const TEXT_ONLY: u32 = 1 << 31;
+/// It is filed under several numbers, so that it may be met again.
+const SEVERAL: u32 = 1 << 30;
+
+impl Posting {
+    const fn query(self) -> u32 {
+        self.query & !(TEXT_ONLY | SEVERAL)
+    }
+
+    const fn reads(self) -> Reads {
+        if self.query & TEXT_ONLY == 0 { Reads::All } else { Reads::TextOnly }
+    }
+}
 
 /// Buffers of one thread, reused over posts.
 #[derive(Debug, Default)]
@@ -106,7 +118,9 @@ impl Matcher {
             match under.filter(|_| is_filed) {
                 Some(under) => {
                     let (need, program) = (need.unwrap_or(NONE), left.map_or(NONE, |left| start + left));
-                    let posting = Posting { query: number, need, program, reads, several: under.len() > 1 };
+                    let text_only = if query.text_only { TEXT_ONLY } else { 0 };
+                    let several = if under.len() > 1 { SEVERAL } else { 0 };
+                    let posting = Posting { query: number | text_only | several, need, program };
                     postings.extend(under.into_iter().map(|under| (under, posting)));
                 }
                 None if is_filed => always.push(number),
@@ -156,7 +170,7 @@ impl Matcher {
             }
             for posting in self.postings.of(number) {
                 if self.takes(posting, post, scratch) {
-                    found.push(posting.query as usize);
+                    found.push(posting.query() as usize);
                 }
             }
         }
@@ -170,8 +184,8 @@ impl Matcher {
     #[inline]
     fn takes(&self, posting: &Posting, post: &Excerpt, scratch: &mut Scratch) -> bool {
         (posting.need == NONE || scratch.sightings.has(posting.need))
-            && (!posting.several || scratch.meet(posting.query))
-            && (posting.program == NONE || self.holds(post, scratch, posting.program, posting.reads))
+            && (posting.query & SEVERAL == 0 || scratch.meet(posting.query()))
+            && (posting.program == NONE || self.holds(post, scratch, posting.program, posting.reads()))
     }
 }
 

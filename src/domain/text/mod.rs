@@ -449,6 +449,12 @@ mod tests {
         assert!(words[0].chars().count() < 20);
     }
 
+    #[test]
+    fn marks_are_counted_from_letter_to_letter() {
+        let letter = format!("t{}", "\u{7f0}".repeat(5));
+        assert_eq!(words(&letter.repeat(3)), [letter.repeat(3)]);
+    }
+
     proptest! {
         #[test]
         fn folding_twice_changes_nothing_and_places_are_valid(text in "\\PC{0,60}|[#@_.a-zA-Z0-9éЖ病\u{200b}' ]{0,40}") {

@@ -65,6 +65,7 @@ impl<'a> Reader<'a> {
     fn plain(&mut self, block: &Block, from: usize, run: usize) {
         let base = length(&self.words.folded);
         block.append_lower(from, run, &mut self.words.folded);
+        self.marks = 0;
         let mut open = self.open;
         for edge in block.edges(from, run, open.is_some()) {
             match open.take() {

@@ -51,6 +51,21 @@ fn a_second_author_within_ten_minutes_pages_once() {
 }
 
 #[test]
+fn after_a_reload_a_count_with_another_query_begins_anew() {
+    let count = |query: &str| rule("threat.seen", "threat", High, query, authors(2, 10));
+    let mut sim = Sim::new(vec![count("smoke")], Vec::new());
+    sim.post("1", "ann", 0, "smoke and fire");
+    sim.swap_rules(vec![count("smoke")]);
+    assert!(sim.model.alerts.is_empty());
+    sim.swap_rules(vec![count("fire")]);
+    sim.post("2", "bob", 30, "fire");
+    assert!(sim.model.alerts.is_empty(), "one person spoke of fire since it is asked");
+    sim.swap_rules(vec![count("fire")]);
+    sim.post("3", "eve", 60, "fire");
+    assert_eq!(sim.model.fired(), [(RuleId::from("threat.seen"), Some(PostId::from("3")))]);
+}
+
+#[test]
 fn a_thousand_who_pass_one_post_on_are_one_story() {
     let two = rule("threat.stories", "threat", Critical, "$org gunman", stories(2, 10));
     let mut sim = Sim::new(vec![two, rumour()], Vec::new());

@@ -12,6 +12,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use tokio::runtime::{Builder, Runtime};
@@ -19,13 +20,15 @@ use tokio::sync::watch;
 
 use super::input::Recording;
 use super::progress::Progress;
+use super::say;
+use crate::app::clock::SystemClock;
 use crate::app::pipeline::matched;
 use crate::domain::commit::Commit;
 use crate::domain::engine::{Engine, Input};
 use crate::domain::id::ReceiverName;
 use crate::domain::route::Routes;
 use crate::domain::rule::RuleSet;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Clock as _, Timestamp};
 use crate::source::{Format, Incoming};
 
 /// What is played, and how.
@@ -42,8 +45,23 @@ pub(super) struct Player<'a> {
     pub(super) receivers: Vec<ReceiverName>,
 }
 
+/// Posts may be this far ahead of our clock.
+const CLOCKS_DIFFER: Duration = Duration::from_hours(24);
+
 /// Event times of the first and last post of a batch.
 pub(super) type Span = Option<(Timestamp, Timestamp)>;
+
+/// Whether a recording goes on into the future, where rules would wait for it; says so.
+pub(super) fn is_yet_to_come(to: Timestamp) -> bool {
+    let is_future = to > SystemClock.now() + CLOCKS_DIFFER;
+    if is_future {
+        say(&format!(
+            "error: the recordings go on until {to}, which is yet to come, so rules would wait for it. Mend the times \
+             of the posts, or leave out those that claim the future"
+        ));
+    }
+    is_future
+}
 
 /// The longer of two spans that know each other.
 pub(super) fn joined(one: Span, other: Span) -> Span {

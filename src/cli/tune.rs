@@ -16,7 +16,7 @@ use clap::Args;
 use super::archive::{self, past};
 use super::explain::unknown;
 use super::listening::{Listening, ListeningArgs};
-use super::player::{Player, Span, joined};
+use super::player::{Player, Span, is_yet_to_come, joined};
 use super::progress::Progress;
 use super::replay::{FormatChoice, format};
 use super::volume::rate;
@@ -108,7 +108,8 @@ impl Tune {
             say(&unknown(&self.rule, &rulebook.rules));
             return Ok(Exit::Usage);
         };
-        let settings = match self.settings(rule) {
+        let promise = promise(rule, &rulebook.rules);
+        let settings = match self.settings(rule, promise) {
             Ok(settings) => settings,
             Err(why) => {
                 say(&why);
@@ -116,7 +117,7 @@ impl Tune {
             }
         };
         let Some(files) = past(&self.files, database) else { return Ok(Exit::Usage) };
-        let alone = Arc::new(RuleSet::new(vec![rule.clone()]).in_zone(rulebook.rules.zone().clone()));
+        let alone = Arc::new(rulebook.rules.some(|other| other.id == rule.id));
         let past = Past::read(&files, self.format, &alone)?;
         let Some((from, to)) = past.span else {
             say(
@@ -124,6 +125,10 @@ impl Tune {
             );
             return Ok(Exit::Failed);
         };
+        if is_yet_to_come(to) {
+            say("nothing was tried");
+            return Ok(Exit::Failed);
+        }
         let learns = matches!(rule.condition, Condition::Spike(_));
         let Some(since) = tried_from(learns, from, to) else {
             say(&too_short(learns, from, to));
@@ -142,7 +147,7 @@ impl Tune {
         drop(progress);
         let rows = settings.into_iter().zip(tried).map(|(setting, tried)| Row {
             setting,
-            in_force: is_in_force(rule, setting),
+            in_force: is_in_force(rule, promise, setting),
             tried,
         });
         let outcome = Outcome {
@@ -168,7 +173,7 @@ impl Tune {
     }
 
     /// What is tried, the most talkative first; or what is wrong with the question.
-    fn settings(&self, rule: &Rule) -> Result<Vec<(Condition, Setting)>, String> {
+    fn settings(&self, rule: &Rule, in_force: Option<Promise>) -> Result<Vec<(Condition, Setting)>, String> {
         if rule.by.is_some() {
             return Err(format!(
                 "error: {} counts by key, and each key has a past of its own; \
@@ -182,7 +187,7 @@ impl Tune {
                     PROMISED_DAYS.map(|days| Promise { alarms: 1, within: DAY * u32::try_from(days).unwrap_or(1) });
                 let asked = if self.false_alarms.is_empty() { usual.to_vec() } else { self.false_alarms.clone() };
                 let mut promises: Vec<Promise> = asked;
-                promises.push(spike.false_alarms);
+                promises.extend(in_force);
                 promises.sort_by(|one, other| other.per_year().total_cmp(&one.per_year()));
                 promises.dedup_by(|one, other| (one.per_year() - other.per_year()).abs() < 1e-9);
                 let setting =
@@ -215,11 +220,21 @@ impl Tune {
     }
 }
 
+/// What a spike promises among all rules; says so when that is not what is written.
+fn promise(rule: &Rule, rules: &RuleSet) -> Option<Promise> {
+    let Condition::Spike(spike) = &rule.condition else { return None };
+    let promise = rules.promise(spike);
+    if promise != spike.false_alarms {
+        say(&format!("{} promises {}, which the budget of all rules makes {promise}", rule.id, spike.false_alarms));
+    }
+    Some(promise)
+}
+
 /// Whether a setting is the one the rule has.
-fn is_in_force(rule: &Rule, setting: Setting) -> bool {
+fn is_in_force(rule: &Rule, in_force: Option<Promise>, setting: Setting) -> bool {
     match (&rule.condition, setting) {
-        (Condition::Spike(spike), Setting::Promise(promise)) => {
-            (spike.false_alarms.per_year() - promise.per_year()).abs() < 1e-9
+        (Condition::Spike(_), Setting::Promise(promise)) => {
+            in_force.is_some_and(|in_force| (in_force.per_year() - promise.per_year()).abs() < 1e-9)
         }
         (Condition::Count(count), Setting::AtLeast(at_least)) => count.at_least == at_least,
         _ => false,

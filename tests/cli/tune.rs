@@ -121,6 +121,17 @@ fn what_is_in_force_is_said_to_do_what_the_engine_does() {
 }
 
 #[test]
+fn under_a_budget_the_promise_of_the_engine_is_in_force() {
+    let desk = desk();
+    let head = "schema = 1\nrules = [\"talk.toml\"]\n[organization]\nname = \"St Brigids\"\n";
+    desk.file("stormbell.toml", format!("{head}[volume]\nfalse_alarms = \"1 per 60d\"\n"));
+    let ran = desk.run(&["tune", "talk.spike", "past.jsonl", "--json", "--false-alarms", "1 per 7d"]);
+    let advice = "talk.spike promises 1 per 30d, which the budget of all rules makes 1 per 60d";
+    assert!(ran.err.contains(advice), "{}", ran.err);
+    assert_eq!(json(&ran).1["in_force"], "1 per 60d");
+}
+
+#[test]
 fn one_seed_gives_one_answer() {
     let desk = desk();
     let ask =
@@ -156,7 +167,8 @@ fn the_picture_is_whole_and_says_what_it_shows() {
 #[test]
 fn what_cannot_be_tuned_is_told_with_advice() {
     let desk = desk();
-    desk.file("week.jsonl", history(9)).file("nothing.jsonl", "");
+    let future = format!("{}{}", history(20), history(1).replace("2026-", "2190-"));
+    desk.file("week.jsonl", history(9)).file("nothing.jsonl", "").file("future.jsonl", future);
     for (arguments, code, advice) in [
         (&["talk.spik", "past.jsonl"][..], 64, "there is no rule talk.spik; did you mean talk.spike?"),
         (&["talk.any", "past.jsonl"], 64, "has neither a spike nor a count (match)"),
@@ -165,6 +177,7 @@ fn what_cannot_be_tuned_is_told_with_advice() {
         (&["talk.spike"], 64, "give --config or a FILE"),
         (&["talk.spike", "week.jsonl"], 1, "at least 14 d are needed (7 d to learn what is usual, 7 d to be tried on)"),
         (&["talk.spike", "nothing.jsonl"], 1, "no post is in the history"),
+        (&["talk.spike", "future.jsonl"], 1, "which is yet to come"),
     ] {
         let ran = tune(&desk, arguments);
         assert!(

@@ -14,16 +14,16 @@ use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 
-use crate::app::clock::SystemClock;
 use crate::cli::listening::{Listening, ListeningArgs};
-use crate::cli::player::{Player, Span, joined};
+use crate::cli::player::{Player, Span, is_yet_to_come, joined};
 use crate::cli::replay::{FormatChoice, format, line};
 use crate::cli::{Exit, counted, say, show};
 use crate::domain::commit::{Commit, VolumeState};
+use crate::domain::condition::Condition;
 use crate::domain::engine::learning::{Learnt, known, learns};
 use crate::domain::id::RuleId;
-use crate::domain::rule::RuleSet;
-use crate::domain::time::{Clock as _, Timestamp, human};
+use crate::domain::rule::{Rule, RuleSet};
+use crate::domain::time::{Timestamp, human};
 use crate::store::{Store, StoreError};
 
 /// Learn from recorded posts what is usual for each rule; alerts nobody.
@@ -58,8 +58,19 @@ pub(super) struct Learn {
     listening: ListeningArgs,
 }
 
+/// Less than this is no lesson: recordings in no order look like it.
+const LEAST: Duration = Duration::from_hours(1);
 /// Recordings that go back by more are not in order.
 const OUT_OF_ORDER: Duration = Duration::from_hours(24);
+
+/// Whether a rule learns what nobody can teach it.
+fn by_itself(rule: &Rule) -> bool {
+    match rule.condition {
+        Condition::Quiet(_) | Condition::NewTerm(_) => true,
+        Condition::Spike(_) => rule.by.is_some(),
+        _ => false,
+    }
+}
 
 impl Learn {
     pub(super) fn main(self) -> anyhow::Result<Exit> {
@@ -73,8 +84,7 @@ impl Learn {
             say("error: no configuration says where the daemon keeps what it knows; give --config");
             return Ok(Exit::Usage);
         };
-        let learning = rulebook.rules.rules().iter().filter(|rule| learns(rule)).cloned().collect();
-        let rules = Arc::new(RuleSet::new(learning).in_zone(rulebook.rules.zone().clone()));
+        let rules = Arc::new(rulebook.rules.some(learns));
         if rules.rules().is_empty() {
             say("no rule has a spike, so there is nothing to learn; RULES.md says how to write one");
             return Ok(Exit::Failed);
@@ -92,17 +102,19 @@ impl Learn {
             );
             return Ok(Exit::Failed);
         };
-        if to > SystemClock.now() + OUT_OF_ORDER {
-            say(&format!(
-                "error: the recordings go on until {to}, which is yet to come, so rules would wait for it; nothing was \
-                 learnt. Mend the times of the posts, or leave out those that claim the future"
-            ));
+        if is_yet_to_come(to) {
+            say("nothing was learnt");
             return Ok(Exit::Failed);
         }
         if heard.out_of_order {
             say(
                 "the recordings are not in the order of their time: what comes more than half a day late is not learnt",
             );
+        }
+        let untaught = rulebook.rules.some(|rule| !learns(rule) && by_itself(rule));
+        if !untaught.rules().is_empty() {
+            let names: Vec<&str> = untaught.rules().iter().map(|rule| rule.id.as_str()).collect();
+            say(&format!("not taught, for they learn by themselves: {}", names.join(", ")));
         }
         let before = store.volumes()?;
         let lessons: Vec<Lesson> =
@@ -123,7 +135,8 @@ impl Learn {
         let known = rules.find(learnt.state.rule.as_str()).and_then(|(_, rule)| {
             before.iter().find(|state| state.rule == rule.id).and_then(|state| known(rule, state))
         });
-        let taken = self.replace || known.is_none_or(|known| known < learnt.seen);
+        let enough = learnt.seen >= LEAST;
+        let taken = enough && (self.replace || known.is_none_or(|known| known < learnt.seen));
         let posts = heard.posts.get(&learnt.state.rule).copied().unwrap_or(0);
         Lesson { learnt, known, posts, taken }
     }

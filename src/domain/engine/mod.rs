@@ -280,7 +280,7 @@ impl Engine {
             Input::Command(command) => outcome.reply = Some(self.command(command, now, commit)),
             Input::Undelivered(undelivered) => self.undelivered(undelivered, now, commit),
             Input::Swap { rules, routes, receivers } => {
-                self.windows.retain(|rule, _| rules.find(rule.as_str()).is_some());
+                self.windows.retain(|id, _| asks_the_same(&self.rules, &rules, id));
                 self.keyed.keep(&rules);
                 self.spikes.keep(&rules);
                 self.shares.keep(&rules);
@@ -339,4 +339,10 @@ impl Engine {
     fn may_have_text_of(&self, author: Key) -> bool {
         self.evidence.contains(author) || self.sample.is_some()
     }
+}
+
+/// Whether a rule counts the same posts under other rules.
+fn asks_the_same(before: &RuleSet, after: &RuleSet, id: &RuleId) -> bool {
+    let meaning = |rules: &RuleSet| rules.find(id.as_str()).map(|(_, rule)| (rule.condition.kind(), rule.meaning()));
+    meaning(before) == meaning(after)
 }

@@ -5,7 +5,7 @@
 //! promises. Rejected: to give rare rules more of it than common ones, or grave ones more than
 //! others; whoever wants that says so in the rules.
 
-use super::model::RuleSet;
+use super::model::{Rule, RuleSet};
 use crate::domain::condition::{Condition, Spike};
 use crate::domain::volume::Promise;
 
@@ -15,6 +15,15 @@ impl RuleSet {
         self.budget = budget;
         let sum: f64 = self.spikes().map(|spike| spike.false_alarms.per_year()).sum();
         self.tightened = budget.map(|budget| budget.per_year() / sum).filter(|share| *share < 1.0);
+    }
+
+    /// Some of these rules, each with what it promises among all.
+    #[must_use]
+    pub fn some(&self, wanted: impl Fn(&Rule) -> bool) -> Self {
+        let rules = self.rules().iter().filter(|rule| wanted(rule)).cloned().collect();
+        let mut some = Self::new(rules).in_zone(self.zone().clone());
+        (some.budget, some.tightened) = (self.budget, self.tightened);
+        some
     }
 
     /// How many false alarms are accepted in all.

@@ -13,7 +13,15 @@ use super::error::StoreError;
 /// Held for as long as the database is open; the system lets go of it even after `kill -9`.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    /// To close the file would not do: a process that this one is just starting holds a copy of it
+    /// until it runs its own program, and with it the lock.
+    fn drop(&mut self) {
+        self.file.unlock().unwrap_or_default();
+    }
 }
 
 /// Makes the folder (0700) and the database file (0600) if they are missing, and takes the lock.
@@ -32,7 +40,7 @@ pub(super) fn prepare(path: &Path) -> Result<Lock, StoreError> {
         Err(TryLockError::Error(error)) => return Err(StoreError::file(lock_path, error)),
     }
     private(path).map_err(|error| StoreError::file(path, error))?;
-    Ok(Lock { _file: lock })
+    Ok(Lock { file: lock })
 }
 
 /// The path with something added to its last part.

@@ -453,6 +453,9 @@ mod tests {
     fn marks_are_counted_from_letter_to_letter() {
         let letter = format!("t{}", "\u{7f0}".repeat(5));
         assert_eq!(words(&letter.repeat(3)), [letter.repeat(3)]);
+        // An accent is left out, and so does not hide a flood.
+        let flood = format!("t{}", "\u{7f0}\u{670}".repeat(100));
+        assert_eq!(words(&flood), [format!("t{}", "\u{7f0}".repeat(8))]);
     }
 
     proptest! {

@@ -117,7 +117,8 @@ impl<'a> Reader<'a> {
 
     /// Appends folded text of one class.
     fn put(&mut self, bytes: &[u8], class: Class) {
-        if class != Class::Mark {
+        // What is left out between marks does not begin a new count.
+        if !matches!(class, Class::Mark | Class::Voicing | Class::Ignored) {
             self.marks = 0;
         }
         match class {

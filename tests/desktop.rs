@@ -152,8 +152,10 @@ fn in_private_session(folder: &std::path::Path, markup: &str) -> String {
         "[global]\nmarkup = {markup}\nfont = DejaVu Sans 11\nwidth = 480\nheight = 400\nenable_recursive_icon_lookup = true\n[urgency_critical]\ntimeout = 0\n"
     );
     std::fs::write(&settings, text).unwrap();
+    // To ask dunst itself would have the bus start another one, which prints nothing.
     let script = r#"dunst -conf "$1" -print & trap "kill $!; wait $!" EXIT
-        until dunstctl count displayed >/dev/null 2>&1; do kill -0 $! || exit 1; done
+        until dbus-send --print-reply=literal --dest=org.freedesktop.DBus / org.freedesktop.DBus.NameHasOwner \
+            string:org.freedesktop.Notifications | grep -q true; do kill -0 $! || exit 1; done
         "$2" --exact inside_the_private_session --ignored >&2"#;
     let output = Command::new("dbus-run-session")
         .args(["--", "bash", "-c", script, "bash"])

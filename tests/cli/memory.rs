@@ -26,10 +26,11 @@ count = { at_least = 6, distinct = "author", within = "15m" }
 const SHORT: u64 = 25_000;
 const LONG: u64 = 4 * SHORT;
 /// Names of posts, by which they are known again, are kept of many and not of all: that memory
-/// fills up slowly. Whoever kept the posts themselves would need five times as much.
-const FILLS_UP: u64 = 4 << 20;
+/// fills up slowly, once in each of the two engines of `backtest`. Whoever kept the posts
+/// themselves would need four times as much.
+const FILLS_UP: u64 = 10 << 20;
 /// Of a post's line in the recording.
-const POST_BYTES: u64 = 270;
+const POST_BYTES: u64 = 600;
 
 /// So many posts, one a second, of which one in fifty is about us.
 fn record(desk: &Desk, name: &str, posts: u64) {
@@ -38,7 +39,7 @@ fn record(desk: &Desk, name: &str, posts: u64) {
         let (day, hour, minute, second) = (n / 86_400 + 1, n / 3600 % 24, n / 60 % 60, n % 60);
         let at = format!("2026-09-{day:02}T{hour:02}:{minute:02}:{second:02}Z");
         let what = if n.is_multiple_of(50) { "St Brigids" } else { "soup" };
-        let padding = "it was a long day ".repeat(10);
+        let padding = "it was a long day ".repeat(30);
         writeln!(file, r#"{{"id":"p{n}","created_at":"{at}","author":{{"id":"a{n}"}},"text":"{what} {n} {padding}"}}"#)
             .unwrap();
     }

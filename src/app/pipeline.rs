@@ -99,7 +99,7 @@ pub fn batch(
         let read = catch_unwind(AssertUnwindSafe(|| item(&source, frame, format, &rules, workplace)));
         read.unwrap_or_else(|_| {
             *workplace = Workplace::default(); // whatever was left half done
-            Item::decoded(not_read(Rejected::Poison), frame.received_at, Vec::new())
+            Item::decoded(not_read(Rejected::Poison), frame.received_at, None)
         })
     });
     let read = read.collect();
@@ -120,24 +120,24 @@ fn item(source: &SourceName, frame: &Frame, format: Format, rules: &RuleSet, wor
     let received_at = frame.received_at;
     let bytes = match &frame.body {
         Ok(bytes) => bytes,
-        Err(reason) => return Item::decoded(not_read(*reason), received_at, Vec::new()),
+        Err(reason) => return Item::decoded(not_read(*reason), received_at, None),
     };
     let skimmed = format.skim(source, bytes, received_at, excerpt, buffers);
-    let mut hits = Vec::new();
+    let mut taken = None;
     if let Some(Skimmed { cursor, passing }) = skimmed {
         if let Passing::Post(_) = passing {
-            hits = rules.hits(excerpt, scratch);
+            taken = rules.take(excerpt, scratch);
         }
-        if hits.is_empty() {
+        if taken.is_none() {
             return Item::passed(cursor, received_at, passing);
         }
     }
     let decoded = format.decode(source, bytes, received_at);
     if let (None, Ok(SourceEvent::Post(post))) = (skimmed, &decoded.event) {
         excerpt.read(post);
-        hits = rules.hits(excerpt, scratch);
+        taken = rules.take(excerpt, scratch);
     }
-    Item::decoded(decoded, received_at, hits)
+    Item::decoded(decoded, received_at, taken)
 }
 
 const fn not_read(reason: Rejected) -> Decoded {

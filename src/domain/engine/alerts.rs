@@ -7,7 +7,6 @@ use crate::domain::condition::{Condition, Count, Distinct, Fired};
 use crate::domain::id::PostId;
 use crate::domain::incident::{Alert, Sighting, Volume};
 use crate::domain::message::counted;
-use crate::domain::post::Post;
 use crate::domain::rule::Rule;
 use crate::domain::time::{Timestamp, human};
 
@@ -31,10 +30,12 @@ pub(super) struct Firing<'a> {
 }
 
 /// Whether a post that made a rule fire is the rule's own.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Whose {
-    /// The rule takes it.
-    Rules,
+#[derive(Clone, Copy)]
+pub(super) enum Whose<'a> {
+    /// The rule takes it, for these words, as [`Taken::words`] has them.
+    ///
+    /// [`Taken::words`]: crate::domain::rule::Taken::words
+    Rules(&'a str),
     /// It is only counted, and kept nowhere.
     Others,
 }
@@ -78,24 +79,25 @@ impl Engine {
 
 /// The decision in a sentence: counts, the rule's words, the rule and its version. The
 /// words are the rule author's, never the post's, but for a key and a new term.
-pub(super) fn why(rule: &Rule, post: &Post, whose: Whose, fired: &Fired) -> String {
-    let verdict = rule.explain(post);
-    let words: Vec<String> = verdict.query.terms().iter().take(6).map(|term| format!("“{term}”")).collect();
-    let words = words.join(", ");
+pub(super) fn why(rule: &Rule, whose: Whose<'_>, fired: &Fired) -> String {
     let by = format!("rule {} {}", rule.id, rule.version);
+    let because = match whose {
+        Whose::Rules(words) => format!("matched {words}; {by}"),
+        Whose::Others => by,
+    };
     match &rule.condition {
         // The others are never fired by a post.
-        Condition::Match | Condition::Quiet(_) | Condition::Joined(_) => format!("a post matched {words}; {by}"),
+        Condition::Match | Condition::Quiet(_) | Condition::Joined(_) => format!("a post {because}"),
         Condition::Spike(_) => {
             let measured = fired.measured.as_ref().map_or("unusually many posts", |measured| &measured.words);
             let on = fired.key.as_ref().map_or_else(String::new, |key| format!("on “{}”: ", key.shown));
-            format!("{on}{measured}; the newest matched {words}; {by}")
+            format!("{on}{measured}; the newest {because}")
         }
         Condition::Share(_) | Condition::NewTerm(_) => {
             let found = fired.finding.as_ref().map_or("something was found", |finding| &finding.words);
             match whose {
-                Whose::Rules => format!("{found}; the newest matched {words}; {by}"),
-                Whose::Others => format!("{found}; {by}"),
+                Whose::Rules(_) => format!("{found}; the newest {because}"),
+                Whose::Others => format!("{found}; {because}"),
             }
         }
         Condition::Count(Count { at_least, distinct, within }) => {
@@ -112,7 +114,7 @@ pub(super) fn why(rule: &Rule, post: &Post, whose: Whose, fired: &Fired) -> Stri
                 _ if fired.stories < posts => format!(", {} in all", counted(fired.stories, "story")),
                 _ => String::new(),
             };
-            format!("{n} within {}{on} (at least {at_least}){told}, the newest matched {words}; {by}", human(*within))
+            format!("{n} within {}{on} (at least {at_least}){told}, the newest {because}", human(*within))
         }
     }
 }

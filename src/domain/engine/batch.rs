@@ -16,7 +16,7 @@ use crate::domain::event::{Cursor, Decoded, Glimpse, Passing, Rejected, SourceEv
 use crate::domain::id::SourceName;
 use crate::domain::matcher::Scratch;
 use crate::domain::post::Excerpt;
-use crate::domain::rule::{RuleIndex, RuleSet};
+use crate::domain::rule::{RuleSet, Taken};
 use crate::domain::time::Timestamp;
 
 /// Frames of one source, in their order.
@@ -56,8 +56,8 @@ pub struct Item {
 
 #[derive(Debug)]
 pub(super) enum What {
-    /// Read whole, with the rules that take it or count it.
-    Event(Result<SourceEvent, Rejected>, Vec<RuleIndex>),
+    /// Read whole, with what its post is to the rules.
+    Event(Result<SourceEvent, Rejected>, Option<Box<Taken>>),
     /// Read as far as needed; no rule takes it.
     Passed(Passing),
 }
@@ -97,17 +97,17 @@ impl Frames for Whole {
 impl Item {
     /// Matches a decoded frame. Pure; runs on any thread.
     pub fn matched(decoded: Decoded, received_at: Option<Timestamp>, rules: &RuleSet, scratch: &mut Scratch) -> Self {
-        let hits = match &decoded.event {
-            Ok(SourceEvent::Post(post)) => rules.hits(&Excerpt::of(post), scratch),
-            _ => Vec::new(),
+        let taken = match &decoded.event {
+            Ok(SourceEvent::Post(post)) => rules.take(&Excerpt::of(post), scratch),
+            _ => None,
         };
-        Self::decoded(decoded, received_at, hits)
+        Self::decoded(decoded, received_at, taken)
     }
 
-    /// A decoded frame, with what [`RuleSet::hits`] says of its post.
-    pub fn decoded(decoded: Decoded, received_at: Option<Timestamp>, hits: Vec<RuleIndex>) -> Self {
+    /// A decoded frame, with what [`RuleSet::take`] says of its post.
+    pub fn decoded(decoded: Decoded, received_at: Option<Timestamp>, taken: Option<Box<Taken>>) -> Self {
         let Decoded { cursor, event } = decoded;
-        Self { cursor, received_at, what: What::Event(event, hits) }
+        Self { cursor, received_at, what: What::Event(event, taken) }
     }
 
     /// A frame that was not read whole, because no rule takes it.

@@ -1,5 +1,6 @@
 //! From a batch of frames to sightings and alerts.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::alerts::{Firing, Whose, why};
@@ -13,7 +14,7 @@ use crate::domain::id::IncidentId;
 use crate::domain::incident::Sighting;
 use crate::domain::key::{Key, PostKeys};
 use crate::domain::post::{Excerpt, Post};
-use crate::domain::rule::{Rule, RuleIndex};
+use crate::domain::rule::{Rule, RuleIndex, Taken};
 use crate::domain::story::Story;
 use crate::domain::time::Timestamp;
 
@@ -45,8 +46,8 @@ impl Engine {
             self.quiets.begin(&self.rules, &self.spikes.scale, self.event_clock);
             progress.cursor = progress.cursor.max(item.cursor);
             progress.ledger.frames += 1;
-            let (glimpse, whole, hits) = match item.what {
-                What::Passed(Passing::Post(glimpse)) => (glimpse, None, Vec::new()),
+            let (glimpse, whole, taken) = match item.what {
+                What::Passed(Passing::Post(glimpse)) => (glimpse, None, None),
                 What::Passed(Passing::Other) => {
                     progress.ledger.other += 1;
                     continue;
@@ -60,20 +61,20 @@ impl Engine {
                     progress.ledger.other += 1;
                     continue;
                 }
-                What::Event(Ok(SourceEvent::Post(post)), hits) => (Glimpse::of(&post), Some(post), hits),
+                What::Event(Ok(SourceEvent::Post(post)), taken) => (Glimpse::of(&post), Some(post), taken),
                 What::Event(event, _) => {
                     self.event(event, commit, &mut progress.ledger);
                     continue;
                 }
             };
-            let matters = !current || !hits.is_empty() || self.is_kept(glimpse.keys.post);
+            let matters = !current || taken.is_some() || self.is_kept(glimpse.keys.post);
             if !self.is_news(glimpse.keys, &mut progress.ledger) || !matters {
                 continue;
             }
             match whole.map_or_else(|| post(frames.event(place)), Ok) {
                 Ok(post) => {
-                    let hits = if current { hits } else { self.matches(&post) };
-                    self.post(*post, glimpse.keys.post, &hits, now, commit);
+                    let taken = if current { taken } else { self.take(&post) };
+                    self.post(*post, glimpse.keys.post, taken, now, commit);
                 }
                 Err(reason) => progress.ledger.reject_post(reason),
             }
@@ -131,41 +132,43 @@ impl Engine {
         }
     }
 
-    /// The rules in force that take a post or count it.
-    fn matches(&mut self, post: &Post) -> Vec<RuleIndex> {
-        self.rules.hits(&Excerpt::of(post), &mut self.scratch)
+    /// What a post is to the rules in force.
+    fn take(&mut self, post: &Post) -> Option<Box<Taken>> {
+        self.rules.take(&Excerpt::of(post), &mut self.scratch)
     }
 
-    /// A new post, or a new version of one, with the rules that take it or count it.
-    fn post(&mut self, mut post: Post, key: Key, hits: &[RuleIndex], now: Timestamp, commit: &mut Commit) {
-        let (hits, wholes) = self.rules.taken_and_counted(hits);
+    /// A new post, or a new version of one, with what it is to the rules.
+    fn post(&mut self, mut post: Post, key: Key, taken: Option<Box<Taken>>, now: Timestamp, commit: &mut Commit) {
+        let mut taken = taken.map_or_else(Taken::default, |taken| *taken);
+        let wholes = self.rules.taken_and_counted(&taken.hits).1;
+        let wholes = taken.hits.split_off(taken.hits.len() - wholes.len());
         if !wholes.is_empty() {
-            self.counted(&post, hits, wholes, now, commit);
+            self.counted(&post, &taken.hits, &wholes, now, commit);
         }
         // What is kept of a post is what its author says now, matching or not.
-        if hits.is_empty() && !self.is_kept(key) {
+        if taken.hits.is_empty() && !self.is_kept(key) {
             return;
         }
         if post.author.handle.is_none() {
             post.author.handle = self.handles.get(&post.author.id).map(ToOwned::to_owned);
         }
-        if !hits.is_empty() {
+        if !taken.hits.is_empty() {
             self.evidence.insert(key);
             self.evidence.insert(Key::of(&post.author.id));
-            self.sightings(&post, hits, now, commit);
+            self.sightings(&post, taken, now, commit);
         }
         commit.posts.push(post);
         self.tell_changes(now, commit);
     }
 
     /// Rules take a post, some of them perhaps not for the first time.
-    fn sightings(&mut self, post: &Post, hits: &[RuleIndex], now: Timestamp, commit: &mut Commit) {
+    fn sightings(&mut self, post: &Post, mut taken: Taken, now: Timestamp, commit: &mut Commit) {
         let rules = Arc::clone(&self.rules);
-        let (story, telling) = self.stories.tell(post);
+        let (story, telling) = self.stories.tell(post, std::mem::take(&mut taken.sketch));
         commit.tellings.extend(telling);
-        for rule in hits.iter().filter_map(|&hit| rules.get(hit)) {
+        for (index, rule) in taken.hits.iter().filter_map(|&hit| Some((hit, rules.get(hit)?))) {
             if self.sighted.insert(Key::of(&(&rule.id, &post.id))) {
-                self.sighting(rule, post, story, now, commit);
+                self.sighting(rule, post, taken.words(index), story, now, commit);
             }
         }
     }
@@ -185,8 +188,16 @@ impl Engine {
         }
     }
 
-    /// A rule takes a post for the first time.
-    fn sighting(&mut self, rule: &Rule, post: &Post, story: Story, now: Timestamp, commit: &mut Commit) {
+    /// A rule takes a post for the first time, for these words if they are known already.
+    fn sighting(
+        &mut self,
+        rule: &Rule,
+        post: &Post,
+        words: Option<&str>,
+        story: Story,
+        now: Timestamp,
+        commit: &mut Commit,
+    ) {
         let seen = Seen { at: post.event_time, post: post.id.clone(), author: post.author.id.clone(), story };
         let fired = self.count(rule, post, &seen, now, commit);
         if fired.is_empty() {
@@ -197,9 +208,11 @@ impl Engine {
             {
                 self.changed.insert(id);
             }
+            return;
         }
+        let words = words.map_or_else(|| rule.words_in(post).into(), Cow::Borrowed);
         for fired in fired {
-            self.alert(rule, post, Whose::Rules, &fired, now, commit);
+            self.alert(rule, post, Whose::Rules(&words), &fired, now, commit);
         }
     }
 
@@ -232,19 +245,27 @@ impl Engine {
     }
 
     /// A post made a rule fire.
-    fn alert(&mut self, rule: &Rule, post: &Post, whose: Whose, fired: &Fired, now: Timestamp, commit: &mut Commit) {
+    fn alert(
+        &mut self,
+        rule: &Rule,
+        post: &Post,
+        whose: Whose<'_>,
+        fired: &Fired,
+        now: Timestamp,
+        commit: &mut Commit,
+    ) {
         let newest = fired.seen.last();
         let firing = Firing {
             opener: post.id.as_str(),
             opened: post.event_time,
             at: fired.at.or(newest.map(|newest| newest.at)).unwrap_or(post.event_time),
             post: match whose {
-                Whose::Rules => Some(&post.id),
+                Whose::Rules(_) => Some(&post.id),
                 Whose::Others => newest.map(|newest| &newest.post),
             },
             fired,
             posts: fired.seen.iter().map(|seen| sighting(rule, post, seen, None)).collect(),
-            why: why(rule, post, whose, fired),
+            why: why(rule, whose, fired),
         };
         self.raise(rule, firing, now, commit);
     }

@@ -190,6 +190,11 @@ impl Matcher {
 }
 
 impl Scratch {
+    /// The words of the post last given to [`Matcher::matches`].
+    pub const fn words(&self) -> &Words {
+        &self.words
+    }
+
     fn next_post(&mut self, queries: usize) {
         if self.met.len() < queries {
             self.met.resize(queries, 0);

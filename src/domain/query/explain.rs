@@ -74,8 +74,30 @@ pub enum Almost {
 /// Evaluates the query on a post, whose words were read with [`Words::read`] and
 /// [`Words::read_fuzzy`], and says why.
 pub fn explain(query: &Query, words: &Words, post: &Excerpt) -> Clause {
-    let index = Index::new(words, post, query.text_only);
-    Explainer { index: &index }.clause(&query.root)
+    Explained::of(words, post).by(query)
+}
+
+/// A post that several queries are explained on.
+pub struct Explained<'a> {
+    words: &'a Words,
+    post: &'a Excerpt,
+    /// With the media descriptions, and without.
+    indices: [Option<Index<'a>>; 2],
+}
+
+impl<'a> Explained<'a> {
+    /// A post, whose words were read as [`explain`] wants them.
+    pub const fn of(words: &'a Words, post: &'a Excerpt) -> Self {
+        Self { words, post, indices: [None, None] }
+    }
+
+    /// What became of a query's parts.
+    pub fn by(&mut self, query: &Query) -> Clause {
+        let Self { words, post, indices: [all, text] } = self;
+        let index = if query.text_only { text } else { all };
+        let index = index.get_or_insert_with(|| Index::new(words, post, query.text_only));
+        Explainer { index }.clause(&query.root)
+    }
 }
 
 impl Clause {

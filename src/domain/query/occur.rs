@@ -3,7 +3,6 @@
 //! Used to explain decisions, not to make them; `crate::domain::matcher` finds the same
 //! places for many terms at once.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use super::term::{Pattern, Spelt, Term, TermForm};
@@ -49,31 +48,40 @@ pub(super) struct Index<'a> {
     words: &'a Words,
     pub(super) post: &'a Excerpt,
     text_only: bool,
-    named: HashMap<(Sigil, &'a str), Vec<Token>>,
-    starting: HashMap<u32, Vec<Token>>,
+    /// By kind and name, then as in the post.
+    named: Vec<(Sigil, &'a str, Token)>,
+    /// By their first position.
+    placed: Vec<Token>,
 }
 
 impl<'a> Index<'a> {
     pub(super) fn new(words: &'a Words, post: &'a Excerpt, text_only: bool) -> Self {
-        let mut index = Self { words, post, text_only, named: HashMap::new(), starting: HashMap::new() };
-        for segment in 0..words.segments() {
-            let tokens = if index.reads(segment) { words.tokens_of(segment) } else { &[] };
-            for &token in tokens {
-                index.add(token);
-            }
+        let mut index = Self { words, post, text_only, named: Vec::new(), placed: Vec::new() };
+        for segment in (0..words.segments()).filter(|&segment| index.reads(segment)).collect::<Vec<_>>() {
+            index.placed.extend(words.tokens_of(segment));
         }
         let texts = post.texts.len();
-        for &token in words.tokens().iter().filter(|token| token.sigil == Sigil::Fuzzy) {
-            if index.reads(words.segment_at(token.position).min(texts)) {
-                index.add(token);
-            }
-        }
+        let fuzzy = words.tokens().iter().filter(|token| token.sigil == Sigil::Fuzzy);
+        let fuzzy: Vec<Token> =
+            fuzzy.filter(|token| index.reads(words.segment_at(token.position).min(texts))).copied().collect();
+        index.placed.extend(fuzzy);
+        index.placed.sort_by_key(|token| token.position);
+        index.named = index.placed.iter().map(|token| (token.sigil, words.folded(token), *token)).collect();
+        index.named.sort_by(|one, other| (one.0, one.1).cmp(&(other.0, other.1)));
         index
     }
 
-    fn add(&mut self, token: Token) {
-        self.named.entry((token.sigil, self.words.folded(&token))).or_default().push(token);
-        self.starting.entry(token.position).or_default().push(token);
+    /// The tokens of that kind and name.
+    fn named(&self, sigil: Sigil, name: &str) -> impl Iterator<Item = &Token> {
+        let start = self.named.partition_point(|(of, known, _)| (*of, *known) < (sigil, name));
+        let named = self.named.get(start..).unwrap_or_default().iter();
+        named.take_while(move |(of, known, _)| *of == sigil && *known == name).map(|(_, _, token)| token)
+    }
+
+    /// The tokens that begin there.
+    fn starting(&self, position: u32) -> impl Iterator<Item = &Token> {
+        let start = self.placed.partition_point(|token| token.position < position);
+        self.placed.get(start..).unwrap_or_default().iter().take_while(move |token| token.position == position)
     }
 
     /// Whether the query looks at a segment: media descriptions can be left out.
@@ -93,7 +101,7 @@ impl<'a> Index<'a> {
         let text = self.post.texts.get(segment).unwrap_or_default();
         // What an unusual spelling stands for is nowhere in the text; its words are.
         let written = |token: Token, position: u32| match token.sigil {
-            Sigil::Fuzzy => self.starting.get(&position).and_then(|tokens| tokens.first()).copied().unwrap_or(token),
+            Sigil::Fuzzy => self.starting(position).next().copied().unwrap_or(token),
             _ => token,
         };
         let first = written(place.first, place.first.position);
@@ -111,18 +119,32 @@ impl<'a> Index<'a> {
     /// All places of a term, in the order of the post.
     pub(super) fn places(&self, term: &Term) -> Vec<Place> {
         let mut places = match &term.form {
-            TermForm::Phrase(words) => self.rows(words, |pattern, token| self.is(pattern, token)),
-            TermForm::Fuzzy(words) => self.rows(words, |word, token| self.is_fuzzy(word, token)),
-            TermForm::Exact(words) => self.rows(words, |spelt, token| self.is_spelt(spelt, token)),
+            TermForm::Phrase(words) => {
+                let first = words.first().map_or_else(Vec::new, |first| self.tokens(first));
+                self.rows(first, words, |pattern, token| self.is(pattern, token))
+            }
+            TermForm::Fuzzy(words) => {
+                let spellings = |word: &str| {
+                    let known = skeleton(word);
+                    let plain = self.named(Sigil::Word, word).copied();
+                    plain.chain(self.named(Sigil::Fuzzy, &known).copied()).collect()
+                };
+                let first = words.first().map_or_else(Vec::new, |first| spellings(first));
+                self.rows(first, words, |word, token| self.is_fuzzy(word, token))
+            }
+            TermForm::Exact(words) => {
+                let named = |spelt: &Spelt| self.named(Sigil::Word, &spelt.word).copied().collect();
+                let first: Vec<Token> = words.first().map_or_else(Vec::new, named);
+                self.rows(first, words, |spelt, token| self.is_spelt(spelt, token))
+            }
             TermForm::Sloppy { words, slack } => self.stretches(words, *slack),
             TermForm::Token(sigil, pattern) => {
-                let tokens = self.named.iter().filter(|((of, name), _)| of == sigil && pattern.finds(name));
-                tokens.flat_map(|(_, tokens)| tokens.iter().copied().map(Place::of)).collect()
+                let tokens = self.placed.iter().filter(|token| token.sigil == *sigil);
+                tokens.filter(|token| pattern.finds(self.words.folded(token))).copied().map(Place::of).collect()
             }
         };
         if let Some(joined) = term.joined() {
-            let tags = self.named.get(&(Sigil::Tag, joined.as_str()));
-            places.extend(tags.into_iter().flatten().copied().map(Place::of));
+            places.extend(self.named(Sigil::Tag, &joined).copied().map(Place::of));
         }
         places.sort_unstable_by_key(|place| (place.begin(), place.end()));
         places.dedup_by_key(|place| (place.begin(), place.end()));
@@ -156,15 +178,15 @@ impl<'a> Index<'a> {
         token.sigil == Sigil::Word && *self.words.folded(token) == *spelt.word && written() == *spelt.spelling
     }
 
-    /// Tokens that follow each other, each as `fits` wants it.
-    fn rows<T>(&self, wanted: &[T], fits: impl Fn(&T, &Token) -> bool) -> Vec<Place> {
-        let Some((first, rest)) = wanted.split_first() else { return Vec::new() };
-        let begins = self.starting.values().flatten().filter(|token| fits(first, token));
-        let mut rows: Vec<Place> = begins.map(|&token| Place::of(token)).collect();
+    /// Tokens that follow each other, the first one of these, each of the others as `fits` wants it.
+    fn rows<T>(&self, first: Vec<Token>, wanted: &[T], fits: impl Fn(&T, &Token) -> bool) -> Vec<Place> {
+        let Some((begin, rest)) = wanted.split_first() else { return Vec::new() };
+        let begins = first.into_iter().filter(|token| fits(begin, token));
+        let mut rows: Vec<Place> = begins.map(Place::of).collect();
         for wanted in rest {
             let next = |row: Place| {
-                let after = self.starting.get(&row.end()).into_iter().flatten();
-                after.filter(|token| fits(wanted, token)).map(move |&last| Place { last, ..row }).collect::<Vec<_>>()
+                let after = self.starting(row.end()).filter(|token| fits(wanted, token));
+                after.map(move |&last| Place { last, ..row }).collect::<Vec<_>>()
             };
             rows = rows.into_iter().flat_map(next).collect();
         }
@@ -196,8 +218,8 @@ impl<'a> Index<'a> {
     /// The tokens of a word, in order.
     fn tokens(&self, pattern: &Pattern) -> Vec<Token> {
         let mut tokens: Vec<Token> = match pattern.word() {
-            Some(word) => self.named.get(&(Sigil::Word, word)).cloned().unwrap_or_default(),
-            None => self.starting.values().flatten().filter(|token| self.is(pattern, token)).copied().collect(),
+            Some(word) => self.named(Sigil::Word, word).copied().collect(),
+            None => self.placed.iter().filter(|token| self.is(pattern, token)).copied().collect(),
         };
         tokens.sort_unstable_by_key(|token| (token.position, token.span));
         tokens

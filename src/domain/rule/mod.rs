@@ -7,7 +7,9 @@ pub mod lint;
 pub mod model;
 pub mod raw;
 pub mod suggest;
+mod taken;
 pub mod trial;
 
 pub use compile::compile;
 pub use model::{Rule, RuleIndex, RuleSet};
+pub use taken::Taken;

@@ -32,7 +32,7 @@ use super::key::{Itself, Key};
 use super::post::{Post, PostKind};
 use super::time::Timestamp;
 use bands::{Bands, Spots};
-use sketch::{Reader, Sketch};
+pub use sketch::Sketch;
 
 /// Posts farther apart in time are not compared.
 const WITHIN: Duration = Duration::from_hours(48);
@@ -81,7 +81,6 @@ pub struct Stories {
     /// Filed before the first of `filed`.
     before: u32,
     bands: Bands,
-    reader: Reader,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -102,14 +101,13 @@ struct Filed {
 }
 
 impl Stories {
-    /// The story of a post, and the telling to be written when the post is new.
-    pub fn tell(&mut self, post: &Post) -> (Story, Option<Telling>) {
+    /// The story of a post with that sketch, and the telling to be written when the post is new.
+    pub fn tell(&mut self, post: &Post, sketch: Sketch) -> (Story, Option<Telling>) {
         let known = self.named(&post.id, post.event_time);
         if let Some(Named { story, told: true, .. }) = known {
             return (story, None);
         }
         let original = original(post);
-        let sketch = Sketch::of(post, &mut self.reader);
         let spots = Spots::of(&sketch);
         let nearest = self.nearest(&sketch, &spots, post.event_time);
         let pointed_at = original.and_then(|original| self.named(original, post.event_time));

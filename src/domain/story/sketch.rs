@@ -10,7 +10,7 @@
 //! no gain against different posts about one topic. The order of words is not looked at.
 
 use crate::domain::key::Key;
-use crate::domain::post::Post;
+use crate::domain::post::Excerpt;
 use crate::domain::text::{Sigil, Words};
 
 /// Fewer words than this are the same only when all are.
@@ -28,30 +28,28 @@ const SWOLLEN: usize = 4;
 
 /// The words of a post, as far as a near-copy shows them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Sketch {
+pub struct Sketch {
     /// Ascending, each once; at most [`KEPT`].
     words: Box<[u32]>,
 }
 
 impl Sketch {
-    /// The sketch of a post.
-    pub(super) fn of(post: &Post, reader: &mut Reader) -> Self {
-        reader.words.clear();
-        reader.links.clear();
-        reader.emoji.clear();
-        reader.read(&post.text);
+    /// The sketch of a post, whose words were read with [`Words::read`].
+    pub fn of(post: &Excerpt, words: &Words) -> Self {
+        let mut reader = Reader::default();
+        reader.read(words, 0);
         if reader.words.is_empty() {
-            post.media_text.iter().for_each(|text| reader.read(text));
+            (1..post.texts.len()).for_each(|segment| reader.read(words, segment));
         }
         let mut words: Vec<u32> = reader.words.iter().map(|&(_, word)| word).collect();
         words.sort_unstable();
         words.dedup();
         if words.len() < SHORT {
             // "Look at this" is the same only with the same thing to look at.
-            match post.links.as_slice() {
-                [] => words.append(&mut reader.links),
-                links => words.extend(links.iter().map(|link| hash(link.as_bytes()))),
+            if post.links.is_empty() {
+                words.append(&mut reader.links);
             }
+            words.extend(post.links.iter().map(|link| hash(link.as_bytes())));
         }
         if words.is_empty() {
             words.append(&mut reader.emoji);
@@ -132,8 +130,7 @@ fn hash(bytes: &[u8]) -> u32 {
 
 /// Collects the words of texts.
 #[derive(Debug, Default)]
-pub(super) struct Reader {
-    text: Words,
+struct Reader {
     /// With their positions, since a mention is told after its words.
     words: Vec<(u32, u32)>,
     links: Vec<u32>,
@@ -150,18 +147,15 @@ struct Alone {
 }
 
 impl Reader {
-    fn read(&mut self, text: &str) {
-        let Self { text: words, .. } = self;
-        let mut words = std::mem::take(words);
-        words.read_text(text);
-        let folded = words.normalised(0);
+    fn read(&mut self, words: &Words, segment: usize) {
+        let folded = words.normalised(segment);
         let mut run = Run::default();
         let mut alone = None;
-        for token in words.tokens_of(0) {
+        for token in words.tokens_of(segment) {
             match token.sigil {
                 Sigil::Mention => while self.words.pop_if(|(position, _)| *position >= token.position).is_some() {},
                 Sigil::Word if token.span == 1 => {
-                    let start = words.place(0, token).start;
+                    let start = words.place(segment, token).start;
                     if start >= run.end {
                         run = Run::of(folded, start);
                         self.links.extend(run.link);
@@ -173,7 +167,6 @@ impl Reader {
                 _ => {}
             }
         }
-        self.text = words;
     }
 
     fn word(&mut self, word: &str, position: u32, before: Option<Alone>) -> Option<Alone> {

@@ -1,16 +1,31 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::post::Post;
+use crate::domain::post::{Excerpt, Post};
+use crate::domain::text::Words;
 
 fn post(id: &str, text: &str) -> Post {
     Post::plain(id.into(), "a".into(), "author".into(), text.to_owned(), Timestamp::from_seconds(1_000_000))
 }
 
+fn sketch(post: &Post) -> Sketch {
+    let excerpt = Excerpt::of(post);
+    let mut words = Words::default();
+    words.read(&excerpt);
+    Sketch::of(&excerpt, &words)
+}
+
+impl Stories {
+    /// The story of a post.
+    fn story(&mut self, post: &Post) -> Story {
+        self.tell(post, sketch(post)).0
+    }
+}
+
 /// How many stories these texts are.
 fn stories(texts: &[&str]) -> usize {
     let mut stories = Stories::default();
-    let told = texts.iter().enumerate().map(|(n, text)| stories.tell(&post(&n.to_string(), text)).0);
+    let told = texts.iter().enumerate().map(|(n, text)| stories.story(&post(&n.to_string(), text)));
     told.collect::<std::collections::HashSet<_>>().len()
 }
 
@@ -85,39 +100,39 @@ fn reposts_and_quotes_belong_to_what_they_point_at_in_any_order_on_any_source() 
     (repost.kind, repost.repost_of, repost.source) = (PostKind::Repost, Some("o".into()), "other".into());
     for order in [[&original, &quote, &repost], [&quote, &repost, &original], [&repost, &original, &quote]] {
         let mut stories = Stories::default();
-        let names: Vec<Story> = order.map(|post| stories.tell(post).0).into();
+        let names: Vec<Story> = order.map(|post| stories.story(post)).into();
         assert!(names.iter().all(|name| *name == Story::begun_by(&"o".into())), "{names:?}");
     }
     let mut reply = post("a", "I cannot believe that");
     (reply.kind, reply.reply_to) = (PostKind::Reply, Some("o".into()));
     let mut stories = Stories::default();
-    assert_ne!(stories.tell(&original).0, stories.tell(&reply).0, "an answer is no copy");
+    assert_ne!(stories.story(&original), stories.story(&reply), "an answer is no copy");
 }
 
 #[test]
 fn two_days_apart_is_another_story() {
     let mut stories = Stories::default();
-    let first = stories.tell(&post("1", ORIGINAL)).0;
+    let first = stories.story(&post("1", ORIGINAL));
     let mut later = post("2", ORIGINAL);
     later.event_time = later.event_time + Duration::from_hours(47);
-    assert_eq!(stories.tell(&later).0, first);
+    assert_eq!(stories.story(&later), first);
     let mut much_later = post("3", ORIGINAL);
     much_later.event_time = later.event_time + Duration::from_hours(47);
-    assert_eq!(stories.tell(&much_later).0, first, "it never stopped");
+    assert_eq!(stories.story(&much_later), first, "it never stopped");
     much_later = post("4", ORIGINAL);
     much_later.event_time = later.event_time + Duration::from_hours(200);
-    assert_ne!(stories.tell(&much_later).0, first);
+    assert_ne!(stories.story(&much_later), first);
 }
 
 #[test]
 fn a_flood_is_filed_once_and_memory_is_bounded() {
     let mut stories = Stories::default();
     for n in 0..20_000 {
-        stories.tell(&post(&format!("copy {n}"), ORIGINAL));
+        stories.story(&post(&format!("copy {n}"), ORIGINAL));
     }
     assert!(stories.filed.len() < 20, "{}", stories.filed.len());
     for n in 0..20_000 {
-        stories.tell(&post(
+        stories.story(&post(
             &format!("other {n}"),
             &format!("word{n} {} a{} b{} c{} d{}", n / 2, n * 3, n * 5, n * 7, n * 11),
         ));
@@ -135,16 +150,16 @@ fn hostile_texts_cost_linear_time() {
         "http://".repeat(30_000),
         "x ".repeat(100_000),
     ] {
-        stories.tell(&post(&text, &text));
+        stories.story(&post(&text, &text));
     }
 }
 
 #[test]
 fn an_author_who_takes_a_post_back_takes_its_words_back() {
     let mut stories = Stories::default();
-    let first = stories.tell(&post("1", ORIGINAL)).0;
+    let first = stories.story(&post("1", ORIGINAL));
     stories.forget_post(&"1".into());
-    assert_ne!(stories.tell(&post("2", ORIGINAL)).0, first);
+    assert_ne!(stories.story(&post("2", ORIGINAL)), first);
     stories.forget_author(&"author".into());
     assert!(stories.filed.iter().all(|filed| filed.sketch.is_empty()));
 }
@@ -167,13 +182,13 @@ proptest! {
             post
         }).collect();
         let mut one = Stories::default();
-        let without: Vec<_> = posts.iter().map(|post| one.tell(post)).collect();
+        let without: Vec<_> = posts.iter().map(|post| one.tell(post, sketch(post))).collect();
         let (before, after) = posts.split_at(restart.index(posts.len()));
         let mut two = Stories::default();
-        let mut with: Vec<_> = before.iter().map(|post| two.tell(post)).collect();
+        let mut with: Vec<_> = before.iter().map(|post| two.tell(post, sketch(post))).collect();
         two = Stories::default();
         with.iter().filter_map(|(_, telling)| telling.as_ref()).for_each(|telling| two.restore(telling));
-        with.extend(after.iter().map(|post| two.tell(post)));
+        with.extend(after.iter().map(|post| two.tell(post, sketch(post))));
         prop_assert_eq!(without, with);
     }
 }
@@ -207,13 +222,13 @@ fn folded(pairs: u32, mut change: impl FnMut(&mut Dice, &[String]) -> Vec<String
         let words = 8 + dice.roll(30);
         let text = dice.sentence(words);
         let copy = change(&mut dice, &text);
-        let first = stories.tell(&post(&format!("{n}"), &text.join(" "))).0;
+        let first = stories.story(&post(&format!("{n}"), &text.join(" ")));
         // Others in between.
         for m in 0..3 {
             let words = 8 + dice.roll(30);
-            stories.tell(&post(&format!("{n} {m}"), &dice.sentence(words).join(" ")));
+            stories.story(&post(&format!("{n} {m}"), &dice.sentence(words).join(" ")));
         }
-        folded += u32::from(stories.tell(&post(&format!("{n} copy"), &copy.join(" "))).0 == first);
+        folded += u32::from(stories.story(&post(&format!("{n} copy"), &copy.join(" "))) == first);
     }
     f64::from(folded) / f64::from(pairs)
 }
@@ -264,8 +279,7 @@ fn real(file: &str) -> Vec<Post> {
 fn of_real_near_copies_hardly_any_is_missed() {
     let posts = real("t26_posts.jsonl.zst");
     let mut stories = Stories::default();
-    let mut reader = Reader::default();
-    let told: Vec<_> = posts.iter().map(|post| (stories.tell(post).0, Sketch::of(post, &mut reader), post)).collect();
+    let told: Vec<_> = posts.iter().map(|post| (stories.story(post), sketch(post), post)).collect();
     let (mut near, mut missed) = (0, 0);
     for (n, (story, sketch, post)) in told.iter().enumerate().skip(1).step_by(5) {
         let before =

@@ -9,11 +9,13 @@ use stormbell::domain::engine::{Batch, Engine, Input, Item};
 use stormbell::domain::event::{Decoded, SourceEvent};
 use stormbell::domain::incident::Severity;
 use stormbell::domain::organization::Organization;
-use stormbell::domain::post::Post;
+use stormbell::domain::post::{Excerpt, Post};
 use stormbell::domain::query::{Lists, parse};
 use stormbell::domain::route::Routes;
 use stormbell::domain::rule::raw::Status;
-use stormbell::domain::rule::{Rule, RuleSet};
+use stormbell::domain::rule::{Rule, RuleSet, Taken};
+use stormbell::domain::story::Sketch;
+use stormbell::domain::text::Words;
 use stormbell::domain::time::Timestamp;
 use stormbell::domain::volume::Promise;
 
@@ -79,5 +81,9 @@ fn item(rng: &mut Rng, number: usize) -> Item {
     let mut hits: Vec<usize> = (0..TAKE_IT).map(|_| rng.index(RULES)).collect();
     hits.sort_unstable();
     hits.dedup();
-    Item::decoded(Decoded { cursor: None, event: Ok(SourceEvent::Post(Box::new(post))) }, None, hits)
+    let excerpt = Excerpt::of(&post);
+    let mut words = Words::default();
+    words.read(&excerpt);
+    let taken = Taken::new(hits, Sketch::of(&excerpt, &words));
+    Item::decoded(Decoded { cursor: None, event: Ok(SourceEvent::Post(Box::new(post))) }, None, Some(Box::new(taken)))
 }

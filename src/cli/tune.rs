@@ -117,6 +117,10 @@ impl Tune {
             }
         };
         let Some(files) = past(&self.files, database) else { return Ok(Exit::Usage) };
+        if let Some(path) = &self.plot {
+            // Trying takes minutes: a place that cannot be written to is told before.
+            chart::check(path)?;
+        }
         let alone = Arc::new(rulebook.rules.some(|other| other.id == rule.id));
         let past = Past::read(&files, self.format, &alone)?;
         let Some((from, to)) = past.span else {

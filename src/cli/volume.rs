@@ -127,9 +127,7 @@ impl Volume {
             writeln!(out)?;
         }
         out.flush().context("standard output")?;
-        if series.interval() > 0.0 {
-            tell(&summary);
-        }
+        tell(&summary);
         Ok(Exit::Fine)
     }
 
@@ -151,6 +149,9 @@ impl Volume {
 
 fn tell(summary: &SummaryJson) {
     let SummaryJson { rows, alarms, missing, late, interval_seconds } = summary;
+    if *rows == 0 {
+        return say("the file has a header and no rows: there is nothing to judge");
+    }
     let interval = human(std::time::Duration::try_from_secs_f64(*interval_seconds).unwrap_or_default());
     say(&format!("{} of {interval} each: {}", counted(*rows, "row"), counted(*alarms, "alarm")));
     if *missing > 0 {

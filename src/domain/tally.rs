@@ -24,7 +24,15 @@ pub struct Tally(Form);
 #[derive(Clone, Debug)]
 enum Form {
     Exact(Keys),
-    Estimated(Box<[u8]>),
+    Estimated(Registers),
+}
+
+/// What `HyperLogLog` keeps, and how many registers have each value: of that an estimate is
+/// made, with every post.
+#[derive(Clone, Debug)]
+struct Registers {
+    values: Box<[u8]>,
+    with: [u16; LONGEST + 1],
 }
 
 impl Default for Tally {
@@ -43,14 +51,12 @@ impl Tally {
             Form::Exact(keys) => {
                 keys.insert(key);
                 if keys.len() > Self::EXACT {
-                    let mut registers = vec![0; REGISTERS].into_boxed_slice();
-                    for &key in &*keys {
-                        note(&mut registers, key);
-                    }
+                    let mut registers = Registers::empty();
+                    keys.iter().for_each(|&key| registers.note(key));
                     self.0 = Form::Estimated(registers);
                 }
             }
-            Form::Estimated(registers) => note(registers, key),
+            Form::Estimated(registers) => registers.note(key),
         }
     }
 
@@ -58,42 +64,51 @@ impl Tally {
     pub fn count(&self) -> u64 {
         match &self.0 {
             Form::Exact(keys) => keys.len() as u64,
-            Form::Estimated(registers) => estimate(registers).max(Self::EXACT as u64 + 1),
+            Form::Estimated(registers) => registers.estimate().max(Self::EXACT as u64 + 1),
         }
     }
 }
 
-/// A register keeps the longest run of zeros that any of its keys begins with, plus one.
-fn note(registers: &mut [u8], key: Key) {
-    let bits = key.bits();
-    let place = usize::try_from(bits >> (64 - BITS)).unwrap_or(0);
-    let run = (bits << BITS | 1 << (BITS - 1)).leading_zeros() + 1;
-    if let Some(register) = registers.get_mut(place) {
-        *register = (*register).max(u8::try_from(run).unwrap_or(u8::MAX));
+impl Registers {
+    #[expect(clippy::cast_possible_truncation, reason = "2^14")]
+    fn empty() -> Self {
+        let mut with = [0; LONGEST + 1];
+        with[0] = REGISTERS as u16;
+        Self { values: vec![0; REGISTERS].into_boxed_slice(), with }
     }
-}
 
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "an estimate, positive and far below 2^52"
-)]
-fn estimate(registers: &[u8]) -> u64 {
-    let mut with = [0_u32; LONGEST + 1];
-    for &register in registers {
-        if let Some(count) = with.get_mut(usize::from(register)) {
-            *count += 1;
+    /// A register keeps the longest run of zeros that any of its keys begins with, plus one.
+    fn note(&mut self, key: Key) {
+        let bits = key.bits();
+        let place = usize::try_from(bits >> (64 - BITS)).unwrap_or(0);
+        let run = (bits << BITS | 1 << (BITS - 1)).leading_zeros() + 1;
+        let run = u8::try_from(run).unwrap_or(u8::MAX);
+        let Some(value) = self.values.get_mut(place).filter(|value| **value < run) else { return };
+        let before = std::mem::replace(value, run);
+        if let Some(with) = self.with.get_mut(usize::from(before)) {
+            *with -= 1;
+        }
+        if let Some(with) = self.with.get_mut(usize::from(run)) {
+            *with += 1;
         }
     }
-    let registers = REGISTERS as f64;
-    let share = |value: usize| with.get(value).map_or(0.0, |&count| f64::from(count) / registers);
-    let mut sum = registers * tau(1.0 - share(LONGEST));
-    for value in (1..LONGEST).rev() {
-        sum = 0.5 * (sum + registers * share(value));
+
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an estimate, positive and far below 2^52"
+    )]
+    fn estimate(&self) -> u64 {
+        let registers = REGISTERS as f64;
+        let share = |value: usize| self.with.get(value).map_or(0.0, |&count| f64::from(count) / registers);
+        let mut sum = registers * tau(1.0 - share(LONGEST));
+        for value in (1..LONGEST).rev() {
+            sum = 0.5 * (sum + registers * share(value));
+        }
+        sum += registers * sigma(share(0));
+        (registers * registers / (2.0 * std::f64::consts::LN_2 * sum)).round() as u64
     }
-    sum += registers * sigma(share(0));
-    (registers * registers / (2.0 * std::f64::consts::LN_2 * sum)).round() as u64
 }
 
 /// Ertl's correction for registers that are still empty.

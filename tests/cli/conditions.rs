@@ -1,4 +1,4 @@
-//! `share` and `new_term` on the command line: mistakes, doubts, replay and explain.
+//! Conditions on the command line, `share` and `new_term` above all: mistakes, doubts, replay and explain.
 
 use serde_json::Value;
 
@@ -117,6 +117,18 @@ fn mistakes_and_doubts_about_a_new_term_are_shown() {
     ];
     let desk = Desk::new();
     golden!("cli-check-new-term", desk.file("p.toml", file(&rules.concat())).run(&["check", "p.toml"]).text());
+}
+
+#[test]
+fn sizes_at_which_nobody_could_be_told_in_time_are_refused() {
+    let rules = [
+        rule("p.a", "gunman", "count = { at_least = 10001, within = \"31d\" }"),
+        rule("p.b", "gunman", "spike = { authors = 257 }"),
+        rule("p.c", "gunman", "quiet = { for = \"3000d\" }"),
+        rule("p.d", "gunman", "share = { of = '$org', above = 0.3, at_least = 20, within = \"400d\" }"),
+    ];
+    let desk = Desk::new();
+    golden!("cli-check-sizes", desk.file("p.toml", file(&rules.concat())).run(&["check", "p.toml"]).text());
 }
 
 #[test]

@@ -86,6 +86,14 @@ fn rows_that_are_missing_or_late_are_told_and_do_no_harm() {
 }
 
 #[test]
+fn a_file_without_rows_is_told() {
+    let desk = Desk::new();
+    let ran = desk.file("s.csv", "timestamp,value\n").run(&["volume", "s.csv"]);
+    assert_eq!((ran.code, ran.out.lines().count()), (0, 1), "{}", ran.err);
+    assert!(ran.err.contains("nothing to judge"), "{}", ran.err);
+}
+
+#[test]
 fn odd_input_is_told_with_its_line_and_a_remedy() {
     let rows = |rows: &str| format!("timestamp,value\n2026-03-01 00:00:00,1\n2026-03-01 00:05:00,2\n{rows}");
     for (text, message) in [

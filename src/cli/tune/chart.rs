@@ -36,6 +36,16 @@ text{font:13px system-ui,sans-serif;fill:#1c1f24}.title{font-size:17px;font-weig
 .grid{stroke:#333842}.bar{fill:#8fa3c4}.s0{stroke:#f0985a}.s1{stroke:#6bb6f2}.s2{stroke:#4fd1a5}.s3{stroke:#dd8fd3}\
 .s4{stroke:#dcc04a}.s5{stroke:#bbb}}";
 
+/// Whether the picture can be written there.
+pub(super) fn check(path: &Path) -> anyhow::Result<()> {
+    let is_new = !path.exists();
+    std::fs::File::options().append(true).create(true).open(path).with_context(|| path.display().to_string())?;
+    if is_new {
+        std::fs::remove_file(path).with_context(|| path.display().to_string())?;
+    }
+    Ok(())
+}
+
 pub(super) fn write(path: &Path, outcome: &Outcome<'_>) -> anyhow::Result<()> {
     std::fs::write(path, svg(outcome)).with_context(|| path.display().to_string())
 }
@@ -44,7 +54,7 @@ fn svg(outcome: &Outcome<'_>) -> String {
     let columns = small(outcome.rows.len().max(1));
     let (width, right) = (LEFT + STEP * columns + RIGHT, LEFT + STEP * columns);
     let about = format!(
-        "{} tried since {}, {} of each kind, seed {}",
+        "{} since {}; {} of each kind tried, seed {}",
         counted(outcome.taken, "post"),
         outcome.since.whole_second(),
         counted(outcome.moments as u64, "burst"),

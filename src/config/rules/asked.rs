@@ -1,7 +1,6 @@
 //! What a rule's condition asks for beside its numbers: keys to count by, rules to join.
 
-use super::read::own_name;
-use crate::config::quantity::duration;
+use super::read::{own_name, span};
 use crate::config::table::{Checked, Table, Value, all, quoted, suggestion};
 use crate::domain::condition::Condition;
 use crate::domain::condition::joined::{Joined, Order};
@@ -68,7 +67,7 @@ pub(super) fn joined(value: &Value<'_>, order: Order) -> Checked<Asked> {
     table.allow_only(&["rules", "within"]);
     let rules = table.require("rules", "`rules = [\"my-hospital.outage\", \"my-hospital.ransom-note\"]`");
     let rules = rules.and_then(|rules| names(&rules));
-    let within = table.require("within", "`within = \"30m\"`").and_then(|value| value.parsed(duration));
+    let within = table.require("within", "`within = \"30m\"`").and_then(|value| span(&value));
     let condition = Condition::Joined(Joined { order, within: within? });
     Ok(Asked { condition, by: None, joins: rules? })
 }

@@ -159,17 +159,17 @@ fn asked(table: &Table<'_>) -> Checked<Asked> {
 
 fn count(table: &Table<'_>) -> Checked<Condition> {
     table.allow_only(&["at_least", "distinct", "within", "by"]);
-    let at_least = table.require("at_least", "`at_least = 2`").and_then(|value| value.count(1));
+    let at_least = table.require("at_least", "`at_least = 2`").and_then(|value| at_most(&value, Count::MOST));
     let distinct = table.get("distinct").map_or(Ok(Distinct::default()), |value| distinct(&value));
-    let within = table.require("within", "`within = \"10m\"`").and_then(|value| value.parsed(duration));
+    let within = table.require("within", "`within = \"10m\"`").and_then(|value| span(&value));
     Ok(Condition::Count(Count { at_least: at_least?, distinct: distinct?, within: within? }))
 }
 
 fn spike(table: &Table<'_>) -> Checked<Condition> {
     table.allow_only(&["false_alarms", "at_least", "authors", "by"]);
     let false_alarms = table.get("false_alarms").map_or(Ok(Promise::MONTHLY), |value| value.parsed(rate));
-    let least = |key, usual| table.get(key).map_or(Ok(usual), |value| value.count(1));
-    let (at_least, authors) = (least("at_least", 5), least("authors", 3));
+    let at_least = table.get("at_least").map_or(Ok(5), |value| value.count(1));
+    let authors = table.get("authors").map_or(Ok(3), |value| at_most(&value, Spike::MOST_AUTHORS));
     Ok(Condition::Spike(Spike { false_alarms: false_alarms?, at_least: at_least?, authors: authors? }))
 }
 
@@ -177,8 +177,28 @@ fn share(table: &Table<'_>) -> Checked<Condition> {
     table.allow_only(&["of", "above", "at_least", "within"]);
     let above = table.require("above", "`above = 0.30`").and_then(|value| part(&value));
     let at_least = table.require("at_least", "`at_least = 20`").and_then(|value| share_of(&value));
-    let within = table.require("within", "`within = \"1h\"`").and_then(|value| value.parsed(duration));
+    let within = table.require("within", "`within = \"1h\"`").and_then(|value| span(&value));
     Ok(Condition::Share(Share { above: above?, at_least: at_least?, within: within? }))
+}
+
+/// A time that a condition looks back over.
+pub(super) fn span(value: &Value<'_>) -> Checked<Duration> {
+    let span = value.parsed(duration)?;
+    if span > Condition::LONGEST {
+        let message = format!("`{}` is at most 30 days", value.key());
+        return value.error("SB0005", message, "what takes longer is no crisis: `backtest` and `tune` look at months");
+    }
+    Ok(span)
+}
+
+/// A number from which on a condition is true.
+fn at_most(value: &Value<'_>, most: u64) -> Checked<u64> {
+    let number = value.count(1)?;
+    if number > most {
+        let message = format!("`{}` is at most {most}", value.key());
+        return value.error("SB0005", message, "what so many say is noticed long before; write a smaller number");
+    }
+    Ok(number)
 }
 
 fn part(value: &Value<'_>) -> Checked<Part> {
@@ -232,7 +252,7 @@ fn new_term(table: &Table<'_>) -> Checked<Condition> {
 
 fn quiet(table: &Table<'_>) -> Checked<Condition> {
     table.allow_only(&["for"]);
-    let lasts = table.require("for", "`for = \"30m\"`").and_then(|value| value.parsed(duration));
+    let lasts = table.require("for", "`for = \"30m\"`").and_then(|value| span(&value));
     Ok(Condition::Quiet(Quiet { lasts: lasts? }))
 }
 

@@ -14,12 +14,12 @@ pub mod joined;
 pub mod keyed;
 
 use std::collections::{HashMap, HashSet};
-use std::hash::Hash;
+use std::hash::BuildHasherDefault;
 use std::time::Duration;
 
 use super::id::{AuthorId, PostId};
 use super::incident::ConditionKind;
-use super::key::Key;
+use super::key::{Itself, Key};
 use super::story::Story;
 use super::time::Timestamp;
 use super::volume::Promise;
@@ -53,6 +53,9 @@ pub enum Condition {
 }
 
 impl Condition {
+    /// The longest time that one looks back over: as long as the store usually keeps posts.
+    pub const LONGEST: Duration = Duration::from_hours(30 * 24);
+
     /// The word for it in JSON.
     pub const fn kind(&self) -> ConditionKind {
         match self {
@@ -102,6 +105,11 @@ pub struct Count {
     pub within: Duration,
 }
 
+impl Count {
+    /// The greatest `at_least`: of each rule four times as many posts are in memory.
+    pub const MOST: u64 = 10_000;
+}
+
 /// `spike = { false_alarms, at_least, authors }`: more than is usual for the rule itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spike {
@@ -111,6 +119,11 @@ pub struct Spike {
     pub at_least: u64,
     /// Distinct authors in it at least.
     pub authors: u64,
+}
+
+impl Spike {
+    /// The greatest `authors`: of more posts the authors are not told apart.
+    pub const MOST_AUTHORS: u64 = 256;
 }
 
 /// `quiet = { for }`: nothing matched for so long.
@@ -257,14 +270,18 @@ impl Window {
         let first = self.seen.partition_point(|seen| seen.at <= reach);
         let last = self.seen.partition_point(|seen| seen.at < at + count.within);
         let near = self.seen.get(first..last)?;
-        let mut inside = Inside::default();
+        let mut inside = Inside::of(count.distinct);
         let mut end = near.iter().peekable();
         for start in near.iter().take_while(|start| start.at <= at) {
-            while let Some(next) = end.next_if(|next| next.at < start.at + count.within) {
+            let ends = start.at + count.within;
+            while inside.counted() < count.at_least
+                && let Some(next) = end.next_if(|next| next.at < ends)
+            {
                 inside.enter(next);
             }
-            if inside.counted(count.distinct) >= count.at_least {
-                return Some((start.at, inside.newest?));
+            if inside.counted() >= count.at_least {
+                let newest = near.partition_point(|seen| seen.at < ends).checked_sub(1)?;
+                return Some((start.at, near.get(newest)?.at));
             }
             end.peek()?; // nothing follows: later windows only hold less
             inside.leave(start);
@@ -316,43 +333,44 @@ fn newly_true(firing: &mut Vec<(Timestamp, Timestamp)>, from: Timestamp, through
     true
 }
 
-/// What a sliding window holds.
-#[derive(Default)]
-struct Inside<'a> {
+/// What a sliding window holds, of what is counted.
+struct Inside {
+    distinct: Distinct,
     posts: u64,
-    authors: HashMap<&'a AuthorId, u32>,
-    stories: HashMap<Story, u32>,
-    newest: Option<Timestamp>,
+    /// Posts of each author, or of each story.
+    of: HashMap<Key, u32, BuildHasherDefault<Itself>>,
 }
 
-impl<'a> Inside<'a> {
-    fn enter(&mut self, seen: &'a Seen) {
-        self.posts += 1;
-        *self.authors.entry(&seen.author).or_default() += 1;
-        *self.stories.entry(seen.story).or_default() += 1;
-        self.newest = Some(seen.at);
+impl Inside {
+    fn of(distinct: Distinct) -> Self {
+        Self { distinct, posts: 0, of: HashMap::default() }
     }
 
-    fn leave(&mut self, seen: &'a Seen) {
-        self.posts -= 1;
-        take_one(&mut self.authors, &&seen.author);
-        take_one(&mut self.stories, &seen.story);
-    }
-
-    fn counted(&self, distinct: Distinct) -> u64 {
-        match distinct {
-            Distinct::Post => self.posts,
-            Distinct::Author => self.authors.len() as u64,
-            Distinct::Story => self.stories.len() as u64,
+    fn enter(&mut self, seen: &Seen) {
+        match self.distinct {
+            Distinct::Post => self.posts += 1,
+            Distinct::Author | Distinct::Story => *self.of.entry(seen.counted_as(self.distinct)).or_default() += 1,
         }
     }
-}
 
-fn take_one<K: Eq + Hash>(counts: &mut HashMap<K, u32>, of: &K) {
-    if let Some(posts) = counts.get_mut(of) {
-        *posts -= 1;
-        if *posts == 0 {
-            counts.remove(of);
+    fn leave(&mut self, seen: &Seen) {
+        if self.distinct == Distinct::Post {
+            self.posts -= 1;
+            return;
+        }
+        let key = seen.counted_as(self.distinct);
+        if let Some(posts) = self.of.get_mut(&key) {
+            *posts -= 1;
+            if *posts == 0 {
+                self.of.remove(&key);
+            }
+        }
+    }
+
+    fn counted(&self) -> u64 {
+        match self.distinct {
+            Distinct::Post => self.posts,
+            Distinct::Author | Distinct::Story => self.of.len() as u64,
         }
     }
 }

@@ -146,7 +146,7 @@ impl Engine {
         (id, is_new)
     }
 
-    /// Writes changed incidents and tells people what they need to know.
+    /// Tells people what they need to know of incidents that changed.
     pub(super) fn tell_changes(&mut self, now: Timestamp, commit: &mut Commit) {
         for id in std::mem::take(&mut self.changed) {
             let Some(live) = self.live.get_mut(&id) else { continue };
@@ -158,6 +158,14 @@ impl Engine {
             } else if graver || grown {
                 self.tell_updated(&id, graver, now, commit);
             }
+            self.unwritten.insert(id);
+        }
+    }
+
+    /// Writes the incidents that posts changed, as they stand after the last of them.
+    pub(super) fn record_changes(&mut self, commit: &mut Commit) {
+        for id in std::mem::take(&mut self.unwritten) {
+            // What ended meanwhile is written already.
             if let Some(live) = self.live.get(&id) {
                 commit.record(live.incident.clone());
             }

@@ -88,6 +88,8 @@ pub struct Engine {
     by_topic: HashMap<Topic, IncidentId>,
     /// Incidents that grew since people were last told of them.
     changed: BTreeSet<IncidentId>,
+    /// Incidents that this step changed, to be written at its end.
+    unwritten: BTreeSet<IncidentId>,
     sources: BTreeMap<SourceName, SourceState>,
     /// The newest event time; the present of recordings.
     event_clock: Timestamp,
@@ -196,6 +198,7 @@ impl Engine {
             live: BTreeMap::new(),
             by_topic: HashMap::new(),
             changed: BTreeSet::new(),
+            unwritten: BTreeSet::new(),
             sources: BTreeMap::new(),
             event_clock: Timestamp::default(),
             advanced: Timestamp::default(),
@@ -296,6 +299,7 @@ impl Engine {
                 self.advance(now, commit);
             }
         }
+        self.record_changes(commit);
         outcome
     }
 

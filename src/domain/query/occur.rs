@@ -49,7 +49,7 @@ pub(super) struct Index<'a> {
     pub(super) post: &'a Excerpt,
     text_only: bool,
     /// By kind and name, then as in the post.
-    named: Vec<(Sigil, &'a str, Token)>,
+    named: Vec<(Sigil, &'a [u8], Token)>,
     /// By their first position.
     placed: Vec<Token>,
 }
@@ -66,16 +66,16 @@ impl<'a> Index<'a> {
             fuzzy.filter(|token| index.reads(words.segment_at(token.position).min(texts))).copied().collect();
         index.placed.extend(fuzzy);
         index.placed.sort_by_key(|token| token.position);
-        index.named = index.placed.iter().map(|token| (token.sigil, words.folded(token), *token)).collect();
+        index.named = index.placed.iter().map(|token| (token.sigil, words.bytes(token), *token)).collect();
         index.named.sort_by(|one, other| (one.0, one.1).cmp(&(other.0, other.1)));
         index
     }
 
     /// The tokens of that kind and name.
     fn named(&self, sigil: Sigil, name: &str) -> impl Iterator<Item = &Token> {
-        let start = self.named.partition_point(|(of, known, _)| (*of, *known) < (sigil, name));
+        let start = self.named.partition_point(|(of, known, _)| (*of, *known) < (sigil, name.as_bytes()));
         let named = self.named.get(start..).unwrap_or_default().iter();
-        named.take_while(move |(of, known, _)| *of == sigil && *known == name).map(|(_, _, token)| token)
+        named.take_while(move |(of, known, _)| *of == sigil && *known == name.as_bytes()).map(|(_, _, token)| token)
     }
 
     /// The tokens that begin there.

@@ -16,6 +16,7 @@ use streams::{Burst, DAY, Life, add, ordinary};
 mod counting;
 mod rivals;
 mod silences;
+mod stories;
 #[path = "../volume/streams.rs"]
 mod streams;
 
@@ -46,6 +47,7 @@ impl Volume {
         silences::silences(seed, self.rules);
         speed(seed);
         counting::counting(seed);
+        stories::stories(seed);
     }
 
     /// False alarms a rule-year against what was promised.

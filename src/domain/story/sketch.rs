@@ -42,20 +42,18 @@ impl Sketch {
             (1..post.texts.len()).for_each(|segment| reader.read(words, segment));
         }
         let mut words: Vec<u32> = reader.words.iter().map(|&(_, word)| word).collect();
-        words.sort_unstable();
-        words.dedup();
+        order(&mut words);
         if words.len() < SHORT {
             // "Look at this" is the same only with the same thing to look at.
             if post.links.is_empty() {
                 words.append(&mut reader.links);
             }
             words.extend(post.links.iter().map(|link| hash(link.as_bytes())));
+            if words.is_empty() {
+                words.append(&mut reader.emoji);
+            }
+            order(&mut words);
         }
-        if words.is_empty() {
-            words.append(&mut reader.emoji);
-        }
-        words.sort_unstable();
-        words.dedup();
         words.truncate(KEPT);
         Self { words: words.into() }
     }
@@ -107,6 +105,12 @@ impl Sketch {
     fn below(&self, reach: u32) -> &[u32] {
         self.words.get(..self.words.partition_point(|&word| word <= reach)).unwrap_or_default()
     }
+}
+
+/// Ascending, each once.
+fn order(hashes: &mut Vec<u32>) {
+    hashes.sort_unstable();
+    hashes.dedup();
 }
 
 /// How many hashes two ascending lists share.
@@ -161,7 +165,7 @@ impl Reader {
                         self.links.extend(run.link);
                     }
                     if run.link.is_none() {
-                        alone = self.word(words.folded(token), token.position, alone);
+                        alone = self.word(words.bytes(token), token.position, alone);
                     }
                 }
                 _ => {}
@@ -169,12 +173,10 @@ impl Reader {
         }
     }
 
-    fn word(&mut self, word: &str, position: u32, before: Option<Alone>) -> Option<Alone> {
-        let mut characters = word.chars();
-        let single = characters.next().filter(|character| !character.is_ascii() && characters.next().is_none());
-        let hash = hash(word.as_bytes());
-        let Some(single) = single else {
-            if word != "rt" {
+    fn word(&mut self, word: &[u8], position: u32, before: Option<Alone>) -> Option<Alone> {
+        let hash = hash(word);
+        let Some(single) = single(word) else {
+            if word != b"rt" {
                 self.words.push((position, hash));
             }
             return None;
@@ -207,11 +209,26 @@ struct Run {
 impl Run {
     /// The run that begins at a word.
     fn of(folded: &str, start: usize) -> Self {
-        let rest = folded.get(start..).unwrap_or_default();
-        let length = rest.bytes().position(|byte| !byte.is_ascii_graphic()).unwrap_or(rest.len());
-        let run = rest.get(..length).unwrap_or_default();
+        let rest = folded.as_bytes().get(start..).unwrap_or_default();
+        // Hardly any run is a link, and these two signs say so at the first look.
+        let mut sign = false;
+        let blank = rest.iter().position(|byte| {
+            sign |= matches!(byte, b'.' | b':');
+            !byte.is_ascii_graphic()
+        });
+        let run = folded.get(start..start + blank.unwrap_or(rest.len())).unwrap_or_default();
         let host = run.split('/').next().unwrap_or_default();
-        let is_link = run.contains("://") || run.starts_with("www.") || (host.len() < length && host.contains('.'));
-        Self { end: start + length, link: is_link.then(|| hash(run.as_bytes())) }
+        let is_link =
+            sign && (run.contains("://") || run.starts_with("www.") || (host.len() < run.len() && host.contains('.')));
+        Self { end: start + run.len(), link: is_link.then(|| hash(run.as_bytes())) }
     }
+}
+
+/// The one character that a word is, beyond ASCII.
+fn single(word: &[u8]) -> Option<char> {
+    if word.first()?.is_ascii() {
+        return None;
+    }
+    let mut characters = std::str::from_utf8(word).ok()?.chars();
+    characters.next().filter(|_| characters.next().is_none())
 }

@@ -60,7 +60,7 @@ fn three_people_on_one_link_are_told_apart_from_three_on_three() {
     assert_eq!(keys(&sim), ["example.org/leak"]);
     let alert = &sim.model.alerts[0];
     assert_eq!((alert.condition, alert.posts, alert.authors), (ConditionKind::Count, 3, 3));
-    assert!(alert.why.starts_with("3 authors within 10 min on “example[.]org/leak” (at least 3)"), "{}", alert.why);
+    assert!(alert.why.starts_with("3 authors within 10 min on ‘example[.]org/leak’ (at least 3)"), "{}", alert.why);
     let decided: Vec<&str> = alert.decided_by.iter().map(PostId::as_str).collect();
     assert_eq!(decided, ["q1", "q2", "q3"]);
     assert_eq!((sim.incident().posts, sim.incident().authors), (3, 3), "the others are about other links");
@@ -169,7 +169,7 @@ fn eight_people_on_one_link_are_unusual_and_eight_on_eight_are_not() {
     let sim = run(1);
     assert_eq!(keys(&sim), ["example.org/0"]);
     let alert = &sim.model.alerts[0];
-    assert!(alert.why.starts_with("on “example[.]org/0”: ") && alert.why.contains(" posts by "), "{}", alert.why);
+    assert!(alert.why.starts_with("on ‘example[.]org/0’: ") && alert.why.contains(" posts by "), "{}", alert.why);
     assert!(alert.volume.unwrap().expected < 0.1, "{alert:?}");
 }
 

@@ -167,7 +167,7 @@ fn replay_names_the_key_and_the_joined_rules_on_any_number_of_threads() {
         (&of("leak.link")["key"], &of("leak.link")["condition"]),
         (&"evil.example/leak.zip".into(), &"count".into())
     );
-    assert!(of("leak.link")["why"].as_str().unwrap().contains("on “evil[.]example/leak[.]zip”"), "{}", ran.out);
+    assert!(of("leak.link")["why"].as_str().unwrap().contains("on ‘evil[.]example/leak[.]zip’"), "{}", ran.out);
     let both = of("cyber.both");
     assert_eq!((&both["condition"], &both["posts"], &both["authors"]), (&"all_of".into(), &3.into(), &3.into()));
     assert_eq!((&both["within"], &both["post"], both.get("key")), (&"30m".into(), &"p3".into(), None));

@@ -3,6 +3,7 @@
 use super::Engine;
 use super::joins::Raised;
 use crate::domain::commit::Commit;
+use crate::domain::condition::by::By;
 use crate::domain::condition::{Condition, Count, Distinct, Fired};
 use crate::domain::id::PostId;
 use crate::domain::incident::{Alert, Sighting, Volume};
@@ -90,7 +91,7 @@ pub(super) fn why(rule: &Rule, whose: Whose<'_>, fired: &Fired) -> String {
         Condition::Match | Condition::Quiet(_) | Condition::Joined(_) => format!("a post {because}"),
         Condition::Spike(_) => {
             let measured = fired.measured.as_ref().map_or("unusually many posts", |measured| &measured.words);
-            let on = fired.key.as_ref().map_or_else(String::new, |key| format!("on “{}”: ", key.shown));
+            let on = on(rule, fired).map_or_else(String::new, |key| format!("on {key}: "));
             format!("{on}{measured}; the newest {because}")
         }
         Condition::Share(_) | Condition::NewTerm(_) => {
@@ -108,7 +109,7 @@ pub(super) fn why(rule: &Rule, whose: Whose<'_>, fired: &Fired) -> String {
                 Distinct::Story => (fired.stories, "story"),
             };
             let n = counted(n, what);
-            let on = fired.key.as_ref().map_or_else(String::new, |key| format!(" on “{}”", key.shown));
+            let on = on(rule, fired).map_or_else(String::new, |key| format!(" on {key}"));
             let told = match distinct {
                 Distinct::Story => format!(" by {}", counted(fired.authors, "author")),
                 _ if fired.stories < posts => format!(", {} in all", counted(fired.stories, "story")),
@@ -117,4 +118,13 @@ pub(super) fn why(rule: &Rule, whose: Whose<'_>, fired: &Fired) -> String {
             format!("{n} within {}{on} (at least {at_least}){told}, the newest {because}", human(*within))
         }
     }
+}
+
+/// The key that a rule fired on, as people read it: what strangers wrote stands between ‘ and ’.
+fn on(rule: &Rule, fired: &Fired) -> Option<String> {
+    let key = fired.key.as_ref()?.shown.replace(['‘', '’'], "'");
+    Some(match rule.by.as_ref()? {
+        By::Author | By::Link | By::Tag => format!("‘{key}’"),
+        By::Source | By::List(_) => format!("“{key}”"),
+    })
 }

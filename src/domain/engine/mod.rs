@@ -27,6 +27,7 @@ mod sightings;
 mod silence;
 mod sources;
 mod spikes;
+mod telling;
 pub mod tuning;
 mod watch;
 
@@ -266,6 +267,7 @@ impl Engine {
         for undelivered in restored.undelivered {
             self.undelivered(undelivered, now, &mut commit);
         }
+        self.hold_back(&mut commit);
         Outcome { commit, reply: None }
     }
 
@@ -296,6 +298,7 @@ impl Engine {
                 self.advance(now, commit);
             }
         }
+        self.hold_back(&mut outcome.commit);
         outcome
     }
 

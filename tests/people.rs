@@ -273,6 +273,40 @@ fn a_wrong_number_is_told_to_everybody_else_and_by_the_persons_other_ways() {
 }
 
 #[test]
+fn when_nobody_told_could_be_reached_the_next_step_is_told_at_once() {
+    let mut sim = sim(Critical, routes(people()));
+    sim.now = at(night("04:00:00"));
+    sim.post("1", "eve", night("04:10:00"), "shots at St Brigids");
+    let about = sim.incident().id.clone();
+    let fail = |sim: &mut Sim, time: &str| {
+        sim.run_until(night(time));
+        let of_it = |d: &&Delivery| d.message.incident.id == about && d.recipient.is_some();
+        let last = sim.model.outbox.values().filter(of_it).map(|d| d.message.at).max().unwrap();
+        let newest: Vec<Delivery> =
+            sim.model.outbox.values().filter(of_it).filter(|d| d.message.at == last).cloned().collect();
+        for Delivery { id, receiver, recipient, .. } in newest {
+            let (person, error) = (recipient.map(|to| to.person), "no such number".to_owned());
+            sim.step(Input::Undelivered(Undelivered { id, receiver, person, incident: about.clone(), error }));
+        }
+    };
+    let escalated = |sim: &Sim| {
+        let of_it = |d: &&Delivery| d.message.incident.id == about && d.message.kind == MessageKind::Escalated;
+        let mut all: Vec<String> = sim.model.outbox.values().filter(of_it).map(|d| clock(d.message.at)).collect();
+        all.sort();
+        all
+    };
+    fail(&mut sim, "04:10:05");
+    // Step two is Ann's again, so that it cannot be reached either; Meg can.
+    assert_eq!(escalated(&sim), ["04:10", "04:10"]);
+    fail(&mut sim, "04:10:10");
+    assert_eq!(escalated(&sim).len(), 3, "{:?}", escalated(&sim));
+    fail(&mut sim, "04:10:15");
+    assert_eq!(escalated(&sim).len(), 10, "everybody");
+    fail(&mut sim, "04:10:20");
+    assert_eq!(escalated(&sim).len(), 10, "after the last step there is none to go on to");
+}
+
+#[test]
 fn each_person_at_a_receiver_has_messages_of_their_own() {
     let route = Route { steps: vec![step(Target::Team("leads".into()), None)], ..Route::default() };
     let told = |people: People| {

@@ -35,7 +35,7 @@ const CLOCK_SET_BACK: Duration = Duration::from_mins(2);
 const GROWTH: u64 = 3;
 /// Topics of the daemon's own incidents begin like this.
 const OWN: &str = "stormbell.";
-const UNDELIVERED: &str = "stormbell.undelivered.";
+pub(super) const UNDELIVERED: &str = "stormbell.undelivered.";
 /// The name under which the daemon signs.
 const SELF: &str = "stormbell";
 
@@ -343,13 +343,16 @@ impl Engine {
         }
         let notice = Notice {
             rule: "stormbell.undelivered",
-            topic: format!("{UNDELIVERED}{incident}.{}", whom.in_topic()),
+            topic: whom.topic(&incident),
             severity: about.severity.max(Severity::High),
             title: format!("{whom} could not be told of “{}”", about.title),
             why: format!("{error}; {}", whom.what_to_do()),
             not_to: Some(whom),
         };
         self.raise_notice(notice, now, commit);
+        if self.nobody_knows(&incident, now) {
+            self.escalate(&incident, now, commit);
+        }
     }
 
     /// Opens an incident about the daemon itself, unless one of that topic is open.

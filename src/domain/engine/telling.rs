@@ -8,14 +8,17 @@
 //! reaches nobody goes on to the next at once. Rejected: to leave such messages out (the morning would
 //! not know of the night), and to have duty overrule a person's quiet (a route that must wake people is for
 //! what is critical, which nothing holds back).
+//!
+//! The same holds when nobody who was told could be reached: the next step is told at once.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use super::Engine;
+use super::incidents::{Live, UNDELIVERED};
 use crate::domain::addressee::Addressee;
 use crate::domain::commit::Commit;
-use crate::domain::id::{PersonName, ReceiverName};
+use crate::domain::id::{IncidentId, PersonName, ReceiverName};
 use crate::domain::incident::{Escalation, Incident, Severity, TimelineEntry};
 use crate::domain::route::Routes;
 use crate::domain::time::Timestamp;
@@ -28,11 +31,11 @@ pub(super) struct Unreached {
 }
 
 impl Unreached {
-    /// As part of a topic.
-    pub(super) fn in_topic(&self) -> String {
+    /// The topic of the incident about that.
+    pub(super) fn topic(&self, incident: &IncidentId) -> String {
         match &self.person {
-            Some(person) => format!("{}.{person}", self.receiver),
-            None => self.receiver.to_string(),
+            Some(person) => format!("{UNDELIVERED}{incident}.{}.{person}", self.receiver),
+            None => format!("{UNDELIVERED}{incident}.{}", self.receiver),
         }
     }
 
@@ -101,6 +104,26 @@ impl Engine {
         let contacts = person.iter().flat_map(|person| self.routes.contacts(person));
         let contacts = contacts.filter(|contact| contact.receiver != *failed);
         receivers.cloned().map(Addressee::from).chain(contacts).collect()
+    }
+
+    /// Whether of all who were told of an incident nobody could be reached. Its routes are then due, where
+    /// there is a next step: there is no answer to wait for.
+    pub(super) fn nobody_knows(&mut self, id: &IncidentId, now: Timestamp) -> bool {
+        let Some(Live { incident, .. }) = self.live.get_mut(id) else { return false };
+        let is_unreached = |told: &Addressee| {
+            let unreached = Unreached { receiver: told.receiver.clone(), person: told.person().cloned() };
+            self.by_topic.contains_key(unreached.topic(id).as_str())
+        };
+        if !incident.told.receivers.iter().all(is_unreached) {
+            return false;
+        }
+        let waiting = incident.escalations.iter_mut().filter(|escalation| escalation.due.is_some());
+        let mut goes_on = false;
+        for escalation in waiting.filter(|escalation| self.routes.has_next(escalation)) {
+            escalation.due = Some(now);
+            goes_on = true;
+        }
+        goes_on
     }
 
     /// Puts off what quiet hours keep from people, and says so in the incident's history.

@@ -407,6 +407,32 @@ fn people_and_schedules_are_read_as_they_are_written() {
     assert_eq!(gaps(&config, Timestamp::parse("2026-11-28T00:00:00Z").unwrap()), []);
 }
 
+/// The lines of a text from one that begins so to one that begins so.
+fn between<'t>(text: &'t str, from: &str, to: &str) -> &'t str {
+    text.split_once(from).and_then(|(_, rest)| rest.split_once(to)).expect("both are there").0
+}
+
+#[test]
+fn the_examples_of_people_in_documents_can_be_used() {
+    let document = |name: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
+    let deployed = document("deploy/stormbell.toml");
+    let example = between(&deployed, "told in person. -", "# ---- Who is told of what");
+    let uncommented = |line: &str| line.strip_prefix("# ").unwrap_or(line).to_owned() + "\n";
+    let example: String = example.lines().skip_while(|line| !line.contains("[[person]]")).map(uncommented).collect();
+    let bridge = HOOK.replace("\"hook\"", "\"chat-bridge\"");
+    let route = "[[route]]\nlast_resort = \"10m\"\nsteps = [{ notify = [\"press-on-call\"] }]\n";
+    let deployed = works(&format!("{HEAD}{SOURCE}{RECEIVER}{bridge}{example}{route}"));
+    let readme = document("README.md");
+    let example = between(between(&readme, "## Who is woken", "## What you can rely on"), "```toml\n", "```");
+    let receivers = HOOK.replace("\"hook\"", "\"team\"") + &RECEIVER.replace("\"log\"\nkind", "\"journal\"\nkind");
+    let readme = works(&format!("{HEAD}{SOURCE}{receivers}{example}"));
+    for config in [deployed, readme] {
+        let people = &config.routes.people;
+        assert_eq!((people.persons.len(), people.schedules.len()), (2, 1));
+        assert_eq!(gaps(&config, Timestamp::parse("2026-11-28T00:00:00Z").unwrap()), []);
+    }
+}
+
 #[test]
 fn mistakes_about_people_are_told_where_they_are() {
     golden_config(

@@ -16,12 +16,15 @@ use stormbell::config::environment::Environment;
 use stormbell::config::load::{Loaded, SecretPolicy, find, load, parse};
 use stormbell::config::model::{Config, ReceiverKind, RuleEntry, RuleOrigin, SourceKind};
 use stormbell::config::rules::{Builtin, load_rules, parse_rules};
+use stormbell::config::schedule::gaps;
 use stormbell::domain::condition::{Condition, Count, Distinct};
 use stormbell::domain::diagnostic::{Diagnostic, SourceText, has_errors};
 use stormbell::domain::id::ReceiverName;
 use stormbell::domain::incident::Severity;
 use stormbell::domain::organization::Organization;
+use stormbell::domain::route::Target;
 use stormbell::domain::rule::raw::{RawFile, Status};
+use stormbell::domain::time::Timestamp;
 use stormbell::domain::volume::Promise;
 use stormbell::report::{Colours, render, summary};
 
@@ -103,7 +106,7 @@ fn the_sample_configuration_is_read_whole() {
     assert_eq!(jetstream.expect_frame_within, None);
     let ReceiverKind::PagerDuty { url, .. } = &config.receivers[0].kind else { panic!("pagerduty comes first") };
     assert_eq!(url.as_str(), "https://events.pagerduty.com/v2/enqueue");
-    let [route] = config.routes.0.as_slice() else { panic!("one route") };
+    let [route] = config.routes.list.as_slice() else { panic!("one route") };
     assert_eq!(route.severity, [Severity::Critical, Severity::High]);
     assert_eq!(route.steps[0].ack_within, Some(Duration::from_mins(5)));
     assert_eq!(route.repeat_every, Some(Duration::from_hours(4)));
@@ -366,12 +369,132 @@ fn an_empty_secret_counts_as_absent_and_a_file_open_to_all_is_told() {
     assert_eq!(codes("open"), (vec!["SB0410"], true));
 }
 
+const HOOK: &str = "[[receiver]]\nname = \"hook\"\nkind = \"webhook\"\nurl = \"http://127.0.0.1:9/\"\n";
+const BOB: &str = "[[person]]\nname = \"bob\"\ncontact = { hook = \"+1555002\" }\n";
+const ANN: &str = "[[person]]\nname = \"ann\"\ncontact = { hook = \"+1555001\" }\n";
+
+#[test]
+fn people_and_schedules_are_read_as_they_are_written() {
+    let config = works(&format!(
+        "{HEAD}{SOURCE}{HOOK}{ANN}quiet = {{ from = \"22:00\", to = \"06:00\" }}\n\
+         [[person]]\nname = \"bob\"\ncontact = {{ hook = \"+1555002\" }}\ntimezone = \"Europe/Berlin\"\n\
+         quiet = [{{ weekdays = [\"sat\", \"sun\"] }}, {{ from = 20:00:00 }}]\n\
+         [[team]]\nname = \"leads\"\nmembers = [\"bob\", \"ann\"]\n\
+         [[schedule]]\nname = \"press\"\ntimezone = \"America/New_York\"\n\
+         layer = [{{ rotation = [\"ann\", \"bob\"], every = \"7d\", start = 2026-11-02, hand_over = 08:00:00,\n\
+                    only = [{{ weekdays = [\"mon\"], from = \"08:00\", to = \"20:00\" }}] }},\n\
+                  {{ rotation = [\"bob\"] }}]\n\
+         override = [{{ person = \"ann\", from = \"2026-12-24 08:00\", to = 2026-12-26T08:00:00 }}]\n\
+         [[route]]\nlast_resort = \"10m\"\nsteps = [{{ notify = [\"press\"], ack_within = \"5m\" }}, {{ notify = [\"leads\", \"hook\"] }}]\n"
+    ));
+    let people = &config.routes.people;
+    let quiet = |name: &str, at: &str| people.persons[name].quiet_until(Timestamp::parse(at).unwrap());
+    let shown = |at: Option<Timestamp>| at.map(|at| at.to_string());
+    assert_eq!(shown(quiet("ann", "2026-11-30T23:00:00Z")), Some("2026-12-01T06:00:00Z".to_owned()), "by UTC");
+    assert_eq!(shown(quiet("bob", "2026-11-27T19:30:00Z")), Some("2026-11-29T23:00:00Z".to_owned()), "by Berlin");
+    let press = &people.schedules["press"];
+    let told = |at: &str| press.at(Timestamp::parse(at).unwrap()).unwrap().as_str().to_owned();
+    assert_eq!(told("2026-11-02T12:59:00Z"), "bob");
+    assert_eq!(told("2026-11-02T13:00:00Z"), "ann");
+    assert_eq!(told("2026-12-26T12:59:00Z"), "ann");
+    assert_eq!(told("2026-12-26T13:00:00Z"), "bob");
+    let [route] = config.routes.list.as_slice() else { panic!("one route") };
+    assert!(route.last_resort);
+    let waits: Vec<_> = route.steps.iter().map(|step| step.ack_within).collect();
+    assert_eq!(waits, [Some(Duration::from_mins(5)), Some(Duration::from_mins(10)), None]);
+    let names: Vec<String> = route.steps[2].notify.iter().map(|target| format!("{target:?}")).collect();
+    assert_eq!(names, ["Receiver(\"hook\")", "Person(\"ann\")", "Person(\"bob\")"], "everybody");
+    assert_eq!(gaps(&config, Timestamp::parse("2026-11-28T00:00:00Z").unwrap()), []);
+}
+
+/// The lines of a text from one that begins so to one that begins so.
+fn between<'t>(text: &'t str, from: &str, to: &str) -> &'t str {
+    text.split_once(from).and_then(|(_, rest)| rest.split_once(to)).expect("both are there").0
+}
+
+#[test]
+fn the_examples_of_people_in_documents_can_be_used() {
+    let document = |name: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
+    let deployed = document("deploy/stormbell.toml");
+    let example = between(&deployed, "told in person. -", "# ---- Who is told of what");
+    let uncommented = |line: &str| line.strip_prefix("# ").unwrap_or(line).to_owned() + "\n";
+    let example: String = example.lines().skip_while(|line| !line.contains("[[person]]")).map(uncommented).collect();
+    let bridge = HOOK.replace("\"hook\"", "\"chat-bridge\"");
+    let route = "[[route]]\nlast_resort = \"10m\"\nsteps = [{ notify = [\"press-on-call\"] }]\n";
+    let deployed = works(&format!("{HEAD}{SOURCE}{RECEIVER}{bridge}{example}{route}"));
+    let readme = document("README.md");
+    let example = between(between(&readme, "## Who is woken", "## What you can rely on"), "```toml\n", "```");
+    let receivers = HOOK.replace("\"hook\"", "\"team\"") + &RECEIVER.replace("\"log\"\nkind", "\"journal\"\nkind");
+    let readme = works(&format!("{HEAD}{SOURCE}{receivers}{example}"));
+    for config in [deployed, readme] {
+        let people = &config.routes.people;
+        assert_eq!((people.persons.len(), people.schedules.len()), (2, 1));
+        assert_eq!(gaps(&config, Timestamp::parse("2026-11-28T00:00:00Z").unwrap()), []);
+    }
+}
+
+#[test]
+fn mistakes_about_people_are_told_where_they_are() {
+    golden_config(
+        "people",
+        &format!(
+            "[[receiver]]\nname = \"pd\"\nkind = \"pagerduty\"\nrouting_key = {{ env = \"HOME\" }}\n{HOOK}{ANN}\
+             [[person]]\nname = \"hook\"\ncontact = {{ hok = \"1\", log = \"2\", pd = \"3\", hook = \" \" }}\n\
+             [[person]]\nname = \"bob\"\ncontact = {{}}\nquiet = [{{ from = \"8:00\" }}, {{}}]\n\
+             [[person]]\nname = \"cid\"\nquiet = {{ weekdays = [\"monday\"] }}\n\
+             [[team]]\nname = \"leads\"\nmembers = [\"an\"]\n[[team]]\nname = \"ann\"\nmembers = []\n\
+             [[route]]\nlast_resort = \"5m\"\nsteps = [{{ notify = [\"leeds\"], ack_within = \"5m\" }}]\n"
+        ),
+    );
+}
+
+#[test]
+fn mistakes_in_schedules_are_told_where_they_are() {
+    golden_config(
+        "schedules",
+        &format!(
+            "{HOOK}{ANN}{BOB}[[schedule]]\nname = \"a\"\ntimezone = \"Europe/Berlinn\"\n\
+             layer = [{{ rotation = [\"ann\", \"bob\"] }}, {{ rotation = [], everyy = \"7d\" }}]\n\
+             [[schedule]]\nname = \"b\"\nlayer = []\noverride = [\n\
+             {{ person = \"zoe\", from = \"2026-12-24\", to = \"2026-12-26 08:00\" }},\n\
+             {{ person = \"ann\", from = \"2026-12-26 08:00\", to = \"2026-12-24 08:00\" }}]\n\
+             [[schedule]]\nname = \"c\"\nlayer = [{{ rotation = [\"ann\", \"bob\"], every = \"30m\", start = \"soon\", hand_over = \"24:00\" }}]\n\
+             [[route]]\nlast_resort = \"5m\"\nsteps = [{{ notify = [\"a\", \"b\", \"c\"], ack_within = \"5m\" }}]\n"
+        ),
+    );
+}
+
+#[test]
+fn who_is_never_told_is_named() {
+    golden_config(
+        "unused-people",
+        &format!(
+            "{HOOK}{ANN}{BOB}[[person]]\nname = \"cid\"\ncontact = {{ hook = \"+1555003\" }}\n\
+             [[team]]\nname = \"idle\"\nmembers = [\"cid\"]\n\
+             [[schedule]]\nname = \"press\"\nlayer = [{{ rotation = [\"ann\"] }}]\n\
+             [[route]]\nsteps = [{{ notify = [\"press\"] }}]\n"
+        ),
+    );
+}
+
+#[test]
+fn a_time_when_nobody_is_on_call_is_an_error() {
+    let config = works(&format!(
+        "{HEAD}{SOURCE}{HOOK}{ANN}[[schedule]]\nname = \"press\"\ntimezone = \"America/New_York\"\n\
+         layer = [{{ rotation = [\"ann\"], only = [{{ weekdays = [\"mon\", \"tue\", \"wed\", \"thu\", \"fri\"] }}] }}]\n\
+         [[schedule]]\nname = \"later\"\nlayer = [{{ rotation = [\"ann\"], start = \"2026-12-01\" }}]\n\
+         [[schedule]]\nname = \"whole\"\nlayer = [{{ rotation = [\"ann\"] }}]\n\
+         [[route]]\nsteps = [{{ notify = [\"press\", \"later\", \"whole\", \"hook\"] }}]\n"
+    ));
+    golden("gaps", &shown(&gaps(&config, Timestamp::parse("2026-11-25T00:00:00Z").unwrap())));
+}
+
 #[test]
 fn without_routes_every_receiver_is_told() {
     let config = works(&format!("{HEAD}{SOURCE}{RECEIVER}[[receiver]]\nname = \"screen\"\nkind = \"desktop\"\n"));
-    let [route] = config.routes.0.as_slice() else { panic!("one route") };
+    let [route] = config.routes.list.as_slice() else { panic!("one route") };
     assert!(route.severity.is_empty() && route.topics.is_empty());
-    assert_eq!(route.steps[0].notify, [ReceiverName::from("log"), ReceiverName::from("screen")]);
+    assert_eq!(route.steps[0].notify, ["log", "screen"].map(|name| Target::from(ReceiverName::from(name))));
     assert_eq!(config.store.path, Path::new("/home/ann/.local/state/stormbell/stormbell.db"));
     assert!(config.web.is_none());
 }

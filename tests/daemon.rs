@@ -550,3 +550,47 @@ async fn hostile_names_cannot_forge_a_line_of_the_log() {
     assert!(!log.lines().any(|line| line.starts_with(forged)), "{log}");
     daemon.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_on_call_is_told_and_a_reload_changes_who_comes_next() {
+    let world = World::new(Script::default(), "").await;
+    let on_call = |layer: &str| {
+        world.config().and(&format!(
+            "[[person]]\nname = \"ann\"\ncontact = {{ hook = \"+1555001\" }}\n\
+             [[person]]\nname = \"bob\"\ncontact = {{ hook = \"+1555002\" }}\n\
+             [[schedule]]\nname = \"press\"\nlayer = [{{ {layer} }}]\n\
+             [[route]]\nsteps = [{{ notify = [\"press\"] }}]"
+        ))
+    };
+    world.place.configure(&on_call("rotation = [\"ann\"]"));
+    let daemon = world.place.start().await;
+    daemon.says("source connected").await;
+    world.stream.push(say(now(), "did:plc:a", "k1", "gunman"));
+    world.hook.received(1).await;
+    let incident = daemon.incidents("threat").await[0]["id"].as_str().unwrap().to_owned();
+
+    world.place.configure(&on_call("rotation = [\"bob\"]"));
+    daemon.signal("HUP");
+    daemon.says("configuration reloaded").await;
+    assert_eq!(daemon.get("/api/v1/oncall").await[0]["now"]["person"], "bob");
+    world.place.configure(&on_call("rotation = [\"ann\"], only = [{ from = \"00:01\" }]"));
+    daemon.signal("HUP");
+    daemon.says("configuration refused").await;
+    daemon.says("nobody is on call in `press`").await;
+    assert_eq!(daemon.get("/api/v1/oncall").await[0]["now"]["person"], "bob", "what was sound stays");
+
+    daemon.act(&incident, "resolve").await;
+    world.stream.push(say(now(), "did:plc:a", "k2", "gunman again"));
+    let told = world.hook.received(3).await;
+    let whom = |request: &Request| {
+        let (kind, to) = (request.json()["type"].clone(), request.json()["recipient"].clone());
+        format!("{} {} {}", kind.as_str().unwrap(), to["person"].as_str().unwrap(), to["address"].as_str().unwrap())
+    };
+    let mut told: Vec<String> = told.iter().map(whom).collect();
+    told.sort();
+    assert_eq!(
+        told,
+        ["incident.opened ann +1555001", "incident.opened bob +1555002", "incident.resolved ann +1555001"]
+    );
+    daemon.stop().await;
+}

@@ -9,7 +9,7 @@ use stormbell::domain::commit::Erasure;
 use stormbell::domain::condition::{Condition, Quiet};
 use stormbell::domain::engine::{Action, Input, Refused};
 use stormbell::domain::event::{Decoded, DownReason, Rejected, SourceEvent};
-use stormbell::domain::id::{AuthorId, IncidentId, PostId, ReceiverName, RuleId};
+use stormbell::domain::id::{AuthorId, IncidentId, PostId, RuleId};
 use stormbell::domain::incident::{IncidentState, Severity};
 use stormbell::domain::message::{Delivery, MessageKind, Undelivered};
 use stormbell::domain::post::Post;
@@ -420,13 +420,19 @@ fn a_receiver_that_cannot_be_told_is_told_of_to_the_others_once() {
         let delivery =
             sim.model.outbox.values().find(|d| d.receiver.as_str() == receiver && d.message.incident.id == *incident);
         let id = delivery.unwrap().id.clone();
-        Undelivered { id, receiver: receiver.into(), incident: incident.clone(), error: "410 gone".to_owned() }
+        Undelivered {
+            id,
+            receiver: receiver.into(),
+            person: None,
+            incident: incident.clone(),
+            error: "410 gone".to_owned(),
+        }
     };
     let about = sim.incident().id.clone();
     sim.step(Input::Undelivered(parked(&sim, "pager", &about)));
     let own = sim.model.incidents.values().find(|incident| incident.is_own()).unwrap().clone();
     assert_eq!(own.title, "pager could not be told of “title of threat.rumour”");
-    assert_eq!(own.told.receivers.iter().map(ReceiverName::as_str).collect::<Vec<_>>(), ["chat", "mail"]);
+    assert_eq!(own.told.receivers.iter().map(ToString::to_string).collect::<Vec<_>>(), ["chat", "mail"]);
     // The message about the failure fails too: no echo.
     sim.step(Input::Undelivered(parked(&sim, "chat", &own.id)));
     assert_eq!(sim.model.incidents.len(), 2);
@@ -444,7 +450,7 @@ fn others_are_told_soon_and_who_is_alone_is_tried_for_a_day() {
         sim.post("1", "ann", 0, REPORT);
         let (id, opened) = sim.model.outbox.iter().next().unwrap();
         let (id, receiver, incident) = (id.clone(), opened.receiver.clone(), opened.message.incident.id.clone());
-        sim.step(Input::Undelivered(Undelivered { id, receiver, incident, error: "503".to_owned() }));
+        sim.step(Input::Undelivered(Undelivered { id, receiver, person: None, incident, error: "503".to_owned() }));
         let (notices, pages): (Vec<_>, Vec<_>) =
             sim.model.outbox.values().partition(|delivery| delivery.message.incident.is_own());
         let hours = |delivery: &&Delivery| delivery.give_up.since(delivery.message.at).as_secs_f64() / 3600.0;

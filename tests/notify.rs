@@ -10,8 +10,9 @@ use std::time::Duration;
 use serde_json::Value;
 use stormbell::config::model::{ReceiverConfig, ReceiverKind, Transport};
 use stormbell::config::secret::Secret;
+use stormbell::domain::addressee::Recipient;
 use stormbell::domain::incident::Severity;
-use stormbell::domain::message::{Attempt, MessageKind, Undelivered};
+use stormbell::domain::message::{Attempt, Delivery, MessageKind, Undelivered};
 use stormbell::domain::time::Clock;
 use stormbell::notify::dispatch::{Dispatcher, Outcome};
 use stormbell::notify::{Receiver, SendError};
@@ -307,6 +308,26 @@ async fn the_webhook_payload_is_what_the_references_promise() {
     assert_eq!(requests[0].header("webhook-id"), "7h3x.incident.opened");
     assert_eq!(requests[0].header("webhook-timestamp"), "1795348800");
     assert!(requests[0].header("webhook-signature").starts_with("v1,"));
+}
+
+#[tokio::test]
+async fn a_webhook_says_whom_to_tell_and_who_could_not_be_told() {
+    let sink = SimSink::start().await;
+    sink.script([Act::Answer(410)]);
+    let outbox = MemoryOutbox::default();
+    for (person, address) in [("ann", "+1555001"), ("bob", "+1555002")] {
+        let recipient = Some(Recipient { person: person.into(), address: address.to_owned() });
+        outbox.add(Delivery { id: person.into(), recipient, ..delivery("i", MessageKind::Opened) });
+    }
+    let mut worker = Worker::start(webhook(sink.url("/hook")), outbox);
+    worker.finish_all().await;
+    let mut told: Vec<Value> = sink.requests().iter().map(|request| request.json()["recipient"].clone()).collect();
+    told.sort_by_key(Value::to_string);
+    let expected = [("+1555001", "ann"), ("+1555002", "bob")];
+    assert_eq!(told, expected.map(|(address, person)| serde_json::json!({ "person": person, "address": address })));
+    let undelivered = worker.undelivered.recv().await.unwrap();
+    assert_eq!(undelivered.person.map(|person| person.to_string()), Some(undelivered.id.to_string()));
+    worker.stop().await;
 }
 
 #[tokio::test]

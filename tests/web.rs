@@ -10,10 +10,11 @@ use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use stormbell::config::secret::Secret;
 use stormbell::domain::event::Ledger;
-use stormbell::domain::id::IncidentId;
+use stormbell::domain::id::{IncidentId, PersonName};
 use stormbell::domain::incident::{Incident, IncidentState, Severity, Signature, Told};
+use stormbell::domain::oncall::{Layer, People, Person, Schedule, WallTime};
 use stormbell::domain::post::Post;
-use stormbell::domain::time::Timestamp;
+use stormbell::domain::time::{Timestamp, Zone};
 use stormbell::telemetry::metrics::Metrics;
 use stormbell::web::view::{AlertView, RuleView, SourceView, StatusView, TimelineView};
 use stormbell::web::{Access, Action, ActionKind, Backend, BackendError, IncidentDetail, serve};
@@ -123,6 +124,15 @@ impl Backend for Pretended {
 
     async fn rules(&self) -> Result<Vec<RuleView>, BackendError> {
         Ok(vec![])
+    }
+
+    fn people(&self) -> Arc<People> {
+        let ann = || PersonName::from("ann");
+        let layer =
+            Layer { rotation: vec![ann()], start: WallTime::default(), every: Duration::from_hours(24), only: vec![] };
+        let schedule = Schedule { zone: Zone::default(), layers: vec![layer], overrides: vec![] };
+        let persons = [(ann(), Person::default())].into();
+        Arc::new(People { persons, schedules: [("press".into(), schedule)].into(), ..People::default() })
     }
 
     async fn status(&self) -> Result<StatusView, BackendError> {
@@ -257,6 +267,23 @@ async fn incidents_are_shown_with_the_names_of_the_webhook_payload() {
     assert_eq!(one["timeline"][0]["what"], "opened");
     assert_eq!(one["alerts"][0]["condition"], "count");
     is_error(&server.get("/api/v1/incidents/other").await, 404, "no such incident");
+}
+
+#[tokio::test]
+async fn the_api_says_who_is_on_call() {
+    let server = Server::open().await;
+    let (status, now) = server.get("/api/v1/oncall").await;
+    let on_call = json!({ "person": "ann", "from": "2026-11-22T10:01:40Z", "until": null });
+    let schedule =
+        json!({ "schedule": "press", "timezone": "UTC", "at": "2026-11-22T10:01:40Z", "now": on_call, "next": null });
+    assert_eq!((status, now), (StatusCode::OK, json!([schedule])));
+    let (_, day) = server.get("/api/v1/oncall?name=ann&at=2026-12-24T00:00:00Z&days=2").await;
+    let shift = json!({ "person": "ann", "from": "2026-12-24T00:00:00Z", "until": "2026-12-26T00:00:00Z" });
+    assert_eq!(day[0]["shifts"], json!([shift]));
+    is_error(&server.get("/api/v1/oncall?name=zoe").await, 404, "no schedule, person or team");
+    is_error(&server.get("/api/v1/oncall?at=noon").await, 400, "RFC 3339");
+    is_error(&server.get("/api/v1/oncall?days=4000").await, 400, "1 to 400");
+    is_error(&server.get("/api/v1/oncall?who=ann").await, 400, "name, at");
 }
 
 #[tokio::test]

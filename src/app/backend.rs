@@ -12,6 +12,7 @@ use crate::domain::engine::{self, Command, Refused};
 use crate::domain::event::{Ledger, Rejected};
 use crate::domain::id::{IncidentId, ReceiverName};
 use crate::domain::incident::{Gap, Incident, IncidentState};
+use crate::domain::oncall::People;
 use crate::domain::rule::RuleSet;
 use crate::domain::time::{Clock, Timestamp};
 use crate::store::{OutboxCount, OutboxState, Reader, SourceRecord, StoreError, StoreHandle};
@@ -31,6 +32,8 @@ pub(super) struct Daemon {
     pub engine: mpsc::Sender<Request>,
     /// The rules in force.
     pub rules: watch::Receiver<Arc<RuleSet>>,
+    /// The people and schedules in force.
+    pub people: watch::Receiver<Arc<People>>,
     /// The sources right now.
     pub statuses: Statuses,
     /// Every configured receiver.
@@ -169,6 +172,10 @@ impl Backend for Daemon {
             joins: rule.joins.iter().map(ToString::to_string).collect(),
         };
         Ok(rules.rules().iter().map(view).collect())
+    }
+
+    fn people(&self) -> Arc<People> {
+        Arc::clone(&self.people.borrow())
     }
 
     async fn status(&self) -> Result<StatusView, BackendError> {

@@ -128,10 +128,10 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let receivers: Vec<ReceiverName> = config.receivers.iter().map(|receiver| receiver.name.clone()).collect();
     let mut engine = Engine::new(Arc::clone(&rules), config.routes.clone(), receivers.clone());
     engine.keep_sample(config.store.sample_one_in);
-    let position = |source: &SourceConfig| Position::at(restored.cursors.get(&source.name).copied());
-    let positions: Positions = config.sources.iter().map(|source| (source.name.clone(), position(source))).collect();
+    let positions = positions(&config, &restored);
     let first = engine.restore(restored, started);
     let (rules_in_force, rules) = watch::channel(rules);
+    let (people_in_force, people) = watch::channel(Arc::clone(&config.routes.people));
     let statuses = Statuses::new(positions.keys().cloned(), started);
     let (to_engine, engine_requests) = mpsc::channel(REQUESTS);
 
@@ -153,6 +153,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
         bells,
         positions,
         rules: rules_in_force,
+        people: people_in_force,
         clock: Arc::clone(&clock),
         metrics: Arc::clone(&metrics),
         statuses: statuses.clone(),
@@ -167,6 +168,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
             store: store.clone(),
             engine: to_engine.clone(),
             rules,
+            people,
             statuses,
             receivers,
             organization: config.organization.name.clone(),
@@ -201,6 +203,12 @@ fn what_the_last_run_left(database: &Store, config: &Config) -> anyhow::Result<R
     restored.cursors.retain(|source, _| is_read(source));
     restored.open_gaps.retain(|gap| is_read(&gap.source));
     Ok(restored)
+}
+
+/// Where each source resumes.
+fn positions(config: &Config, restored: &Restored) -> Positions {
+    let position = |source: &SourceConfig| Position::at(restored.cursors.get(&source.name).copied());
+    config.sources.iter().map(|source| (source.name.clone(), position(source))).collect()
 }
 
 /// One worker for each receiver, and its bell.

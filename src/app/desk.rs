@@ -21,6 +21,7 @@ use crate::domain::engine::{Command, Engine, Input, Outcome, Refused};
 use crate::domain::id::{ReceiverName, SourceName};
 use crate::domain::incident::{Incident, IncidentState};
 use crate::domain::message::Undelivered;
+use crate::domain::oncall::People;
 use crate::domain::route::Routes;
 use crate::domain::rule::RuleSet;
 use crate::domain::time::{Clock, Timestamp};
@@ -71,6 +72,8 @@ pub(super) struct Desk {
     pub positions: BTreeMap<SourceName, Position>,
     /// Where the workers find the rules in force.
     pub rules: watch::Sender<Arc<RuleSet>>,
+    /// Where the API finds the people and schedules in force.
+    pub people: watch::Sender<Arc<People>>,
     /// The present.
     pub clock: Arc<dyn Clock>,
     /// What is counted.
@@ -163,6 +166,7 @@ impl Desk {
             Request::Undelivered(undelivered) => (Input::Undelivered(undelivered), None),
             Request::Swap { rules, routes, receivers, done } => {
                 self.rules.send_replace(Arc::clone(&rules));
+                self.people.send_replace(Arc::clone(&routes.people));
                 self.metrics.rules(rules.rules().len());
                 let outcome = self.engine.step(Input::Swap { rules, routes, receivers }, now);
                 self.took(outcome, None, pending);

@@ -5,15 +5,18 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::clock::SystemClock;
 use super::desk::Request;
 use super::rulebook::Rulebook;
 use super::service;
 use crate::config::environment::Environment;
 use crate::config::load::{SecretPolicy, load};
+use crate::config::schedule::gaps;
 use crate::domain::diagnostic::{Diagnostic, Level};
 use crate::domain::id::ReceiverName;
 use crate::domain::route::Routes;
 use crate::domain::rule::RuleSet;
+use crate::domain::time::Clock as _;
 use crate::report;
 use crate::telemetry::events;
 
@@ -59,6 +62,10 @@ impl Reload {
     fn read(&self) -> Result<(Arc<RuleSet>, Routes), Vec<Diagnostic>> {
         let loaded = load(&self.path, &self.environment, SecretPolicy::Required);
         let Some(config) = loaded.config else { return Err(loaded.findings) };
+        let gaps = gaps(&config, SystemClock.now());
+        if !gaps.is_empty() {
+            return Err(gaps);
+        }
         let mut rulebook = Rulebook::load(&config.rules, &config.organization).within(config.false_alarms);
         rulebook.try_rules();
         for receiver in &config.receivers {

@@ -6,14 +6,17 @@ use clap::Args;
 
 use super::profile::profile;
 use super::{ConfigArgs, Exit, counted, say, show};
+use crate::app::clock::SystemClock;
 use crate::app::rulebook::Rulebook;
 use crate::config::environment::Environment;
 use crate::config::load::{SecretPolicy, find, load};
 use crate::config::model::{RuleEntry, RuleOrigin};
+use crate::config::schedule::gaps;
 use crate::domain::diagnostic::{Diagnostic, has_errors};
 use crate::domain::organization::Organization;
 use crate::domain::rule::raw::Changed;
 use crate::domain::rule::suggest;
+use crate::domain::time::Clock as _;
 use crate::report;
 
 /// Check configuration and rules, and run the rules' own tests.
@@ -52,10 +55,11 @@ impl Check {
             }
             return self.verdict(Rulebook::load(&entries(&self.paths), &Organization::example()), &[]);
         };
-        let loaded = load(&path, &environment, SecretPolicy::MayBeAbsent);
+        let mut loaded = load(&path, &environment, SecretPolicy::MayBeAbsent);
+        loaded.findings.extend(loaded.config.iter().flat_map(|config| gaps(config, SystemClock.now())));
         show(&loaded.findings);
         say(&format!("{}: {}", path.display(), report::summary(&loaded.findings)));
-        let Some(config) = loaded.config else { return Ok(Exit::Failed) };
+        let Some(config) = loaded.config.filter(|_| !has_errors(&loaded.findings)) else { return Ok(Exit::Failed) };
         let named = entries(&self.paths);
         let entries = if named.is_empty() { &config.rules } else { &named };
         let rulebook = Rulebook::load(entries, &config.organization).within(config.false_alarms);

@@ -11,6 +11,7 @@ mod import;
 mod input;
 mod lines;
 mod listening;
+mod oncall;
 mod player;
 mod profile;
 mod progress;
@@ -68,6 +69,8 @@ enum Command {
     Status(client::Status),
     /// List the running daemon's incidents
     Incidents(client::Incidents),
+    /// Say who is on call now and next, or at another time
+    Oncall(oncall::Oncall),
     /// Take charge of an incident, so that nobody else is called
     #[command(after_help = "Example:\n  stormbell ack inc-qionaw3lqq --by ann    `stormbell incidents` lists the ids")]
     Ack(client::Act),
@@ -140,6 +143,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Volume(volume) => volume.main(),
         Command::Status(status) => status.main(),
         Command::Incidents(incidents) => incidents.main(),
+        Command::Oncall(oncall) => oncall.main(),
         Command::Ack(act) => act.main("ack"),
         Command::Resolve(act) => act.main("resolve"),
     };

@@ -1,5 +1,6 @@
 //! `stormbell run`: the daemon.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{ConfigArgs, Exit, organization_name, say, show};
+use crate::app::clock::SystemClock;
 use crate::app::daemon::{self, Failure, Setup};
 use crate::app::reload::Reload;
 use crate::app::rulebook::{Rulebook, default_rules};
@@ -18,9 +20,12 @@ use crate::config::load::{SecretPolicy, find, load};
 use crate::config::model::{
     Config, JetstreamConfig, ReceiverConfig, ReceiverKind, SourceConfig, SourceKind, StoreConfig, Transport, WebConfig,
 };
+use crate::config::schedule::gaps;
+use crate::domain::diagnostic::has_errors;
 use crate::domain::incident::Severity;
 use crate::domain::organization::Organization;
-use crate::domain::route::{Route, Routes, Step};
+use crate::domain::route::{Route, Routes, Step, Target};
+use crate::domain::time::Clock as _;
 use crate::report;
 use crate::source::timing::Timing;
 use crate::telemetry::log;
@@ -62,9 +67,10 @@ impl Run {
                 say("  otherwise write stormbell.toml (see the README) or name it with --config");
                 return Ok(Exit::Config);
             };
-            let loaded = load(&path, &environment, SecretPolicy::Required);
+            let mut loaded = load(&path, &environment, SecretPolicy::Required);
+            loaded.findings.extend(loaded.config.iter().flat_map(|config| gaps(config, SystemClock.now())));
             show(&loaded.findings);
-            let Some(config) = loaded.config else {
+            let Some(config) = loaded.config.filter(|_| !has_errors(&loaded.findings)) else {
                 say(&format!("{}: {}; not started", path.display(), report::summary(&loaded.findings)));
                 return Ok(Exit::Config);
             };
@@ -153,11 +159,12 @@ pub(super) fn standing(organization: Organization, source: SourceConfig, databas
         },
         sources: vec![source],
         receivers: vec![ReceiverConfig { name: "log".into(), kind: ReceiverKind::Log }],
-        routes: Routes(vec![
+        routes: Routes::of(vec![
             Route { severity: DISTURBS.to_vec(), steps: vec![to_log()], ..Route::default() },
             // Praise, parking, cold soup: for whoever reads the log, not for whoever is at work.
             Route { steps: vec![to_log()], ..Route::default() },
         ]),
+        schedules: BTreeMap::new(),
         web: Some(WebConfig { listen: ([127, 0, 0, 1], 8787).into(), token: None }),
     }
 }
@@ -166,7 +173,7 @@ pub(super) fn standing(organization: Organization, source: SourceConfig, databas
 const DISTURBS: [Severity; 3] = [Severity::Critical, Severity::High, Severity::Medium];
 
 fn to_log() -> Step {
-    Step { notify: vec!["log".into()], ack_within: None }
+    Step { notify: vec![Target::Receiver("log".into())], ack_within: None }
 }
 
 /// Adds the desktop to a configuration nobody wrote, where there is one to show anything.
@@ -176,8 +183,8 @@ pub(super) async fn with_desktop(mut config: Config) -> Config {
         return config;
     }
     let desktop = ReceiverConfig { name: "desktop".into(), kind: ReceiverKind::Desktop };
-    for route in config.routes.0.iter_mut().filter(|route| !route.severity.is_empty()) {
-        route.steps.iter_mut().for_each(|step| step.notify.push(desktop.name.clone()));
+    for route in config.routes.list.iter_mut().filter(|route| !route.severity.is_empty()) {
+        route.steps.iter_mut().for_each(|step| step.notify.push(desktop.name.clone().into()));
     }
     config.receivers.push(desktop);
     config

@@ -3,16 +3,20 @@
 //! One broken source does not hide the mistakes of the next: each part is read on
 //! its own, and only at the end does any error withhold the configuration.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
+
 use super::environment::Environment;
 use super::file::{TEXT_LIMIT, read_text};
 use super::model::{Config, ReceiverConfig, RuleEntry, RuleOrigin, SourceConfig, StoreConfig, WebConfig};
-use super::naming::names;
+use super::naming::{names, names_beside};
 use super::organization::organization as organization_of;
+use super::people::{Way, people};
 use super::quantity::{duration, rate};
 pub use super::reference::SecretPolicy;
 use super::reference::{Surroundings, secret};
@@ -20,9 +24,24 @@ use super::route::{Known, routes};
 use super::table::{Checked, Noted, Table, TextKind, Value, all, read};
 use super::{receiver, source};
 use crate::domain::diagnostic::{Diagnostic, SourceText, has_errors};
+use crate::domain::route::Target;
+use crate::domain::time::Zone;
 use crate::domain::volume::Promise;
 
-const KEYS: [&str; 9] = ["schema", "rules", "organization", "volume", "store", "source", "receiver", "route", "web"];
+const KEYS: [&str; 12] = [
+    "schema",
+    "rules",
+    "organization",
+    "volume",
+    "store",
+    "source",
+    "receiver",
+    "person",
+    "team",
+    "schedule",
+    "route",
+    "web",
+];
 
 /// What became of a configuration.
 #[derive(Debug)]
@@ -78,8 +97,12 @@ fn config(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<Config> {
     let false_alarms = false_alarms(root);
     let store = store(root, around);
     let sources = sources(root, around);
-    let (receivers, known) = receivers(root, around);
-    let routes = routes(root, &known);
+    let mut taken = HashSet::new();
+    let Receivers { checked: receivers, mut known, ways } = receivers(root, around, &mut taken);
+    let home = organization.as_ref().ok().and_then(|organization| TimeZone::get(&organization.timezone).ok());
+    let found = people(root, &ways, &home.map_or_else(Zone::default, Zone::of), &mut taken);
+    known.extend(found.known);
+    let routes = routes(root, &known, found.people);
     let web = root.get("web").map(|value| web(&value.table("[web]")?, around)).transpose();
     warn_of_absences(root);
     Ok(Config {
@@ -90,6 +113,7 @@ fn config(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<Config> {
         sources: sources?,
         receivers: receivers?,
         routes: routes?,
+        schedules: found.places,
         web: web?,
     })
 }
@@ -100,14 +124,27 @@ fn sources(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<Vec<SourceCon
     all(tables.iter().zip(names).map(|(table, name)| source::source(table, name, around)))
 }
 
-/// The receivers, and the names routes may use: those of broken receivers too.
-fn receivers<'d>(root: &Table<'d>, around: &Surroundings<'_>) -> (Checked<Vec<ReceiverConfig>>, Vec<Known<'d>>) {
+/// The receivers, and the names that routes and contacts may use: those of broken receivers too.
+struct Receivers<'d> {
+    checked: Checked<Vec<ReceiverConfig>>,
+    known: Vec<Known<'d>>,
+    ways: Vec<Way<'d>>,
+}
+
+fn receivers<'d>(root: &Table<'d>, around: &Surroundings<'_>, taken: &mut HashSet<&'d str>) -> Receivers<'d> {
     let tables = root.tables("receiver", "[[receiver]]");
-    let names = names(&tables, "`name = \"on-call\"`");
+    let names = names_beside(&tables, "`name = \"on-call\"`", taken);
     let receivers = tables.iter().zip(names).map(|(table, name)| receiver::receiver(table, name, around));
-    let given = tables.iter().filter_map(|table| table.get("name"));
-    let known = given.filter_map(|value| Some(Known { name: value.as_str()?, span: value.span() })).collect();
-    (all(receivers), known)
+    let checked = all(receivers);
+    let (mut known, mut ways) = (Vec::new(), Vec::new());
+    for table in &tables {
+        let Some((value, name)) = table.get("name").and_then(|value| Some((value.clone(), value.as_str()?))) else {
+            continue;
+        };
+        known.push(Known { name, span: value.span(), target: Target::Receiver(name.into()) });
+        ways.push((name, table.get("kind").and_then(|kind| kind.as_str()).unwrap_or_default()));
+    }
+    Receivers { checked, known, ways }
 }
 
 /// A configuration without these is whole, and of little use.

@@ -8,13 +8,16 @@ pub mod load;
 pub mod model;
 pub mod quantity;
 pub mod rules;
+pub mod schedule;
 pub mod secret;
 pub mod table;
 
+mod contact;
 mod endpoint;
 mod file;
 mod naming;
 mod organization;
+mod people;
 mod receiver;
 mod reference;
 mod route;

@@ -1,5 +1,6 @@
 //! The checked configuration: a setting that exists is a setting that is valid.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -9,7 +10,7 @@ use url::Url;
 
 use super::secret::Secret;
 use crate::domain::diagnostic::Place;
-use crate::domain::id::{ReceiverName, SourceName};
+use crate::domain::id::{ReceiverName, ScheduleName, SourceName};
 use crate::domain::organization::Organization;
 use crate::domain::route::Routes;
 use crate::domain::volume::Promise;
@@ -29,8 +30,10 @@ pub struct Config {
     pub sources: Vec<SourceConfig>,
     /// Who can be told; names are unique.
     pub receivers: Vec<ReceiverConfig>,
-    /// Who is told of what; receivers they name exist.
+    /// Who is told of what; receivers and people they name exist.
     pub routes: Routes,
+    /// Where each schedule is written.
+    pub schedules: BTreeMap<ScheduleName, Place>,
     /// API and, later, console; none without the table.
     pub web: Option<WebConfig>,
 }

@@ -37,12 +37,23 @@ pub(super) fn name<'d>(value: &Value<'d>, letters: Letters) -> Checked<&'d str> 
 
 /// The name of each table; names used twice are noted.
 pub(super) fn names<'d>(tables: &[Table<'d>], example: &str) -> Vec<Checked<&'d str>> {
-    let mut taken = HashSet::new();
+    names_beside(tables, example, &mut HashSet::new())
+}
+
+/// The same beside names that others have taken, to which these are added.
+pub(super) fn names_beside<'d>(
+    tables: &[Table<'d>],
+    example: &str,
+    taken: &mut HashSet<&'d str>,
+) -> Vec<Checked<&'d str>> {
+    let others = taken.clone();
     let name = |table: &Table<'d>| {
         let value = table.require("name", example)?;
         let name = name(&value, Letters::Any)?;
         if !taken.insert(name) {
-            return value.error("SB0401", format!("the name `{name}` is taken"), "give each its own name");
+            let shared = "give each its own name: receivers, persons, teams and schedules share them";
+            let help = if others.contains(name) { shared } else { "give each its own name" };
+            return value.error("SB0401", format!("the name `{name}` is taken"), help);
         }
         Ok(name)
     };

@@ -2,6 +2,7 @@
 
 use super::table::{Checked, Table, Value, all, nearest, quoted};
 use crate::domain::organization::Organization;
+use crate::domain::time::Zone;
 
 const KEYS: [&str; 6] = ["name", "aliases", "accounts", "people", "places", "timezone"];
 
@@ -40,9 +41,15 @@ fn account(value: &Value<'_>, text: &str) -> Checked<String> {
 }
 
 fn timezone<'d>(value: &Value<'d>) -> Checked<&'d str> {
+    zone(value)?;
+    value.string()
+}
+
+/// A zone of the IANA database.
+pub(super) fn zone(value: &Value<'_>) -> Checked<Zone> {
     let name = value.filled()?;
-    if jiff::tz::TimeZone::get(name).is_ok() {
-        return Ok(name);
+    if let Ok(zone) = jiff::tz::TimeZone::get(name) {
+        return Ok(Zone::of(zone));
     }
     let known: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
     let help = match nearest(name, known.iter().map(String::as_str)) {

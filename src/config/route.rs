@@ -1,40 +1,55 @@
-//! `[[route]]`: names in it are checked against the receivers there are.
+//! `[[route]]`: names in it are checked against the receivers, people and schedules there are.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::naming::{Letters, is_name};
 use super::quantity::duration;
 use super::table::{Checked, Table, Value, all, nearest, quoted, suggestion};
-use crate::domain::id::ReceiverName;
+use crate::domain::id::{PersonName, ReceiverName};
 use crate::domain::incident::Severity;
-use crate::domain::route::{Glob, Route, Routes, Step};
+use crate::domain::oncall::People;
+use crate::domain::route::{Glob, Route, Routes, Step, Target};
 
-/// A receiver as far as routes are concerned.
+/// A receiver, person, team or schedule as far as routes are concerned.
 pub(super) struct Known<'d> {
     pub(super) name: &'d str,
     pub(super) span: Range<usize>,
+    pub(super) target: Target,
+}
+
+impl Known<'_> {
+    const fn what(&self) -> &'static str {
+        match self.target {
+            Target::Receiver(_) => "receiver",
+            Target::Person(_) => "person",
+            Target::Team(_) => "team",
+            Target::Schedule(_) => "schedule",
+        }
+    }
 }
 
 /// Reads all of them. Without any, every receiver is told of every incident at once.
-pub(super) fn routes(root: &Table<'_>, receivers: &[Known<'_>]) -> Checked<Routes> {
+pub(super) fn routes(root: &Table<'_>, known: &[Known<'_>], people: Checked<People>) -> Checked<Routes> {
     let tables = root.tables("route", "[[route]]");
-    if tables.is_empty() {
-        let notify: Vec<_> = receivers.iter().map(|known| ReceiverName::from(known.name)).collect();
+    let mut reader = Reader { known, used: BTreeSet::new() };
+    let list = if tables.is_empty() {
+        let receivers = known.iter().filter(|known| matches!(known.target, Target::Receiver(_)));
+        reader.used.extend(receivers.clone().map(|known| known.name));
+        let notify: Vec<_> = receivers.map(|known| known.target.clone()).collect();
         let all = Route { steps: vec![Step { notify, ack_within: None }], ..Route::default() };
-        return Ok(Routes(if receivers.is_empty() { Vec::new() } else { vec![all] }));
+        Ok(vec![all].into_iter().filter(|all| all.steps.iter().any(|step| !step.notify.is_empty())).collect())
+    } else {
+        let routes: Vec<_> = tables.iter().map(|table| (table, reader.route(table))).collect();
+        warn_of_unreachable(&routes);
+        all(routes.into_iter().map(|(_, route)| route))
+    };
+    if let Some(people) = people.as_ref().ok().filter(|_| root.is_whole()) {
+        reader.warn_of_unused(root, people);
     }
-    let mut reader = Reader { receivers, used: BTreeSet::new() };
-    let routes: Vec<_> = tables.iter().map(|table| (table, reader.route(table))).collect();
-    warn_of_unreachable(&routes);
-    if root.is_whole() {
-        for known in receivers.iter().filter(|known| !reader.used.contains(known.name)) {
-            let message = format!("no route uses the receiver {}", quoted(known.name));
-            let help = "name it in the `notify` of a route, or remove it";
-            root.warning("SB0403", message, known.span.clone(), "is never told", help);
-        }
-    }
-    all(routes.into_iter().map(|(_, route)| route)).map(Routes)
+    Ok(Routes { list: list?, people: Arc::new(people?) })
 }
 
 fn warn_of_unreachable(routes: &[(&Table<'_>, Checked<Route>)]) {
@@ -48,19 +63,68 @@ fn warn_of_unreachable(routes: &[(&Table<'_>, Checked<Route>)]) {
 }
 
 struct Reader<'d> {
-    receivers: &'d [Known<'d>],
+    known: &'d [Known<'d>],
     used: BTreeSet<&'d str>,
 }
 
 impl Reader<'_> {
+    /// Told are also the people of a team or schedule that is, and the receivers they are reached by.
+    fn warn_of_unused(&self, root: &Table<'_>, people: &People) {
+        let mut told: BTreeSet<&str> = self.used.iter().copied().collect();
+        let teams = people.teams.iter().filter(|(team, _)| self.used.contains(team.as_str()));
+        told.extend(teams.flat_map(|(_, members)| members).map(PersonName::as_str));
+        let schedules = people.schedules.iter().filter(|(schedule, _)| self.used.contains(schedule.as_str()));
+        told.extend(schedules.flat_map(|(_, schedule)| schedule.persons()).map(PersonName::as_str));
+        for (name, person) in &people.persons {
+            if told.contains(name.as_str()) {
+                told.extend(person.contact.keys().map(ReceiverName::as_str));
+            }
+        }
+        for known in self.known.iter().filter(|known| !told.contains(known.name)) {
+            let message = format!("no route uses the {} {}", known.what(), quoted(known.name));
+            let help = "name it in the `notify` of a route, or remove it";
+            root.warning("SB0403", message, known.span.clone(), "is never told", help);
+        }
+    }
+
     fn route(&mut self, table: &Table<'_>) -> Checked<Route> {
-        table.allow_only(&["severity", "topics", "steps", "repeat_every", "continue"]);
+        table.allow_only(&["severity", "topics", "steps", "last_resort", "repeat_every", "continue"]);
         let severity = table.get("severity").map_or(Ok(Vec::new()), |value| severities(&value));
         let topics = table.get("topics").map_or(Ok(Vec::new()), |value| globs(&value));
-        let steps = self.steps(table);
+        let last_resort = table.get("last_resort").map(|value| Ok((value.parsed(duration)?, value))).transpose();
+        let steps = match &last_resort {
+            Ok(last_resort) => self.steps(table).and_then(|steps| self.and_everybody(steps, last_resort.as_ref())),
+            Err(_) => self.steps(table),
+        };
         let repeat_every = table.get("repeat_every").map(|value| value.parsed(duration)).transpose();
         let go_on = table.get("continue").map_or(Ok(false), |value| value.boolean());
-        Ok(Route { severity: severity?, topics: topics?, steps: steps?, repeat_every: repeat_every?, go_on: go_on? })
+        Ok(Route {
+            severity: severity?,
+            topics: topics?,
+            steps: steps?,
+            repeat_every: repeat_every?,
+            go_on: go_on?,
+            last_resort: last_resort?.is_some(),
+        })
+    }
+
+    /// The last resort is one more step, which names everybody there is.
+    fn and_everybody(
+        &mut self,
+        mut steps: Vec<Step>,
+        last_resort: Option<&(Duration, Value<'_>)>,
+    ) -> Checked<Vec<Step>> {
+        let (Some((after, value)), Some(last)) = (last_resort, steps.last_mut()) else { return Ok(steps) };
+        if last.ack_within.is_some() {
+            let help = "keep one of them: both say how long to wait after the last step";
+            return value.error("SB0414", "`last_resort`, and `ack_within` in the last step", help);
+        }
+        last.ack_within = Some(*after);
+        let everybody =
+            self.known.iter().filter(|known| matches!(known.target, Target::Receiver(_) | Target::Person(_)));
+        steps.push(Step { notify: everybody.map(|known| known.target.clone()).collect(), ack_within: None });
+        self.used.extend(self.known.iter().map(|known| known.name));
+        Ok(steps)
     }
 
     fn steps(&mut self, table: &Table<'_>) -> Checked<Vec<Step>> {
@@ -86,22 +150,22 @@ impl Reader<'_> {
         Ok(Step { notify: notify?, ack_within: ack_within? })
     }
 
-    fn notify(&mut self, value: &Value<'_>) -> Checked<Vec<ReceiverName>> {
+    fn notify(&mut self, value: &Value<'_>) -> Checked<Vec<Target>> {
         let names = value.strings()?;
         if names.is_empty() {
             return value.error("SB0414", "the step tells nobody", "name at least one receiver");
         }
-        all(names.iter().map(|(item, name)| self.receiver(item, name)))
+        all(names.iter().map(|(item, name)| self.target(item, name)))
     }
 
-    fn receiver(&mut self, value: &Value<'_>, name: &str) -> Checked<ReceiverName> {
-        let known: Vec<_> = self.receivers.iter().map(|known| known.name).collect();
-        self.used.extend(nearest(name, known.iter().copied())); // a slip of the pen is one mistake, not two
-        if known.contains(&name) {
-            return Ok(ReceiverName::from(name));
+    fn target(&mut self, value: &Value<'_>, name: &str) -> Checked<Target> {
+        let names: Vec<_> = self.known.iter().map(|known| known.name).collect();
+        self.used.extend(nearest(name, names.iter().copied())); // a slip of the pen is one mistake, not two
+        if let Some(known) = self.known.iter().find(|known| known.name == name) {
+            return Ok(known.target.clone());
         }
-        let help = suggestion(name, &known, "receivers here");
-        value.absent("SB0402", format!("there is no receiver {}", quoted(name)), &help)
+        let help = suggestion(name, &names, "known here");
+        value.absent("SB0402", format!("there is no receiver, person, team or schedule {}", quoted(name)), &help)
     }
 }
 

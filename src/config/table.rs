@@ -233,6 +233,17 @@ impl<'d> Table<'d> {
         }
     }
 
+    /// Notes an error about something in it, and is that error.
+    pub fn refuse<T>(&self, code: &'static str, message: String, span: Range<usize>, help: &str) -> Checked<T> {
+        self.error(code, message, span, "here", help);
+        Err(Noted)
+    }
+
+    /// The same for an error that rests on something being absent elsewhere in the text.
+    pub fn absent<T>(&self, code: &'static str, message: String, span: Range<usize>, help: &str) -> Checked<T> {
+        if self.text.broken { Err(Noted) } else { self.refuse(code, message, span, help) }
+    }
+
     /// Notes an error with a place of its own.
     pub fn error(
         &self,
@@ -265,6 +276,19 @@ impl<'d> Table<'d> {
     /// Whether the text could be read as a whole.
     pub fn is_whole(&self) -> bool {
         !self.text.broken
+    }
+}
+
+/// See [`Value::written`].
+pub struct Written<'v, 'd> {
+    value: &'v Value<'d>,
+    text: String,
+}
+
+impl Written<'_, '_> {
+    /// What it says, read by `parse`, whose error says what is wrong with it.
+    pub fn parsed_as<T, E: Display>(&self, parse: impl FnOnce(&str) -> Result<T, E>) -> Checked<T> {
+        parse(&self.text).map_err(|error| self.value.unusable(&error.to_string()))
     }
 }
 
@@ -336,10 +360,21 @@ impl<'d> Value<'d> {
 
     /// A string read by `parse`, whose error says what is wrong with it.
     pub fn parsed<T, E: Display>(&self, parse: impl FnOnce(&str) -> Result<T, E>) -> Checked<T> {
-        parse(self.string()?).map_err(|error| {
-            self.label("SB0005", format!("`{}` cannot be used", self.key), error.to_string(), None);
-            Noted
-        })
+        parse(self.string()?).map_err(|error| self.unusable(&error.to_string()))
+    }
+
+    fn unusable(&self, why: &str) -> Noted {
+        self.label("SB0005", format!("`{}` cannot be used", self.key), why, None);
+        Noted
+    }
+
+    /// A string, or a date or time of TOML's own, which needs no quotes.
+    pub fn written(&self) -> Checked<Written<'_, 'd>> {
+        let text = match self.tree {
+            DeValue::Datetime(time) => time.to_string(),
+            _ => self.string()?.to_owned(),
+        };
+        Ok(Written { value: self, text })
     }
 
     /// One of a few words.

@@ -80,8 +80,8 @@
 //! | `SB0302` | a rule's test without posts |
 //! | `SB0303` | a rule's test with a history that is too long |
 //! | `SB0401` | a name is taken |
-//! | `SB0402` | an unknown receiver |
-//! | `SB0403` | a receiver that is never told |
+//! | `SB0402` | an unknown receiver, person, team or schedule |
+//! | `SB0403` | somebody or something that is never told |
 //! | `SB0404` | an unknown kind of source or receiver |
 //! | `SB0405` | a kind that this version lacks |
 //! | `SB0406` | an address or a proxy that cannot be used |
@@ -97,6 +97,9 @@
 //! | `SB0416` | a new receiver needs a restart |
 //! | `SB0417` | reading the configuration panicked |
 //! | `SB0418` | a route that is never reached |
+//! | `SB0430` | nobody where somebody must be: no contact, no member, no layer |
+//! | `SB0431` | a contact that its receiver cannot use |
+//! | `SB0432` | a time when nobody is on call |
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -66,6 +66,18 @@ string_id! {
     ReceiverName
 }
 string_id! {
+    /// Somebody who can be told (`[[person]] name`).
+    PersonName
+}
+string_id! {
+    /// People who are told together (`[[team]] name`).
+    TeamName
+}
+string_id! {
+    /// People of whom one is on call (`[[schedule]] name`).
+    ScheduleName
+}
+string_id! {
     /// A rule's stable id (`[[rule]] id`); state, silences and history hang on it.
     RuleId
 }

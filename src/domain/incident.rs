@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::addressee::Addressee;
 use super::condition::Figures;
 use super::event::DownReason;
-use super::id::{AuthorId, IncidentId, PostId, ReceiverName, RuleId, SourceName, Topic};
+use super::id::{AuthorId, IncidentId, PostId, RuleId, SourceName, Topic};
 use super::story::Story;
 use super::time::Timestamp;
 
@@ -228,7 +229,7 @@ pub struct Told {
     /// Authors then.
     pub authors: u64,
     /// Everybody who was told anything; they will also hear how it ends.
-    pub receivers: BTreeSet<ReceiverName>,
+    pub receivers: BTreeSet<Addressee>,
 }
 
 /// Where one route stands for one incident.
@@ -283,7 +284,8 @@ pub struct TimelineEntry {
     pub incident: IncidentId,
     /// Wall time.
     pub at: Timestamp,
-    /// What happened: `opened`, `alert`, `updated`, `acknowledged`, `escalated`, `repeated`, `resolved`, `note`, `undelivered`.
+    /// What happened: `opened`, `alert`, `updated`, `acknowledged`, `escalated`, `repeated`, `resolved`, `note`,
+    /// `held`, `undelivered`.
     pub what: &'static str,
     /// Who did it.
     pub by: String,

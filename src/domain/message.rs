@@ -1,6 +1,7 @@
 //! What is said to a receiver, before any receiver's own form.
 
-use super::id::{DeliveryId, IncidentId, ReceiverName};
+use super::addressee::Recipient;
+use super::id::{DeliveryId, IncidentId, PersonName, ReceiverName};
 use super::incident::Incident;
 use super::post::Post;
 use super::time::Timestamp;
@@ -106,12 +107,27 @@ pub struct Delivery {
     pub id: DeliveryId,
     /// The receiver.
     pub receiver: ReceiverName,
+    /// The person to tell there; none means whomever the receiver tells by itself.
+    pub recipient: Option<Recipient>,
     /// What to say.
     pub message: Message,
-    /// Not before this (wall time).
+    /// Not before this (wall time). Later than the message's own time: it is held back for quiet
+    /// hours, unless something for the same addressee must not wait; then both go at once.
     pub due: Timestamp,
     /// After this it is given up, and another receiver is told so.
     pub give_up: Timestamp,
+}
+
+impl Delivery {
+    /// Where to send it instead of the receiver's own address.
+    pub fn address(&self) -> Option<&str> {
+        self.recipient.as_ref().map(|recipient| recipient.address.as_str())
+    }
+
+    /// Until when it is held back for quiet hours.
+    pub fn held_until(&self) -> Option<Timestamp> {
+        Some(self.due).filter(|due| self.recipient.is_some() && *due > self.message.at)
+    }
 }
 
 /// A delivery taken out of the outbox by a dispatcher, with the posts to show.
@@ -149,8 +165,10 @@ pub enum Attempt {
 pub struct Undelivered {
     /// The delivery.
     pub id: DeliveryId,
-    /// Who could not be reached.
+    /// Who could not be reached, …
     pub receiver: ReceiverName,
+    /// … and the person there, if it was for one.
+    pub person: Option<PersonName>,
     /// About what.
     pub incident: IncidentId,
     /// Why.

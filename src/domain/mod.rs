@@ -9,6 +9,7 @@ pub mod key;
 pub mod tally;
 pub mod time;
 
+pub mod addressee;
 pub mod diagnostic;
 pub mod event;
 pub mod harmless;
@@ -20,6 +21,8 @@ pub mod query;
 pub mod story;
 pub mod text;
 pub mod volume;
+
+pub mod oncall;
 
 pub mod condition;
 pub mod engine;

@@ -1,14 +1,23 @@
 //! Who is told of an incident, and in which order.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::id::{ReceiverName, Topic};
+use super::addressee::{Addressee, Recipient};
+use super::id::{PersonName, ReceiverName, ScheduleName, TeamName, Topic};
 use super::incident::{Escalation, Incident, Severity};
+use super::oncall::People;
 use super::time::Timestamp;
 
-/// The routes of a configuration, in order; the first that fits takes the incident.
+/// The routes of a configuration, and the people they name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Routes(pub Vec<Route>);
+pub struct Routes {
+    /// In order; the first that fits takes the incident.
+    pub list: Vec<Route>,
+    /// Everybody who can be told in person.
+    pub people: Arc<People>,
+}
 
 /// One `[[route]]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,15 +32,36 @@ pub struct Route {
     pub repeat_every: Option<Duration>,
     /// Later routes may take the incident too.
     pub go_on: bool,
+    /// The last step is the last resort: it names everybody there is.
+    pub last_resort: bool,
 }
 
 /// One step of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// Who is told.
-    pub notify: Vec<ReceiverName>,
+    pub notify: Vec<Target>,
     /// Go to the next step unless somebody acknowledges within this time.
     pub ack_within: Option<Duration>,
+}
+
+/// What a step names. Who that is, is found at the moment the step is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Whomever a receiver tells by itself.
+    Receiver(ReceiverName),
+    /// One person.
+    Person(PersonName),
+    /// All of a team.
+    Team(TeamName),
+    /// Who is on call then.
+    Schedule(ScheduleName),
+}
+
+impl From<ReceiverName> for Target {
+    fn from(receiver: ReceiverName) -> Self {
+        Self::Receiver(receiver)
+    }
 }
 
 /// A topic pattern in which `*` stands for any characters.
@@ -67,15 +97,61 @@ impl Route {
 }
 
 impl Routes {
-    /// Who is told at this point of the route.
-    pub fn receivers(&self, escalation: &Escalation) -> &[ReceiverName] {
-        let step = self.0.get(escalation.route).and_then(|route| route.steps.get(escalation.step));
-        step.map_or(&[], |step| &step.notify)
+    /// Routes that name receivers only.
+    pub fn of(list: Vec<Route>) -> Self {
+        Self { list, people: Arc::default() }
+    }
+
+    /// Who is told at this point of the route, as things are `now`: who is on call, and where
+    /// people are reached.
+    pub fn addressees(&self, escalation: &Escalation, now: Timestamp) -> BTreeSet<Addressee> {
+        let step = self.list.get(escalation.route).and_then(|route| route.steps.get(escalation.step));
+        let targets = step.into_iter().flat_map(|step| &step.notify);
+        targets.flat_map(|target| self.behind(target, now)).collect()
+    }
+
+    fn behind(&self, target: &Target, now: Timestamp) -> Vec<Addressee> {
+        let persons: Vec<&PersonName> = match target {
+            Target::Receiver(receiver) => return vec![receiver.clone().into()],
+            Target::Person(person) => vec![person],
+            Target::Team(team) => self.people.teams.get(team).into_iter().flatten().collect(),
+            Target::Schedule(schedule) => {
+                self.people.schedules.get(schedule).and_then(|schedule| schedule.at(now)).into_iter().collect()
+            }
+        };
+        persons.into_iter().flat_map(|person| self.contacts(person)).collect()
+    }
+
+    /// Everywhere a person is reached.
+    pub fn contacts(&self, name: &PersonName) -> Vec<Addressee> {
+        let Some(person) = self.people.persons.get(name) else { return Vec::new() };
+        let recipient = |address: &String| Some(Recipient { person: name.clone(), address: address.clone() });
+        let contacts = person.contact.iter();
+        contacts.map(|(receiver, at)| Addressee { receiver: receiver.clone(), recipient: recipient(at) }).collect()
+    }
+
+    /// Until when an addressee must not be told of something of that severity; none: tell it.
+    /// What is critical goes through.
+    pub fn quiet_until(&self, addressee: &Addressee, severity: Severity, now: Timestamp) -> Option<Timestamp> {
+        let person = addressee.person().filter(|_| severity < Severity::Critical)?;
+        self.people.persons.get(person)?.quiet_until(now)
+    }
+
+    /// Whether the step told last is the last resort.
+    pub fn is_last_resort(&self, escalation: &Escalation) -> bool {
+        self.list
+            .get(escalation.route)
+            .is_some_and(|route| route.last_resort && escalation.step + 1 == route.steps.len())
+    }
+
+    /// Whether the route has another step after this point.
+    pub fn has_next(&self, escalation: &Escalation) -> bool {
+        self.list.get(escalation.route).is_some_and(|route| escalation.step + 1 < route.steps.len())
     }
 
     /// Takes the route to its next step, or to a repetition of the last one.
     pub fn go_on(&self, escalation: &mut Escalation, now: Timestamp) {
-        let steps = self.0.get(escalation.route).map_or(0, |route| route.steps.len());
+        let steps = self.list.get(escalation.route).map_or(0, |route| route.steps.len());
         escalation.step = (escalation.step + 1).min(steps.saturating_sub(1));
         escalation.due = self.due(escalation, now);
     }
@@ -83,7 +159,7 @@ impl Routes {
     /// When the route must go on, if nobody acknowledges: to its next step, or after the
     /// last one to a repetition.
     pub fn due(&self, escalation: &Escalation, now: Timestamp) -> Option<Timestamp> {
-        let route = self.0.get(escalation.route)?;
+        let route = self.list.get(escalation.route)?;
         let next = route.steps.get(escalation.step + 1).is_some();
         let wait = if next { route.steps.get(escalation.step)?.ack_within } else { route.repeat_every };
         wait.map(|wait| now + wait)
@@ -95,13 +171,13 @@ impl Routes {
         let fits = |route: &Route| {
             Severity::ALL.iter().any(|&was| was <= incident.severity && route.fits(was, &incident.topic))
         };
-        self.0.get(escalation.route).is_some_and(|route| escalation.step < route.steps.len() && fits(route))
+        self.list.get(escalation.route).is_some_and(|route| escalation.step < route.steps.len() && fits(route))
     }
 
     /// The routes that take the incident, by their place.
     pub fn taking(&self, incident: &Incident) -> Vec<usize> {
         let mut taking = Vec::new();
-        for (place, route) in self.0.iter().enumerate() {
+        for (place, route) in self.list.iter().enumerate() {
             if route.fits(incident.severity, &incident.topic) {
                 taking.push(place);
                 if !route.go_on {
@@ -139,12 +215,17 @@ mod tests {
     fn the_first_fitting_route_takes_it_unless_it_says_continue() {
         let route = |severity: Severity, go_on| Route { severity: vec![severity], go_on, ..Route::default() };
         let routes = |go_on| {
-            Routes(vec![route(Severity::Low, false), route(Severity::High, go_on), Route::default(), Route::default()])
+            Routes::of(vec![
+                route(Severity::Low, false),
+                route(Severity::High, go_on),
+                Route::default(),
+                Route::default(),
+            ])
         };
         let fits = |routes: &Routes| {
             let topic = Topic::from("t");
             let mut taking = Vec::new();
-            for (place, route) in routes.0.iter().enumerate() {
+            for (place, route) in routes.list.iter().enumerate() {
                 if route.fits(Severity::High, &topic) {
                     taking.push(place);
                     if !route.go_on {

@@ -152,6 +152,11 @@ impl Zone {
         Self(zone)
     }
 
+    /// When its clocks are set, and by how much.
+    pub(super) const fn rules(&self) -> &jiff::tz::TimeZone {
+        &self.0
+    }
+
     /// Local hours since Monday 00:00, from 0 to 168.
     #[allow(clippy::cast_precision_loss, reason = "milliseconds of a week")]
     pub fn hour_of_week(&self, at: Timestamp) -> f64 {

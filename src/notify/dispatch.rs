@@ -174,6 +174,7 @@ impl<O: Outbox> Dispatcher<O> {
                 let undelivered = Undelivered {
                     id: delivery.id,
                     receiver: delivery.receiver,
+                    person: delivery.recipient.map(|recipient| recipient.person),
                     incident: delivery.message.incident.id,
                     error,
                 };

@@ -106,7 +106,7 @@ mod tests {
         let receiver = Receiver::build(&ReceiverConfig { name: name.clone(), kind: ReceiverKind::Log }, None).unwrap();
         let message = Message { kind: MessageKind::Opened, at: Timestamp::default(), incident: incident() };
         let now = Timestamp::default();
-        let delivery = Delivery { id: "1".into(), receiver: name, message, due: now, give_up: now };
+        let delivery = Delivery { id: "1".into(), receiver: name, recipient: None, message, due: now, give_up: now };
         let leased = Leased { delivery, sample: Vec::new(), attempt: 1 };
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         tracing::subscriber::with_default(log, || runtime.block_on(receiver.send(&leased, now))).unwrap();

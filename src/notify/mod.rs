@@ -4,6 +4,10 @@
 //! A receiver only renders and sends once. It never retries, never waits for a better
 //! moment and keeps no queue: all that is the outbox's, which survives a crash. What a
 //! failed attempt means is its answer: [`SendError::Retry`] or [`SendError::Permanent`].
+//!
+//! A message may be for one person: then [`Delivery::address`](crate::domain::message::Delivery::address) is
+//! where to send it, instead of the receiver's own address. Which kinds can do that, and what an address is
+//! there, stands in the table of `config::contact`; no others are ever given one.
 
 pub mod desktop;
 pub mod dispatch;

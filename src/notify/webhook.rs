@@ -41,6 +41,7 @@ impl Webhook {
 
     pub(super) async fn send(&self, leased: &Leased, now: Timestamp) -> Result<(), SendError> {
         let payload = MessageJson::new(&leased.delivery.message, &leased.sample, self.console.as_ref());
+        let payload = payload.to(leased.delivery.recipient.as_ref());
         let permanent = |error: String| SendError::Permanent { error };
         let body = serde_json::to_vec(&payload).map_err(|error| permanent(error.to_string()))?;
         let headers = self.headers(leased.delivery.id.as_str(), now, &body);

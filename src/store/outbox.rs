@@ -1,9 +1,10 @@
-//! The durable queue of messages, one line per receiver and incident.
+//! The durable queue of messages, one line per receiver, person there and incident.
 //!
 //! A dispatcher leases rows, sends, and says how it went. A lease that runs out, or was left
 //! by a process that died between sending and saying so, is taken again under the same id,
 //! so that nothing is lost and the receiver can tell the repetition. Of one incident only the
-//! oldest unfinished message may be out: "resolved" must never overtake "opened".
+//! oldest unfinished message may be out: "resolved" must never overtake "opened". Each person at a
+//! receiver has a line of their own, so that a wrong number holds up nobody else.
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::error::StoreError;
 use super::stored;
 use super::write::{Store, Writing};
+use crate::domain::addressee::Recipient;
 use crate::domain::id::{DeliveryId, IncidentId, PostId, ReceiverName};
 use crate::domain::message::{Attempt, Delivery, Leased, Undelivered};
 use crate::domain::post::Post;
@@ -50,22 +52,23 @@ impl OutboxState {
     }
 }
 
-/// The oldest unfinished message of each incident for a receiver, with the time from which it may be taken.
-const HEADS: &str = "SELECT seq, id, message, due, give_up, attempts, coalesce(leased_until, due) AS ready
+/// The oldest unfinished message of each incident for a receiver and a person there, with the time from which it may be taken.
+const HEADS: &str = "SELECT seq, id, message, due, give_up, attempts, person, address, coalesce(leased_until, due) AS ready
      FROM outbox AS row
      WHERE receiver = ?1 AND state IN ('pending', 'leased')
        AND NOT EXISTS (SELECT 1 FROM outbox AS older
-                       WHERE older.receiver = row.receiver AND older.incident = row.incident
+                       WHERE older.receiver = row.receiver AND older.incident = row.incident AND older.person IS row.person
                          AND older.state IN ('pending', 'leased') AND older.seq < row.seq)";
 
 impl Store {
     /// Makes every message that waits for a retry due at `now`, with its patience renewed.
     ///
     /// For the start of a daemon: however often the last one failed, a page must not wait
-    /// minutes for it now. How long a delivery is tried in all stays as it was.
+    /// minutes for it now. How long a delivery is tried in all stays as it was, and so do quiet hours.
     pub fn hurry(&mut self, now: Timestamp) -> Result<(), StoreError> {
         self.transact(|writing| {
-            let hurry = "UPDATE outbox SET due = min(due, ?1), attempts = 0 WHERE state = 'pending'";
+            let hurry = "UPDATE outbox SET due = min(due, ?1), attempts = 0
+                         WHERE state = 'pending' AND coalesce(held_until, ?1) <= ?1";
             writing.sql.execute(hurry, [now.micros()])?;
             Ok(())
         })
@@ -151,7 +154,7 @@ impl Writing<'_> {
                 let mut update = self.sql.prepare_cached(
                     "UPDATE outbox SET state = 'parked', leased_until = NULL, finished_at = ?2, error = ?3
                      WHERE id = ?1 AND state IN ('pending', 'leased')
-                     RETURNING id, receiver, incident, error",
+                     RETURNING id, receiver, incident, error, person",
                 )?;
                 Ok(update.query_row(params![id.as_str(), now.micros(), error], read_undelivered).optional()?)
             }
@@ -168,7 +171,7 @@ pub(super) fn next_due(sql: &Connection, receiver: &ReceiverName) -> Result<Opti
 /// Parked messages nobody has been told of, oldest first.
 pub(super) fn undelivered(sql: &Connection) -> Result<Vec<Undelivered>, StoreError> {
     let mut select = sql.prepare(
-        "SELECT id, receiver, incident, coalesce(error, '') FROM outbox WHERE state = 'parked' AND told = 0 ORDER BY seq",
+        "SELECT id, receiver, incident, coalesce(error, ''), person FROM outbox WHERE state = 'parked' AND told = 0 ORDER BY seq",
     )?;
     let rows = select.query_map((), read_undelivered)?.collect::<Result<_, _>>()?;
     Ok(rows)
@@ -196,6 +199,7 @@ fn read_undelivered(row: &Row<'_>) -> rusqlite::Result<Undelivered> {
     Ok(Undelivered {
         id: text(0)?.into(),
         receiver: text(1)?.into(),
+        person: row.get::<_, Option<String>>(4)?.map(Into::into),
         incident: IncidentId::from(text(2)?),
         error: text(3)?,
     })
@@ -208,6 +212,7 @@ struct Head {
     due: i64,
     give_up: i64,
     attempts: u32,
+    recipient: Option<Recipient>,
 }
 
 impl Head {
@@ -219,6 +224,10 @@ impl Head {
             due: row.get("due")?,
             give_up: row.get("give_up")?,
             attempts: row.get("attempts")?,
+            recipient: row
+                .get::<_, Option<String>>("person")?
+                .zip(row.get("address")?)
+                .map(|(person, address)| Recipient { person: person.into(), address }),
         })
     }
 
@@ -229,6 +238,7 @@ impl Head {
         let delivery = Delivery {
             id: self.id.into(),
             receiver: receiver.clone(),
+            recipient: self.recipient,
             message,
             due: Timestamp::from_micros(self.due),
             give_up: Timestamp::from_micros(self.give_up),

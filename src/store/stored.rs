@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::addressee::{Addressee, Recipient};
 use crate::domain::id::{PostId, RuleId, SourceName};
 use crate::domain::incident::{Escalation, Incident, IncidentState, Severity, Signature, Told};
 use crate::domain::message::{Message, MessageKind};
@@ -113,7 +114,52 @@ struct SignatureJson {
 struct ToldJson {
     severity: String,
     authors: u64,
+    /// Told as a whole.
     receivers: Vec<String>,
+    /// Told in person.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    recipients: Vec<RecipientJson>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RecipientJson {
+    receiver: String,
+    person: String,
+    address: String,
+}
+
+impl From<&Told> for ToldJson {
+    fn from(told: &Told) -> Self {
+        let Told { severity, authors, receivers: addressees } = told;
+        let mut receivers = Vec::new();
+        let mut recipients = Vec::new();
+        for Addressee { receiver, recipient } in addressees {
+            match recipient {
+                None => receivers.push(receiver.to_string()),
+                Some(Recipient { person, address }) => recipients.push(RecipientJson {
+                    receiver: receiver.to_string(),
+                    person: person.to_string(),
+                    address: address.clone(),
+                }),
+            }
+        }
+        Self { severity: severity.as_str().to_owned(), authors: *authors, receivers, recipients }
+    }
+}
+
+impl ToldJson {
+    fn into_told(self) -> Result<Told, Unreadable> {
+        let in_person = |RecipientJson { receiver, person, address }| Addressee {
+            receiver: receiver.into(),
+            recipient: Some(Recipient { person: person.into(), address }),
+        };
+        let receivers = self.receivers.into_iter().map(|receiver| Addressee::from(receiver.as_str()));
+        Ok(Told {
+            severity: Severity::parse(&self.severity).ok_or(Unreadable)?,
+            authors: self.authors,
+            receivers: receivers.chain(self.recipients.into_iter().map(in_person)).collect(),
+        })
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -179,11 +225,7 @@ impl From<&Incident> for IncidentJson {
             acknowledged: signature(acknowledged),
             resolved: signature(resolved),
             revision: *revision,
-            told: ToldJson {
-                severity: told.severity.as_str().to_owned(),
-                authors: told.authors,
-                receivers: told.receivers.iter().map(ToString::to_string).collect(),
-            },
+            told: told.into(),
             escalations: escalations.iter().map(escalation).collect(),
         }
     }
@@ -215,11 +257,7 @@ impl IncidentJson {
             acknowledged: self.acknowledged.map(signature),
             resolved: self.resolved.map(signature),
             revision: self.revision,
-            told: Told {
-                severity: severity(&self.told.severity)?,
-                authors: self.told.authors,
-                receivers: self.told.receivers.into_iter().map(Into::into).collect(),
-            },
+            told: self.told.into_told()?,
             escalations: self
                 .escalations
                 .into_iter()
@@ -236,6 +274,8 @@ mod tests {
 
     fn incident() -> Incident {
         let at = Timestamp::from_micros(1_795_341_600_123_456);
+        let recipient = Recipient { person: "ann".into(), address: "+1 555".to_owned() };
+        let in_person = Addressee { receiver: "sms".into(), recipient: Some(recipient) };
         Incident {
             id: "i1".into(),
             topic: "active-threat".into(),
@@ -257,7 +297,7 @@ mod tests {
             acknowledged: Some(Signature { by: "ann".to_owned(), at }),
             resolved: Some(Signature { by: "stormbell".to_owned(), at }),
             revision: 7,
-            told: Told { severity: Severity::High, authors: 1, receivers: ["on-call".into()].into() },
+            told: Told { severity: Severity::High, authors: 1, receivers: ["on-call".into(), in_person].into() },
             escalations: vec![
                 Escalation { route: 1, step: 2, due: Some(at) },
                 Escalation { route: 0, step: 0, due: None },

@@ -255,19 +255,32 @@ impl Writing<'_> {
     }
 
     fn delivery(&self, delivery: &Delivery) -> Result<(), StoreError> {
-        let Delivery { id, receiver, message, due, give_up } = delivery;
+        let Delivery { id, receiver, recipient, message, due, give_up } = delivery;
+        let (person, incident) = (recipient.as_ref().map(|to| to.person.as_str()), message.incident.id.as_str());
         let mut insert = self.sql.prepare_cached(
-            "INSERT INTO outbox (id, receiver, incident, message, due, give_up) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT (id) DO NOTHING",
+            "INSERT INTO outbox (id, receiver, incident, message, due, give_up, person, address, held_until)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO NOTHING",
         )?;
-        insert.execute(params![
+        let held_until = delivery.held_until().map(Timestamp::micros);
+        let inserted = insert.execute(params![
             id.as_str(),
             receiver.as_str(),
-            message.incident.id.as_str(),
+            incident,
             stored::message_to_json(message),
             due.micros(),
-            give_up.micros()
+            give_up.micros(),
+            person,
+            delivery.address(),
+            held_until,
         ])?;
+        if inserted > 0 && person.is_some() && held_until.is_none() {
+            // What must not wait cannot overtake what was held back, so that goes with it.
+            let mut release = self.sql.prepare_cached(
+                "UPDATE outbox SET due = min(due, ?4), held_until = NULL
+                 WHERE receiver = ?1 AND incident = ?2 AND person = ?3 AND state = 'pending' AND held_until > ?4",
+            )?;
+            release.execute(params![receiver.as_str(), incident, person, due.micros()])?;
+        }
         Ok(())
     }
 

@@ -18,7 +18,9 @@ use super::guard::guard;
 use super::view::{IncidentDetailView, ReadyView};
 use crate::domain::id::IncidentId;
 use crate::domain::incident::IncidentState;
+use crate::domain::time::Timestamp;
 use crate::wire::message::IncidentJson;
+use crate::wire::oncall::{MOST_DAYS, Question, answer};
 
 /// The longest request body.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -42,6 +44,7 @@ pub(super) fn router<B: Backend>(shared: Arc<Shared<B>>) -> Router {
         .route("/api/v1/incidents/{id}/{action}", post(act::<B>))
         .route("/api/v1/sources", get(sources::<B>))
         .route("/api/v1/rules", get(rules::<B>))
+        .route("/api/v1/oncall", get(oncall::<B>))
         .route("/api/v1/status", get(status::<B>))
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing at this address"))
         .method_not_allowed_fallback(async || {
@@ -118,6 +121,36 @@ async fn sources<B: Backend>(State(shared): App<B>) -> Answer {
 
 async fn rules<B: Backend>(State(shared): App<B>) -> Answer {
     Ok(Json(shared.backend.rules().await?).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OncallQuery {
+    name: Option<String>,
+    at: Option<String>,
+    days: Option<u16>,
+}
+
+async fn oncall<B: Backend>(State(shared): App<B>, uri: Uri) -> Answer {
+    let bad = |text: &str| Problem::new(StatusCode::BAD_REQUEST, text);
+    let Ok(Query(query)) = Query::<OncallQuery>::try_from_uri(&uri) else {
+        return Err(bad("what can be asked here is name, at (a time of RFC 3339) and days (a number)"));
+    };
+    let OncallQuery { name, at, days } = query;
+    if days.is_some_and(|days| days == 0 || days > MOST_DAYS) {
+        return Err(Problem {
+            status: StatusCode::BAD_REQUEST,
+            text: format!("days is a number from 1 to {MOST_DAYS}"),
+        });
+    }
+    let at = at.map(|at| Timestamp::parse(&at)).transpose();
+    let at = at.or(Err(bad("at is a time of RFC 3339, such as 2026-12-24T22:00:00Z")))?;
+    let at = at.unwrap_or_else(|| shared.backend.now().whole_second());
+    let people = shared.backend.people();
+    let Some(schedules) = answer(&people, &Question { name: name.as_deref(), at, days }) else {
+        return Err(Problem::new(StatusCode::NOT_FOUND, "there is no schedule, person or team of that name"));
+    };
+    Ok(Json(schedules).into_response())
 }
 
 async fn status<B: Backend>(State(shared): App<B>) -> Answer {

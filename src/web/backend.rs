@@ -1,10 +1,12 @@
 //! What the API needs from the daemon.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use super::view::{AlertView, RuleView, SourceView, StatusView, TimelineView};
 use crate::domain::id::IncidentId;
 use crate::domain::incident::{Incident, IncidentState};
+use crate::domain::oncall::People;
 use crate::domain::post::Post;
 use crate::domain::time::Timestamp;
 
@@ -38,6 +40,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// The rules in force.
     fn rules(&self) -> impl Future<Output = Result<Vec<RuleView>, BackendError>> + Send;
+
+    /// The people and schedules in force.
+    fn people(&self) -> Arc<People>;
 
     /// What `stormbell status` shows.
     fn status(&self) -> impl Future<Output = Result<StatusView, BackendError>> + Send;

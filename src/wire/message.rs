@@ -5,6 +5,7 @@ use serde::Serialize;
 use url::Url;
 
 use super::post::PostJson;
+use crate::domain::addressee::Recipient;
 use crate::domain::id::IncidentId;
 use crate::domain::incident::{Incident, Signature};
 use crate::domain::message::{self, Message};
@@ -18,8 +19,20 @@ pub struct MessageJson<'a> {
     pub kind: &'static str,
     /// RFC 3339.
     pub at: String,
+    /// The person it is for, where it is for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<RecipientJson<'a>>,
     /// The incident as it then stood.
     pub incident: IncidentJson<'a>,
+}
+
+/// A person, and where to reach them.
+#[derive(Debug, Serialize)]
+pub struct RecipientJson<'a> {
+    /// The name in the configuration.
+    pub person: &'a str,
+    /// What the person's `contact` has for this receiver.
+    pub address: &'a str,
 }
 
 /// The JSON of an incident.
@@ -86,8 +99,17 @@ impl<'a> MessageJson<'a> {
         Self {
             kind: message.kind.as_str(),
             at: message.at.to_string(),
+            recipient: None,
             incident: IncidentJson::new(&message.incident, sample, console),
         }
+    }
+
+    /// The same for one person.
+    #[must_use]
+    pub fn to(self, recipient: Option<&'a Recipient>) -> Self {
+        let recipient =
+            recipient.map(|Recipient { person, address }| RecipientJson { person: person.as_str(), address });
+        Self { recipient, ..self }
     }
 }
 

@@ -4,5 +4,6 @@
 //! receiver reads it again. The field names are promises; see the README's references.
 
 pub mod message;
+pub mod oncall;
 pub mod post;
 pub mod replayed;

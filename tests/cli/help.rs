@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::support::{Desk, golden};
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "run",
     "demo",
     "check",
@@ -18,6 +18,7 @@ const COMMANDS: [&str; 15] = [
     "volume learn",
     "status",
     "incidents",
+    "oncall",
     "ack",
     "resolve",
 ];
@@ -61,6 +62,7 @@ fn nonsense_on_the_command_line_is_usage() {
         &["demo", "--speed", "0"],
         &["demo", "--exit-after", "soon"],
         &["incidents", "--state", "lost"],
+        &["oncall", "--days", "0"],
         &["ack"],
     ] {
         let ran = desk.run(arguments);

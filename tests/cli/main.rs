@@ -13,6 +13,7 @@ mod import;
 mod keyed;
 mod learn;
 mod memory;
+mod oncall;
 mod reference;
 mod replay;
 mod support;

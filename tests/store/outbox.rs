@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
+use stormbell::domain::addressee::Recipient;
 use stormbell::domain::commit::Commit;
 use stormbell::domain::id::ReceiverName;
 use stormbell::domain::incident::IncidentState;
-use stormbell::domain::message::{Attempt, Leased, Undelivered};
+use stormbell::domain::message::{Attempt, Delivery, Leased, Undelivered};
 
 use crate::support::*;
 
@@ -80,6 +81,50 @@ fn a_new_start_tries_at_once_what_the_last_one_had_put_off() {
     assert_eq!(again[0].delivery.give_up, original.give_up, "but not its end");
 }
 
+/// For a person at the receiver `sms`.
+fn personal(id: &str, person: &str, due: i64) -> Delivery {
+    let recipient = Some(Recipient { person: person.into(), address: format!("+1 {person}") });
+    Delivery { recipient, ..delivery(id, "sms", incident("i", IncidentState::Open, &[]), due) }
+}
+
+#[test]
+fn a_wrong_number_holds_up_nobody_else() {
+    let folder = Folder::new();
+    let mut store = folder.open();
+    let all = vec![personal("ann1", "ann", 100), personal("bob1", "bob", 100), personal("ann2", "ann", 100)];
+    store.commit(&[outbox(all.clone())]).unwrap();
+    let leased = lease(&mut store, "sms", 100);
+    assert_eq!(ids(&leased), ["ann1", "bob1"], "each has a line of their own");
+    assert_eq!(leased[0].delivery, all[0], "address and all");
+    let parked = Attempt::Parked { error: "no such number".to_owned() };
+    let told = store.finish(&"ann1".into(), &parked, at(101)).unwrap().unwrap();
+    assert_eq!(told.person, Some("ann".into()));
+    assert_eq!(store.restore(at(0)).unwrap().undelivered, [told]);
+    assert_eq!(ids(&lease(&mut store, "sms", 101)), ["ann2"]);
+}
+
+#[test]
+fn what_is_held_back_for_quiet_hours_waits_through_a_restart_and_goes_with_what_must_not_wait() {
+    let folder = Folder::new();
+    let mut store = folder.open();
+    // Messages are of second 100; those due later are held back.
+    store.commit(&[outbox(vec![personal("ann1", "ann", 5000), personal("bob1", "bob", 5000)])]).unwrap();
+    store.hurry(at(200)).unwrap();
+    assert!(lease(&mut store, "sms", 4999).is_empty());
+    store.commit(&[outbox(vec![personal("ann2", "ann", 5000)])]).unwrap();
+    assert!(lease(&mut store, "sms", 4999).is_empty());
+    store.commit(&[outbox(vec![personal("ann3", "ann", 100)])]).unwrap();
+    for id in ["ann1", "ann2", "ann3"] {
+        assert_eq!(ids(&lease(&mut store, "sms", 300)), [id]);
+        store.finish(&id.into(), &Attempt::Delivered, at(300)).unwrap();
+    }
+    assert_eq!(ids(&lease(&mut store, "sms", 5000)), ["bob1"]);
+    let retry = Attempt::Retry { due: at(9000), error: "503".to_owned() };
+    store.finish(&"bob1".into(), &retry, at(5001)).unwrap();
+    store.hurry(at(5002)).unwrap();
+    assert_eq!(ids(&lease(&mut store, "sms", 5002)), ["bob1"], "awake: a retry is hurried as any other");
+}
+
 #[test]
 fn a_parked_message_is_reported_until_somebody_was_told() {
     let folder = Folder::new();
@@ -87,8 +132,13 @@ fn a_parked_message_is_reported_until_somebody_was_told() {
     store.commit(&[outbox(vec![delivery("d", "pager", incident("i", IncidentState::Open, &[]), 1)])]).unwrap();
     lease(&mut store, "pager", 1);
     let parked = Attempt::Parked { error: "401".to_owned() };
-    let expected =
-        Undelivered { id: "d".into(), receiver: "pager".into(), incident: "i".into(), error: "401".to_owned() };
+    let expected = Undelivered {
+        id: "d".into(),
+        receiver: "pager".into(),
+        person: None,
+        incident: "i".into(),
+        error: "401".to_owned(),
+    };
     assert_eq!(store.finish(&"d".into(), &parked, at(2)).unwrap(), Some(expected.clone()));
     assert_eq!(store.finish(&"d".into(), &parked, at(3)).unwrap(), None, "said once");
     assert_eq!(store.restore(at(0)).unwrap().undelivered, [expected]);

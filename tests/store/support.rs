@@ -53,7 +53,14 @@ pub(crate) fn incident(id: &str, state: IncidentState, sample: &[&str]) -> Incid
 
 pub(crate) fn delivery(id: &str, receiver: &str, incident: Incident, due: i64) -> Delivery {
     let message = Message { kind: MessageKind::Opened, at: at(100), incident };
-    Delivery { id: id.into(), receiver: receiver.into(), message, due: at(due), give_up: at(due + 3600) }
+    Delivery {
+        id: id.into(),
+        receiver: receiver.into(),
+        recipient: None,
+        message,
+        due: at(due),
+        give_up: at(due + 3600),
+    }
 }
 
 pub(crate) fn sighting(post: &str, seconds: i64, incident: Option<&str>) -> Sighting {

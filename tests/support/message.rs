@@ -65,6 +65,7 @@ pub fn delivery(incident_id: &str, kind: MessageKind) -> Delivery {
     Delivery {
         id: format!("{incident_id}.{}", kind.as_str()).into(),
         receiver: "there".into(),
+        recipient: None,
         message: Message { kind, at: noon(), incident: incident(incident_id, kind) },
         due: noon(),
         give_up: noon() + Duration::from_hours(1),

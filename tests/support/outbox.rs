@@ -87,10 +87,11 @@ impl MemoryOutbox {
     }
 }
 
-/// Of each incident the first row.
+/// Of each incident the first row for each person, and for nobody in particular.
 fn oldest_of_each<'a>(rows: impl Iterator<Item = &'a mut Row>) -> impl Iterator<Item = &'a mut Row> {
     let mut seen = BTreeSet::new();
-    rows.filter(move |row| seen.insert(row.delivery.message.incident.id.clone()))
+    let person = |row: &Row| row.delivery.recipient.as_ref().map(|recipient| recipient.person.clone());
+    rows.filter(move |row| seen.insert((row.delivery.message.incident.id.clone(), person(row))))
 }
 
 impl Outbox for MemoryOutbox {

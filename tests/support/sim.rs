@@ -12,7 +12,7 @@ use stormbell::domain::matcher::Scratch;
 use stormbell::domain::organization::Organization;
 use stormbell::domain::post::Post;
 use stormbell::domain::query::{Lists, parse};
-use stormbell::domain::route::{Glob, Route, Routes, Step};
+use stormbell::domain::route::{Glob, Route, Routes, Step, Target};
 use stormbell::domain::rule::raw::Status;
 use stormbell::domain::rule::{Rule, RuleSet};
 use stormbell::domain::time::Timestamp;
@@ -81,12 +81,13 @@ pub fn route(severity: &[Severity], topics: &[&str], steps: &[(&[&str], Option<u
         steps: steps
             .iter()
             .map(|(notify, ack)| Step {
-                notify: notify.iter().map(|&name| ReceiverName::from(name)).collect(),
+                notify: notify.iter().map(|&name| Target::from(ReceiverName::from(name))).collect(),
                 ack_within: ack.map(minutes),
             })
             .collect(),
         repeat_every: repeat.map(minutes),
         go_on: false,
+        last_resort: false,
     }
 }
 
@@ -101,10 +102,19 @@ pub struct Sim {
 
 impl Sim {
     pub fn new(rules: Vec<Rule>, routes: Vec<Route>) -> Self {
+        Self::with_people(rules, Routes::of(routes))
+    }
+
+    /// Receivers are those that routes name and people are reached by.
+    pub fn with_people(rules: Vec<Rule>, routes: Routes) -> Self {
         let rules = Arc::new(RuleSet::new(rules));
-        let routes = Routes(routes);
-        let steps = routes.0.iter().flat_map(|route| &route.steps);
-        let mut receivers: Vec<ReceiverName> = steps.flat_map(|step| step.notify.clone()).collect();
+        let steps = routes.list.iter().flat_map(|route| &route.steps);
+        let named = steps.flat_map(|step| &step.notify).filter_map(|target| match target {
+            Target::Receiver(receiver) => Some(receiver.clone()),
+            _ => None,
+        });
+        let contacts = routes.people.persons.values().flat_map(|person| person.contact.keys().cloned());
+        let mut receivers: Vec<ReceiverName> = named.chain(contacts).collect();
         receivers.sort();
         receivers.dedup();
         let engine = Engine::new(Arc::clone(&rules), routes.clone(), receivers.clone());
@@ -201,7 +211,12 @@ impl Sim {
 
     /// New routes, and the receivers they name besides those there are.
     pub fn reload(&mut self, routes: Vec<Route>) {
-        self.routes = Routes(routes);
+        self.reload_people(Routes::of(routes));
+    }
+
+    /// New routes and people.
+    pub fn reload_people(&mut self, routes: Routes) {
+        self.routes = routes;
         let (rules, routes, receivers) = (Arc::clone(&self.rules), self.routes.clone(), self.receivers.clone());
         self.step(Input::Swap { rules, routes, receivers });
     }
@@ -209,7 +224,7 @@ impl Sim {
     /// Other rules, as after a reload.
     pub fn swap_rules(&mut self, rules: Vec<Rule>) {
         self.rules = Arc::new(RuleSet::new(rules));
-        self.reload(self.routes.0.clone());
+        self.reload_people(self.routes.clone());
     }
 
     /// The same rules with so many false alarms in all, as after a reload.
@@ -217,7 +232,7 @@ impl Sim {
         let mut rules = RuleSet::new(self.rules.rules().to_vec());
         rules.keep_within(budget);
         self.rules = Arc::new(rules);
-        self.reload(self.routes.0.clone());
+        self.reload_people(self.routes.clone());
     }
 
     /// The process dies; a new one starts from what was committed.

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
+use super::telling::Unreached;
 use super::{Action, Command, Engine, Refused};
+use crate::domain::addressee::{Addressee, Recipient};
 use crate::domain::commit::Commit;
 use crate::domain::condition::{Fired, Seen};
 use crate::domain::id::{DeliveryId, IncidentId, ReceiverName, Topic, hex};
@@ -33,7 +35,7 @@ const CLOCK_SET_BACK: Duration = Duration::from_mins(2);
 const GROWTH: u64 = 3;
 /// Topics of the daemon's own incidents begin like this.
 const OWN: &str = "stormbell.";
-const UNDELIVERED: &str = "stormbell.undelivered.";
+pub(super) const UNDELIVERED: &str = "stormbell.undelivered.";
 /// The name under which the daemon signs.
 const SELF: &str = "stormbell";
 
@@ -54,8 +56,8 @@ pub(super) struct Notice {
     pub(super) severity: Severity,
     pub(super) title: String,
     pub(super) why: String,
-    /// Goes to every other receiver instead of along the routes.
-    pub(super) not_to: Option<ReceiverName>,
+    /// Goes to everybody else instead of along the routes.
+    pub(super) not_to: Option<Unreached>,
 }
 
 impl Live {
@@ -172,16 +174,14 @@ impl Engine {
         }
     }
 
-    fn tell_opened(&mut self, id: &IncidentId, not_to: Option<&ReceiverName>, now: Timestamp, commit: &mut Commit) {
+    fn tell_opened(&mut self, id: &IncidentId, not_to: Option<&Unreached>, now: Timestamp, commit: &mut Commit) {
+        let others = not_to.map(|unreached| self.all_but(unreached));
         let Some(live) = self.live.get_mut(id) else { return };
         let incident = &mut live.incident;
-        let mut receivers: BTreeSet<ReceiverName> = match not_to {
-            Some(failing) => self.receivers.iter().filter(|receiver| *receiver != failing).cloned().collect(),
-            None => take_routes(incident, &self.routes, now),
-        };
+        let mut receivers = others.unwrap_or_else(|| take_routes(incident, &self.routes, now));
         if receivers.is_empty() && not_to.is_none() && incident.is_own() && incident.severity >= Severity::High {
             // Routes name the topics of rules; that the daemon is blind concerns everybody.
-            receivers.extend(self.receivers.iter().cloned());
+            receivers.extend(self.receivers.iter().cloned().map(Addressee::from));
         }
         let text = format!("{}: {}", incident.title, incident.why);
         commit.timeline.push(entry(id, now, "opened", SELF, text));
@@ -290,26 +290,11 @@ impl Engine {
         if incident.state != IncidentState::Open {
             return;
         }
-        let mut receivers = BTreeSet::new();
-        for escalation in &mut incident.escalations {
-            if escalation.due.is_none_or(|due| due > now) {
-                continue;
-            }
-            self.routes.go_on(escalation, now);
-            receivers.extend(self.routes.receivers(escalation).iter().cloned());
+        let Some((receivers, text)) = self.routes.escalate(incident, now) else { return };
+        if !receivers.is_empty() {
+            commit.timeline.push(entry(id, now, "escalated", SELF, text));
+            send(incident, MessageKind::Escalated, receivers, &self.receivers, now, commit);
         }
-        if receivers.is_empty() {
-            return;
-        }
-        let names: Vec<&str> = receivers.iter().map(ReceiverName::as_str).collect();
-        commit.timeline.push(entry(
-            id,
-            now,
-            "escalated",
-            SELF,
-            format!("nobody took charge; telling {}", names.join(", ")),
-        ));
-        send(incident, MessageKind::Escalated, receivers, &self.receivers, now, commit);
         commit.record(incident.clone());
     }
 
@@ -356,22 +341,26 @@ impl Engine {
     /// was about. A failure to tell that is not told again, or two dead receivers would
     /// tell each other for ever; nor is one about an incident that is over.
     pub(super) fn undelivered(&mut self, undelivered: Undelivered, now: Timestamp, commit: &mut Commit) {
-        let Undelivered { id, receiver, incident, error } = undelivered;
+        let Undelivered { id, receiver, person, incident, error } = undelivered;
+        let whom = Unreached { receiver, person };
         commit.told.push(id);
-        commit.timeline.push(entry(&incident, now, "undelivered", receiver.as_str(), error.clone()));
+        commit.timeline.push(entry(&incident, now, "undelivered", &whom.to_string(), error.clone()));
         let Some(Live { incident: about, .. }) = self.live.get(&incident) else { return };
         if about.topic.as_str().starts_with(UNDELIVERED) {
             return;
         }
         let notice = Notice {
             rule: "stormbell.undelivered",
-            topic: format!("{UNDELIVERED}{incident}.{receiver}"),
+            topic: whom.topic(&incident),
             severity: about.severity.max(Severity::High),
-            title: format!("{receiver} could not be told of “{}”", about.title),
-            why: format!("{error}; see to it that the people behind {receiver} know, and mend it"),
-            not_to: Some(receiver),
+            title: format!("{whom} could not be told of “{}”", about.title),
+            why: format!("{error}; {}", whom.what_to_do()),
+            not_to: Some(whom),
         };
         self.raise_notice(notice, now, commit);
+        if self.nobody_knows(&incident, now) {
+            self.escalate(&incident, now, commit);
+        }
     }
 
     /// Opens an incident about the daemon itself, unless one of that topic is open.
@@ -437,12 +426,12 @@ impl Incident {
 fn send(
     incident: &mut Incident,
     kind: MessageKind,
-    mut receivers: BTreeSet<ReceiverName>,
+    mut receivers: BTreeSet<Addressee>,
     configured: &[ReceiverName],
     now: Timestamp,
     commit: &mut Commit,
 ) {
-    receivers.retain(|receiver| configured.contains(receiver));
+    receivers.retain(|addressee| configured.contains(&addressee.receiver));
     incident.told.severity = incident.severity;
     incident.told.authors = incident.authors;
     incident.told.receivers.extend(receivers.iter().cloned());
@@ -453,9 +442,10 @@ fn send(
     let message = Message { kind, at: now, incident: incident.clone() };
     let last_resort = configured.len() == 1 || incident.topic.as_str().starts_with(UNDELIVERED);
     let give_up = now + if last_resort { LAST_RESORT } else { GIVE_UP };
-    commit.outbox.extend(receivers.into_iter().map(|receiver| Delivery {
-        id: delivery_id(incident, &receiver),
-        receiver,
+    commit.outbox.extend(receivers.into_iter().map(|addressee| Delivery {
+        id: delivery_id(incident, &addressee),
+        receiver: addressee.receiver,
+        recipient: addressee.recipient,
         message: message.clone(),
         due: now,
         give_up,
@@ -464,17 +454,15 @@ fn send(
 
 /// Starts the routes that fit the incident and have not taken it yet; returns who is
 /// told first.
-fn take_routes(incident: &mut Incident, routes: &Routes, now: Timestamp) -> BTreeSet<ReceiverName> {
+fn take_routes(incident: &mut Incident, routes: &Routes, now: Timestamp) -> BTreeSet<Addressee> {
     let mut receivers = BTreeSet::new();
     for route in routes.taking(incident) {
         if incident.escalations.iter().any(|escalation| escalation.route == route) {
             continue;
         }
         let mut escalation = Escalation { route, step: 0, due: None };
-        if incident.state == IncidentState::Open {
-            escalation.due = routes.due(&escalation, now);
-        }
-        receivers.extend(routes.receivers(&escalation).iter().cloned());
+        receivers.extend(routes.reach(&mut escalation, incident.severity, now));
+        escalation.due = routes.due(&escalation, now).filter(|_| incident.state == IncidentState::Open);
         incident.escalations.push(escalation);
     }
     receivers
@@ -523,7 +511,11 @@ fn incident_id(topic: &Topic, opened_by: &str, at: Timestamp) -> IncidentId {
     IncidentId::from(format!("inc-{}", letters.collect::<String>()))
 }
 
-fn delivery_id(incident: &Incident, receiver: &ReceiverName) -> DeliveryId {
-    let digest = Sha256::digest(format!("{}\n{}\n{receiver}", incident.id, incident.revision));
+fn delivery_id(incident: &Incident, addressee: &Addressee) -> DeliveryId {
+    let mut name = format!("{}\n{}\n{}", incident.id, incident.revision, addressee.receiver);
+    if let Some(Recipient { person, address }) = &addressee.recipient {
+        name = format!("{name}\n{person}\n{address}");
+    }
+    let digest = Sha256::digest(name);
     DeliveryId::from(format!("msg_{}", hex(&digest, 12)))
 }

@@ -27,6 +27,7 @@ mod sightings;
 mod silence;
 mod sources;
 mod spikes;
+mod telling;
 pub mod tuning;
 mod watch;
 
@@ -269,6 +270,7 @@ impl Engine {
         for undelivered in restored.undelivered {
             self.undelivered(undelivered, now, &mut commit);
         }
+        self.hold_back(&mut commit);
         Outcome { commit, reply: None }
     }
 
@@ -299,7 +301,8 @@ impl Engine {
                 self.advance(now, commit);
             }
         }
-        self.record_changes(commit);
+        self.record_changes(&mut outcome.commit);
+        self.hold_back(&mut outcome.commit);
         outcome
     }
 

@@ -1,0 +1,326 @@
+//! Persons, teams and schedules over nights of virtual time: who is told, where and when.
+
+#![cfg(test)]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stormbell::domain::addressee::{Addressee, Recipient};
+use stormbell::domain::condition::Condition;
+use stormbell::domain::engine::{Action, Input};
+use stormbell::domain::event::SourceEvent;
+use stormbell::domain::id::PersonName;
+use stormbell::domain::incident::{IncidentState, Severity};
+use stormbell::domain::message::{Delivery, MessageKind, Undelivered};
+use stormbell::domain::oncall::{Hours, Layer, Override, People, Person, Schedule, Weekdays};
+use stormbell::domain::route::{Route, Routes, Step, Target};
+use stormbell::domain::time::{Timestamp, Zone};
+use support::sim::{Sim, ZERO, at, authors, frame, minutes, rule};
+
+use Severity::{Critical, High};
+
+/// The night of 1 November 2026: at 06:00 UTC clocks in New York go back from 02:00 to 01:00.
+const NIGHT: &str = "2026-11-01";
+
+/// Seconds of the simulation at a time of that night (UTC).
+fn night(time: &str) -> i64 {
+    let then = Timestamp::parse(&format!("{NIGHT}T{time}Z")).unwrap();
+    (then.micros() - ZERO.micros()) / 1_000_000
+}
+
+fn new_york() -> Zone {
+    Zone::of(jiff::tz::TimeZone::get("America/New_York").unwrap())
+}
+
+fn person(contact: &[(&str, &str)]) -> Person {
+    let contact = contact.iter().map(|(receiver, address)| ((*receiver).into(), (*address).to_owned())).collect();
+    Person { contact, zone: new_york(), quiet: Vec::new() }
+}
+
+/// Ann and Bob take turns at 01:30 by the clocks of New York; Ann has the night of 31 October.
+fn press() -> Schedule {
+    let start: jiff::civil::DateTime = "2026-10-31T01:30".parse().unwrap();
+    let rotation = ["ann", "bob"].map(PersonName::from).to_vec();
+    let layer = Layer { rotation, start: start.into(), every: Duration::from_hours(24), only: Vec::new() };
+    Schedule { zone: new_york(), layers: vec![layer], overrides: Vec::new() }
+}
+
+fn people() -> People {
+    let persons = [
+        ("ann", person(&[("sms", "+1555001"), ("mail", "ann@h.example")])),
+        ("bob", person(&[("sms", "+1555002")])),
+        ("meg", person(&[("sms", "+1555003")])),
+    ];
+    People {
+        persons: persons.map(|(name, person)| (name.into(), person)).into(),
+        teams: [("leads".into(), vec!["bob".into(), "meg".into()])].into(),
+        schedules: [("press".into(), press())].into(),
+    }
+}
+
+fn step(target: Target, ack_within: Option<u64>) -> Step {
+    Step { notify: vec![target], ack_within: ack_within.map(minutes) }
+}
+
+fn on_call() -> Target {
+    Target::Schedule("press".into())
+}
+
+/// Who is on call, ten minutes later who is then, then Meg; at last everybody.
+fn routes(people: People) -> Routes {
+    let everybody = ["ann", "bob", "meg"].map(|name| Target::Person(name.into()));
+    let receivers = ["log", "mail", "sms"].map(|name| Target::Receiver(name.into()));
+    let last = Step { notify: everybody.into_iter().chain(receivers).collect(), ack_within: None };
+    let steps =
+        vec![step(on_call(), Some(10)), step(on_call(), Some(10)), step(Target::Person("meg".into()), Some(15)), last];
+    let route = Route { steps, repeat_every: Some(minutes(60)), last_resort: true, ..Route::default() };
+    Routes { list: vec![route], people: Arc::new(people) }
+}
+
+fn sim(severity: Severity, routes: Routes) -> Sim {
+    let shots = rule("threat.shots", "threat", severity, "$org shots", Condition::Match);
+    let many = rule("threat.many", "threat", Critical, "$org shots", authors(2, 60));
+    Sim::with_people(vec![shots, many], routes)
+}
+
+/// `05:25 ann (sms)`, in the order of time.
+fn told(sim: &Sim, kind: MessageKind) -> Vec<String> {
+    let of_kind = sim.model.outbox.values().filter(|delivery| delivery.message.kind == kind);
+    let mut told: Vec<String> = of_kind.map(|d| format!("{} {}", clock(d.message.at), addressee(d))).collect();
+    told.sort();
+    told
+}
+
+fn addressee(delivery: &Delivery) -> Addressee {
+    Addressee { receiver: delivery.receiver.clone(), recipient: delivery.recipient.clone() }
+}
+
+fn clock(at: Timestamp) -> String {
+    at.to_string().get(11..16).unwrap().to_owned()
+}
+
+fn history(sim: &Sim, what: &str) -> Vec<String> {
+    sim.model.timeline.iter().filter(|entry| entry.what == what).map(|entry| entry.text.clone()).collect()
+}
+
+/// Nobody answers from 05:25 until 08:00; the process dies at these times.
+fn unanswered(deaths: &[i64]) -> Sim {
+    let mut sim = sim(Critical, routes(people()));
+    sim.now = at(night("05:00:00"));
+    sim.post("1", "eve", night("05:25:00"), "shots at St Brigids");
+    for death in deaths {
+        sim.run_until(*death);
+        sim.crash();
+        // It reads on where it left off, so that its blindness is no incident of its own.
+        let seconds = night("05:25:00");
+        sim.connect(Some(seconds));
+        sim.feed(vec![frame(Ok(SourceEvent::Other), at(seconds))]);
+    }
+    sim.run_until(night("08:00:00"));
+    sim
+}
+
+#[test]
+fn nobody_answers_in_the_night_the_clock_goes_back_so_everybody_is_told() {
+    let mut sim = unanswered(&[]);
+    assert_eq!(told(&sim, MessageKind::Opened), ["05:25 ann (mail)", "05:25 ann (sms)"]);
+    // 01:30 comes twice; at the first, five minutes after Ann was told, Bob has it.
+    let everybody = ["ann (mail)", "ann (sms)", "bob (sms)", "log", "mail", "meg (sms)", "sms"];
+    let at = |time: &str| everybody.map(|name| format!("{time} {name}"));
+    let mut expected = vec!["05:35 bob (sms)".to_owned(), "05:45 meg (sms)".to_owned()];
+    expected.extend([at("06:00"), at("07:00"), at("08:00")].concat());
+    assert_eq!(told(&sim, MessageKind::Escalated), expected);
+    assert_eq!(
+        history(&sim, "escalated")[..3],
+        [
+            "nobody took charge; telling bob (sms)",
+            "nobody took charge; telling meg (sms)",
+            "nobody took charge; telling everybody: the last resort"
+        ]
+    );
+    let id = sim.incident().id.clone();
+    sim.command(&id, Action::Acknowledge).unwrap();
+    sim.command(&id, Action::Resolve).unwrap();
+    for kind in [MessageKind::Acknowledged, MessageKind::Resolved] {
+        assert_eq!(told(&sim, kind), at("08:00"), "all who were told hear of it, once each");
+    }
+    let addresses = |name: &str| {
+        let of = sim.model.outbox.values().filter(|d| d.recipient.as_ref().is_some_and(|r| r.person.as_str() == name));
+        of.filter(|d| d.receiver.as_str() == "sms").map(|d| d.address().unwrap()).collect::<Vec<_>>()
+    };
+    assert!(addresses("ann").len() > 4 && addresses("ann").iter().all(|address| *address == "+1555001"));
+}
+
+#[test]
+fn a_restart_at_any_step_tells_the_same_people_the_same() {
+    let steady = unanswered(&[]);
+    for death in (night("05:25:00")..night("07:05:00")).step_by(97) {
+        let shaken = unanswered(&[death]);
+        assert_eq!(shaken.model.outbox, steady.model.outbox, "died at {}", clock(at(death)));
+    }
+    let often: Vec<i64> = (night("05:25:01")..night("07:59:00")).step_by(13).collect();
+    assert_eq!(unanswered(&often).model.outbox, steady.model.outbox);
+}
+
+#[test]
+fn a_change_of_the_schedule_concerns_the_next_step_and_nobody_told_already() {
+    let mut sim = sim(Critical, routes(people()));
+    sim.now = at(night("04:00:00"));
+    sim.post("1", "eve", night("04:10:00"), "shots at St Brigids");
+    let mut changed = people();
+    let schedule = changed.schedules.get_mut("press").unwrap();
+    let (from, to) = (at(night("04:00:00")), at(night("05:00:00")));
+    schedule.overrides = vec![Override { person: "meg".into(), from, to }];
+    changed.persons.remove("ann");
+    sim.reload_people(routes(changed));
+    assert_eq!(told(&sim, MessageKind::Opened), ["04:10 ann (mail)", "04:10 ann (sms)"], "nobody anew");
+    sim.run_until(night("04:21:00"));
+    assert_eq!(told(&sim, MessageKind::Escalated), ["04:20 meg (sms)"]);
+    let id = sim.incident().id.clone();
+    sim.command(&id, Action::Acknowledge).unwrap();
+    assert_eq!(told(&sim, MessageKind::Acknowledged), ["04:21 ann (mail)", "04:21 ann (sms)", "04:21 meg (sms)"]);
+    sim.run_until(night("09:00:00"));
+    assert_eq!(told(&sim, MessageKind::Escalated).len(), 1);
+}
+
+#[test]
+fn a_team_is_told_together_and_an_overlap_only_once() {
+    let both = vec![Target::Team("leads".into()), Target::Person("bob".into()), Target::Receiver("log".into())];
+    let route = Route { steps: vec![Step { notify: both, ack_within: None }], ..Route::default() };
+    let mut sim = sim(High, Routes { list: vec![route], people: Arc::new(people()) });
+    sim.now = at(night("05:00:00"));
+    sim.post("1", "eve", night("05:25:00"), "shots at St Brigids");
+    assert_eq!(told(&sim, MessageKind::Opened), ["05:25 bob (sms)", "05:25 log", "05:25 meg (sms)"]);
+}
+
+/// Ann wants quiet from 22:00 to 06:00: from 02:00 to 11:00 UTC.
+fn with_quiet() -> People {
+    let mut people = people();
+    let ann = people.persons.get_mut("ann").unwrap();
+    ann.quiet = vec![Hours { days: Weekdays::ALL, from: 22 * 60, to: 6 * 60 }];
+    ann.contact.remove("mail");
+    people
+}
+
+fn of_ann(sim: &Sim) -> Vec<(MessageKind, String)> {
+    let is_anns = |d: &&Delivery| d.recipient.as_ref().is_some_and(|r| r.person.as_str() == "ann");
+    let mut of_ann: Vec<&Delivery> = sim.model.outbox.values().filter(is_anns).collect();
+    of_ann.sort_by_key(|d| (d.message.at, d.message.incident.revision));
+    of_ann.iter().map(|d| (d.message.kind, clock(d.due))).collect()
+}
+
+#[test]
+fn quiet_hours_hold_back_what_is_not_critical_and_nobody_waits_for_a_sleeper() {
+    let mut routes = routes(with_quiet());
+    Arc::make_mut(&mut routes.people).schedules.get_mut("press").unwrap().layers[0].rotation.truncate(1);
+    let mut sim = sim(High, routes);
+    sim.now = at(night("04:00:00"));
+    sim.post("1", "eve", night("04:10:00"), "shots at St Brigids");
+    // Steps one and two are Ann's, so Meg is told at once; 06:00 is at 11:00 UTC.
+    assert_eq!(told(&sim, MessageKind::Opened), ["04:10 ann (sms)", "04:10 meg (sms)"]);
+    assert_eq!(of_ann(&sim), [(MessageKind::Opened, "11:00".to_owned())]);
+    let give_up = |d: &Delivery| d.give_up.since(d.due) == minutes(10);
+    assert!(sim.model.outbox.values().all(give_up), "ten minutes from when it may be told");
+    assert_eq!(history(&sim, "held"), ["ann (sms) wants quiet; “incident.opened” waits until 2026-11-01T11:00:00Z"]);
+    sim.run_until(night("07:00:00"));
+    assert_eq!(sim.incident().state, IncidentState::Open);
+    assert_eq!(of_ann(&sim).len(), 1, "the last resort, too, and it is not piled up");
+    let id = sim.incident().id.clone();
+    sim.command(&id, Action::Acknowledge).unwrap();
+    assert_eq!(of_ann(&sim)[1..], [(MessageKind::Acknowledged, "11:00".to_owned())]);
+    sim.post("2", "eve", night("09:00:00"), "shots at St Brigids");
+    sim.run_until(night("11:00:01"));
+    sim.command(&id, Action::Resolve).unwrap();
+    assert_eq!(of_ann(&sim)[2..], [(MessageKind::Resolved, "11:00".to_owned())], "she is awake");
+}
+
+#[test]
+fn what_becomes_critical_wakes_the_sleeper() {
+    let mut sim = sim(High, routes(with_quiet()));
+    sim.now = at(night("04:00:00"));
+    sim.post("1", "eve", night("04:10:00"), "shots at St Brigids");
+    sim.post("2", "dan", night("04:12:00"), "shots at St Brigids");
+    assert_eq!(sim.incident().severity, Critical);
+    assert_eq!(of_ann(&sim), [(MessageKind::Opened, "11:00".to_owned()), (MessageKind::Updated, "04:12".to_owned())]);
+}
+
+#[test]
+fn a_wrong_number_is_told_to_everybody_else_and_by_the_persons_other_ways() {
+    let mut sim = sim(Critical, routes(people()));
+    sim.now = at(night("04:00:00"));
+    sim.post("1", "eve", night("04:10:00"), "shots at St Brigids");
+    let failed = sim.model.outbox.values().find(|d| d.address() == Some("+1555001")).unwrap();
+    let incident = failed.message.incident.id.clone();
+    let undelivered = Undelivered {
+        id: failed.id.clone(),
+        receiver: failed.receiver.clone(),
+        person: Some("ann".into()),
+        incident: incident.clone(),
+        error: "21211 not a valid number".to_owned(),
+    };
+    sim.step(Input::Undelivered(undelivered.clone()));
+    let own = sim.model.incidents.values().find(|incident| incident.is_own()).unwrap().clone();
+    assert_eq!(own.title, "ann (sms) could not be told of “title of threat.shots”");
+    assert!(own.why.ends_with("see to it that ann knows, and mend the address or sms"), "{}", own.why);
+    let told: Vec<String> = own.told.receivers.iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["log", "mail", "ann (mail)", "sms"]);
+    // Another person's wrong number is another incident.
+    let undelivered = Undelivered { id: "other".into(), person: Some("bob".into()), ..undelivered };
+    sim.step(Input::Undelivered(undelivered));
+    assert_eq!(sim.model.incidents.values().filter(|incident| incident.is_own()).count(), 2);
+}
+
+#[test]
+fn when_nobody_told_could_be_reached_the_next_step_is_told_at_once() {
+    let mut sim = sim(Critical, routes(people()));
+    sim.now = at(night("04:00:00"));
+    sim.post("1", "eve", night("04:10:00"), "shots at St Brigids");
+    let about = sim.incident().id.clone();
+    let fail = |sim: &mut Sim, time: &str| {
+        sim.run_until(night(time));
+        let of_it = |d: &&Delivery| d.message.incident.id == about && d.recipient.is_some();
+        let last = sim.model.outbox.values().filter(of_it).map(|d| d.message.at).max().unwrap();
+        let newest: Vec<Delivery> =
+            sim.model.outbox.values().filter(of_it).filter(|d| d.message.at == last).cloned().collect();
+        for Delivery { id, receiver, recipient, .. } in newest {
+            let (person, error) = (recipient.map(|to| to.person), "no such number".to_owned());
+            sim.step(Input::Undelivered(Undelivered { id, receiver, person, incident: about.clone(), error }));
+        }
+    };
+    let escalated = |sim: &Sim| {
+        let of_it = |d: &&Delivery| d.message.incident.id == about && d.message.kind == MessageKind::Escalated;
+        let mut all: Vec<String> = sim.model.outbox.values().filter(of_it).map(|d| clock(d.message.at)).collect();
+        all.sort();
+        all
+    };
+    fail(&mut sim, "04:10:05");
+    // Step two is Ann's again, so that it cannot be reached either; Meg can.
+    assert_eq!(escalated(&sim), ["04:10", "04:10"]);
+    fail(&mut sim, "04:10:10");
+    assert_eq!(escalated(&sim).len(), 3, "{:?}", escalated(&sim));
+    fail(&mut sim, "04:10:15");
+    assert_eq!(escalated(&sim).len(), 10, "everybody");
+    fail(&mut sim, "04:10:20");
+    assert_eq!(escalated(&sim).len(), 10, "after the last step there is none to go on to");
+}
+
+#[test]
+fn each_person_at_a_receiver_has_messages_of_their_own() {
+    let route = Route { steps: vec![step(Target::Team("leads".into()), None)], ..Route::default() };
+    let told = |people: People| {
+        let mut sim = sim(High, Routes { list: vec![route.clone()], people: Arc::new(people) });
+        sim.now = at(0);
+        sim.post("1", "eve", 0, "shots at St Brigids");
+        sim.model.outbox
+    };
+    let before = told(people());
+    assert_eq!(before.len(), 2, "one receiver, one incident, two ids");
+    assert_eq!(told(people()), before, "the same again");
+    let mut moved = people();
+    moved.persons.get_mut("bob").unwrap().contact = [("sms".into(), "+1555009".to_owned())].into();
+    let after = told(moved);
+    let changed: Vec<_> = after.values().filter(|d| !before.contains_key(&d.id)).map(|d| d.recipient.clone()).collect();
+    assert_eq!(changed, [Some(Recipient { person: "bob".into(), address: "+1555009".to_owned() })]);
+}

@@ -224,6 +224,16 @@ fn a_budget_of_false_alarms_is_a_rate() {
 }
 
 #[test]
+fn a_heartbeat_goes_to_an_address_at_intervals() {
+    let heartbeat = |text: &str| works(&format!("{HEAD}{SOURCE}{RECEIVER}[heartbeat]\n{text}")).heartbeat.unwrap();
+    let usual = heartbeat("url = \"https://beats.example/0c1d\"\n");
+    assert_eq!((usual.url.expose(), usual.every), ("https://beats.example/0c1d", Duration::from_mins(1)));
+    assert_eq!(heartbeat("url = \"http://127.0.0.1:1/\"\nevery = \"15s\"\n").every, Duration::from_secs(15));
+    golden_config("heartbeat", "[heartbeat]\nurl = \"beats.example/0c1d\"\nevery = \"5s\"\nurls = []\n");
+    golden_config("heartbeat-nowhere", "[heartbeat]\nevery = \"soon\"\n");
+}
+
+#[test]
 fn kinds_of_the_future_are_told_from_slips_of_the_pen() {
     golden_config(
         "kinds",

@@ -137,6 +137,24 @@ async fn a_post_becomes_a_page_and_people_take_charge_and_end_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_outside_hears_a_heartbeat_while_the_stream_is_seen_and_not_before() {
+    let world = World::new(Script::default(), "").await;
+    let outside = SimSink::start().await;
+    let beats = format!("[heartbeat]\nurl = \"{}\"\nevery = \"1h\"", outside.url("/ping/0c1d"));
+    world.place.configure(&world.config().and(&beats));
+    let daemon = world.place.start().await;
+    daemon.says("no heartbeat goes out until this is over").await;
+    daemon.says("source connected").await;
+    assert_eq!(outside.requests().len(), 0, "nothing was seen yet");
+    world.stream.push(frames::identity(now(), "did:plc:ann", "ann.example"));
+    daemon.ready().await;
+    let beat = outside.received(1).await.remove(0);
+    assert_eq!((beat.line.as_str(), &beat.json()["status"]), ("POST /ping/0c1d HTTP/1.1", &"alive".into()));
+    daemon.says("the heartbeat goes on").await;
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_misbehaves_loses_no_alert_and_doubles_none() {
     let mut script = Script::default()
         .connection(&[(2, Fault::Garbage), (3, Fault::Duplicate), (4, Fault::Reorder), (7, Fault::Cut)])

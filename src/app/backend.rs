@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::desk::{Request, STUCK_UNREADY};
+use super::desk::Request;
+use super::readiness::Readiness;
 use super::status::{Status, Statuses};
 use crate::domain::engine::{self, Command, Refused};
 use crate::domain::event::{Ledger, Rejected};
@@ -15,7 +16,7 @@ use crate::domain::incident::{Gap, Incident, IncidentState};
 use crate::domain::oncall::People;
 use crate::domain::rule::RuleSet;
 use crate::domain::time::{Clock, Timestamp};
-use crate::store::{OutboxCount, OutboxState, Reader, SourceRecord, StoreError, StoreHandle};
+use crate::store::{OutboxCount, OutboxState, Reader, SourceRecord, StoreError};
 use crate::web::view::{AlertView, GapView, LedgerView, ReceiverView, RuleView, SourceView, StatusView, TimelineView};
 use crate::web::{Action, ActionKind, Backend, BackendError, IncidentDetail};
 
@@ -26,8 +27,8 @@ const LOOK_BACK: Duration = Duration::from_hours(24);
 pub(super) struct Daemon {
     /// The database.
     pub database: PathBuf,
-    /// The writer, to see whether it is stuck.
-    pub store: StoreHandle,
+    /// Whether everything moves.
+    pub readiness: Readiness,
     /// The engine.
     pub engine: mpsc::Sender<Request>,
     /// The rules in force.
@@ -81,16 +82,7 @@ impl Backend for Daemon {
     }
 
     async fn not_ready(&self) -> Vec<String> {
-        let now = self.clock.now();
-        let mut reasons: Vec<String> = Vec::new();
-        for (source, status) in self.statuses.all() {
-            if let Some((reason, since)) = status.down {
-                reasons.push(format!("source {source} sees nothing since {since} ({})", reason.as_str()));
-            }
-        }
-        if self.store.stuck_since().is_some_and(|since| now.since(since) >= STUCK_UNREADY) {
-            reasons.push("the store does not answer".to_owned());
-        }
+        let mut reasons = self.readiness.reasons();
         if self.engine.is_closed() {
             reasons.push("the daemon is stopping".to_owned());
         }

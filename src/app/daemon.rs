@@ -16,7 +16,7 @@ use futures_util::future::select_all;
 use futures_util::stream;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -26,6 +26,7 @@ use super::clock::SystemClock;
 use super::desk::{Desk, Request};
 use super::outbox::{self, Counter, StoreOutbox};
 use super::pipeline;
+use super::readiness::{Pulse, Readiness};
 use super::reload::Reload;
 use super::service;
 use super::status::Statuses;
@@ -38,6 +39,7 @@ use crate::domain::message::Undelivered;
 use crate::domain::rule::RuleSet;
 use crate::domain::time::{Clock, Timestamp};
 use crate::notify::dispatch::Dispatcher;
+use crate::notify::heartbeat::Heartbeat;
 use crate::notify::{Receiver, SendError};
 use crate::source::position::Position;
 use crate::source::supervise::Supervisor;
@@ -81,7 +83,7 @@ pub struct Setup {
     /// Ends the daemon as SIGTERM does.
     pub stop: CancellationToken,
     /// Learns where the API listens.
-    pub listening: Option<tokio::sync::oneshot::Sender<SocketAddr>>,
+    pub listening: Option<oneshot::Sender<SocketAddr>>,
 }
 
 /// Why the daemon ended before its time.
@@ -140,7 +142,11 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let abandoned = outbox::abandon_unknown(&store, &config.store.path, &receivers, started).await;
     rest.tasks.spawn("undelivered", until(rest.stop.clone(), tell_engine(abandoned, queue, to_engine.clone())));
     rest.tasks.spawn("retention", until(rest.stop.clone(), forget_old(parts.clone(), config.store.retention)));
-    let (sending, bells) = start_receivers(&config, console.as_ref(), &undelivered, &parts).await?;
+    let Sending { stage: sending, bells, workers: at_work } =
+        start_receivers(&config, console.as_ref(), &undelivered, &parts).await?;
+    let pulse = Pulse::starting(started);
+    let readiness = readiness(&parts, &statuses, &pulse, at_work);
+    start_heartbeat(&mut rest, &config, &readiness)?;
     let (reading, frames) = start_sources(&config, &timing, &positions, &parts);
 
     let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1));
@@ -157,15 +163,15 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
         clock: Arc::clone(&clock),
         metrics: Arc::clone(&metrics),
         statuses: statuses.clone(),
+        pulse,
     };
     let mut working = Stage::new("engine", ENGINE_STOPS);
     working.tasks.spawn("engine", desk.run(arrived, engine_requests));
 
     if let Some((listener, token)) = web {
-        let address = listener.local_addr().context("the address of the API")?;
         let daemon = backend::Daemon {
             database: config.store.path.clone(),
-            store: store.clone(),
+            readiness,
             engine: to_engine.clone(),
             rules,
             people,
@@ -176,13 +182,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
             clock: Arc::clone(&clock),
         };
         let access = if open_api { Access::Open } else { token };
-        let served = web::serve(listener, Arc::new(daemon), access, metrics, rest.stop.clone());
-        rest.tasks.spawn("web", async move { served.await.context("the API") });
-        events::api_listens(address);
-        if let Some(listening) = listening {
-            // Whoever wanted to know may have gone away.
-            listening.send(address).unwrap_or_default();
-        }
+        serve_api(&mut rest, listener, daemon, access, metrics, listening)?;
     }
 
     service::ready();
@@ -211,15 +211,56 @@ fn positions(config: &Config, restored: &Restored) -> Positions {
     config.sources.iter().map(|source| (source.name.clone(), position(source))).collect()
 }
 
-/// One worker for each receiver, and its bell.
+/// Whoever wants to know where the API listens may have gone away by then.
+fn serve_api(
+    stage: &mut Stage,
+    listener: TcpListener,
+    daemon: backend::Daemon,
+    access: Access,
+    metrics: Arc<Metrics>,
+    listening: Option<oneshot::Sender<SocketAddr>>,
+) -> anyhow::Result<()> {
+    let address = listener.local_addr().context("the address of the API")?;
+    let served = web::serve(listener, Arc::new(daemon), access, metrics, stage.stop.clone());
+    stage.tasks.spawn("web", async move { served.await.context("the API") });
+    events::api_listens(address);
+    if let Some(listening) = listening {
+        listening.send(address).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// All that must move.
+fn readiness(parts: &Parts, statuses: &Statuses, engine: &Pulse, workers: Vec<(ReceiverName, Pulse)>) -> Readiness {
+    let Parts { clock, store, .. } = parts.clone();
+    Readiness { statuses: statuses.clone(), store, engine: engine.clone(), workers, clock }
+}
+
+/// Tells the outside that all is well, if somebody there listens.
+fn start_heartbeat(stage: &mut Stage, config: &Config, readiness: &Readiness) -> anyhow::Result<()> {
+    if let Some(config) = &config.heartbeat {
+        let heartbeat = Heartbeat::new(config).context("[heartbeat]")?;
+        stage.tasks.spawn("heartbeat", until(stage.stop.clone(), readiness.clone().beat(heartbeat, config.every)));
+    }
+    Ok(())
+}
+
+/// Workers, one for each receiver.
+struct Sending {
+    stage: Stage,
+    bells: Vec<Arc<Notify>>,
+    workers: Vec<(ReceiverName, Pulse)>,
+}
+
+/// One worker for each receiver, its bell and its pulse.
 async fn start_receivers(
     config: &Config,
     console: Option<&Url>,
     undelivered: &mpsc::Sender<Undelivered>,
     parts: &Parts,
-) -> anyhow::Result<(Stage, Vec<Arc<Notify>>)> {
+) -> anyhow::Result<Sending> {
     let mut stage = Stage::new("receivers", RECEIVERS_STOP);
-    let mut bells = Vec::new();
+    let (mut bells, mut workers) = (Vec::new(), Vec::new());
     for receiver in &config.receivers {
         let built = Receiver::build(receiver, console).with_context(|| format!("receiver {}", receiver.name))?;
         if let Err(error) = built.probe().await {
@@ -227,10 +268,12 @@ async fn start_receivers(
         }
         let wake = Arc::new(Notify::new());
         bells.push(Arc::clone(&wake));
+        let pulse = Pulse::starting(parts.clock.now());
+        workers.push((receiver.name.clone(), pulse.clone()));
         let dispatcher = Dispatcher {
             name: receiver.name.clone(),
             receiver: built,
-            outbox: StoreOutbox { store: parts.store.clone(), clock: Arc::clone(&parts.clock) },
+            outbox: StoreOutbox { store: parts.store.clone(), clock: Arc::clone(&parts.clock), pulse },
             wake,
             clock: Arc::clone(&parts.clock),
             observer: Arc::new(Counter(Arc::clone(&parts.metrics))),
@@ -238,7 +281,7 @@ async fn start_receivers(
         };
         stage.tasks.spawn(format!("receiver {}", receiver.name), completes(dispatcher.run(stage.stop.clone())));
     }
-    Ok((stage, bells))
+    Ok(Sending { stage, bells, workers })
 }
 
 /// One task for each source, and where their frames arrive.

@@ -14,6 +14,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::pipeline::Arrived;
+use super::readiness::Pulse;
 use super::service;
 use super::status::{Status, Statuses};
 use crate::domain::commit::Commit;
@@ -80,6 +81,8 @@ pub(super) struct Desk {
     pub metrics: Arc<Metrics>,
     /// What the API shows of the sources.
     pub statuses: Statuses,
+    /// Beats while the engine moves.
+    pub pulse: Pulse,
 }
 
 type Answer = (oneshot::Sender<Result<Incident, Refused>>, Result<Incident, Refused>);
@@ -189,6 +192,7 @@ impl Desk {
         self.took(outcome, None, pending);
         if stuck < STUCK_UNREADY {
             service::alive();
+            self.pulse.beat(now);
         }
         service::status(&self.statuses.line(self.engine.open_incidents()));
         Ok(())

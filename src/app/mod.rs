@@ -9,6 +9,7 @@ pub mod daemon;
 mod desk;
 mod outbox;
 pub mod pipeline;
+mod readiness;
 pub mod reload;
 pub mod rulebook;
 mod service;

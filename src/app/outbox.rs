@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::readiness::Pulse;
 use crate::domain::id::{DeliveryId, ReceiverName};
 use crate::domain::message::{Attempt, Leased, Undelivered};
 use crate::domain::time::{Clock, Timestamp};
@@ -19,10 +20,13 @@ pub(super) struct StoreOutbox {
     pub store: StoreHandle,
     /// The present.
     pub clock: Arc<dyn Clock>,
+    /// Beats whenever the worker looks for messages.
+    pub pulse: Pulse,
 }
 
 impl dispatch::Outbox for StoreOutbox {
     async fn lease(&self, receiver: &ReceiverName, now: Timestamp, lease: Duration, limit: usize) -> Vec<Leased> {
+        self.pulse.beat(now);
         // A store that is full or closed gives nothing out; what waits stays where it is.
         self.store.lease(receiver, now, lease, limit).await.unwrap_or_default()
     }

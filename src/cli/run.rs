@@ -165,6 +165,7 @@ pub(super) fn standing(organization: Organization, source: SourceConfig, databas
             Route { steps: vec![to_log()], ..Route::default() },
         ]),
         schedules: BTreeMap::new(),
+        heartbeat: None,
         web: Some(WebConfig { listen: ([127, 0, 0, 1], 8787).into(), token: None }),
     }
 }

@@ -22,13 +22,13 @@ pub use super::reference::SecretPolicy;
 use super::reference::{Surroundings, secret};
 use super::route::{Known, routes};
 use super::table::{Checked, Noted, Table, TextKind, Value, all, read};
-use super::{receiver, source};
+use super::{heartbeat, receiver, source};
 use crate::domain::diagnostic::{Diagnostic, SourceText, has_errors};
 use crate::domain::route::Target;
 use crate::domain::time::Zone;
 use crate::domain::volume::Promise;
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "schema",
     "rules",
     "organization",
@@ -41,6 +41,7 @@ const KEYS: [&str; 12] = [
     "schedule",
     "route",
     "web",
+    "heartbeat",
 ];
 
 /// What became of a configuration.
@@ -104,6 +105,8 @@ fn config(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<Config> {
     known.extend(found.known);
     let routes = routes(root, &known, found.people);
     let web = root.get("web").map(|value| web(&value.table("[web]")?, around)).transpose();
+    let beat =
+        root.table("heartbeat").and_then(|table| table.map(|table| heartbeat::heartbeat(&table, around)).transpose());
     warn_of_absences(root);
     Ok(Config {
         organization: organization?,
@@ -115,6 +118,7 @@ fn config(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<Config> {
         routes: routes?,
         schedules: found.places,
         web: web?,
+        heartbeat: beat?,
     })
 }
 

@@ -15,6 +15,7 @@ pub mod table;
 mod contact;
 mod endpoint;
 mod file;
+mod heartbeat;
 mod naming;
 mod organization;
 mod people;

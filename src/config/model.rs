@@ -36,6 +36,8 @@ pub struct Config {
     pub schedules: BTreeMap<ScheduleName, Place>,
     /// API and, later, console; none without the table.
     pub web: Option<WebConfig>,
+    /// Who rings when the daemon falls silent.
+    pub heartbeat: Option<HeartbeatConfig>,
 }
 
 /// One entry of `rules`, or one path given on the command line.
@@ -162,6 +164,24 @@ pub enum ReceiverKind {
     Desktop,
     /// A line in the daemon's log.
     Log,
+}
+
+/// `[heartbeat]`.
+#[derive(Clone, Debug)]
+pub struct HeartbeatConfig {
+    /// Where to post: whoever knows it can pretend that the daemon lives.
+    pub url: Secret,
+    /// How often.
+    pub every: Duration,
+    /// How to get there.
+    pub transport: Transport,
+}
+
+impl HeartbeatConfig {
+    /// Services outside allow no more than five in a minute.
+    pub const LEAST: Duration = Duration::from_secs(12);
+    /// How often without a setting.
+    pub const USUAL: Duration = Duration::from_mins(1);
 }
 
 /// `[web]`.

@@ -52,7 +52,9 @@ impl Tally {
                 keys.insert(key);
                 if keys.len() > Self::EXACT {
                     let mut registers = Registers::empty();
-                    keys.iter().for_each(|&key| registers.note(key));
+                    for &key in &*keys {
+                        registers.note(key);
+                    }
                     self.0 = Form::Estimated(registers);
                 }
             }

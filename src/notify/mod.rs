@@ -11,6 +11,7 @@
 
 pub mod desktop;
 pub mod dispatch;
+pub mod heartbeat;
 mod http;
 mod log;
 pub mod pagerduty;
@@ -75,6 +76,9 @@ pub enum BuildError {
         /// The file.
         path: std::path::PathBuf,
     },
+    /// What the secret holds is no address.
+    #[error("the heartbeat's url is not an address that begins with https:// or http://")]
+    Heartbeat,
     /// TLS or the proxy cannot be set up.
     #[error("the HTTP client cannot be set up: {0}")]
     Client(String),

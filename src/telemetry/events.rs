@@ -96,6 +96,21 @@ pub fn delivery_parked(id: &DeliveryId, receiver: &ReceiverName, error: &str) {
     error!(target: DELIVERIES, event = "delivery.message.parked", delivery = %id, %receiver, error, "message given up, another receiver is told");
 }
 
+/// Something does not move, and the heartbeat to the outside waits until it does; or it moves again.
+pub fn heartbeat_withheld(reasons: &[String]) {
+    if reasons.is_empty() {
+        info!(target: DELIVERIES, event = "delivery.heartbeat.resumed", "all is well: the heartbeat goes on");
+    } else {
+        let reasons = reasons.join("; ");
+        warn!(target: DELIVERIES, event = "delivery.heartbeat.withheld", reasons, "no heartbeat goes out until this is over");
+    }
+}
+
+/// Nobody outside heard a beat; the next one follows at its time.
+pub fn heartbeat_unheard(error: &str) {
+    warn!(target: DELIVERIES, event = "delivery.heartbeat.unheard", error, "the heartbeat was not heard");
+}
+
 /// Sends under way were ended because the daemon stops; they are repeated after the restart.
 pub fn delivery_cut_off(receiver: &ReceiverName, unfinished: usize) {
     warn!(target: DELIVERIES, event = "delivery.message.cut_off", %receiver, unfinished, "sends cut off, repeated after the restart");

@@ -38,7 +38,7 @@ text{font:13px system-ui,sans-serif;fill:#1c1f24}.title{font-size:17px;font-weig
 
 /// Whether the picture can be written there.
 pub(super) fn check(path: &Path) -> anyhow::Result<()> {
-    let is_new = !path.exists();
+    let is_new = !path.try_exists().with_context(|| path.display().to_string())?;
     std::fs::File::options().append(true).create(true).open(path).with_context(|| path.display().to_string())?;
     if is_new {
         std::fs::remove_file(path).with_context(|| path.display().to_string())?;

@@ -126,6 +126,8 @@ fn unanswered(deaths: &[i64]) -> Sim {
 fn nobody_answers_in_the_night_the_clock_goes_back_so_everybody_is_told() {
     let mut sim = unanswered(&[]);
     assert_eq!(told(&sim, MessageKind::Opened), ["05:25 ann (mail)", "05:25 ann (sms)"]);
+    let opened = &history(&sim, "opened")[0];
+    assert!(opened.ends_with("; telling ann (mail), ann (sms)"), "{opened}");
     // 01:30 comes twice; at the first, five minutes after Ann was told, Bob has it.
     let everybody = ["ann (mail)", "ann (sms)", "bob (sms)", "log", "mail", "meg (sms)", "sms"];
     let at = |time: &str| everybody.map(|name| format!("{time} {name}"));

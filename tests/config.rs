@@ -383,9 +383,9 @@ const HOOK: &str = "[[receiver]]\nname = \"hook\"\nkind = \"webhook\"\nurl = \"h
 const BOB: &str = "[[person]]\nname = \"bob\"\ncontact = { hook = \"+1555002\" }\n";
 const ANN: &str = "[[person]]\nname = \"ann\"\ncontact = { hook = \"+1555001\" }\n";
 
-#[test]
-fn people_and_schedules_are_read_as_they_are_written() {
-    let config = works(&format!(
+/// Everything that can be said of people.
+fn with_people() -> String {
+    format!(
         "{HEAD}{SOURCE}{HOOK}{ANN}quiet = {{ from = \"22:00\", to = \"06:00\" }}\n\
          [[person]]\nname = \"bob\"\ncontact = {{ hook = \"+1555002\" }}\ntimezone = \"Europe/Berlin\"\n\
          quiet = [{{ weekdays = [\"sat\", \"sun\"] }}, {{ from = 20:00:00 }}]\n\
@@ -396,7 +396,12 @@ fn people_and_schedules_are_read_as_they_are_written() {
                   {{ rotation = [\"bob\"] }}]\n\
          override = [{{ person = \"ann\", from = \"2026-12-24 08:00\", to = 2026-12-26T08:00:00 }}]\n\
          [[route]]\nlast_resort = \"10m\"\nsteps = [{{ notify = [\"press\"], ack_within = \"5m\" }}, {{ notify = [\"leads\", \"hook\"] }}]\n"
-    ));
+    )
+}
+
+#[test]
+fn people_and_schedules_are_read_as_they_are_written() {
+    let config = works(&with_people());
     let people = &config.routes.people;
     let quiet = |name: &str, at: &str| people.persons[name].quiet_until(Timestamp::parse(at).unwrap());
     let shown = |at: Option<Timestamp>| at.map(|at| at.to_string());
@@ -709,10 +714,11 @@ fn summaries_count_both_levels() {
 }
 
 /// A sample with a few bytes of it cut out or written over.
-fn damaged(text: &'static str) -> impl Strategy<Value = String> {
+fn damaged(text: impl Into<String>) -> impl Strategy<Value = String> {
+    let text: String = text.into();
     let damage = (any::<prop::sample::Index>(), 0..12_usize, "[\\PC\n\"'={}\\[\\],.#]{0,6}");
     prop::collection::vec(damage, 1..6).prop_map(move |damages| {
-        let mut text = text.to_owned();
+        let mut text = text.clone();
         for (at, length, insert) in damages {
             let start = text.floor_char_boundary(at.index(text.len() + 1));
             let end = text.floor_char_boundary((start + length).min(text.len())).max(start);
@@ -745,6 +751,11 @@ proptest! {
 
     #[test]
     fn no_damaged_configuration_stops_the_reader(text in damaged(SAMPLE)) {
+        stays_upright(&text);
+    }
+
+    #[test]
+    fn no_damaged_schedule_stops_the_reader(text in damaged(with_people())) {
         stays_upright(&text);
     }
 

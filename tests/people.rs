@@ -4,9 +4,11 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use proptest::prelude::*;
 use stormbell::domain::addressee::{Addressee, Recipient};
 use stormbell::domain::condition::Condition;
 use stormbell::domain::engine::{Action, Input};
@@ -126,6 +128,8 @@ fn unanswered(deaths: &[i64]) -> Sim {
 fn nobody_answers_in_the_night_the_clock_goes_back_so_everybody_is_told() {
     let mut sim = unanswered(&[]);
     assert_eq!(told(&sim, MessageKind::Opened), ["05:25 ann (mail)", "05:25 ann (sms)"]);
+    let opened = &history(&sim, "opened")[0];
+    assert!(opened.ends_with("; telling ann (mail), ann (sms)"), "{opened}");
     // 01:30 comes twice; at the first, five minutes after Ann was told, Bob has it.
     let everybody = ["ann (mail)", "ann (sms)", "bob (sms)", "log", "mail", "meg (sms)", "sms"];
     let at = |time: &str| everybody.map(|name| format!("{time} {name}"));
@@ -323,4 +327,65 @@ fn each_person_at_a_receiver_has_messages_of_their_own() {
     let after = told(moved);
     let changed: Vec<_> = after.values().filter(|d| !before.contains_key(&d.id)).map(|d| d.recipient.clone()).collect();
     assert_eq!(changed, [Some(Recipient { person: "bob".into(), address: "+1555009".to_owned() })]);
+}
+
+/// One night: when it begins, what people do, and when the process dies (seconds after 04:00 UTC).
+fn lived(severity: Severity, quiet: bool, post: i64, acknowledged: Option<i64>, deaths: &[i64]) -> Sim {
+    let mut sim = sim(severity, routes(if quiet { with_quiet() } else { people() }));
+    let zero = night("04:00:00");
+    sim.now = at(zero);
+    sim.connect(None);
+    sim.post("1", "eve", zero + post, "shots at St Brigids");
+    let mut events: Vec<(i64, bool)> = deaths.iter().map(|death| (*death, false)).collect();
+    events.extend(acknowledged.map(|moment| (moment, true)));
+    events.sort_unstable();
+    for (moment, is_answer) in events {
+        sim.run_until(zero + post + moment);
+        if is_answer {
+            let id = sim.incident().id.clone();
+            sim.command(&id, Action::Acknowledge).unwrap();
+        } else {
+            sim.crash();
+            sim.connect(Some(zero + post));
+            sim.feed(vec![frame(Ok(SourceEvent::Other), at(zero + post))]);
+        }
+    }
+    sim.run_until(zero + post + 3 * 3600);
+    sim
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #[test]
+    fn on_any_night_everybody_told_hears_the_same_and_how_it_went_on(
+        severity in prop::sample::select(vec![High, Critical]),
+        quiet in any::<bool>(),
+        post in 0i64..4 * 3600,
+        acknowledged in prop::option::of(0i64..7200),
+        deaths in prop::collection::vec(0i64..10_000, 0..5),
+    ) {
+        let steady = lived(severity, quiet, post, acknowledged, &[]);
+        let shaken = lived(severity, quiet, post, acknowledged, &deaths);
+        prop_assert_eq!(&steady.model.outbox, &shaken.model.outbox);
+        let messages = || steady.model.outbox.values();
+        for delivery in messages() {
+            let held = delivery.held_until().is_some();
+            prop_assert!(!held || (quiet && severity == High), "{:?}", delivery);
+            if held {
+                prop_assert_eq!(delivery.recipient.as_ref().map(|to| to.person.as_str()), Some("ann"));
+            }
+        }
+        let told: BTreeSet<Addressee> =
+            messages().filter(|d| d.message.kind != MessageKind::Acknowledged).map(addressee).collect();
+        let heard: BTreeSet<Addressee> =
+            messages().filter(|d| d.message.kind == MessageKind::Acknowledged).map(addressee).collect();
+        if let Some(moment) = acknowledged {
+            prop_assert_eq!(&heard, &told);
+            let answered = at(night("04:00:00") + post + moment);
+            prop_assert!(messages().all(|d| d.message.at <= answered), "nobody is told after somebody took charge");
+        } else {
+            let everybody = if quiet { 6 } else { 7 };
+            prop_assert_eq!(told.len(), everybody, "{:?}", told);
+        }
+    }
 }

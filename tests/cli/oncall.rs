@@ -70,6 +70,8 @@ fn people_are_told_who_is_on_call() {
         let ran = desk.run(&[&["oncall"], arguments].concat());
         write!(pages, "=== oncall {}\n{}", arguments.join(" "), ran.text()).unwrap();
     }
+    desk.file("stormbell.toml", CONFIG.replace("start = 2026-10-26", "start = 2026-12-26"));
+    write!(pages, "=== a gap\n{}", desk.run(&["oncall", "press", "--at", "2026-12-23", "--days", "4"]).text()).unwrap();
     golden!("cli-oncall", pages);
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use super::telling::Unreached;
+use super::telling::{Unreached, in_words};
 use super::{Action, Command, Engine, Refused};
 use crate::domain::addressee::{Addressee, Recipient};
 use crate::domain::commit::Commit;
@@ -183,7 +183,7 @@ impl Engine {
             // Routes name the topics of rules; that the daemon is blind concerns everybody.
             receivers.extend(self.receivers.iter().cloned().map(Addressee::from));
         }
-        let text = format!("{}: {}", incident.title, incident.why);
+        let text = format!("{}: {}; telling {}", incident.title, incident.why, in_words(&receivers));
         commit.timeline.push(entry(id, now, "opened", SELF, text));
         send(incident, MessageKind::Opened, receivers, &self.receivers, now, commit);
     }
@@ -439,7 +439,9 @@ fn send(
         return;
     }
     incident.revision += 1;
-    let message = Message { kind, at: now, incident: incident.clone() };
+    let mut message = Message { kind, at: now, incident: incident.clone() };
+    // Not to each of a hundred people the addresses of all.
+    message.incident.told.receivers.clear();
     let last_resort = configured.len() == 1 || incident.topic.as_str().starts_with(UNDELIVERED);
     let give_up = now + if last_resort { LAST_RESORT } else { GIVE_UP };
     commit.outbox.extend(receivers.into_iter().map(|addressee| Delivery {

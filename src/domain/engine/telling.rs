@@ -57,6 +57,12 @@ impl fmt::Display for Unreached {
     }
 }
 
+/// Who is told, as history has it: without addresses.
+pub(super) fn in_words(addressees: &BTreeSet<Addressee>) -> String {
+    let names: Vec<String> = addressees.iter().map(ToString::to_string).collect();
+    if names.is_empty() { "nobody: no route names anybody".to_owned() } else { names.join(", ") }
+}
+
 impl Routes {
     /// Who is told at this point of the route. When that is nobody who may be told now, the steps
     /// that follow are told as well, up to the first that reaches somebody.
@@ -88,8 +94,7 @@ impl Routes {
         // Who sleeps and has a message waiting needs no second one each time the step repeats.
         let has_it = |addressee: &Addressee| incident.told.receivers.contains(addressee);
         reached.retain(|to| !has_it(to) || self.quiet_until(to, incident.severity, now).is_none());
-        let names: Vec<String> = reached.iter().map(ToString::to_string).collect();
-        let whom = if last_resort { "everybody: the last resort".to_owned() } else { names.join(", ") };
+        let whom = if last_resort { "everybody: the last resort".to_owned() } else { in_words(&reached) };
         let text = format!("nobody took charge; telling {whom}");
         Some((reached, text))
     }

@@ -44,16 +44,24 @@ impl Hours {
     pub(super) fn end(&self, zone: &Zone, at: Timestamp) -> Option<Timestamp> {
         // The day before, whose hours may pass midnight; the day after, which has begun on a
         // night when the clock goes back over midnight.
-        let windows = self.windows(zone, at, -2..=2);
-        windows.filter(|(from, to)| *from <= at && at < *to).map(|(_, to)| to).max()
+        let begun = self.windows(zone, at, -2..=2).take_while(|(from, _)| *from <= at);
+        begun.map(|(_, to)| to).filter(|to| at < *to).max()
     }
 
     /// When they next begin or end after an instant.
     pub(super) fn next_edge(&self, zone: &Zone, after: Timestamp) -> Option<Timestamp> {
-        let edges = self.windows(zone, after, -2..=8).flat_map(|(from, to)| [from, to]);
-        edges.filter(|edge| *edge > after).min()
+        let mut next = None;
+        for (from, to) in self.windows(zone, after, -2..=8) {
+            let edges = [from, to].into_iter().filter(|edge| *edge > after);
+            next = edges.chain(next).min();
+            if from > after {
+                break; // those of later days begin later
+            }
+        }
+        next
     }
 
+    /// Those that begin on these days from today, in their order.
     fn windows(
         &self,
         zone: &Zone,

@@ -5,7 +5,7 @@
 //! newest override that holds decides, then the **first** layer that has somebody: as the first
 //! route that fits takes an incident, so a file is read from the top in one way only.
 //!
-//! A rotation turns by the clock on the wall ([`wall`]), also while its layer does not count: a week
+//! A rotation turns by the clock on the wall ([`WallTime`]), also while its layer does not count: a week
 //! of nights is that person's week. Nothing is stored: who has it follows from the file
 //! and the time, so a restart cannot lose a turn and a reload changes what comes, not what was.
 //!
@@ -91,7 +91,7 @@ impl Schedule {
     /// When nobody is on call, from an instant on; nothing means that it will never be so.
     ///
     /// Layers repeat themselves by the week, and a hole of the week is a hole on every night
-    /// the clock is set, see [`wall`]. So it is enough to look until all layers have begun and
+    /// the clock is set, see [`WallTime`]. So it is enough to look until all layers have begun and
     /// all overrides have ended, and a while longer; two years at most, as who plans further does
     /// not plan holes.
     pub fn gaps(&self, from: Timestamp) -> Vec<Shift<'_>> {

@@ -101,6 +101,24 @@ fn hours_through_midnight_belong_to_the_day_on_which_they_begin() {
 }
 
 #[test]
+fn a_weekend_that_begins_on_friday_evening_is_one_shift_through_the_night_clocks_are_set() {
+    let at = |days: &str, from: u16, to: u16| hours(days, from, to);
+    let weekend = [at("fri", 17, 24), at("sat sun", 0, 24), at("mon", 0, 8)];
+    let weekend = layer("ann bob", 7 * 24, "2026-10-23T17:00", &weekend);
+    let desk = layer("desk", 24, "2026-10-01T00:00", &[]);
+    assert_eq!(
+        told(&schedule("Europe/Berlin", &[weekend, desk]), "2026-10-23T12:00:00Z", "2026-11-02T12:00:00Z"),
+        [
+            "Fri 23 14:00+02:00 desk",
+            "Fri 23 17:00+02:00 ann",
+            "Mon 26 08:00+01:00 desk",
+            "Fri 30 17:00+01:00 bob",
+            "Mon 02 08:00+01:00 desk"
+        ]
+    );
+}
+
+#[test]
 fn a_rotation_turns_while_its_layer_does_not_count() {
     // Office hours, a new person each day: over the weekend two turns pass unseen.
     let office = layer("ann bob cid", 24, "2026-11-02T09:00", &[hours("mon tue wed thu fri", 9, 17)]);

@@ -19,6 +19,9 @@ const MINUTE: i64 = 60_000_000;
 const DAY: i64 = 24 * 60 * MINUTE;
 
 /// What a clock on a wall shows: microseconds since it showed 1970-01-01 00:00.
+///
+/// A time of day that somebody wrote means [`Zone::first`]: the first instant at which the clock shows that much or
+/// more. So the order of wall times is the order of instants, also where the clock skips them or shows them twice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WallTime(i64);
 

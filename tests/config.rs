@@ -237,7 +237,7 @@ fn a_heartbeat_goes_to_an_address_at_intervals() {
 fn kinds_of_the_future_are_told_from_slips_of_the_pen() {
     golden_config(
         "kinds",
-        "[[source]]\nname = \"m\"\nkind = \"mastodon\"\n[[source]]\nname = \"n\"\nkind = \"mastadon\"\n[[receiver]]\nname = \"s\"\nkind = \"slack\"\n[[receiver]]\nname = \"t\"\nkind = \"pagerdooty\"\n[[receiver]]\nname = \"u\"\nkind = \"carrier-pigeon\"\n[[route]]\nsteps = [{ notify = [\"log\", \"s\", \"t\", \"u\"] }]\n",
+        "[[source]]\nname = \"m\"\nkind = \"mastodon\"\n[[source]]\nname = \"n\"\nkind = \"mastadon\"\n[[receiver]]\nname = \"t\"\nkind = \"pagerdooty\"\n[[receiver]]\nname = \"u\"\nkind = \"carrier-pigeon\"\n[[route]]\nsteps = [{ notify = [\"log\", \"t\", \"u\"] }]\n",
     );
 }
 
@@ -763,4 +763,54 @@ proptest! {
     fn no_damaged_rule_file_stops_the_reader(text in damaged(SAMPLE_RULES)) {
         stays_upright(&text);
     }
+}
+
+#[test]
+fn the_example_of_every_kind_of_receiver_is_right() {
+    let config = works(include_str!("../deploy/receivers.toml"));
+    assert_eq!(config.receivers.len(), 18, "a kind without an example");
+}
+
+#[test]
+fn receivers_that_cannot_work_are_refused_with_a_remedy() {
+    let receivers = [
+        ("smtp", "host = \"mail.example:25\"\nport = 70000\nfrom = \"nobody\"\nto = []\ntls = \"ssl\"\n"),
+        (
+            "smtp",
+            "host = \"m.example\"\nfrom = \"a@h.example\"\nto = \"b@h.example\"\ntls = \"off\"\nuser = \"bell\"\npassword = { env = \"P\" }\n",
+        ),
+        (
+            "smtp",
+            "host = \"m.example\"\nfrom = \"a@h.example\"\nto = [\"b@h.example\", \"b\"]\nuser = \"bell\"\ncleared = \"yes\"\n",
+        ),
+        ("ntfy", "topic = \"hunter2-topic\"\n"),
+        ("ntfy", "url = \"http://127.0.0.1:1\"\ntopic = \"no blanks\"\n"),
+        ("ntfy", "topic = { env = \"T\" }\ntoken = { env = \"T\" }\nuser = \"ann\"\npassword = { env = \"P\" }\n"),
+        ("slack", "url = \"https://hooks.slack.com/services/T/B/hunter2\"\nchannel = \"#x\"\n"),
+        ("teams", "url = { env = \"HOOK\" }\n"),
+        ("alertmanager", "url = []\n"),
+        ("opsgenie", "team = \"\"\n"),
+        ("goalert", "url = \"goalert.example\"\ntoken = \"hunter2\"\n"),
+        ("pushover", "token = { env = \"T\" }\nuser = { env = \"U\" }\n"),
+        ("matrix", "url = \"https://m.example\"\ntoken = { env = \"T\" }\nroom = \"#crisis:m.example\"\n"),
+        (
+            "twilio",
+            "account = \"12\"\ntoken = { env = \"T\" }\nfrom = \"hospital\"\nto = [\"0155 123\"]\ncleared = true\n",
+        ),
+        ("syslog", "url = \"udp://h.example/path\"\n"),
+        ("syslog", "url = \"tcp://h.example\"\nca_file = \"stormbell.toml\"\n"),
+    ];
+    let mut text = format!("{HEAD}{SOURCE}");
+    for (place, (kind, keys)) in receivers.iter().enumerate() {
+        text.push_str(&format!("[[receiver]]\nname = \"r{place}\"\nkind = \"{kind}\"\n{keys}"));
+    }
+    text.push_str("[[route]]\nsteps = [{ notify = [\"r0\"] }]\n");
+    let environment: Environment =
+        [("HOME", "/home/ann"), ("HOOK", "no address hunter2"), ("T", "t"), ("P", "p"), ("U", "u")]
+            .into_iter()
+            .collect();
+    let loaded = read(&text, &environment, SecretPolicy::MayBeAbsent);
+    let report = shown(&loaded.findings);
+    assert!(!report.contains("hunter2"), "{report}");
+    golden("receivers", &report);
 }

@@ -53,7 +53,7 @@ pub(super) fn transport(table: &Table<'_>, around: &Surroundings<'_>) -> Checked
     Ok(Transport { proxy: url.map(|url| Proxy { url, login }), ca_file: ca_file? })
 }
 
-fn ca_file(value: &Value<'_>, around: &Surroundings<'_>) -> Checked<PathBuf> {
+pub(super) fn ca_file(value: &Value<'_>, around: &Surroundings<'_>) -> Checked<PathBuf> {
     let path = around.folder.join(value.filled()?);
     if let Err(error) = File::open(&path) {
         let message = format!("{} cannot be read: {error}", path.display());

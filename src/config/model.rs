@@ -10,10 +10,17 @@ use url::Url;
 
 use super::secret::Secret;
 use crate::domain::diagnostic::Place;
-use crate::domain::id::{ReceiverName, ScheduleName, SourceName};
+use crate::domain::id::{ScheduleName, SourceName};
 use crate::domain::organization::Organization;
 use crate::domain::route::Routes;
 use crate::domain::volume::Promise;
+
+mod receiver;
+
+pub use receiver::{
+    Chat, ChatKind, GoAlert, Mail, Matrix, Ntfy, NtfyLogin, Opsgenie, Pushover, ReceiverConfig, ReceiverKind, Sms,
+    Syslog, SyslogWay, TlsMode,
+};
 
 /// A whole `stormbell.toml`, without the rules it names.
 #[derive(Clone, Debug)]
@@ -128,42 +135,6 @@ pub struct Proxy {
     pub url: Url,
     /// User name and password.
     pub login: Option<(String, Secret)>,
-}
-
-/// One `[[receiver]]`.
-#[derive(Clone, Debug)]
-pub struct ReceiverConfig {
-    /// Its name.
-    pub name: ReceiverName,
-    /// What it speaks.
-    pub kind: ReceiverKind,
-}
-
-/// The kinds of receiver.
-#[derive(Clone, Debug)]
-pub enum ReceiverKind {
-    /// Any HTTP endpoint.
-    Webhook {
-        /// Where to post.
-        url: Url,
-        /// Signs with the Standard Webhooks headers.
-        secret: Option<Secret>,
-        /// How to get there.
-        transport: Transport,
-    },
-    /// `PagerDuty` Events API v2.
-    PagerDuty {
-        /// The events endpoint.
-        url: Url,
-        /// The integration's key.
-        routing_key: Secret,
-        /// How to get there.
-        transport: Transport,
-    },
-    /// A notification in the session the daemon runs in.
-    Desktop,
-    /// A line in the daemon's log.
-    Log,
 }
 
 /// `[heartbeat]`.

@@ -1,4 +1,4 @@
-//! The one way in which receivers speak HTTP: one JSON `POST`, one verdict.
+//! The one way in which receivers speak HTTP: one request, one verdict.
 //!
 //! The retry rule is the same for all: a lost connection, 408, 429 and 5xx may work
 //! later; a redirect is never followed (it would carry the message, and its secrets,
@@ -8,12 +8,15 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::{Certificate, Client, Proxy, Response, StatusCode};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::{Certificate, Client, Method, Proxy, Response, StatusCode};
+use serde_json::Value;
 use url::Url;
 
+use super::untrusted::{clean, clip};
 use super::{BuildError, SendError};
 use crate::config::model::Transport;
+use crate::config::secret::Secret;
 use crate::domain::time::Timestamp;
 
 /// For name, TCP, proxy and TLS together.
@@ -24,6 +27,8 @@ const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 /// How much of an answer is read.
 const MAX_ANSWER: usize = 64 * 1024;
+/// Characters of a receiver's own explanation that go into an error.
+const MAX_EXPLANATION: usize = 300;
 /// However long a receiver asks us to wait, it is asked again within this time.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
@@ -68,14 +73,37 @@ impl Endpoint {
         Ok(Self { client: builder.build().map_err(client_error)?, url })
     }
 
-    /// Posts once. `now` turns a `Retry-After` date into a span.
+    /// The configured address.
+    pub(super) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// An address below the configured one.
+    pub(super) fn below(&self, path: &[&str]) -> Url {
+        let mut url = self.url.clone();
+        // An address with a host has a path, and every configured address has a host.
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        url
+    }
+
+    /// Posts JSON once to the configured address. `now` turns a `Retry-After` date into a span.
     pub(super) async fn post(&self, headers: HeaderMap, body: Vec<u8>, now: Timestamp) -> Result<(), Refused> {
-        let request = self
-            .client
-            .post(self.url.clone())
-            .headers(headers)
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .body(body);
+        self.call(Method::POST, self.url.clone(), headers, body, now).await
+    }
+
+    /// One request with JSON in it, unless `headers` say something else.
+    pub(super) async fn call(
+        &self,
+        method: Method,
+        url: Url,
+        mut headers: HeaderMap,
+        body: Vec<u8>,
+        now: Timestamp,
+    ) -> Result<(), Refused> {
+        headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+        let request = self.client.request(method, url).headers(headers).body(body);
         let response = request.send().await.map_err(|error| self.unreachable(error))?;
         let verdict = self.verdict(response.status(), response.headers(), now);
         let reading = tokio::time::timeout(DRAIN_TIMEOUT, read_bounded(response));
@@ -123,6 +151,39 @@ impl Endpoint {
     fn host(&self) -> &str {
         self.url.host_str().unwrap_or("the receiver")
     }
+}
+
+impl Refused {
+    /// Adds the receiver's own words to a refusal that is final: those in `fields` of its JSON,
+    /// which speak of our request, without the secrets they may repeat.
+    pub(super) fn explained(self, fields: &[&str], secrets: &[&Secret]) -> SendError {
+        let Self { error: SendError::Permanent { error }, body } = self else { return self.error };
+        let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let words: Vec<String> = fields.iter().filter_map(|field| answer.get(field)).flat_map(words).collect();
+        let mut words = words.join("; ");
+        for secret in secrets.iter().filter(|secret| !secret.expose().is_empty()) {
+            words = words.replace(secret.expose(), "…");
+        }
+        let words = clip(&clean(&words), MAX_EXPLANATION);
+        SendError::Permanent { error: if words.is_empty() { error } else { format!("{error}: {words}") } }
+    }
+}
+
+/// The words of a field: a text, a number, or a list of texts.
+fn words(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(text) => vec![text.clone()],
+        Value::Number(number) => vec![number.to_string()],
+        Value::Array(items) => items.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect(),
+        Value::Null | Value::Bool(_) | Value::Object(_) => Vec::new(),
+    }
+}
+
+/// The header `authorization: SCHEME SECRET`, which is never printed.
+pub(super) fn authorization(scheme: &str, secret: &str) -> Result<HeaderMap, BuildError> {
+    let mut value = HeaderValue::from_str(&format!("{scheme} {secret}")).or(Err(BuildError::NotAHeader))?;
+    value.set_sensitive(true);
+    Ok(HeaderMap::from_iter([(AUTHORIZATION, value)]))
 }
 
 fn client_error(error: reqwest::Error) -> BuildError {

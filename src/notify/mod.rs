@@ -9,12 +9,24 @@
 //! where to send it, instead of the receiver's own address. Which kinds can do that, and what an address is
 //! there, stands in the table of `config::contact`; no others are ever given one.
 
+pub mod alertmanager;
+pub mod chat;
 pub mod desktop;
 pub mod dispatch;
+pub mod goalert;
 pub mod heartbeat;
 mod http;
 mod log;
+pub mod matrix;
+pub mod ntfy;
+pub mod opsgenie;
 pub mod pagerduty;
+pub mod pushover;
+pub mod smtp;
+pub mod syslog;
+mod taken;
+mod text;
+pub mod twilio;
 pub mod untrusted;
 pub mod webhook;
 
@@ -36,6 +48,26 @@ pub enum Receiver {
     Desktop(desktop::Desktop),
     /// A line in the daemon's log.
     Log,
+    /// Mail.
+    Smtp(Box<smtp::Smtp>),
+    /// Push messages by ntfy.
+    Ntfy(ntfy::Ntfy),
+    /// A chat's incoming webhook.
+    Chat(chat::Chat),
+    /// Prometheus' Alertmanager.
+    Alertmanager(alertmanager::Alertmanager),
+    /// Opsgenie and Jira Service Management.
+    Opsgenie(opsgenie::Opsgenie),
+    /// `GoAlert`.
+    GoAlert(goalert::GoAlert),
+    /// Push messages by Pushover.
+    Pushover(pushover::Pushover),
+    /// A room in Matrix.
+    Matrix(matrix::Matrix),
+    /// Text messages by Twilio.
+    Twilio(twilio::Twilio),
+    /// RFC 5424.
+    Syslog(syslog::Syslog),
 }
 
 /// Why an attempt failed. Texts hold no secret, no post and of an address only the host.
@@ -85,6 +117,12 @@ pub enum BuildError {
     /// `whsec_` is not followed by base64, or the secret is empty.
     #[error("the webhook secret is neither plain text nor `whsec_` followed by base64")]
     Secret,
+    /// A line break or another character that no header may have.
+    #[error("a secret holds a character that cannot be sent")]
+    NotAHeader,
+    /// The secret that is an address is none.
+    #[error("the webhook's address is not a URL")]
+    Address,
 }
 
 impl Receiver {
@@ -103,6 +141,18 @@ impl Receiver {
             }
             ReceiverKind::Desktop => Self::Desktop(desktop::Desktop::new()),
             ReceiverKind::Log => Self::Log,
+            ReceiverKind::Smtp(mail) => Self::Smtp(Box::new(smtp::Smtp::new(mail, console)?)),
+            ReceiverKind::Ntfy(ntfy) => Self::Ntfy(ntfy::Ntfy::new(ntfy, console)?),
+            ReceiverKind::Chat(chat) => Self::Chat(chat::Chat::new(chat, console)?),
+            ReceiverKind::Alertmanager { urls, cleared, transport } => {
+                Self::Alertmanager(alertmanager::Alertmanager::new(urls, *cleared, transport, console)?)
+            }
+            ReceiverKind::Opsgenie(opsgenie) => Self::Opsgenie(opsgenie::Opsgenie::new(opsgenie, console)?),
+            ReceiverKind::GoAlert(goalert) => Self::GoAlert(goalert::GoAlert::new(goalert, console)?),
+            ReceiverKind::Pushover(pushover) => Self::Pushover(pushover::Pushover::new(pushover, console)?),
+            ReceiverKind::Matrix(matrix) => Self::Matrix(matrix::Matrix::new(matrix, console)?),
+            ReceiverKind::Twilio(sms) => Self::Twilio(twilio::Twilio::new(sms, console)?),
+            ReceiverKind::Syslog(syslog) => Self::Syslog(syslog::Syslog::new(syslog, console)?),
         })
     }
 
@@ -111,7 +161,26 @@ impl Receiver {
     /// # Errors
     /// [`SendError`]: the message was not taken, or nobody knows whether it was.
     pub async fn send(&self, leased: &Leased, now: Timestamp) -> Result<(), SendError> {
+        self.send_to(None, leased, now).await
+    }
+
+    /// The same to one person's address instead of the configured `to`, `topic`, `user`, `room`,
+    /// `channel` or `team`. Receivers without addresses tell whom they always tell.
+    ///
+    /// # Errors
+    /// [`SendError`]; an address that the receiver cannot use is permanent.
+    pub async fn send_to(&self, to: Option<&str>, leased: &Leased, now: Timestamp) -> Result<(), SendError> {
         match self {
+            Self::Smtp(smtp) => smtp.send(to, leased, now).await,
+            Self::Ntfy(ntfy) => ntfy.send(to, leased, now).await,
+            Self::Chat(chat) => chat.send(to, leased, now).await,
+            Self::Opsgenie(opsgenie) => opsgenie.send(to, leased, now).await,
+            Self::Pushover(pushover) => pushover.send(to, leased, now).await,
+            Self::Matrix(matrix) => matrix.send(to, leased, now).await,
+            Self::Twilio(twilio) => twilio.send(to, leased, now).await,
+            Self::Alertmanager(alertmanager) => alertmanager.send(leased, now).await,
+            Self::GoAlert(goalert) => goalert.send(leased, now).await,
+            Self::Syslog(syslog) => syslog.send(leased).await,
             Self::Webhook(webhook) => webhook.send(leased, now).await,
             Self::PagerDuty(pagerduty) => pagerduty.send(leased, now).await,
             Self::Desktop(desktop) => desktop.send(leased).await,
@@ -130,7 +199,7 @@ impl Receiver {
     pub async fn probe(&self) -> Result<(), SendError> {
         match self {
             Self::Desktop(desktop) => desktop.probe().await,
-            Self::Webhook(_) | Self::PagerDuty(_) | Self::Log => Ok(()),
+            _ => Ok(()),
         }
     }
 }

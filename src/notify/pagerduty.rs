@@ -7,11 +7,11 @@
 //! Source: <https://developer.pagerduty.com/docs/send-alert-event>.
 
 use reqwest::header::HeaderMap;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use url::Url;
 
-use super::http::{Endpoint, Refused};
-use super::untrusted::{clean, clip};
+use super::http::Endpoint;
+use super::untrusted::{clean, clip, without_terms};
 use super::{BuildError, SendError};
 use crate::config::model::Transport;
 use crate::config::secret::Secret;
@@ -24,8 +24,6 @@ use crate::wire::message::incident_url;
 const MAX_SUMMARY: usize = 1024;
 /// Bytes of an event; beyond it `PagerDuty` answers 413.
 const MAX_EVENT: usize = 512_000;
-/// Characters of the receiver's own explanation that go into an error.
-const MAX_EXPLANATION: usize = 300;
 
 /// A service's integration.
 pub struct PagerDuty {
@@ -49,25 +47,9 @@ impl PagerDuty {
         let url = self.console.as_ref().map(|console| incident_url(console, &message.incident.id));
         let body = body(self.routing_key.expose(), message, url.as_deref());
         let body = body.map_err(|error| SendError::Permanent { error: error.to_string() })?;
-        self.endpoint.post(HeaderMap::new(), body, now).await.map_err(|refused| self.explain(refused))
+        let sent = self.endpoint.post(HeaderMap::new(), body, now).await;
+        sent.map_err(|refused| refused.explained(&["message", "errors"], &[&self.routing_key]))
     }
-
-    /// Adds `PagerDuty`'s own words: they speak of our fields, not of what is in them.
-    fn explain(&self, refused: Refused) -> SendError {
-        let Refused { error: SendError::Permanent { error }, body } = refused else { return refused.error };
-        let Ok(answer) = serde_json::from_slice::<Answer>(&body) else { return SendError::Permanent { error } };
-        let words = [vec![answer.message], answer.errors].concat().join("; ").replace(self.routing_key.expose(), "…");
-        SendError::Permanent { error: format!("{error}: {}", clip(&clean(&words), MAX_EXPLANATION)) }
-    }
-}
-
-/// What `PagerDuty` answers to an event it refuses.
-#[derive(Deserialize)]
-struct Answer {
-    #[serde(default)]
-    message: String,
-    #[serde(default)]
-    errors: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -97,7 +79,7 @@ struct Payload<'a> {
 
 #[derive(Serialize)]
 struct Details<'a> {
-    why: &'a str,
+    why: String,
     summary: String,
     severity: &'static str,
     posts: u64,
@@ -161,7 +143,7 @@ fn payload(message: &Message) -> Payload<'_> {
         timestamp: message.at.to_string(),
         class: incident.topic.as_str(),
         custom_details: Some(Details {
-            why: &incident.why,
+            why: without_terms(&incident.why),
             summary: message.summary(),
             severity: incident.severity.as_str(),
             posts: incident.posts,

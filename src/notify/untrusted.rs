@@ -2,7 +2,9 @@
 //!
 //! The order matters and [`shown`] keeps it: first characters that hide or reorder
 //! text go, then links lose their bite, then the length is bounded. What is special to
-//! one receiver's markup is escaped last, by that receiver ([`escape_markup`]).
+//! one receiver's markup is escaped last, by that receiver: [`escape_markup`], [`mrkdwn`],
+//! [`markdown`], [`structured_data`], [`sms`]. Mentions are defused by [`unmentioned`], which every
+//! chat's form goes through: a stranger must not be able to ring a whole channel.
 
 pub use crate::domain::harmless::{clean, clip};
 
@@ -96,6 +98,64 @@ pub fn escape_markup(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
+/// The same for HTML, also between double quotes.
+pub fn escape_html(text: &str) -> String {
+    escape_markup(text).replace('"', "&quot;").replace('\'', "&#39;")
+}
+
+/// Text that mentions nobody: `@everyone` becomes `＠everyone`, which looks the same and rings nobody.
+/// A zero-width character in between would do, too, and is what [`clean`] takes out.
+pub fn unmentioned(text: &str) -> String {
+    text.replace('@', "＠")
+}
+
+/// Text for Slack's markup. `& < >` are its control characters, so that `<!channel>` is text;
+/// what would be emphasis or code has no escape there and is replaced by its double.
+pub fn mrkdwn(text: &str) -> String {
+    let replaced = unmentioned(text).replace('*', "∗").replace('_', "＿").replace('~', "∼").replace('`', "ˋ");
+    escape_markup(&replaced)
+}
+
+/// Text for Markdown (Mattermost, Discord) within a line: emphasis, code, links, tags, entities and the
+/// names of emoji stand behind a backslash. What means something at the beginning of a line only does not
+/// need one, and every needless one is seen by whoever reads the message on a lock screen.
+pub fn markdown(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let text = unmentioned(text);
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let emoji =
+            c == ':' && chars.peek().is_some_and(|next| next.is_ascii_alphabetic() || matches!(next, '+' | '-'));
+        if emoji || "\\`*_~[]<>#|&$".contains(c) {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// A value of RFC 5424 structured data, without its quotation marks.
+pub fn structured_data(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace(']', "\\]")
+}
+
+/// Text for SMS: typographic characters become those of the telephone's own alphabet,
+/// because a single other one halves what fits into a message.
+pub fn sms(text: &str) -> String {
+    text.replace(['“', '”'], "\"").replace(['‘', '’'], "'").replace(['·', '–', '—'], "-").replace('…', "...")
+}
+
+/// A reason without words of strangers, which stand between ‘ and ’.
+pub fn without_terms(why: &str) -> String {
+    let mut parts = why.split('‘');
+    let mut kept = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        kept.push_str("‘…’");
+        kept.push_str(part.split_once('’').map_or("", |(_, rest)| rest));
+    }
+    kept
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -149,6 +209,30 @@ mod tests {
         assert_eq!(clip("病院 病院", 4), "病院…");
     }
 
+    #[test]
+    fn words_of_strangers_are_taken_out_of_a_reason() {
+        for (why, logged) in [
+            ("a post matched “gunman”", "a post matched “gunman”"),
+            ("a link to ‘evil[.]example’ in 5 posts; matched “don’t”", "a link to ‘…’ in 5 posts; matched “don’t”"),
+            ("‘a‘b’ in ‘c", "‘…’‘…’ in ‘…’"),
+        ] {
+            assert_eq!(without_terms(why), logged);
+        }
+    }
+
+    #[test]
+    fn each_markup_reads_it_as_text() {
+        let text = "<!channel> @everyone *b* _i_ ~s~ `c` :skull: [x](y) # h \"q\" & \\ ]";
+        assert_eq!(mrkdwn(text), "&lt;!channel&gt; ＠everyone ∗b∗ ＿i＿ ∼s∼ ˋcˋ :skull: [x](y) # h \"q\" &amp; \\ ]");
+        assert_eq!(
+            markdown(text),
+            "\\<!channel\\> ＠everyone \\*b\\* \\_i\\_ \\~s\\~ \\`c\\` \\:skull: \\[x\\](y) \\# h \"q\" \\& \\\\ \\]"
+        );
+        assert_eq!(structured_data("a\\b \"c\" ]"), "a\\\\b \\\"c\\\" \\]");
+        assert_eq!(escape_html("<a href='\"'>"), "&lt;a href=&#39;&quot;&#39;&gt;");
+        assert_eq!(sms("“it’s” — so…"), "\"it's\" - so...");
+    }
+
     /// Text rich in what attackers use.
     fn hostile() -> impl Strategy<Value = String> {
         let piece = prop_oneof![
@@ -162,6 +246,7 @@ mod tests {
             Just("\u{1b}]8;;".to_owned()),
             Just("<a href='x'>&amp;</a>".to_owned()),
             Just("ht\u{ad}tp://".to_owned()),
+            Just("@everyone <!channel> <@U1> *_~`[](){}#|:\\\"]".to_owned()),
             Just(" ".to_owned()),
         ];
         proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
@@ -195,6 +280,24 @@ mod tests {
             prop_assert!(!escaped.contains(['<', '>']));
             let back = escaped.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
             prop_assert_eq!(back, text);
+        }
+
+        #[test]
+        fn no_chat_is_made_to_ring_anybody(text in hostile()) {
+            for escaped in [mrkdwn(&text), markdown(&text)] {
+                prop_assert!(!escaped.contains('@') && !escaped.replace("\\<", "").contains('<'), "{}", escaped);
+            }
+            let bare = markdown(&text).replace("\\\\", "");
+            for special in ['*', '_', '`', '[', ']', '<', '>', '~', '|'] {
+                prop_assert!(!bare.replace(&format!("\\{special}"), "").contains(special), "{}", bare);
+            }
+        }
+
+        #[test]
+        fn structured_data_cannot_be_left(text in hostile()) {
+            let escaped = structured_data(&text).replace("\\\\", "");
+            let bare = escaped.replace("\\\"", "").replace("\\]", "");
+            prop_assert!(!bare.contains(['"', ']']));
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod clock;
 pub mod daemon;
 pub mod frames;
 pub mod jetstream;
+pub mod mail;
 pub mod message;
 pub mod model;
 pub mod outbox;

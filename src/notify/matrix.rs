@@ -1,0 +1,90 @@
+//! The receiver `matrix`: a message in a room, by the client-server API.
+//!
+//! The transaction id is the delivery's: a server that has seen it answers with the event
+//! it has, so that no repetition is ever seen. The room must not be encrypted; a bot that
+//! holds keys would be a second program.
+//!
+//! Source: <https://spec.matrix.org/latest/client-server-api/#put_matrixclientv3roomsroomidsendeventtypetxnid>.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use reqwest::header::HeaderMap;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::http::{Endpoint, Refused, authorization};
+use super::text::{Clearance, Parts, Urgency, urgency};
+use super::untrusted::{escape_html, unmentioned};
+use super::{BuildError, SendError};
+use crate::config::model;
+use crate::config::secret::Secret;
+use crate::domain::message::Leased;
+use crate::domain::time::Timestamp;
+
+/// Bytes of the content. An event may have 65,536, signatures and other servers' additions included.
+const MAX_CONTENT: usize = 32_000;
+/// However long a server asks us to wait.
+const MAX_WAIT: Duration = Duration::from_hours(1);
+
+/// A room.
+pub struct Matrix {
+    endpoint: Endpoint,
+    token: Secret,
+    room: String,
+    headers: HeaderMap,
+    clearance: Clearance,
+    console: Option<Url>,
+}
+
+impl Matrix {
+    pub(super) fn new(config: &model::Matrix, console: Option<Url>) -> Result<Self, BuildError> {
+        Ok(Self {
+            endpoint: Endpoint::new(config.url.clone(), &config.transport)?,
+            token: config.token.clone(),
+            room: config.room.clone(),
+            headers: authorization("Bearer", config.token.expose())?,
+            clearance: Clearance::of(config.cleared),
+            console,
+        })
+    }
+
+    pub(super) async fn send(&self, to: Option<&str>, leased: &Leased, now: Timestamp) -> Result<(), SendError> {
+        let parts = Parts::of(leased, self.console.as_ref(), self.clearance);
+        let loudness = urgency(&leased.delivery.message);
+        let body = parts.fitted(
+            |parts| serde_json::to_vec(&content(parts, loudness)).unwrap_or_default(),
+            |body| body.len() <= MAX_CONTENT,
+        );
+        let room = to.unwrap_or(&self.room);
+        let id = leased.delivery.id.as_str();
+        let url = self.endpoint.below(&["_matrix", "client", "v3", "rooms", room, "send", "m.room.message", id]);
+        let sent = self.endpoint.call(Method::PUT, url, self.headers.clone(), body, now).await;
+        sent.map_err(|refused| waiting(refused).explained(&["errcode", "error"], &[&self.token]))
+    }
+}
+
+/// Older servers say only in the body how long to wait.
+fn waiting(refused: Refused) -> Refused {
+    let Refused { error: SendError::Retry { after: None, error }, body } = refused else { return refused };
+    let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let after = answer.get("retry_after_ms").and_then(Value::as_u64).map(Duration::from_millis);
+    Refused { error: SendError::Retry { after: after.map(|after| after.min(MAX_WAIT)), error }, body }
+}
+
+fn content(parts: &Parts, loudness: Urgency) -> Value {
+    // What is over or under control does not make telephones ring.
+    let msgtype = if loudness <= Urgency::Normal { "m.notice" } else { "m.text" };
+    let text = |text: &str| escape_html(&unmentioned(text));
+    let facts = parts.facts.iter().map(|fact| format!("<b>{}</b>: {}<br>", fact.name, text(&fact.value)));
+    let link = parts.link.iter().map(|link| format!("<a href=\"{}\">Open in stormbell</a><br>", escape_html(link)));
+    let posts = parts.posts.iter().map(|post| format!("<blockquote>{}</blockquote>", text(&post.line())));
+    let lines: String = facts.chain(link).chain(posts).collect();
+    json!({
+        "msgtype": msgtype,
+        "body": unmentioned(&parts.plain()),
+        "format": "org.matrix.custom.html",
+        "formatted_body": format!("<strong>{}</strong><br>{lines}", text(&parts.headline)),
+        "m.mentions": {},
+    })
+}

@@ -1,0 +1,245 @@
+//! What is said about an incident, in parts and in no receiver's form yet.
+//!
+//! Everybody is told the same: marks and title, how many, who has it, why, where to read
+//! on. A receiver arranges these parts, escapes them for its own markup, and has [`Parts::fitted`]
+//! leave out what matters least until its limit holds. The alternative, one text cut at
+//! the limit, cuts the link off first.
+//!
+//! Most receivers are somebody else's machine. What they get is thin: of what strangers wrote
+//! nothing, not even the term or link that an alert was counted by. Posts go only to a
+//! receiver whose configuration says `cleared = true`.
+
+use url::Url;
+
+use super::untrusted::{clean, clip, shown, without_terms};
+use crate::domain::id::RuleId;
+use crate::domain::incident::Severity;
+use crate::domain::message::{Leased, Message, MessageKind};
+use crate::domain::post::Post;
+use crate::wire::message::incident_url;
+
+/// Characters of each part; what is longer is no message but an attack or a mistake.
+const MAX_TITLE: usize = 200;
+const MAX_FACT: usize = 600;
+const MAX_LINK: usize = 400;
+const MAX_POST: usize = 500;
+const MAX_HANDLE: usize = 40;
+/// The mark of a drill.
+const EXERCISE: &str = "EXERCISE ";
+/// Posts shown.
+const MAX_POSTS: usize = 3;
+
+/// Whether a receiver may read what people wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Clearance {
+    /// Counts, rules and a link.
+    Thin,
+    /// Posts, too.
+    Cleared,
+}
+
+impl Clearance {
+    /// What `cleared` in the configuration means.
+    pub(super) fn of(cleared: bool) -> Self {
+        if cleared { Self::Cleared } else { Self::Thin }
+    }
+}
+
+/// How loudly a receiver should speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Urgency {
+    /// For the record: it is over, or it can wait.
+    Quiet,
+    /// Somebody has it, or look at it today.
+    Normal,
+    /// Look at it now.
+    High,
+    /// Wake people.
+    Wake,
+}
+
+/// A message in parts: clean, without hidden characters, not escaped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Parts {
+    /// Marks, what happened, title: one line.
+    pub(super) headline: String,
+    /// The most important first.
+    pub(super) facts: Vec<Fact>,
+    /// Where to read on, and act.
+    pub(super) link: Option<String>,
+    /// What people wrote; empty unless the receiver is cleared.
+    pub(super) posts: Vec<Quote>,
+}
+
+/// One thing to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fact {
+    /// One of our own words.
+    pub(super) name: &'static str,
+    /// One line.
+    pub(super) value: String,
+}
+
+/// A stranger's words, links without their bite.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Quote {
+    /// The author's handle, or nothing.
+    pub(super) by: String,
+    /// One line.
+    pub(super) text: String,
+}
+
+impl Parts {
+    /// The parts of a message.
+    pub(super) fn of(leased: &Leased, console: Option<&Url>, clearance: Clearance) -> Self {
+        let message = &leased.delivery.message;
+        let posts = match clearance {
+            Clearance::Cleared => leased.sample.iter().take(MAX_POSTS).map(Quote::of).collect(),
+            Clearance::Thin => Vec::new(),
+        };
+        let link = console.map(|console| incident_url(console, &message.incident.id));
+        Self {
+            headline: headline(message),
+            facts: facts(message, clearance),
+            link: link.filter(|link| link.chars().count() <= MAX_LINK),
+            posts,
+        }
+    }
+
+    /// Says so when it may have been heard before. For receivers that cannot tell a
+    /// repetition from news themselves: an attempt whose answer was lost may have arrived.
+    pub(super) fn repeated(mut self, attempt: u32) -> Self {
+        if attempt > 1 {
+            // A drill says so before anything else.
+            let (mark, rest) = match self.headline.strip_prefix(EXERCISE) {
+                Some(rest) => (EXERCISE, rest),
+                None => ("", self.headline.as_str()),
+            };
+            self.headline = format!("{mark}(repeat?) {rest}");
+            let value = format!("attempt {attempt}; an earlier one may have reached you");
+            self.facts.insert(self.facts.len().min(1), Fact { name: "Repeat", value });
+        }
+        self
+    }
+
+    /// What `render` makes of it, with less and less in it until `fits` is content. The
+    /// headline stays to the last; then even it is shortened.
+    pub(super) fn fitted<T>(mut self, render: impl Fn(&Self) -> T, fits: impl Fn(&T) -> bool) -> T {
+        loop {
+            let rendered = render(&self);
+            if fits(&rendered) || !self.lighten() {
+                return rendered;
+            }
+        }
+    }
+
+    /// Leaves out what matters least: posts from the last, facts from the last down to the
+    /// first, the link, half of the headline. Whether there was anything.
+    fn lighten(&mut self) -> bool {
+        if self.posts.pop().is_some() {
+            return true;
+        }
+        if self.facts.len() > 1 {
+            self.facts.pop();
+            return true;
+        }
+        if self.facts.pop().is_some() || self.link.take().is_some() {
+            return true;
+        }
+        let length = self.headline.chars().count();
+        self.headline = clip(&self.headline, length / 2);
+        length > 8
+    }
+
+    /// Plain text: a line a part, without the headline; posts in quotation marks.
+    pub(super) fn plain_body(&self) -> String {
+        let facts = self.facts.iter().map(Fact::line);
+        let posts = self.posts.iter().map(Quote::line);
+        let lines: Vec<String> = facts.chain(self.link.iter().cloned()).chain(posts).collect();
+        lines.join("\n")
+    }
+
+    /// The same with the headline as its first line.
+    pub(super) fn plain(&self) -> String {
+        let body = self.plain_body();
+        if body.is_empty() { self.headline.clone() } else { format!("{}\n{body}", self.headline) }
+    }
+}
+
+impl Fact {
+    /// `Name: value`.
+    pub(super) fn line(&self) -> String {
+        format!("{}: {}", self.name, self.value)
+    }
+}
+
+impl Quote {
+    fn of(post: &Post) -> Self {
+        let by = post.author.handle.as_deref().map(|handle| shown(handle, MAX_HANDLE));
+        Self { by: by.unwrap_or_default(), text: shown(&post.text, MAX_POST) }
+    }
+
+    /// `“text” — handle`.
+    pub(super) fn line(&self) -> String {
+        if self.by.is_empty() { format!("“{}”", self.text) } else { format!("“{}” — {}", self.text, self.by) }
+    }
+}
+
+/// How loudly to say it.
+pub(super) fn urgency(message: &Message) -> Urgency {
+    match (message.kind, message.incident.severity) {
+        (MessageKind::Resolved, _) | (_, Severity::Low | Severity::Info) => Urgency::Quiet,
+        (MessageKind::Acknowledged, _) | (_, Severity::Medium) => Urgency::Normal,
+        (_, Severity::High) => Urgency::High,
+        (_, Severity::Critical) => Urgency::Wake,
+    }
+}
+
+/// A drill says so before anything else, in whatever small space a receiver has.
+fn headline(message: &Message) -> String {
+    let incident = &message.incident;
+    let severity = incident.severity.as_str().to_uppercase();
+    let what = match message.kind {
+        MessageKind::Opened => severity,
+        MessageKind::Updated => format!("{severity} · grows"),
+        MessageKind::Acknowledged => "Acknowledged".to_owned(),
+        MessageKind::Escalated => format!("{severity} · still open"),
+        MessageKind::Resolved => "Resolved".to_owned(),
+    };
+    let exercise = if incident.exercise { EXERCISE } else { "" };
+    let late = if incident.late { "LATE " } else { "" };
+    clip(&clean(&format!("{exercise}{late}{what}: {}", incident.title)), MAX_TITLE)
+}
+
+fn facts(message: &Message, clearance: Clearance) -> Vec<Fact> {
+    let incident = &message.incident;
+    let mut facts = Vec::new();
+    let mut say = |name, value: &str| {
+        if !value.is_empty() {
+            facts.push(Fact { name, value: shown(value, MAX_FACT) });
+        }
+    };
+    if incident.exercise {
+        say("Exercise", "this is a drill, nothing happened");
+    }
+    say("Seen", &message.summary());
+    let signed = match message.kind {
+        MessageKind::Resolved => incident.resolved.as_ref().map(|signature| ("Ended by", signature)),
+        _ => incident.acknowledged.as_ref().map(|signature| ("Taken by", signature)),
+    };
+    if let Some((name, signature)) = signed {
+        say(name, &format!("{} at {}", signature.by, signature.at.whole_second()));
+    }
+    match clearance {
+        Clearance::Thin => say("Why", &without_terms(&incident.why)),
+        Clearance::Cleared => say("Why", &incident.why),
+    }
+    say("Rules", &incident.rules.iter().map(RuleId::as_str).collect::<Vec<_>>().join(", "));
+    // The rule's author wrote it: where it is an address, it may be clicked.
+    let playbook = clip(&clean(incident.playbook.as_deref().unwrap_or_default()), MAX_FACT);
+    if !playbook.is_empty() {
+        facts.push(Fact { name: "Playbook", value: playbook });
+    }
+    facts.push(Fact { name: "Incident", value: clip(&clean(incident.id.as_str()), MAX_FACT) });
+    facts
+}

@@ -1,0 +1,548 @@
+//! Every receiver's own form: what people read of it (golden files), that strangers' text is text
+//! in it, that no secret leaves by an error, and how it takes a server that misbehaves.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test")]
+
+mod support;
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::Value;
+use stormbell::config::model::{
+    Chat, ChatKind, GoAlert, Mail, Matrix, Ntfy, NtfyLogin, Opsgenie, Pushover, ReceiverConfig, ReceiverKind, Sms,
+    Syslog, SyslogWay, TlsMode, Transport,
+};
+use stormbell::config::secret::Secret;
+use stormbell::domain::incident::Severity;
+use stormbell::domain::message::{Leased, MessageKind};
+use stormbell::notify::{Receiver, SendError};
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, UdpSocket};
+
+use support::mail::MailServer;
+use support::message::{leased, noon, post};
+use support::sink::{Act, Request, SimSink};
+
+/// What somebody writes who wants to be clicked, rung, hidden or believed.
+const HOSTILE: &str = "@everyone @channel @here <!channel> <@U123> *bold* _it_ ~no~ `code` :skull: [click](https://evil.example/login) \
+     https://evil.example/a?b=c <b onclick=\"x\">&amp;</b> \u{202e}live\u{202c} \u{1b}[31m zero\u{200b}width \"] x=\"y\\ {{DATE(1)}} \
+     line\nbreak # head > quote | pipe";
+
+fn secret(name: &str) -> Secret {
+    Secret::new(format!("PLANTED{name}"))
+}
+
+/// Every receiver that speaks HTTP, pointed at `sink`, with planted secrets.
+fn over_http(sink: &SimSink, cleared: bool) -> Vec<(&'static str, ReceiverKind)> {
+    let transport = Transport::default;
+    let chat = |kind, path: &str| {
+        let hook = Secret::new(sink.url(path).to_string());
+        let channel = (kind == ChatKind::Mattermost).then(|| "town-square".to_owned());
+        ReceiverKind::Chat(Chat { kind, hook, channel, cleared, transport: transport() })
+    };
+    let opsgenie = Opsgenie {
+        url: sink.url("/v2/alerts"),
+        key: secret("genie"),
+        team: Some("Crisis team".to_owned()),
+        cleared,
+        transport: transport(),
+    };
+    vec![
+        (
+            "ntfy",
+            ReceiverKind::Ntfy(Ntfy {
+                url: sink.url("/"),
+                topic: secret("topic"),
+                login: Some(NtfyLogin::Token(secret("token"))),
+                cleared,
+                transport: transport(),
+            }),
+        ),
+        ("slack", chat(ChatKind::Slack, "/services/T/B/PLANTEDslack")),
+        ("teams", chat(ChatKind::Teams, "/workflows/x?sig=PLANTEDteams")),
+        ("mattermost", chat(ChatKind::Mattermost, "/hooks/PLANTEDmattermost")),
+        ("discord", chat(ChatKind::Discord, "/api/webhooks/1/PLANTEDdiscord")),
+        (
+            "alertmanager",
+            ReceiverKind::Alertmanager { urls: vec![sink.url("/prefix")], cleared, transport: transport() },
+        ),
+        ("opsgenie", ReceiverKind::Opsgenie(opsgenie)),
+        (
+            "goalert",
+            ReceiverKind::GoAlert(GoAlert {
+                url: sink.url("/api/v2/generic/incoming"),
+                token: secret("goalert"),
+                cleared,
+                transport: transport(),
+            }),
+        ),
+        (
+            "pushover",
+            ReceiverKind::Pushover(Pushover {
+                url: sink.url("/1"),
+                token: secret("app"),
+                user: secret("user"),
+                cleared,
+                transport: transport(),
+            }),
+        ),
+        (
+            "matrix",
+            ReceiverKind::Matrix(Matrix {
+                url: sink.url("/"),
+                token: secret("matrix"),
+                room: "!room:lab.local".to_owned(),
+                cleared,
+                transport: transport(),
+            }),
+        ),
+        (
+            "twilio",
+            ReceiverKind::Twilio(Sms {
+                url: sink.url("/"),
+                account: "AC00000000000000000000000000000000".to_owned(),
+                token: secret("twilio"),
+                from: "+15550100000".to_owned(),
+                to: vec!["+15550100001".to_owned()],
+                transport: transport(),
+            }),
+        ),
+    ]
+}
+
+fn build(kind: ReceiverKind) -> Receiver {
+    let console = "http://desk:8787".parse().unwrap();
+    Receiver::build(&ReceiverConfig { name: "there".into(), kind }, Some(&console)).unwrap()
+}
+
+fn mail(server: &MailServer, to: &[&str]) -> Mail {
+    Mail {
+        host: "localhost".to_owned(),
+        port: server.port(),
+        tls: TlsMode::Off,
+        login: None,
+        from: "Stormbell <bell@hospital.example>".parse().unwrap(),
+        to: to.iter().map(|to| to.parse().unwrap()).collect(),
+        cleared: true,
+        ca_file: None,
+    }
+}
+
+/// The story each golden file tells: it begins, a drill is learnt late and said twice, it is taken, it ends.
+fn story() -> Vec<Leased> {
+    let mut opened = leased("7h3x", MessageKind::Opened);
+    opened.sample = vec![post(HOSTILE), post("Gunman at St Brigids ER")];
+    opened.delivery.message.incident.why = "a link to ‘evil[.]example’ in 5 posts".to_owned();
+    let mut drill = leased("7h3x", MessageKind::Updated);
+    drill.attempt = 2;
+    let incident = &mut drill.delivery.message.incident;
+    (incident.exercise, incident.late, incident.severity) = (true, true, Severity::High);
+    vec![opened, drill, leased("7h3x", MessageKind::Acknowledged), leased("7h3x", MessageKind::Resolved)]
+}
+
+fn golden(name: &str, text: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("golden");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(format!("receiver-{name}"), text));
+}
+
+/// A request as people can read it: its first line, and JSON or a form field by field.
+fn readable(request: &Request) -> String {
+    let mut text = format!("{}\n", request.line.trim_end_matches(" HTTP/1.1"));
+    if request.header("content-type").starts_with("application/json") {
+        text.push_str(&serde_json::to_string_pretty(&request.json()).unwrap());
+    } else {
+        for (name, value) in url::form_urlencoded::parse(&request.body) {
+            writeln!(text, "{name}: {value}").unwrap();
+        }
+    }
+    text
+}
+
+#[tokio::test]
+async fn what_people_read_of_each_receiver() {
+    let sink = SimSink::start().await;
+    for (name, kind) in over_http(&sink, true) {
+        let receiver = build(kind);
+        let before = sink.requests().len();
+        for message in story() {
+            receiver.send(&message, noon()).await.unwrap();
+        }
+        let requests: Vec<String> = sink.requests()[before..].iter().map(readable).collect();
+        golden(name, &requests.join("\n\n"));
+    }
+}
+
+#[tokio::test]
+async fn nothing_that_strangers_wrote_goes_to_a_receiver_that_is_not_cleared() {
+    let sink = SimSink::start().await;
+    for (name, kind) in over_http(&sink, false) {
+        let receiver = build(kind);
+        for message in story() {
+            receiver.send(&message, noon()).await.unwrap();
+        }
+        for request in sink.requests() {
+            let body = String::from_utf8(request.body).unwrap();
+            let body = body.replace("%5B", "[").replace("%5D", "]");
+            for word in ["Gunman at St Brigids ER", "Gunman+at", "evil", "ann.example", "everyone"] {
+                assert!(!body.contains(word), "{name}: {word} in {body}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_drill_and_a_late_one_say_so_everywhere_and_a_real_one_does_not() {
+    let sink = SimSink::start().await;
+    for (name, kind) in over_http(&sink, false) {
+        let receiver = build(kind);
+        for exercise in [true, false] {
+            let mut message = leased("7h3x", MessageKind::Opened);
+            message.delivery.message.incident.exercise = exercise;
+            message.delivery.message.incident.late = exercise;
+            message.delivery.id = format!("drill-{exercise}").as_str().into();
+            receiver.send(&message, noon()).await.unwrap();
+            let request = sink.requests().pop().unwrap();
+            let body = String::from_utf8(request.body).unwrap();
+            assert_eq!((body.contains("EXERCISE"), body.contains("LATE")), (exercise, exercise), "{name}: {body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_enormous_incident_is_still_told_within_every_limit() {
+    let sink = SimSink::start().await;
+    for (name, kind) in over_http(&sink, true) {
+        let receiver = build(kind);
+        let mut message = leased("7h3x", MessageKind::Opened);
+        let incident = &mut message.delivery.message.incident;
+        incident.title = "&<*title*>\u{1f6a8}".repeat(5000);
+        incident.why = "_&\"w\\".repeat(200_000);
+        incident.playbook = Some("(p)".repeat(100_000));
+        incident.rules = (0..5000).map(|n| format!("pack.rule-{n}").as_str().into()).collect();
+        message.sample = vec![post(&"<&*\u{1f6a8}".repeat(50_000)); 50];
+        receiver.send(&message, noon()).await.unwrap();
+        let request = sink.requests().pop().unwrap();
+        let form: Vec<(String, String)> = url::form_urlencoded::parse(&request.body).into_owned().collect();
+        let field = |wanted: &str| {
+            let value = form.iter().find(|(name, _)| name == wanted).map(|(_, value)| value);
+            value.map_or(0, |value| value.chars().count())
+        };
+        let json: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        let length = |pointer: &str| json.pointer(pointer).unwrap().as_str().unwrap().chars().count();
+        let fits = match name {
+            "ntfy" => json["message"].as_str().unwrap().len() <= 4096,
+            "slack" => {
+                let blocks = json["blocks"].as_array().unwrap();
+                let mut texts = blocks.iter().map(|block| block["text"]["text"].as_str().unwrap().chars().count());
+                texts.all(|length| length <= 3000) && request.body.len() < 40_000 && blocks.len() <= 50
+            }
+            "teams" => request.body.len() <= 28_000,
+            "mattermost" => length("/text") <= 16_383,
+            "discord" => length("/content") <= 2000 && length("/embeds/0/description") <= 4096,
+            "alertmanager" => request.body.len() < 1 << 20,
+            "opsgenie" => length("/message") <= 130 && length("/description") <= 15_000,
+            "goalert" => length("/summary") <= 1024 && length("/details") <= 6144,
+            "pushover" => field("title") <= 250 && (1..=1024).contains(&field("message")) && field("url") <= 512,
+            "matrix" => request.body.len() <= 65_536,
+            "twilio" => (1..=1600).contains(&field("Body")),
+            other => panic!("no limit is known of {other}"),
+        };
+        assert!(fits, "{name}: {}", String::from_utf8_lossy(&request.body));
+        assert!(String::from_utf8_lossy(&request.body).contains("CRITICAL"), "{name} lost its headline");
+    }
+}
+
+/// A refusal that repeats the receiver's own secrets wherever it may say something.
+fn echo(name: &str) -> String {
+    let said = match name {
+        "ntfy" => "no topic PLANTEDtopic",
+        "opsgenie" => "bad key PLANTEDgenie",
+        "goalert" => "bad token PLANTEDgoalert",
+        "pushover" => "token PLANTEDapp and user PLANTEDuser are invalid",
+        "matrix" => "unknown token PLANTEDmatrix",
+        "twilio" => "PLANTEDtwilio may not send to +15550100001",
+        chat => &format!("PLANTED{chat} is no webhook"),
+    };
+    serde_json::json!({ "message": said, "error": said, "errors": [said], "errcode": "M_FORBIDDEN", "code": 20003 })
+        .to_string()
+}
+
+#[tokio::test]
+async fn every_receiver_takes_a_server_that_misbehaves_for_what_it_is() {
+    let target = SimSink::start().await;
+    for act in [
+        Act::Answer(500),
+        Act::Answer(408),
+        Act::With(503, "retry-after", "soon".to_owned()),
+        Act::With(429, "Retry-After", "7".to_owned()),
+        Act::Reset,
+        Act::DropAnswer,
+        Act::ResetMidAnswer,
+        Act::Saying(400, String::new()),
+        Act::Saying(403, String::new()),
+        Act::Answer(404),
+        Act::Answer(410),
+        Act::With(302, "location", target.url("/elsewhere").to_string()),
+    ] {
+        let sink = SimSink::start().await;
+        for (name, kind) in over_http(&sink, true) {
+            let act = match &act {
+                Act::Saying(status, _) => Act::Saying(*status, echo(name)),
+                act => act.clone(),
+            };
+            sink.script([act.clone()]);
+            let error = build(kind).send(&leased("i", MessageKind::Opened), noon()).await.unwrap_err();
+            let permanent = matches!(act, Act::Saying(..) | Act::Answer(404 | 410) | Act::With(302, ..));
+            match &error {
+                SendError::Permanent { .. } => assert!(permanent, "{name}, {act:?}: {error}"),
+                SendError::Retry { after, .. } => {
+                    let asked = matches!(act, Act::With(429, ..)).then_some(Duration::from_secs(7));
+                    assert_eq!((permanent, *after), (false, asked), "{name}, {act:?}: {error}");
+                }
+            }
+            let text = error.to_string();
+            assert!(text.starts_with("127.0.0.1") && !text.contains("PLANTED"), "{name}, {act:?}: {text}");
+            assert!(!text.contains("+1555"), "{name}: a person's number is in {text}");
+            assert_eq!(sink.fired().last(), Some(&act), "{name} was not asked");
+        }
+    }
+    assert!(target.requests().is_empty(), "a redirect was followed");
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_is_given_up_in_time() {
+    let sink = SimSink::start().await;
+    sink.otherwise(|_| Act::After(Duration::from_mins(5), 200));
+    let receivers: Vec<_> = over_http(&sink, true).into_iter().map(|(name, kind)| (name, build(kind))).collect();
+    let attempts = receivers.iter().map(|(name, receiver)| async move {
+        let error = receiver.send(&leased("i", MessageKind::Opened), noon()).await.unwrap_err();
+        assert!(matches!(error, SendError::Retry { .. }), "{name}: {error}");
+        assert!(error.to_string().contains("no answer in time"), "{name}: {error}");
+    });
+    join_all(attempts).await;
+}
+
+#[tokio::test]
+async fn a_message_can_go_to_one_persons_address() {
+    let sink = SimSink::start().await;
+    for (name, kind) in over_http(&sink, false) {
+        let to = match name {
+            "ntfy" => "anns-topic",
+            "mattermost" => "@ann",
+            "opsgenie" => "Anns team",
+            "pushover" => "annskey",
+            "matrix" => "!ann:lab.local",
+            "twilio" => "+15550100099",
+            _ => continue,
+        };
+        build(kind).send_to(Some(to), &leased("i", MessageKind::Opened), noon()).await.unwrap();
+        let requests = sink.requests();
+        let request = requests.last().unwrap();
+        let told = readable(request).replace("%21", "!").replace("%3A", ":");
+        assert!(told.contains(to), "{name}: {told}");
+        for usual in ["PLANTEDtopic", "town-square", "Crisis team", "PLANTEDuser", "!room:lab.local", "+15550100001"] {
+            assert!(!told.contains(usual), "{name}: {told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn services_that_know_an_end_are_told_of_it() {
+    let sink = SimSink::start().await;
+    let lines =
+        |from: usize| -> Vec<String> { sink.requests()[from..].iter().map(|request| request.line.clone()).collect() };
+    for (name, kind) in over_http(&sink, false) {
+        let receiver = build(kind);
+        let from = sink.requests().len();
+        for kind in [MessageKind::Opened, MessageKind::Acknowledged, MessageKind::Resolved] {
+            receiver.send(&leased("7h3x", kind), noon()).await.unwrap();
+        }
+        let lines = lines(from);
+        let last = sink.requests().pop().unwrap();
+        match name {
+            "opsgenie" => assert_eq!(
+                lines[1..],
+                [
+                    "POST /v2/alerts/stormbell%2F7h3x/acknowledge?identifierType=alias HTTP/1.1",
+                    "POST /v2/alerts/stormbell%2F7h3x/close?identifierType=alias HTTP/1.1"
+                ]
+            ),
+            "goalert" => {
+                assert_eq!(lines.len(), 2, "an acknowledgement is not sent");
+                assert_eq!(last.json()["action"], "close");
+            }
+            "alertmanager" => {
+                let ends: Vec<Value> =
+                    last.json().as_array().unwrap().iter().map(|alert| alert["endsAt"].clone()).collect();
+                assert_eq!(ends, vec![Value::from(noon().to_string()); 5], "every severity it may have had ends");
+            }
+            "pushover" => assert_eq!(lines[1], "POST /1/receipts/cancel_by_tag/stormbell-7h3x.json HTTP/1.1"),
+            _ => assert_eq!(lines.len(), 3, "{name} tells each"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_replica_that_lives_is_enough_for_alertmanager() {
+    let (dead, alive) = (SimSink::start().await, SimSink::start().await);
+    dead.otherwise(|_| Act::Reset);
+    let urls = vec![dead.url("/"), alive.url("/")];
+    let receiver = build(ReceiverKind::Alertmanager { urls, cleared: false, transport: Transport::default() });
+    receiver.send(&leased("i", MessageKind::Opened), noon()).await.unwrap();
+    assert_eq!((dead.requests().len(), alive.requests().len()), (1, 1));
+    alive.script([Act::Answer(400)]);
+    let error = receiver.send(&leased("i", MessageKind::Opened), noon()).await.unwrap_err();
+    assert!(matches!(error, SendError::Retry { .. }), "the dead one may yet come back: {error}");
+}
+
+#[tokio::test]
+async fn a_number_that_has_the_message_is_not_told_again() {
+    let sink = SimSink::start().await;
+    let (_, kind) = over_http(&sink, false).into_iter().find(|(name, _)| *name == "twilio").unwrap();
+    let ReceiverKind::Twilio(mut sms) = kind else { panic!("twilio") };
+    sms.to = ["+15550100001", "+15550100002", "+15550100003"].map(str::to_owned).into();
+    let receiver = build(ReceiverKind::Twilio(sms));
+    sink.script([Act::Answer(201), Act::Answer(503), Act::Answer(400)]);
+    let message = leased("i", MessageKind::Opened);
+    let error = receiver.send(&message, noon()).await.unwrap_err();
+    let expected = "1 of 3 numbers were told; no. 2: 127.0.0.1 answered 503 Service Unavailable; \
+                    no. 3: 127.0.0.1 answered 400 Bad Request";
+    assert_eq!(error, SendError::Retry { after: None, error: expected.to_owned() });
+    sink.script([Act::Answer(201), Act::Answer(400)]);
+    let error = receiver.send(&Leased { attempt: 2, ..message }, noon()).await.unwrap_err();
+    assert!(matches!(error, SendError::Permanent { .. }), "{error}");
+    let told: Vec<bool> =
+        sink.requests().iter().map(|request| readable(request).contains("To: +15550100001")).collect();
+    assert_eq!(told, [true, false, false, false, false]);
+}
+
+#[tokio::test]
+async fn matrix_is_believed_when_it_says_in_the_body_how_long_to_wait() {
+    let sink = SimSink::start().await;
+    let (_, kind) = over_http(&sink, false).into_iter().find(|(name, _)| *name == "matrix").unwrap();
+    let body = r#"{"errcode":"M_LIMIT_EXCEEDED","error":"Too Many Requests","retry_after_ms":2000}"#;
+    sink.script([Act::Saying(429, body.to_owned())]);
+    let error = build(kind).send(&leased("i", MessageKind::Opened), noon()).await.unwrap_err();
+    assert!(matches!(error, SendError::Retry { after: Some(after), .. } if after == Duration::from_secs(2)), "{error}");
+}
+
+#[tokio::test]
+async fn what_people_read_of_a_mail() {
+    let server = MailServer::start().await;
+    let receiver = build(ReceiverKind::Smtp(mail(&server, &["On call <on-call@hospital.example>", "b@h.example"])));
+    let mut told = Vec::new();
+    for message in story() {
+        receiver.send(&message, noon()).await.unwrap();
+        let mail = server.mails().pop().unwrap();
+        assert_eq!(mail.to, ["on-call@hospital.example", "b@h.example"]);
+        // lettre draws the boundary of the parts.
+        let boundary = mail.text.split("boundary=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+        told.push(mail.text.replace(&boundary, "BOUNDARY"));
+    }
+    golden("smtp", &told.join("\n=====\n").replace("\r\n", "\n"));
+}
+
+#[tokio::test]
+async fn a_refused_recipient_does_not_keep_the_mail_from_the_others() {
+    let server = MailServer::start().await;
+    server.answer("bad@h.example", "550 5.1.1 <bad@h.example> unknown");
+    server.answer("busy@h.example", "451 4.3.0 later");
+    let receiver = build(ReceiverKind::Smtp(mail(&server, &["ok@h.example", "bad@h.example", "busy@h.example"])));
+    let message = leased("i", MessageKind::Opened);
+    let error = receiver.send(&message, noon()).await.unwrap_err();
+    let expected = "1 of 3 recipients were told; no. 2: localhost refused the recipient: 550 5.1.1 <…> unknown; \
+                    no. 3: localhost: refused the recipient for now: 451 4.3.0 later";
+    assert_eq!(error, SendError::Retry { after: None, error: expected.to_owned() });
+    server.answer("busy@h.example", "250 ok");
+    let error = receiver.send(&message, noon()).await.unwrap_err();
+    assert!(matches!(error, SendError::Permanent { .. }), "{error}");
+    let mails = server.mails();
+    assert_eq!(mails.iter().map(|mail| mail.to.clone()).collect::<Vec<_>>(), [["ok@h.example"], ["busy@h.example"]]);
+    assert_eq!(mails[0].header("message-id"), mails[1].header("message-id"));
+}
+
+#[tokio::test]
+async fn no_mail_and_no_password_leave_in_the_clear() {
+    let server = MailServer::start().await;
+    let login = Some(("bell".to_owned(), secret("password")));
+    let config = Mail { tls: TlsMode::StartTls, login: login.clone(), ..mail(&server, &["a@h.example"]) };
+    let error = build(ReceiverKind::Smtp(config)).send(&leased("i", MessageKind::Opened), noon()).await.unwrap_err();
+    assert!(matches!(&error, SendError::Permanent { error } if error.contains("does not offer STARTTLS")), "{error}");
+
+    let safe = MailServer::with_tls().await;
+    let ca_file = Some(safe.ca_file().to_owned());
+    let config = Mail { tls: TlsMode::StartTls, login: login.clone(), ca_file, ..mail(&safe, &["a@h.example"]) };
+    build(ReceiverKind::Smtp(config.clone())).send(&leased("i", MessageKind::Opened), noon()).await.unwrap();
+    assert_eq!(safe.mails().len(), 1);
+    let clear: String = safe.in_the_clear();
+    assert!(!clear.contains("AUTH") && !clear.contains("MAIL"), "{clear}");
+
+    let untrusted = Mail { ca_file: None, ..config.clone() };
+    let error = build(ReceiverKind::Smtp(untrusted)).send(&leased("i", MessageKind::Opened), noon()).await.unwrap_err();
+    assert!(matches!(&error, SendError::Retry { .. }) && error.to_string().contains("certificate"), "{error}");
+
+    safe.answer("AUTH", "535 5.7.8 no, PLANTEDpassword is wrong");
+    let error = build(ReceiverKind::Smtp(config)).send(&leased("i", MessageKind::Opened), noon()).await.unwrap_err();
+    assert!(
+        matches!(&error, SendError::Permanent { error } if error.contains("535") && !error.contains("PLANTED")),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_mail_server_that_breaks_off_is_tried_again() {
+    let server = MailServer::start().await;
+    let receiver = build(ReceiverKind::Smtp(mail(&server, &["a@h.example"])));
+    for (command, reply) in [("MAIL", ""), ("RCPT", ""), ("DATA", ""), ("MAIL", "421 4.3.2 going down"), ("EHLO", "no")]
+    {
+        server.answer(command, reply);
+        let error = receiver.send(&leased("i", MessageKind::Opened), noon()).await.unwrap_err();
+        assert!(matches!(error, SendError::Retry { .. }), "{command} {reply:?}: {error}");
+        assert!(error.to_string().starts_with("localhost: "), "{error}");
+        server.answer(command, "250 ok");
+    }
+    assert!(server.mails().is_empty());
+}
+
+#[tokio::test]
+async fn what_a_collector_of_logs_gets() {
+    let (datagrams, streams) =
+        (UdpSocket::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let syslog =
+        |way, port| build(ReceiverKind::Syslog(Syslog { way, host: "127.0.0.1".to_owned(), port, ca_file: None }));
+    let by_datagram = syslog(SyslogWay::Udp, datagrams.local_addr().unwrap().port());
+    let by_stream = syslog(SyslogWay::Tcp, streams.local_addr().unwrap().port());
+    let mut told = Vec::new();
+    for mut message in story() {
+        message.delivery.message.incident.topic = "a\"]\\b".into();
+        by_datagram.send(&message, noon()).await.unwrap();
+        let mut buffer = [0; 4096];
+        let length = datagrams.recv(&mut buffer).await.unwrap();
+        let line = String::from_utf8(buffer[..length].to_vec()).unwrap();
+        let sending = by_stream.send(&message, noon());
+        let reading = async {
+            let mut frame = String::new();
+            streams.accept().await.unwrap().0.read_to_string(&mut frame).await.unwrap();
+            frame
+        };
+        let (sent, frame) = tokio::join!(sending, reading);
+        sent.unwrap();
+        assert_eq!(frame, format!("{length} {line}"));
+        told.push(line.replace(&format!(" {} ", std::process::id()), " PROCESS "));
+    }
+    golden("syslog", &told.join("\n"));
+
+    let mut enormous = leased("7h3x", MessageKind::Opened);
+    enormous.delivery.message.incident.why = "w".repeat(100_000);
+    enormous.delivery.message.incident.title = "病".repeat(100_000);
+    by_datagram.send(&enormous, noon()).await.unwrap();
+    assert!(datagrams.recv(&mut [0; 4096]).await.unwrap() <= 2048);
+    drop(streams);
+    let error = by_stream.send(&enormous, noon()).await.unwrap_err();
+    assert!(matches!(error, SendError::Retry { .. }), "{error}");
+}

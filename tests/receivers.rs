@@ -15,6 +15,7 @@ use stormbell::config::model::{
     Syslog, SyslogWay, TlsMode, Transport,
 };
 use stormbell::config::secret::Secret;
+use stormbell::domain::addressee::Recipient;
 use stormbell::domain::incident::Severity;
 use stormbell::domain::message::{Leased, MessageKind};
 use stormbell::notify::{Receiver, SendError};
@@ -340,7 +341,9 @@ async fn a_message_can_go_to_one_persons_address() {
             "twilio" => "+15550100099",
             _ => continue,
         };
-        build(kind).send_to(Some(to), &leased("i", MessageKind::Opened), noon()).await.unwrap();
+        let mut message = leased("i", MessageKind::Opened);
+        message.delivery.recipient = Some(Recipient { person: "ann".into(), address: to.to_owned() });
+        build(kind).send(&message, noon()).await.unwrap();
         let requests = sink.requests();
         let request = requests.last().unwrap();
         let told = readable(request).replace("%21", "!").replace("%3A", ":");

@@ -13,12 +13,14 @@ pub(super) enum Addressing {
     None(&'static str),
 }
 
-const TABLE: [(&str, Addressing); 8] = [
+const TABLE: [(&str, Addressing); 10] = [
     ("webhook", Addressing::ByPerson(line)),
     ("smtp", Addressing::ByPerson(mail)),
     ("twilio", Addressing::ByPerson(telephone)),
     ("ntfy", Addressing::ByPerson(topic)),
     ("pushover", Addressing::ByPerson(user_key)),
+    ("mattermost", Addressing::ByPerson(mattermost_name)),
+    ("matrix", Addressing::ByPerson(room)),
     ("pagerduty", Addressing::None("PagerDuty finds the person itself: name the receiver in a route's step")),
     ("desktop", Addressing::None("a popup is for whoever sits there: name the receiver in a route's step")),
     ("log", Addressing::None("a line in the log wakes nobody: give the person another contact")),
@@ -66,6 +68,19 @@ fn user_key(address: &str) -> Result<(), &'static str> {
     if fits { Ok(()) } else { Err("write the person's user key: 30 letters and digits") }
 }
 
+fn mattermost_name(address: &str) -> Result<(), &'static str> {
+    let name = address.strip_prefix('@').unwrap_or_default();
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.');
+    let fits = (1..=64).contains(&name.len()) && name.chars().all(fits);
+    if fits { Ok(()) } else { Err("write @ and the person's user name, such as @ann") }
+}
+
+/// A message goes into a room, also one that only the person and we are in.
+fn room(address: &str) -> Result<(), &'static str> {
+    let fits = address.starts_with('!') && address.len() <= 255 && !address.contains(char::is_whitespace);
+    if fits { Ok(()) } else { Err("write the id of a room that the person is in, such as !abc:hospital.example") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +102,8 @@ mod tests {
             ),
             ("ntfy", &["ann-phone"], &["", "a/b", "ann phone"]),
             ("pushover", &[key.as_str()], &["short", ""]),
+            ("mattermost", &["@ann", "@a.b-c_1"], &["ann", "@", "@Ann", "@all here", "town-square"]),
+            ("matrix", &["!abc:hospital.example"], &["#room:h", "!a b:h", ""]),
         ] {
             let Addressing::ByPerson(check) = addressing(kind) else { panic!("{kind} reaches persons") };
             for address in right {

@@ -156,20 +156,14 @@ impl Receiver {
         })
     }
 
-    /// Tries once; `now` is the time of the attempt.
+    /// Tries once; `now` is the time of the attempt. A message for a person goes to that person's
+    /// address instead of the configured `to`, `topic`, `user`, `room` or `channel`.
     ///
     /// # Errors
-    /// [`SendError`]: the message was not taken, or nobody knows whether it was.
+    /// [`SendError`]: the message was not taken, or nobody knows whether it was. An address that the
+    /// receiver cannot use is permanent.
     pub async fn send(&self, leased: &Leased, now: Timestamp) -> Result<(), SendError> {
-        self.send_to(None, leased, now).await
-    }
-
-    /// The same to one person's address instead of the configured `to`, `topic`, `user`, `room`,
-    /// `channel` or `team`. Receivers without addresses tell whom they always tell.
-    ///
-    /// # Errors
-    /// [`SendError`]; an address that the receiver cannot use is permanent.
-    pub async fn send_to(&self, to: Option<&str>, leased: &Leased, now: Timestamp) -> Result<(), SendError> {
+        let to = leased.delivery.address();
         match self {
             Self::Smtp(smtp) => smtp.send(to, leased, now).await,
             Self::Ntfy(ntfy) => ntfy.send(to, leased, now).await,

@@ -16,6 +16,7 @@ mod profile;
 mod progress;
 mod replay;
 mod run;
+mod silence;
 mod tune;
 mod volume;
 
@@ -76,6 +77,8 @@ enum Command {
         after_help = "Example:\n  stormbell resolve inc-qionaw3lqq --by ann    `stormbell incidents` lists the ids"
     )]
     Resolve(client::Act),
+    /// Stop telling people of some rules for a while
+    Silence(silence::Silence),
 }
 
 /// Where the configuration is.
@@ -142,6 +145,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Incidents(incidents) => incidents.main(),
         Command::Ack(act) => act.main("ack"),
         Command::Resolve(act) => act.main("resolve"),
+        Command::Silence(silence) => silence.main(),
     };
     match result {
         Ok(exit) => exit.into(),

@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use super::condition::Figures;
 use super::event::DownReason;
-use super::id::{AuthorId, IncidentId, PostId, ReceiverName, RuleId, SourceName, Topic};
+use super::id::{AuthorId, IncidentId, PostId, ReceiverName, RuleId, SilenceId, SourceName, Topic};
 use super::story::Story;
 use super::time::Timestamp;
+
+/// Topics of the daemon's own incidents begin like this.
+pub(super) const OWN: &str = "stormbell.";
 
 /// How much it matters, least first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -203,6 +206,8 @@ pub struct Incident {
     pub acknowledged: Option<Signature>,
     /// Who ended it.
     pub resolved: Option<Signature>,
+    /// Why nobody is told of it for now.
+    pub muted: Option<Muted>,
     /// Grows with every change; part of delivery ids.
     pub revision: u32,
     /// What people were last told, to see growth.
@@ -218,6 +223,15 @@ pub struct Signature {
     pub by: String,
     /// Wall time.
     pub at: Timestamp,
+}
+
+/// Why nobody is told of an incident, and since when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Muted {
+    /// Wall time.
+    pub since: Timestamp,
+    /// The silences; together they cover all its rules.
+    pub silences: BTreeSet<SilenceId>,
 }
 
 /// Who was told of an incident, and what the last message said of its size.
@@ -283,7 +297,8 @@ pub struct TimelineEntry {
     pub incident: IncidentId,
     /// Wall time.
     pub at: Timestamp,
-    /// What happened: `opened`, `alert`, `updated`, `acknowledged`, `escalated`, `repeated`, `resolved`, `note`, `undelivered`.
+    /// What happened: `opened`, `alert`, `updated`, `acknowledged`, `escalated`, `resolved`, `note`,
+    /// `undelivered`, `muted`, `unmuted`.
     pub what: &'static str,
     /// Who did it.
     pub by: String,

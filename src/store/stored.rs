@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::id::{PostId, RuleId, SourceName};
-use crate::domain::incident::{Escalation, Incident, IncidentState, Severity, Signature, Told};
+use crate::domain::incident::{Escalation, Incident, IncidentState, Muted, Severity, Signature, Told};
 use crate::domain::message::{Message, MessageKind};
 use crate::domain::post::Post;
 use crate::domain::time::Timestamp;
@@ -98,6 +98,8 @@ struct IncidentJson {
     sample: Vec<String>,
     acknowledged: Option<SignatureJson>,
     resolved: Option<SignatureJson>,
+    #[serde(default)]
+    muted: Option<MutedJson>,
     revision: u32,
     told: ToldJson,
     escalations: Vec<EscalationJson>,
@@ -107,6 +109,12 @@ struct IncidentJson {
 struct SignatureJson {
     by: String,
     at: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct MutedJson {
+    since: i64,
+    silences: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -146,6 +154,7 @@ impl From<&Incident> for IncidentJson {
             sample,
             acknowledged,
             resolved,
+            muted,
             revision,
             told,
             escalations,
@@ -178,6 +187,10 @@ impl From<&Incident> for IncidentJson {
             sample: sample.iter().map(ToString::to_string).collect(),
             acknowledged: signature(acknowledged),
             resolved: signature(resolved),
+            muted: muted.as_ref().map(|Muted { since, silences }| MutedJson {
+                since: since.micros(),
+                silences: silences.iter().map(ToString::to_string).collect(),
+            }),
             revision: *revision,
             told: ToldJson {
                 severity: told.severity.as_str().to_owned(),
@@ -214,6 +227,10 @@ impl IncidentJson {
             sample: self.sample.into_iter().map(PostId::from).collect(),
             acknowledged: self.acknowledged.map(signature),
             resolved: self.resolved.map(signature),
+            muted: self.muted.map(|MutedJson { since, silences }| Muted {
+                since: time(since),
+                silences: silences.into_iter().map(Into::into).collect(),
+            }),
             revision: self.revision,
             told: Told {
                 severity: severity(&self.told.severity)?,
@@ -256,6 +273,7 @@ mod tests {
             sample: vec!["at://1".into()],
             acknowledged: Some(Signature { by: "ann".to_owned(), at }),
             resolved: Some(Signature { by: "stormbell".to_owned(), at }),
+            muted: Some(Muted { since: at, silences: ["sil-a".into()].into() }),
             revision: 7,
             told: Told { severity: Severity::High, authors: 1, receivers: ["on-call".into()].into() },
             escalations: vec![

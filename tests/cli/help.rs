@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::support::{Desk, golden};
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 20] = [
     "run",
     "demo",
     "check",
@@ -20,6 +20,11 @@ const COMMANDS: [&str; 15] = [
     "incidents",
     "ack",
     "resolve",
+    "silence",
+    "silence add",
+    "silence list",
+    "silence remove",
+    "silence preview",
 ];
 
 #[test]
@@ -62,6 +67,11 @@ fn nonsense_on_the_command_line_is_usage() {
         &["demo", "--exit-after", "soon"],
         &["incidents", "--state", "lost"],
         &["ack"],
+        &["silence"],
+        &["silence", "add", "topic=cyber"],
+        &["silence", "add", "topic=cyber", "--reason", "a"],
+        &["silence", "add", "--reason", "a", "--for", "1h"],
+        &["silence", "preview"],
     ] {
         let ran = desk.run(arguments);
         assert_eq!((ran.code, ran.out.as_str()), (64, ""), "{arguments:?}");

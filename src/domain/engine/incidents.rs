@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
+use super::muted::{Occasion, Standing};
 use super::{Action, Command, Engine, Refused};
 use crate::domain::commit::Commit;
 use crate::domain::condition::{Fired, Seen};
-use crate::domain::id::{DeliveryId, IncidentId, ReceiverName, Topic, hex};
+use crate::domain::id::{DeliveryId, IncidentId, ReceiverName, Topic, hex, typeable};
 use crate::domain::incident::{
-    Alert, ConditionKind, Escalation, Incident, IncidentState, Severity, Signature, TimelineEntry, Told,
+    Alert, ConditionKind, Escalation, Incident, IncidentState, OWN, Severity, Signature, TimelineEntry, Told,
 };
 use crate::domain::key::{Key, Keys};
 use crate::domain::message::{Delivery, Message, MessageKind, Undelivered};
@@ -31,11 +32,10 @@ const LAST_RESORT: Duration = Duration::from_hours(24);
 const CLOCK_SET_BACK: Duration = Duration::from_mins(2);
 /// People are told again when so many times more authors joined.
 const GROWTH: u64 = 3;
-/// Topics of the daemon's own incidents begin like this.
-const OWN: &str = "stormbell.";
-const UNDELIVERED: &str = "stormbell.undelivered.";
+/// Topics of incidents about receivers that cannot be told. Nobody silences them.
+pub(super) const UNDELIVERED: &str = "stormbell.undelivered.";
 /// The name under which the daemon signs.
-const SELF: &str = "stormbell";
+pub(super) const SELF: &str = "stormbell";
 
 /// An incident that is not resolved, with what is needed to count on.
 pub(super) struct Live {
@@ -155,8 +155,8 @@ impl Engine {
             let grown = incident.authors >= incident.told.authors.max(1) * GROWTH;
             if std::mem::take(&mut live.new) {
                 self.tell_opened(&id, None, now, commit);
-            } else if graver || grown {
-                self.tell_updated(&id, graver, now, commit);
+            } else if self.weigh(&id, Occasion::News, now, commit) == Standing::Told && (graver || grown) {
+                self.tell_updated(&id, now, commit);
             }
             if let Some(live) = self.live.get(&id) {
                 commit.record(live.incident.clone());
@@ -165,25 +165,25 @@ impl Engine {
     }
 
     fn tell_opened(&mut self, id: &IncidentId, not_to: Option<&ReceiverName>, now: Timestamp, commit: &mut Commit) {
-        let Some(live) = self.live.get_mut(id) else { return };
-        let incident = &mut live.incident;
-        let mut receivers: BTreeSet<ReceiverName> = match not_to {
-            Some(failing) => self.receivers.iter().filter(|receiver| *receiver != failing).cloned().collect(),
-            None => take_routes(incident, &self.routes, now),
-        };
-        if receivers.is_empty() && not_to.is_none() && incident.is_own() && incident.severity >= Severity::High {
-            // Routes name the topics of rules; that the daemon is blind concerns everybody.
-            receivers.extend(self.receivers.iter().cloned());
-        }
+        let Some(Live { incident, .. }) = self.live.get(id) else { return };
         let text = format!("{}: {}", incident.title, incident.why);
         commit.timeline.push(entry(id, now, "opened", SELF, text));
+        if self.weigh(id, Occasion::News, now, commit) != Standing::Told {
+            return;
+        }
+        let Some(Live { incident, .. }) = self.live.get_mut(id) else { return };
+        let receivers: BTreeSet<ReceiverName> = match not_to {
+            Some(failing) => self.receivers.iter().filter(|receiver| *receiver != failing).cloned().collect(),
+            None => first_told(incident, &self.routes, &self.receivers, now),
+        };
         send(incident, MessageKind::Opened, receivers, &self.receivers, now, commit);
     }
 
-    /// Tells everybody who knows of the incident; a graver one may also take new routes.
-    fn tell_updated(&mut self, id: &IncidentId, graver: bool, now: Timestamp, commit: &mut Commit) {
-        let Some(live) = self.live.get_mut(id) else { return };
-        let incident = &mut live.incident;
+    /// Tells everybody who knows of the incident, and those of whom its routes say so: a graver
+    /// one may take new ones, and of a muted one nobody was told.
+    pub(super) fn tell_updated(&mut self, id: &IncidentId, now: Timestamp, commit: &mut Commit) {
+        let Some(Live { incident, .. }) = self.live.get_mut(id) else { return };
+        let graver = incident.severity > incident.told.severity;
         let knowing = incident.told.receivers.clone();
         if graver && let Some(before) = incident.acknowledged.take() {
             // Whoever took charge of a rumour has not taken charge of a crisis yet.
@@ -191,7 +191,7 @@ impl Engine {
             let text = format!("graver than when {} acknowledged it", before.by);
             commit.timeline.push(entry(id, now, "updated", SELF, text));
         }
-        let mut fresh = if graver { take_routes(incident, &self.routes, now) } else { BTreeSet::new() };
+        let mut fresh = first_told(incident, &self.routes, &self.receivers, now);
         fresh.retain(|receiver| !knowing.contains(receiver));
         let text = crate::domain::message::summary(incident);
         commit.timeline.push(entry(id, now, "updated", SELF, text));
@@ -210,6 +210,9 @@ impl Engine {
             let mut kept = before.clone();
             kept.retain(|escalation| self.routes.may_stand(escalation, incident));
             incident.escalations = kept;
+            if incident.muted.is_some() {
+                continue; // takes its routes when it is told
+            }
             let mut fresh = take_routes(incident, &self.routes, now);
             if incident.escalations == before {
                 continue;
@@ -232,6 +235,7 @@ impl Engine {
         }
         self.advanced = now;
         self.watch_silence(now, commit);
+        self.review(Occasion::Time, now, commit);
         let ids: Vec<IncidentId> = self.live.keys().cloned().collect();
         for id in ids {
             if self.is_quiet(&id, now) {
@@ -261,7 +265,7 @@ impl Engine {
     fn next_due(&self) -> Option<(Timestamp, IncidentId)> {
         let all_see = self.all_see();
         let due = |Live { incident, .. }: &Live| {
-            let open = incident.state == IncidentState::Open;
+            let open = incident.state == IncidentState::Open && incident.muted.is_none();
             let escalations = incident.escalations.iter().filter(|_| open).filter_map(|escalation| escalation.due);
             let end = incident.last_post_at.max(incident.opened_at) + QUIET + Duration::from_micros(1);
             escalations.chain(Some(end).filter(|_| all_see && !incident.is_of_blindness())).min()
@@ -279,7 +283,7 @@ impl Engine {
 
     fn escalate(&mut self, id: &IncidentId, now: Timestamp, commit: &mut Commit) {
         let Some(Live { incident, .. }) = self.live.get_mut(id) else { return };
-        if incident.state != IncidentState::Open {
+        if incident.state != IncidentState::Open || incident.muted.is_some() {
             return;
         }
         let mut receivers = BTreeSet::new();
@@ -336,6 +340,7 @@ impl Engine {
         let Live { mut incident, .. } = self.live.remove(id)?;
         self.by_topic.remove(&incident.topic);
         incident.state = IncidentState::Resolved;
+        incident.muted = None; // its history says by what, and when
         incident.resolved = Some(Signature { by: by.to_owned(), at: now });
         commit.timeline.push(entry(id, now, "resolved", by, String::new()));
         let knowing = incident.told.receivers.clone();
@@ -454,6 +459,22 @@ fn send(
     }));
 }
 
+/// Whoever is told first of an incident that takes its routes now.
+fn first_told(
+    incident: &mut Incident,
+    routes: &Routes,
+    configured: &[ReceiverName],
+    now: Timestamp,
+) -> BTreeSet<ReceiverName> {
+    let receivers = take_routes(incident, routes, now);
+    let unknown = receivers.is_empty() && incident.told.receivers.is_empty();
+    if unknown && incident.is_own() && incident.severity >= Severity::High {
+        // Routes name the topics of rules; that the daemon is blind concerns everybody.
+        return configured.iter().cloned().collect();
+    }
+    receivers
+}
+
 /// Starts the routes that fit the incident and have not taken it yet; returns who is
 /// told first.
 fn take_routes(incident: &mut Incident, routes: &Routes, now: Timestamp) -> BTreeSet<ReceiverName> {
@@ -493,26 +514,19 @@ fn blank(id: IncidentId, topic: Topic, severity: Severity, title: String, why: S
         sample: Vec::new(),
         acknowledged: None,
         resolved: None,
+        muted: None,
         revision: 0,
         told: Told { severity, authors: 0, receivers: BTreeSet::new() },
         escalations: Vec::new(),
     }
 }
 
-fn entry(incident: &IncidentId, at: Timestamp, what: &'static str, by: &str, text: String) -> TimelineEntry {
+pub(super) fn entry(incident: &IncidentId, at: Timestamp, what: &'static str, by: &str, text: String) -> TimelineEntry {
     TimelineEntry { incident: incident.clone(), at, what, by: by.to_owned(), text }
 }
 
-/// Short enough to type: 50 bits of SHA-256 in the letters of RFC 4648's base32, which
-/// leave out 0, 1, 8 and 9.
 fn incident_id(topic: &Topic, opened_by: &str, at: Timestamp) -> IncidentId {
-    const LETTERS: [char; 32] = [
-        'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o', 'p', 'q', 'r', 's', 't', 'u', 'v',
-        'w', 'x', 'y', 'z', '2', '3', '4', '5', '6', '7',
-    ];
-    let digest = Sha256::digest(format!("{topic}\n{opened_by}\n{}", at.micros()));
-    let letters = digest.iter().take(10).filter_map(|byte| LETTERS.get(usize::from(byte % 32)));
-    IncidentId::from(format!("inc-{}", letters.collect::<String>()))
+    IncidentId::from(format!("inc-{}", typeable(&format!("{topic}\n{opened_by}\n{}", at.micros()))))
 }
 
 fn delivery_id(incident: &Incident, receiver: &ReceiverName) -> DeliveryId {

@@ -160,6 +160,20 @@ fn a_crisis_in_a_silenced_rumour_rings() {
 }
 
 #[test]
+fn a_crisis_rings_though_somebody_had_it_in_silence_and_the_routes_changed() {
+    let mut sim = sim();
+    let silence = sim.silence(&["topic=cyb*"], 3600).unwrap();
+    sim.post("1", "ann", 10, OUTAGE);
+    let id = sim.incident().id.clone();
+    sim.command(&id, Action::Acknowledge).unwrap();
+    sim.order(Order::End { id: silence.id, by: "bob".to_owned() }).unwrap();
+    sim.reload(vec![route(&[], &[], &[(&["manager"], None)], None)]);
+    assert!(sim.model.outbox.is_empty(), "somebody has it");
+    sim.post("2", "bob", 20, RANSOM);
+    assert_eq!(told(&sim, Opened), ["manager"]);
+}
+
+#[test]
 fn a_silenced_rule_does_not_hide_another() {
     let mut sim = Sim::new(
         vec![outage(), rule("cyber.slow", "cyber", High, "$org slow", Condition::Match)],
@@ -301,7 +315,7 @@ impl Watched {
             match delivery.message.kind {
                 Opened | Updated | Escalated => assert_eq!(about.muted, None, "{delivery:?}"),
                 Acknowledged | Resolved => {
-                    assert!(before.incidents[&about.id].told.receivers.contains(&delivery.receiver))
+                    assert!(before.incidents[&about.id].told.receivers.contains(&delivery.receiver));
                 }
             }
             if delivery.message.kind == Escalated {
@@ -381,7 +395,9 @@ impl Watched {
             }
         }
         let ids: Vec<_> = self.sim.model.incidents.values().cloned().collect();
-        ids.iter().for_each(|incident| self.legal(incident, None));
+        for incident in &ids {
+            self.legal(incident, None);
+        }
     }
 }
 
@@ -390,7 +406,9 @@ proptest! {
     #[test]
     fn an_incident_is_never_in_a_state_that_nobody_can_explain(events in events()) {
         let mut watched = Watched::new();
-        events.iter().for_each(|event| watched.live(event, false));
+        for event in &events {
+            watched.live(event, false);
+        }
     }
 
     /// Invariant 3: a restart between any two of them changes nothing that people hear.

@@ -139,10 +139,10 @@ impl Backend for Daemon {
         let what = match kind {
             ActionKind::Acknowledge => engine::Action::Acknowledge,
             ActionKind::Resolve => engine::Action::Resolve,
-            ActionKind::Note => engine::Action::Note(text),
+            ActionKind::Note => engine::Action::Note(text.clone()),
         };
         let (answer, answered) = oneshot::channel();
-        let command = Command { incident: id.clone(), by, action: what };
+        let command = Command { incident: id.clone(), by, action: what, reason: text };
         self.engine.send(Request::Command(command, answer)).await.or(Err(stopping()))?;
         match answered.await.or(Err(stopping()))? {
             Ok(incident) => Ok(Some(incident)),

@@ -49,6 +49,24 @@ pub(super) struct Incidents {
 pub(super) struct Act {
     /// The incident's id
     id: String,
+    /// Why; written into the incident's history
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    reason: String,
+    /// Who you are [default: $USER]
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+    #[command(flatten)]
+    daemon: DaemonArgs,
+}
+
+/// Write something into an incident's history.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  stormbell note inc-qionaw3lqq 'police are on site' --by ann")]
+pub(super) struct Note {
+    /// The incident's id
+    id: String,
+    /// What to write down
+    text: String,
     /// Who you are [default: $USER]
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
@@ -182,13 +200,22 @@ impl Incidents {
 
 impl Act {
     pub(super) fn main(self, action: &str) -> anyhow::Result<Exit> {
-        let by = who(self.by)?;
-        let body = serde_json::json!({ "by": by }).to_string();
-        let text = self.daemon.ask(Method::POST, &format!("incidents/{}/{action}", self.id), Some(body))?;
-        let incident: IncidentLine = serde_json::from_str(&text)?;
-        writeln!(std::io::stdout().lock(), "{} is {}: {}", incident.id, incident.state, incident.title)?;
-        Ok(Exit::Fine)
+        order(&self.daemon, &self.id, action, self.by, &self.reason)
     }
+}
+
+impl Note {
+    pub(super) fn main(self) -> anyhow::Result<Exit> {
+        order(&self.daemon, &self.id, "note", self.by, &self.text)
+    }
+}
+
+fn order(daemon: &DaemonArgs, id: &str, action: &str, by: Option<String>, text: &str) -> anyhow::Result<Exit> {
+    let body = serde_json::json!({ "by": who(by)?, "text": text }).to_string();
+    let answer = daemon.ask(Method::POST, &format!("incidents/{id}/{action}"), Some(body))?;
+    let incident: IncidentLine = serde_json::from_str(&answer)?;
+    writeln!(std::io::stdout().lock(), "{} is {}: {}", incident.id, incident.state, incident.title)?;
+    Ok(Exit::Fine)
 }
 
 /// Whoever gives an order, by name.

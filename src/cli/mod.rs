@@ -77,6 +77,8 @@ enum Command {
         after_help = "Example:\n  stormbell resolve inc-qionaw3lqq --by ann    `stormbell incidents` lists the ids"
     )]
     Resolve(client::Act),
+    /// Write something into an incident's history
+    Note(client::Note),
     /// Stop telling people of some rules for a while
     Silence(silence::Silence),
 }
@@ -145,6 +147,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Incidents(incidents) => incidents.main(),
         Command::Ack(act) => act.main("ack"),
         Command::Resolve(act) => act.main("resolve"),
+        Command::Note(note) => note.main(),
         Command::Silence(silence) => silence.main(),
     };
     match result {

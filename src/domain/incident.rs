@@ -216,6 +216,19 @@ pub struct Incident {
     pub escalations: Vec<Escalation>,
 }
 
+impl Incident {
+    /// Posts from which on so few accounts are a flood.
+    const FLOOD: u64 = 50;
+    /// So many posts of an account on average are more than people write who tell news.
+    const FLOOD_PER_AUTHOR: u64 = 20;
+
+    /// Whether few accounts write very much: a campaign or a program, not a crowd. The numbers of
+    /// posts and authors alone decide, so whoever wants to look like a crowd needs one.
+    pub fn is_flood(&self) -> bool {
+        self.posts >= Self::FLOOD && self.posts / self.authors.max(1) >= Self::FLOOD_PER_AUTHOR
+    }
+}
+
 /// Who did something, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {

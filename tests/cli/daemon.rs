@@ -52,7 +52,9 @@ fn an_incident_of_the_demo_is_seen_taken_and_ended() {
     let mine = demo.ask(&["incidents", "--state", "acknowledged", "--json"]);
     let mine: serde_json::Value = serde_json::from_str(mine.out.lines().next().unwrap()).unwrap();
     assert_eq!((&mine["id"], &mine["acknowledged"]["by"]), (&id.into(), &"ann".into()));
-    let ran = demo.ask(&["resolve", id, "--by", "ann"]);
+    let ran = demo.ask(&["note", id, "police are on site", "--by", "bob"]);
+    assert!(ran.out.starts_with(&format!("{id} is acknowledged: ")), "{}", ran.text());
+    let ran = demo.ask(&["resolve", id, "--by", "ann", "--reason", "a film set"]);
     assert!(ran.out.starts_with(&format!("{id} is resolved: ")), "{}", ran.text());
     let ran = demo.ask(&["ack", "inc-nope", "--by", "ann"]);
     assert_eq!(ran.code, 1);

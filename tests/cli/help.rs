@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::support::{Desk, golden};
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 21] = [
     "run",
     "demo",
     "check",
@@ -20,6 +20,7 @@ const COMMANDS: [&str; 20] = [
     "incidents",
     "ack",
     "resolve",
+    "note",
     "silence",
     "silence add",
     "silence list",
@@ -67,6 +68,7 @@ fn nonsense_on_the_command_line_is_usage() {
         &["demo", "--exit-after", "soon"],
         &["incidents", "--state", "lost"],
         &["ack"],
+        &["note", "inc-a"],
         &["silence"],
         &["silence", "add", "topic=cyber"],
         &["silence", "add", "topic=cyber", "--reason", "a"],

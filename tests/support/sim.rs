@@ -194,7 +194,12 @@ impl Sim {
     }
 
     pub fn command(&mut self, incident: &IncidentId, action: Action) -> Result<Incident, Refused> {
-        let command = Command { incident: incident.clone(), by: "ann".to_owned(), action };
+        let command = Command {
+            incident: incident.clone(),
+            by: "ann".to_owned(),
+            action,
+            reason: "it is our own drill".to_owned(),
+        };
         let outcome = self.engine.step(Input::Command(command), self.now);
         self.model.apply(&outcome.commit);
         outcome.reply.unwrap()

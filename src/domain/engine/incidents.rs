@@ -18,7 +18,7 @@ use crate::domain::message::{Delivery, Message, MessageKind, Undelivered};
 use crate::domain::route::Routes;
 use crate::domain::rule::Rule;
 use crate::domain::tally::Tally;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Timestamp, human};
 
 /// An incident ends by itself when its topic has been quiet for so long.
 const QUIET: Duration = Duration::from_hours(6);
@@ -152,7 +152,8 @@ impl Engine {
             let Some(live) = self.live.get_mut(&id) else { continue };
             let Live { incident, .. } = live;
             let graver = incident.severity > incident.told.severity;
-            let grown = incident.authors >= incident.told.authors.max(1) * GROWTH;
+            // What is read up after an outage is told as a whole, see `tell_growth`.
+            let grown = incident.has_grown() && now.since(incident.last_post_at) <= LATE;
             if std::mem::take(&mut live.new) {
                 self.tell_opened(&id, None, now, commit);
             } else if self.weigh(&id, Occasion::News, now, commit) == Standing::Told && (graver || grown) {
@@ -188,6 +189,7 @@ impl Engine {
         if graver && let Some(before) = incident.acknowledged.take() {
             // Whoever took charge of a rumour has not taken charge of a crisis yet.
             incident.state = IncidentState::Open;
+            self.routes.wait_anew(&mut incident.escalations, now);
             let text = format!("graver than when {} acknowledged it", before.by);
             commit.timeline.push(entry(id, now, "updated", SELF, text));
         }
@@ -239,9 +241,22 @@ impl Engine {
         let ids: Vec<IncidentId> = self.live.keys().cloned().collect();
         for id in ids {
             if self.is_quiet(&id, now) {
-                self.resolve(&id, SELF, now, commit);
+                self.resolve(&id, SELF, fell_quiet(), now, commit);
             } else {
+                self.tell_growth(&id, now, commit);
                 self.escalate(&id, now, commit);
+            }
+        }
+    }
+
+    /// Growth that was read up after an outage is told once all of it is read, not step by step.
+    fn tell_growth(&mut self, id: &IncidentId, now: Timestamp, commit: &mut Commit) {
+        let all_see = self.all_see();
+        let Some(Live { incident, .. }) = self.live.get(id) else { return };
+        if all_see && incident.muted.is_none() && incident.has_grown() {
+            self.tell_updated(id, now, commit);
+            if let Some(live) = self.live.get(id) {
+                commit.record(live.incident.clone());
             }
         }
     }
@@ -254,7 +269,7 @@ impl Engine {
         }
         while let Some((due, id)) = self.next_due().filter(|(due, _)| *due < now) {
             if self.is_quiet(&id, due) {
-                self.resolve(&id, SELF, due, commit);
+                self.resolve(&id, SELF, fell_quiet(), due, commit);
             } else {
                 self.escalate(&id, due, commit);
             }
@@ -315,9 +330,9 @@ impl Engine {
         now: Timestamp,
         commit: &mut Commit,
     ) -> Result<Incident, Refused> {
-        let Command { incident: id, by, action } = command;
+        let Command { incident: id, by, action, reason } = command;
         if action == Action::Resolve {
-            return self.resolve(&id, &by, now, commit).ok_or(Refused::NoSuchIncident);
+            return self.resolve(&id, &by, reason, now, commit).ok_or(Refused::NoSuchIncident);
         }
         let Some(Live { incident, .. }) = self.live.get_mut(&id) else { return Err(Refused::NoSuchIncident) };
         match action {
@@ -326,7 +341,7 @@ impl Engine {
                 incident.state = IncidentState::Acknowledged;
                 incident.acknowledged = Some(Signature { by: by.clone(), at: now });
                 incident.escalations.iter_mut().for_each(|escalation| escalation.due = None);
-                commit.timeline.push(entry(&id, now, "acknowledged", &by, String::new()));
+                commit.timeline.push(entry(&id, now, "acknowledged", &by, reason));
                 let knowing = incident.told.receivers.clone();
                 send(incident, MessageKind::Acknowledged, knowing, &self.receivers, now, commit);
                 commit.record(incident.clone());
@@ -336,13 +351,20 @@ impl Engine {
         Ok(incident.clone())
     }
 
-    fn resolve(&mut self, id: &IncidentId, by: &str, now: Timestamp, commit: &mut Commit) -> Option<Incident> {
+    fn resolve(
+        &mut self,
+        id: &IncidentId,
+        by: &str,
+        why: String,
+        now: Timestamp,
+        commit: &mut Commit,
+    ) -> Option<Incident> {
         let Live { mut incident, .. } = self.live.remove(id)?;
         self.by_topic.remove(&incident.topic);
         incident.state = IncidentState::Resolved;
         incident.muted = None; // its history says by what, and when
         incident.resolved = Some(Signature { by: by.to_owned(), at: now });
-        commit.timeline.push(entry(id, now, "resolved", by, String::new()));
+        commit.timeline.push(entry(id, now, "resolved", by, why));
         let knowing = incident.told.receivers.clone();
         send(&mut incident, MessageKind::Resolved, knowing, &self.receivers, now, commit);
         commit.record(incident.clone());
@@ -412,7 +434,7 @@ impl Engine {
     /// Ends the daemon's own incident of that topic.
     pub(super) fn end_notice(&mut self, topic: &str, now: Timestamp, commit: &mut Commit) {
         if let Some(id) = self.by_topic.get(topic).cloned() {
-            self.resolve(&id, SELF, now, commit);
+            self.resolve(&id, SELF, String::new(), now, commit);
         }
     }
 }
@@ -423,10 +445,19 @@ impl Incident {
         self.topic.as_str().starts_with(OWN)
     }
 
+    /// Whether so many more people speak of it than when it was last told, that it is news.
+    fn has_grown(&self) -> bool {
+        self.authors >= self.told.authors.max(1) * GROWTH
+    }
+
     /// Whether it is about a source that is not seen.
     fn is_of_blindness(&self) -> bool {
         self.topic.as_str().starts_with("stormbell.blind.")
     }
+}
+
+fn fell_quiet() -> String {
+    format!("nothing new for {}", human(QUIET))
 }
 
 /// One message to each receiver that is still `configured`, with ids that a repetition of
@@ -459,14 +490,18 @@ fn send(
     }));
 }
 
-/// Whoever is told first of an incident that takes its routes now.
+/// Whoever is told first of an incident that takes its routes now; and whoever its routes stand
+/// at, for they may have been taken while somebody had it and nobody else was told.
 fn first_told(
     incident: &mut Incident,
     routes: &Routes,
     configured: &[ReceiverName],
     now: Timestamp,
 ) -> BTreeSet<ReceiverName> {
-    let receivers = take_routes(incident, routes, now);
+    let mut receivers = take_routes(incident, routes, now);
+    if incident.state == IncidentState::Open {
+        receivers.extend(incident.escalations.iter().flat_map(|escalation| routes.receivers(escalation)).cloned());
+    }
     let unknown = receivers.is_empty() && incident.told.receivers.is_empty();
     if unknown && incident.is_own() && incident.severity >= Severity::High {
         // Routes name the topics of rules; that the daemon is blind concerns everybody.

@@ -147,6 +147,8 @@ pub struct Command {
     pub by: String,
     /// What to do.
     pub action: Action,
+    /// Why; may be empty.
+    pub reason: String,
 }
 
 /// What a person can do with an incident.

@@ -124,9 +124,7 @@ impl Engine {
         incident.muted = None;
         let graver = incident.severity > incident.told.severity;
         if incident.state == IncidentState::Open || graver {
-            for escalation in &mut incident.escalations {
-                escalation.due = self.routes.due(escalation, now);
-            }
+            self.routes.wait_anew(&mut incident.escalations, now);
             self.tell_updated(id, now, commit);
         }
         if let Some(live) = self.live.get(id) {

@@ -145,6 +145,20 @@ fn a_rumour_somebody_took_charge_of_becomes_a_crisis_and_rings_again() {
 }
 
 #[test]
+fn a_rumour_somebody_took_charge_of_escalates_again_when_it_is_a_crisis() {
+    let steps: &[(&[&str], Option<u64>)] = &[(&["pager"], Some(5)), (&["manager"], None)];
+    let mut sim = Sim::new(vec![rumour(), gunman()], vec![route(&[], &[], steps, None)]);
+    sim.post("1", "ann", 0, "a rumour about St Brigids");
+    let id = sim.incident().id.clone();
+    sim.command(&id, Action::Acknowledge).unwrap();
+    sim.post("2", "bob", 60, REPORT);
+    sim.post("3", "eve", 61, REPORT);
+    assert_eq!(names(&sim.model.sent(MessageKind::Updated)), ["pager"]);
+    sim.run_until(400);
+    assert_eq!(names(&sim.model.sent(MessageKind::Escalated)), ["manager"], "one route for all is no exception");
+}
+
+#[test]
 fn growth_is_told_in_steps_not_post_by_post() {
     let mut sim = Sim::new(vec![rumour()], vec![route(&[], &[], &[(&["chat"], None)], None)]);
     for n in 0..1000 {
@@ -167,6 +181,64 @@ fn a_flood_by_one_author_is_one_incident_and_one_message() {
     let batch = sim.batch(flood, Some(at(60)));
     let commit = sim.engine.step(Input::Batch(batch), at(60)).commit;
     assert_eq!((commit.incidents.len(), commit.incidents[0].posts), (1, 5_300), "one row a commit, not one a post");
+}
+
+#[test]
+fn a_keyword_posted_again_and_again_is_one_incident_and_few_messages() {
+    let mut sim = Sim::new(vec![rumour(), gunman()], vec![route(&[], &[], &[(&["chat"], None)], None)]);
+    let mut told = Vec::new();
+    let mut last = None;
+    for round in 0..40 {
+        let post = |n: i64| posted(&format!("p{round}.{n}"), &format!("bot {}", n % 4), round, REPORT);
+        sim.now = at(round);
+        let batch = sim.batch((0..250).map(post).collect(), Some(sim.now));
+        let commit = sim.engine.step(Input::Batch(batch), sim.now).commit;
+        assert!(commit.incidents.len() <= 1);
+        told.extend(commit.outbox.into_iter().map(|delivery| delivery.message.kind));
+        last = commit.incidents.into_iter().next_back().or(last);
+    }
+    let incident = last.unwrap();
+    assert_eq!((incident.posts, incident.authors, sim.engine.open_incidents()), (10_000, 4, 1));
+    assert_eq!(told, [MessageKind::Opened, MessageKind::Updated], "it began, and it is critical");
+    let summary = stormbell::domain::message::summary(&incident);
+    assert!(summary.starts_with("a flood by few accounts: 1 story · 4 authors · 10,000 posts within "), "{summary}");
+    let crowd = stormbell::domain::incident::Incident { authors: 9_000, ..incident };
+    assert!(!crowd.is_flood());
+}
+
+#[test]
+fn what_is_learnt_late_is_told_as_a_whole() {
+    let mut sim = Sim::new(vec![rumour()], vec![route(&[], &["threat"], &[(&["chat"], None)], None)]);
+    sim.connect(None);
+    sim.feed(vec![frame(Ok(SourceEvent::Other), at(0))]);
+    sim.cut();
+    sim.now = at(3600);
+    sim.connect(Some(0));
+    for n in 0..100 {
+        sim.feed(vec![posted(&format!("p{n}"), &format!("author {n}"), 600 + n, REPORT)]);
+        sim.run_until(3600 + n / 2);
+    }
+    let told = |sim: &Sim| (sim.model.sent(MessageKind::Opened).len(), sim.model.sent(MessageKind::Updated).len());
+    assert_eq!(told(&sim), (1, 0), "the first at once, the others when all is read");
+    let first = sim.model.outbox.values().next().unwrap().message.summary();
+    assert_eq!(first, "happened 2026-11-22T10:10:00Z, learned 2026-11-22T11:00:00Z: 1 post at 2026-11-22T10:10:00Z");
+    sim.feed(vec![frame(Ok(SourceEvent::Other), at(3650))]);
+    sim.run_until(3660);
+    assert_eq!(told(&sim), (1, 1));
+    let newest = sim.model.outbox.values().find(|delivery| delivery.message.kind == MessageKind::Updated).unwrap();
+    assert!(newest.message.summary().contains("100 authors · 100 posts"), "{}", newest.message.summary());
+    sim.run_until(4000);
+    assert_eq!(told(&sim), (1, 1), "once");
+}
+
+#[test]
+fn a_crisis_learnt_late_is_told_at_once() {
+    let mut sim = Sim::new(vec![rumour(), gunman()], vec![route(&[], &["threat"], &[(&["pager"], None)], None)]);
+    sim.now = at(3600);
+    sim.connect(Some(0));
+    sim.feed(vec![posted("1", "ann", 600, REPORT)]);
+    sim.feed(vec![posted("2", "bob", 610, REPORT)]);
+    assert_eq!(sim.model.sent(MessageKind::Updated).len(), 1, "graver, so it does not wait");
 }
 
 #[test]
@@ -270,6 +342,8 @@ fn nobody_answers_so_the_next_step_is_told_until_somebody_acknowledges() {
     sim.run_until(20_000);
     assert_eq!(sim.model.sent(MessageKind::Escalated).len(), 3, "acknowledged: nobody is told again");
     sim.command(&id, Action::Resolve).unwrap();
+    let last = sim.model.timeline.last().unwrap();
+    assert_eq!((last.what, last.by.as_str(), last.text.as_str()), ("resolved", "ann", "it is our own drill"));
     assert_eq!(names(&sim.model.sent(MessageKind::Resolved)), ["everybody", "manager", "on-call"]);
     assert_eq!(sim.command(&id, Action::Acknowledge), Err(Refused::NoSuchIncident));
 }

@@ -10,10 +10,11 @@ use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use stormbell::config::secret::Secret;
 use stormbell::domain::event::Ledger;
-use stormbell::domain::id::{IncidentId, PersonName};
+use stormbell::domain::id::{IncidentId, PersonName, SilenceId};
 use stormbell::domain::incident::{Incident, IncidentState, Severity, Signature, Told};
 use stormbell::domain::oncall::{Layer, People, Person, Schedule, WallTime};
 use stormbell::domain::post::Post;
+use stormbell::domain::silence::{Draft, Silence};
 use stormbell::domain::time::{Timestamp, Zone};
 use stormbell::telemetry::metrics::Metrics;
 use stormbell::web::view::{AlertView, RuleView, SourceView, StatusView, TimelineView};
@@ -29,6 +30,7 @@ const TOKEN: &str = "a-token-of-some-length";
 struct Pretended {
     not_ready: Mutex<Vec<String>>,
     acted: Mutex<Vec<(IncidentId, Action)>>,
+    silences: Mutex<Vec<Silence>>,
 }
 
 fn at(seconds: i64) -> Timestamp {
@@ -56,6 +58,7 @@ fn incident(state: IncidentState) -> Incident {
         sample: vec!["at://1".into()],
         acknowledged: (state == IncidentState::Acknowledged).then(|| Signature { by: "ann".to_owned(), at: at(9) }),
         resolved: None,
+        muted: None,
         revision: 1,
         told: Told { severity: Severity::Critical, authors: 2, receivers: std::collections::BTreeSet::new() },
         escalations: vec![],
@@ -116,6 +119,24 @@ impl Backend for Pretended {
         }
         self.acted.lock().unwrap().push((id, action));
         Ok(Some(incident(IncidentState::Acknowledged)))
+    }
+
+    async fn silences(&self) -> Result<Vec<Silence>, BackendError> {
+        Ok(self.silences.lock().unwrap().clone())
+    }
+
+    async fn silence(&self, draft: Draft) -> Result<Silence, BackendError> {
+        let silence = Silence::of(draft, self.now()).map_err(|refused| BackendError::Invalid(refused.to_string()))?;
+        self.silences.lock().unwrap().push(silence.clone());
+        Ok(silence)
+    }
+
+    async fn end_silence(&self, id: SilenceId, by: String) -> Result<Option<Silence>, BackendError> {
+        let mut silences = self.silences.lock().unwrap();
+        let Some(silence) = silences.iter_mut().find(|silence| silence.id == id) else { return Ok(None) };
+        silence.until = self.now();
+        silence.ended = Some(Signature { by, at: self.now() });
+        Ok(Some(silence.clone()))
     }
 
     async fn sources(&self) -> Result<Vec<SourceView>, BackendError> {
@@ -308,6 +329,57 @@ async fn people_acknowledge_resolve_and_write_notes() {
     is_error(&server.post("/api/v1/incidents/over/ack", "").await, 409, "resolved");
     is_error(&server.post("/api/v1/incidents/stuck/ack", "").await, 503, "stuck");
     is_error(&server.post("/api/v1/incidents/i1/eat", "").await, 404, "ack, resolve or note");
+}
+
+#[tokio::test]
+async fn silences_are_ordered_listed_tried_and_ended() {
+    let server = Server::open().await;
+    let order =
+        r#"{"matchers": ["topic=cyber*", "severity!=critical"], "by": "ann", "reason": "patch night", "for": "2h"}"#;
+    let (status, silence) = server.post("/api/v1/silences", order).await;
+    assert_eq!(status, StatusCode::OK, "{silence}");
+    let id = silence["id"].as_str().unwrap();
+    let expected = json!({
+        "id": id, "state": "active", "matchers": ["topic=cyber*", "severity!=critical"], "by": "ann",
+        "reason": "patch night", "from": "2026-11-22T10:01:40Z", "until": "2026-11-22T12:01:40Z"
+    });
+    assert_eq!(silence, expected);
+    assert_eq!(server.get("/api/v1/silences").await, (StatusCode::OK, json!([expected])));
+    let later =
+        r#"{"matchers": ["topic=a"], "reason": "b", "from": "2026-11-23T00:00:00Z", "until": "2026-11-23T01:00:00Z"}"#;
+    let (_, later) = server.post("/api/v1/silences", later).await;
+    assert_eq!((&later["state"], &later["by"]), (&json!("pending"), &json!("api")));
+
+    let (_, preview) = server.post("/api/v1/silences/preview", r#"{"matchers": ["topic=active-*"]}"#).await;
+    assert_eq!((&preview["looked_at"], &preview["muted"]), (&json!(3), &json!([])));
+    assert!(preview["spared"][0]["because"].as_str().unwrap().starts_with("critical: name severity=critical"));
+    let (_, preview) = server.post("/api/v1/silences/preview", r#"{"matchers": ["topic=active-threat"]}"#).await;
+    assert_eq!((preview["muted"].as_array().unwrap().len(), &preview["spared"]), (3, &json!([])));
+    let (_, preview) = server.post("/api/v1/silences/preview", r#"{"matchers": ["topic=cyber"]}"#).await;
+    assert_eq!((&preview["muted"], &preview["spared"]), (&json!([]), &json!([])));
+
+    let end = |path: String| answer(server.ask(Method::DELETE, &path));
+    let (_, ended) = end(format!("/api/v1/silences/{id}?by=bob")).await;
+    assert_eq!((&ended["state"], &ended["ended_by"]), (&json!("expired"), &json!("bob")));
+    assert_eq!(end(format!("/api/v1/silences?id={id}")).await.0, StatusCode::OK);
+    is_error(&end("/api/v1/silences/sil-x".to_owned()).await, 404, "no such silence");
+    is_error(&end("/api/v1/silences".to_owned()).await, 400, "say which");
+
+    for (body, status, words) in [
+        ("{", 400, "body must be like"),
+        (r#"{"matchers": ["topic=a"], "comment": "b"}"#, 400, "comment"),
+        (r#"{"matchers": [], "reason": "b", "for": "1h"}"#, 422, "say what to silence"),
+        (r#"{"matchers": ["topic=~a.*"], "reason": "b", "for": "1h"}"#, 422, "regular expressions"),
+        (r#"{"matchers": ["topic=a"], "for": "1h"}"#, 422, "say why"),
+        (r#"{"matchers": ["topic=a"], "reason": "b"}"#, 422, "say when it ends"),
+        (r#"{"matchers": ["topic=a"], "reason": "b", "for": "1h", "until": "2026-11-23T00:00:00Z"}"#, 422, "either"),
+        (r#"{"matchers": ["topic=a"], "reason": "b", "for": "90d"}"#, 422, "at most 31 days"),
+        (r#"{"matchers": ["topic=a"], "reason": "b", "until": "2026-11-22T09:00:00Z"}"#, 422, "end after"),
+        (r#"{"matchers": ["topic=a"], "reason": "b", "until": "tonight"}"#, 422, "until: not a date"),
+    ] {
+        is_error(&server.post("/api/v1/silences", body).await, status, words);
+    }
+    is_error(&Server::guarded().await.get("/api/v1/silences").await, 401, "Bearer");
 }
 
 #[tokio::test]

@@ -11,10 +11,11 @@ use super::readiness::Readiness;
 use super::status::{Status, Statuses};
 use crate::domain::engine::{self, Command, Refused};
 use crate::domain::event::{Ledger, Rejected};
-use crate::domain::id::{IncidentId, ReceiverName};
+use crate::domain::id::{IncidentId, ReceiverName, SilenceId};
 use crate::domain::incident::{Gap, Incident, IncidentState};
 use crate::domain::oncall::People;
 use crate::domain::rule::RuleSet;
+use crate::domain::silence::{Draft, Order, Refused as NotSilenced, Silence};
 use crate::domain::time::{Clock, Timestamp};
 use crate::store::{OutboxCount, OutboxState, Reader, SourceRecord, StoreError};
 use crate::web::view::{AlertView, GapView, LedgerView, ReceiverView, RuleView, SourceView, StatusView, TimelineView};
@@ -57,6 +58,13 @@ impl Daemon {
         let result = tokio::task::spawn_blocking(move || read(&Reader::open(&database)?)).await;
         let unavailable = |error: &dyn std::error::Error| BackendError::Unavailable(error.to_string());
         result.map_err(|error| unavailable(&error))?.map_err(|error| unavailable(&error))
+    }
+
+    /// Gives an order about silences, and waits until it is on disk.
+    async fn order(&self, order: Order) -> Result<Result<Silence, NotSilenced>, BackendError> {
+        let (answer, answered) = oneshot::channel();
+        self.engine.send(Request::Silence(order, answer)).await.or(Err(stopping()))?;
+        answered.await.or(Err(stopping()))
     }
 
     fn source(&self, name: &str, status: &Status, record: Option<&SourceRecord>) -> SourceView {
@@ -126,11 +134,10 @@ impl Backend for Daemon {
         let what = match kind {
             ActionKind::Acknowledge => engine::Action::Acknowledge,
             ActionKind::Resolve => engine::Action::Resolve,
-            ActionKind::Note => engine::Action::Note(text),
+            ActionKind::Note => engine::Action::Note(text.clone()),
         };
-        let stopping = || BackendError::Unavailable("the daemon is stopping; try again in a few seconds".to_owned());
         let (answer, answered) = oneshot::channel();
-        let command = Command { incident: id.clone(), by, action: what };
+        let command = Command { incident: id.clone(), by, action: what, reason: text };
         self.engine.send(Request::Command(command, answer)).await.or(Err(stopping()))?;
         match answered.await.or(Err(stopping()))? {
             Ok(incident) => Ok(Some(incident)),
@@ -141,6 +148,24 @@ impl Backend for Daemon {
                     None => Ok(None),
                 }
             }
+        }
+    }
+
+    async fn silences(&self) -> Result<Vec<Silence>, BackendError> {
+        self.read(|reader| reader.silences(Timestamp::from_micros(i64::MIN))).await
+    }
+
+    async fn silence(&self, draft: Draft) -> Result<Silence, BackendError> {
+        self.order(Order::Add(draft)).await?.map_err(|refused| BackendError::Invalid(refused.to_string()))
+    }
+
+    async fn end_silence(&self, id: SilenceId, by: String) -> Result<Option<Silence>, BackendError> {
+        match self.order(Order::End { id: id.clone(), by }).await? {
+            Ok(silence) => Ok(Some(silence)),
+            Err(_) if self.silences().await?.iter().any(|silence| silence.id == id) => {
+                Err(BackendError::Conflict("the silence is over already".to_owned()))
+            }
+            Err(_) => Ok(None),
         }
     }
 
@@ -188,6 +213,10 @@ impl Backend for Daemon {
             receivers: self.receivers.iter().map(|receiver| receiver_view(receiver, &outbox)).collect(),
         })
     }
+}
+
+fn stopping() -> BackendError {
+    BackendError::Unavailable("the daemon is stopping; try again in a few seconds".to_owned())
 }
 
 fn open(reader: &Reader) -> Result<Vec<Incident>, StoreError> {

@@ -25,6 +25,7 @@ use crate::domain::message::Undelivered;
 use crate::domain::oncall::People;
 use crate::domain::route::Routes;
 use crate::domain::rule::RuleSet;
+use crate::domain::silence::{self, Silence};
 use crate::domain::time::{Clock, Timestamp};
 use crate::source::position::Position;
 use crate::store::{StoreError, StoreHandle};
@@ -44,6 +45,8 @@ const STUCK_FATAL: Duration = Duration::from_mins(1);
 pub enum Request {
     /// A person's order, and where the answer goes once it is on disk.
     Command(Command, oneshot::Sender<Result<Incident, Refused>>),
+    /// A person's order about silences, and where the answer goes once it is on disk.
+    Silence(silence::Order, oneshot::Sender<Result<Silence, silence::Refused>>),
     /// A delivery that will never arrive.
     Undelivered(Undelivered),
     /// New rules and routes.
@@ -85,7 +88,8 @@ pub(super) struct Desk {
     pub pulse: Pulse,
 }
 
-type Answer = (oneshot::Sender<Result<Incident, Refused>>, Result<Incident, Refused>);
+/// Tells somebody that their order was followed, or why not.
+type Answer = Box<dyn FnOnce() + Send>;
 type Writing = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
 
 /// Effects that are not on disk yet.
@@ -111,7 +115,7 @@ impl Desk {
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut pending = Pending::default();
         let first = std::mem::take(&mut self.first);
-        self.took(first, None, &mut pending);
+        self.took(first, &mut pending);
         let mut writing: Option<(Writing, Pending)> = None;
         let mut written = Instant::now();
         let mut open = true;
@@ -159,25 +163,35 @@ impl Desk {
             _ => {}
         }
         let outcome = self.engine.step(input, now);
-        self.took(outcome, None, pending);
+        self.took(outcome, pending);
     }
 
     fn request(&mut self, request: Request, pending: &mut Pending) {
         let now = self.clock.now();
-        let (input, answer) = match request {
-            Request::Command(command, answer) => (Input::Command(command), Some(answer)),
-            Request::Undelivered(undelivered) => (Input::Undelivered(undelivered), None),
+        match request {
+            Request::Command(command, asker) => {
+                let mut outcome = self.engine.step(Input::Command(command), now);
+                pending.answers.extend(outcome.reply.take().map(|reply| answer(asker, reply)));
+                self.took(outcome, pending);
+            }
+            Request::Silence(order, asker) => {
+                let mut outcome = self.engine.step(Input::Silence(order), now);
+                pending.answers.extend(outcome.silence.take().map(|reply| answer(asker, reply)));
+                self.took(outcome, pending);
+            }
+            Request::Undelivered(undelivered) => {
+                let outcome = self.engine.step(Input::Undelivered(undelivered), now);
+                self.took(outcome, pending);
+            }
             Request::Swap { rules, routes, receivers, done } => {
                 self.rules.send_replace(Arc::clone(&rules));
                 self.people.send_replace(Arc::clone(&routes.people));
                 self.metrics.rules(rules.rules().len());
                 let outcome = self.engine.step(Input::Swap { rules, routes, receivers }, now);
-                self.took(outcome, None, pending);
-                return done.send(()).unwrap_or_default();
+                self.took(outcome, pending);
+                done.send(()).unwrap_or_default();
             }
-        };
-        let outcome = self.engine.step(input, now);
-        self.took(outcome, answer, pending);
+        }
     }
 
     fn tick(&mut self, pending: &mut Pending) -> anyhow::Result<()> {
@@ -189,7 +203,7 @@ impl Desk {
             stuck.as_secs()
         );
         let outcome = self.engine.step(Input::Tick, now);
-        self.took(outcome, None, pending);
+        self.took(outcome, pending);
         if stuck < STUCK_UNREADY {
             service::alive();
             self.pulse.beat(now);
@@ -199,13 +213,8 @@ impl Desk {
     }
 
     /// Takes over what a step did; nothing of it is known outside yet.
-    fn took(
-        &mut self,
-        outcome: Outcome,
-        answer: Option<oneshot::Sender<Result<Incident, Refused>>>,
-        pending: &mut Pending,
-    ) {
-        let Outcome { commit, reply } = outcome;
+    fn took(&mut self, outcome: Outcome, pending: &mut Pending) {
+        let Outcome { commit, .. } = outcome;
         for (source, progress) in &commit.progress {
             let Some(cursor) = progress.cursor else { continue };
             if let Some(position) = self.positions.get(source) {
@@ -218,9 +227,6 @@ impl Desk {
         }
         pending.commit.append(commit);
         pending.steps += 1;
-        if let (Some(answer), Some(reply)) = (answer, reply) {
-            pending.answers.push((answer, reply));
-        }
     }
 
     /// The disk has it: now it may be told.
@@ -254,6 +260,8 @@ impl Desk {
                     events::incident_updated(incident);
                 }
                 ("acknowledged", _) => events::incident_acknowledged(&entry.incident, &entry.by),
+                ("muted", Some(incident)) => events::incident_muted(incident),
+                ("unmuted", _) => events::incident_unmuted(&entry.incident),
                 ("resolved", _) => events::incident_resolved(&entry.incident, &entry.by),
                 _ => {}
             }
@@ -261,11 +269,15 @@ impl Desk {
         if !commit.outbox.is_empty() {
             self.bells.iter().for_each(|bell| bell.notify_one());
         }
-        for (answer, reply) in answers {
-            // The asker may have gone away; the order was followed all the same.
-            drop(answer.send(reply));
+        for answer in answers {
+            answer();
         }
     }
+}
+
+/// The asker may have gone away; the order was followed all the same.
+fn answer<T: Send + 'static>(asker: oneshot::Sender<T>, reply: T) -> Answer {
+    Box::new(|| drop(asker.send(reply)))
 }
 
 async fn done(writing: &mut Option<(Writing, Pending)>) -> Result<(), StoreError> {

@@ -49,6 +49,24 @@ pub(super) struct Incidents {
 pub(super) struct Act {
     /// The incident's id
     id: String,
+    /// Why; written into the incident's history
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    reason: String,
+    /// Who you are [default: $USER]
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+    #[command(flatten)]
+    daemon: DaemonArgs,
+}
+
+/// Write something into an incident's history.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  stormbell note inc-qionaw3lqq 'police are on site' --by ann")]
+pub(super) struct Note {
+    /// The incident's id
+    id: String,
+    /// What to write down
+    text: String,
     /// Who you are [default: $USER]
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
@@ -58,7 +76,7 @@ pub(super) struct Act {
 
 /// Where the daemon is.
 #[derive(Debug, Args)]
-struct DaemonArgs {
+pub(super) struct DaemonArgs {
     /// Address of its API
     #[arg(
         long,
@@ -83,6 +101,12 @@ struct IncidentLine {
     summary: String,
     opened_at: String,
     acknowledged: Option<By>,
+    muted: Option<MutedBy>,
+}
+
+#[derive(Debug, Deserialize)]
+struct MutedBy {
+    silences: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -164,9 +188,10 @@ impl Incidents {
             writeln!(out, "no incidents")?;
         }
         for incident in incidents {
-            let IncidentLine { id, title, severity, state, summary, opened_at, acknowledged } = incident;
+            let IncidentLine { id, title, severity, state, summary, opened_at, acknowledged, muted } = incident;
             let owner = acknowledged.map_or_else(String::new, |by| format!(" by {}", by.by));
-            writeln!(out, "{id}  {severity:<8} {state}{owner}  {title}")?;
+            let muted = muted.map_or_else(String::new, |by| format!(", MUTED by {}", by.silences.join(", ")));
+            writeln!(out, "{id}  {severity:<8} {state}{owner}{muted}  {title}")?;
             writeln!(out, "                opened {}; {summary}", seconds(&opened_at))?;
         }
         Ok(Exit::Fine)
@@ -175,25 +200,39 @@ impl Incidents {
 
 impl Act {
     pub(super) fn main(self, action: &str) -> anyhow::Result<Exit> {
-        let environment = Environment::of_process();
-        let user = || environment.get("USER").and_then(|user| user.to_str()).map(ToOwned::to_owned);
-        let by = self.by.clone().or_else(user).context("who are you? Say it with --by NAME")?;
-        let body = serde_json::json!({ "by": by }).to_string();
-        let text = self.daemon.ask(Method::POST, &format!("incidents/{}/{action}", self.id), Some(body))?;
-        let incident: IncidentLine = serde_json::from_str(&text)?;
-        writeln!(std::io::stdout().lock(), "{} is {}: {}", incident.id, incident.state, incident.title)?;
-        Ok(Exit::Fine)
+        order(&self.daemon, &self.id, action, self.by, &self.reason)
     }
 }
 
+impl Note {
+    pub(super) fn main(self) -> anyhow::Result<Exit> {
+        order(&self.daemon, &self.id, "note", self.by, &self.text)
+    }
+}
+
+fn order(daemon: &DaemonArgs, id: &str, action: &str, by: Option<String>, text: &str) -> anyhow::Result<Exit> {
+    let body = serde_json::json!({ "by": who(by)?, "text": text }).to_string();
+    let answer = daemon.ask(Method::POST, &format!("incidents/{id}/{action}"), Some(body))?;
+    let incident: IncidentLine = serde_json::from_str(&answer)?;
+    writeln!(std::io::stdout().lock(), "{} is {}: {}", incident.id, incident.state, incident.title)?;
+    Ok(Exit::Fine)
+}
+
+/// Whoever gives an order, by name.
+pub(super) fn who(by: Option<String>) -> anyhow::Result<String> {
+    let environment = Environment::of_process();
+    let user = || environment.get("USER").and_then(|user| user.to_str()).map(ToOwned::to_owned);
+    by.or_else(user).context("who are you? Say it with --by NAME")
+}
+
 /// An RFC 3339 time without the fraction, for people.
-fn seconds(time: &str) -> String {
+pub(super) fn seconds(time: &str) -> String {
     time.split_once('.').map_or_else(|| time.to_owned(), |(whole, _)| format!("{whole}Z"))
 }
 
 impl DaemonArgs {
     /// Sends a request below `/api/v1/` and gives the answer's body.
-    fn ask(&self, method: Method, path: &str, body: Option<String>) -> anyhow::Result<String> {
+    pub(super) fn ask(&self, method: Method, path: &str, body: Option<String>) -> anyhow::Result<String> {
         let (url, token) = self.resolve()?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
@@ -223,6 +262,10 @@ impl DaemonArgs {
                 StatusCode::NOT_FOUND if path.starts_with("incidents/") => {
                     bail!("{problem}; `stormbell incidents` lists those there are")
                 }
+                StatusCode::NOT_FOUND if path.starts_with("silences/") => {
+                    bail!("{problem}; `stormbell silence list` lists those there are")
+                }
+                StatusCode::UNPROCESSABLE_ENTITY => bail!("{problem}"),
                 _ => bail!("{problem} ({status})"),
             }
         })

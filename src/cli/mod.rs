@@ -17,6 +17,7 @@ mod profile;
 mod progress;
 mod replay;
 mod run;
+mod silence;
 mod tune;
 mod volume;
 
@@ -79,6 +80,10 @@ enum Command {
         after_help = "Example:\n  stormbell resolve inc-qionaw3lqq --by ann    `stormbell incidents` lists the ids"
     )]
     Resolve(client::Act),
+    /// Write something into an incident's history
+    Note(client::Note),
+    /// Stop telling people of some rules for a while
+    Silence(silence::Silence),
 }
 
 /// Where the configuration is.
@@ -146,6 +151,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Oncall(oncall) => oncall.main(),
         Command::Ack(act) => act.main("ack"),
         Command::Resolve(act) => act.main("resolve"),
+        Command::Note(note) => note.main(),
+        Command::Silence(silence) => silence.main(),
     };
     match result {
         Ok(exit) => exit.into(),

@@ -7,6 +7,7 @@ use super::id::{AuthorId, DeliveryId, PostId, RuleId, SourceName};
 use super::incident::{Alert, Gap, Incident, Sighting, TimelineEntry};
 use super::message::Delivery;
 use super::post::Post;
+use super::silence::Silence;
 use super::story::Telling;
 use super::time::Timestamp;
 
@@ -26,6 +27,8 @@ pub struct Commit {
     pub alerts: Vec<Alert>,
     /// Insert or replace by id; at most one of an id, see [`Commit::record`].
     pub incidents: Vec<Incident>,
+    /// Insert or replace by id.
+    pub silences: Vec<Silence>,
     /// Append.
     pub timeline: Vec<TimelineEntry>,
     /// Insert unless the id is known.
@@ -84,6 +87,7 @@ impl Commit {
             erased,
             alerts,
             incidents,
+            silences,
             timeline,
             outbox,
             told,
@@ -97,6 +101,7 @@ impl Commit {
             && erased.is_empty()
             && alerts.is_empty()
             && incidents.is_empty()
+            && silences.is_empty()
             && timeline.is_empty()
             && outbox.is_empty()
             && told.is_empty()
@@ -130,6 +135,7 @@ impl Commit {
         self.erased.extend(later.erased);
         self.alerts.extend(later.alerts);
         later.incidents.into_iter().for_each(|incident| self.record(incident));
+        self.silences.extend(later.silences);
         self.timeline.extend(later.timeline);
         self.outbox.extend(later.outbox);
         self.told.extend(later.told);
@@ -162,6 +168,8 @@ pub struct Restored {
     pub sightings: Vec<Sighting>,
     /// Incidents that are not resolved.
     pub incidents: Vec<Incident>,
+    /// Silences that are not over.
+    pub silences: Vec<Silence>,
     /// Parked deliveries nobody has been told of.
     pub undelivered: Vec<super::message::Undelivered>,
 }

@@ -7,6 +7,8 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
+
 /// The first `bytes` of a digest in hexadecimal.
 pub fn hex(digest: &[u8], bytes: usize) -> String {
     digest.iter().take(bytes).fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
@@ -101,4 +103,19 @@ string_id! {
     /// One message to one receiver; the same over every attempt, so that the
     /// receiver can tell a repetition from news.
     DeliveryId
+}
+string_id! {
+    /// A silence.
+    SilenceId
+}
+
+/// A name short enough to type: 50 bits of SHA-256 in the letters of RFC 4648's base32, which
+/// leave out 0, 1, 8 and 9.
+pub(super) fn typeable(text: &str) -> String {
+    const LETTERS: [char; 32] = [
+        'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o', 'p', 'q', 'r', 's', 't', 'u', 'v',
+        'w', 'x', 'y', 'z', '2', '3', '4', '5', '6', '7',
+    ];
+    let digest = Sha256::digest(text);
+    digest.iter().take(10).filter_map(|byte| LETTERS.get(usize::from(byte % 32))).collect()
 }

@@ -6,9 +6,12 @@ use std::time::Duration;
 use super::addressee::Addressee;
 use super::condition::Figures;
 use super::event::DownReason;
-use super::id::{AuthorId, IncidentId, PostId, RuleId, SourceName, Topic};
+use super::id::{AuthorId, IncidentId, PostId, RuleId, SilenceId, SourceName, Topic};
 use super::story::Story;
 use super::time::Timestamp;
+
+/// Topics of the daemon's own incidents begin like this.
+pub(super) const OWN: &str = "stormbell.";
 
 /// How much it matters, least first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -204,12 +207,27 @@ pub struct Incident {
     pub acknowledged: Option<Signature>,
     /// Who ended it.
     pub resolved: Option<Signature>,
+    /// Why nobody is told of it for now.
+    pub muted: Option<Muted>,
     /// Grows with every change; part of delivery ids.
     pub revision: u32,
     /// What people were last told, to see growth.
     pub told: Told,
     /// Where each route that took it stands.
     pub escalations: Vec<Escalation>,
+}
+
+impl Incident {
+    /// Posts from which on so few accounts are a flood.
+    const FLOOD: u64 = 50;
+    /// So many posts of an account on average are more than people write who tell news.
+    const FLOOD_PER_AUTHOR: u64 = 20;
+
+    /// Whether few accounts write very much: a campaign or a program, not a crowd. The numbers of
+    /// posts and authors alone decide, so whoever wants to look like a crowd needs one.
+    pub fn is_flood(&self) -> bool {
+        self.posts >= Self::FLOOD && self.posts / self.authors.max(1) >= Self::FLOOD_PER_AUTHOR
+    }
 }
 
 /// Who did something, and when.
@@ -219,6 +237,15 @@ pub struct Signature {
     pub by: String,
     /// Wall time.
     pub at: Timestamp,
+}
+
+/// Why nobody is told of an incident, and since when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Muted {
+    /// Wall time.
+    pub since: Timestamp,
+    /// The silences; together they cover all its rules.
+    pub silences: BTreeSet<SilenceId>,
 }
 
 /// Who was told of an incident, and what the last message said of its size.
@@ -285,7 +312,7 @@ pub struct TimelineEntry {
     /// Wall time.
     pub at: Timestamp,
     /// What happened: `opened`, `alert`, `updated`, `acknowledged`, `escalated`, `repeated`, `resolved`, `note`,
-    /// `held`, `undelivered`.
+    /// `held`, `undelivered`, `muted`, `unmuted`.
     pub what: &'static str,
     /// Who did it.
     pub by: String,

@@ -77,6 +77,9 @@ pub fn summary(incident: &Incident) -> String {
             }
         }
     };
+    if incident.is_flood() {
+        text = format!("a flood by few accounts: {text}");
+    }
     if incident.late {
         text = format!("happened {when}, learned {}: {text}", incident.opened_at.whole_second());
     }

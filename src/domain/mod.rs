@@ -30,5 +30,6 @@ pub mod incident;
 pub mod message;
 pub mod route;
 pub mod rule;
+pub mod silence;
 
 pub mod commit;

@@ -156,6 +156,13 @@ impl Routes {
         escalation.due = self.due(escalation, now);
     }
 
+    /// Has escalations wait anew from where they stand.
+    pub fn wait_anew(&self, escalations: &mut [Escalation], now: Timestamp) {
+        for escalation in escalations {
+            escalation.due = self.due(escalation, now);
+        }
+    }
+
     /// When the route must go on, if nobody acknowledges: to its next step, or after the
     /// last one to a repetition.
     pub fn due(&self, escalation: &Escalation, now: Timestamp) -> Option<Timestamp> {

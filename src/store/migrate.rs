@@ -12,11 +12,12 @@ use super::error::StoreError;
 use super::write::integer;
 
 /// The scripts; the first makes schema 1.
-const SCRIPTS: [&str; 5] = [
+const SCRIPTS: [&str; 6] = [
     include_str!("schema/0001.sql"),
     include_str!("schema/0002-volume.sql"),
     include_str!("schema/0003-stories.sql"),
     include_str!("schema/0004-keys.sql"),
+    include_str!("schema/0005-silences.sql"),
     include_str!("schema/0006-people.sql"),
 ];
 

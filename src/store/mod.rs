@@ -18,6 +18,7 @@ mod outbox;
 mod read;
 mod restore;
 mod retention;
+mod silences;
 mod stored;
 mod write;
 mod writer;

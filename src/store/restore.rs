@@ -4,7 +4,7 @@ use rusqlite::{Connection, Row};
 
 use super::error::StoreError;
 use super::write::Store;
-use super::{outbox, stored};
+use super::{outbox, silences, stored};
 use crate::domain::commit::{Restored, VolumeState};
 use crate::domain::event::{Cursor, DownReason};
 use crate::domain::id::{IncidentId, PostId};
@@ -42,6 +42,7 @@ impl Store {
             tellings,
             sightings,
             incidents: incidents(sql, "state <> 'resolved' ORDER BY opened_at, id", ())?,
+            silences: silences::since(sql, horizon)?,
             undelivered: outbox::undelivered(sql)?,
         })
     }

@@ -24,7 +24,7 @@ impl Store {
     ///
     /// The text of posts goes and its hash stays. Sightings go. Alerts and history go once their
     /// incident is resolved; incidents stay as rows, they are few and hold no post's text.
-    /// Messages go once delivered, or parked and told. Gaps go once over.
+    /// Messages go once delivered, or parked and told. Gaps and silences go once over.
     pub fn forget(&mut self, before: Timestamp) -> Result<Forgotten, StoreError> {
         self.transact(|writing| writing.forget(before))
     }
@@ -52,6 +52,7 @@ impl Writing<'_> {
                AND NOT EXISTS (SELECT 1 FROM incident WHERE id = timeline.incident AND state <> 'resolved')",
             "DELETE FROM outbox WHERE finished_at < ?1 AND (state = 'delivered' OR told = 1)",
             "DELETE FROM gap WHERE to_at < ?1",
+            "DELETE FROM silence WHERE until < ?1",
         ] {
             self.sql.execute(statement, [before.micros()])?;
         }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::addressee::{Addressee, Recipient};
 use crate::domain::id::{PostId, RuleId, SourceName};
-use crate::domain::incident::{Escalation, Incident, IncidentState, Severity, Signature, Told};
+use crate::domain::incident::{Escalation, Incident, IncidentState, Muted, Severity, Signature, Told};
 use crate::domain::message::{Message, MessageKind};
 use crate::domain::post::Post;
 use crate::domain::time::Timestamp;
@@ -99,6 +99,8 @@ struct IncidentJson {
     sample: Vec<String>,
     acknowledged: Option<SignatureJson>,
     resolved: Option<SignatureJson>,
+    #[serde(default)]
+    muted: Option<MutedJson>,
     revision: u32,
     told: ToldJson,
     escalations: Vec<EscalationJson>,
@@ -108,6 +110,12 @@ struct IncidentJson {
 struct SignatureJson {
     by: String,
     at: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct MutedJson {
+    since: i64,
+    silences: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -192,6 +200,7 @@ impl From<&Incident> for IncidentJson {
             sample,
             acknowledged,
             resolved,
+            muted,
             revision,
             told,
             escalations,
@@ -224,6 +233,10 @@ impl From<&Incident> for IncidentJson {
             sample: sample.iter().map(ToString::to_string).collect(),
             acknowledged: signature(acknowledged),
             resolved: signature(resolved),
+            muted: muted.as_ref().map(|Muted { since, silences }| MutedJson {
+                since: since.micros(),
+                silences: silences.iter().map(ToString::to_string).collect(),
+            }),
             revision: *revision,
             told: told.into(),
             escalations: escalations.iter().map(escalation).collect(),
@@ -256,6 +269,10 @@ impl IncidentJson {
             sample: self.sample.into_iter().map(PostId::from).collect(),
             acknowledged: self.acknowledged.map(signature),
             resolved: self.resolved.map(signature),
+            muted: self.muted.map(|MutedJson { since, silences }| Muted {
+                since: time(since),
+                silences: silences.into_iter().map(Into::into).collect(),
+            }),
             revision: self.revision,
             told: self.told.into_told()?,
             escalations: self
@@ -296,6 +313,7 @@ mod tests {
             sample: vec!["at://1".into()],
             acknowledged: Some(Signature { by: "ann".to_owned(), at }),
             resolved: Some(Signature { by: "stormbell".to_owned(), at }),
+            muted: Some(Muted { since: at, silences: ["sil-a".into()].into() }),
             revision: 7,
             told: Told { severity: Severity::High, authors: 1, receivers: ["on-call".into(), in_person].into() },
             escalations: vec![

@@ -8,13 +8,14 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use super::error::StoreError;
 use super::files::{self, Lock};
 use super::retention::{erase, erase_author};
-use super::{migrate, stored};
+use super::{migrate, silences, stored};
 use crate::domain::commit::{Commit, Erasure, Progress, VolumeState};
 use crate::domain::event::Rejected;
 use crate::domain::id::{DeliveryId, IncidentId, PostId, SourceName};
 use crate::domain::incident::{Alert, Gap, Incident, Sighting, TimelineEntry};
 use crate::domain::message::Delivery;
 use crate::domain::post::Post;
+use crate::domain::silence::Silence;
 use crate::domain::story::Telling;
 use crate::domain::time::Timestamp;
 
@@ -126,6 +127,7 @@ impl Writing<'_> {
             erased,
             alerts,
             incidents,
+            silences,
             timeline,
             outbox,
             told,
@@ -145,6 +147,7 @@ impl Writing<'_> {
         }
         alerts.iter().try_for_each(|alert| self.alert(alert))?;
         incidents.iter().try_for_each(|incident| self.incident(incident))?;
+        silences.iter().try_for_each(|silence| self.silence(silence))?;
         timeline.iter().try_for_each(|entry| self.timeline(entry))?;
         outbox.iter().try_for_each(|delivery| self.delivery(delivery))?;
         told.iter().try_for_each(|id| self.told(id))?;
@@ -242,6 +245,16 @@ impl Writing<'_> {
         let detail = stored::incident_to_json(incident);
         let (state, opened_at) = (incident.state.as_str(), incident.opened_at.micros());
         upsert.execute(params![incident.id.as_str(), state, opened_at, detail])?;
+        Ok(())
+    }
+
+    fn silence(&self, silence: &Silence) -> Result<(), StoreError> {
+        let mut upsert = self.sql.prepare_cached(
+            "INSERT INTO silence (id, ordered, until, detail) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (id) DO UPDATE SET until = excluded.until, detail = excluded.detail",
+        )?;
+        let (ordered, until) = (silence.ordered.micros(), silence.until.micros());
+        upsert.execute(params![silence.id.as_str(), ordered, until, silences::to_json(silence)])?;
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tracing::{debug, error, info, warn};
 
 use crate::domain::event::{DownReason, Rejected};
-use crate::domain::id::{DeliveryId, IncidentId, ReceiverName, SourceName};
+use crate::domain::id::{DeliveryId, IncidentId, ReceiverName, SilenceId, SourceName};
 use crate::domain::incident::{Gap, Incident};
 use crate::domain::time::{Timestamp, human};
 
@@ -74,6 +74,18 @@ pub fn incident_updated(incident: &Incident) {
 /// Somebody took charge of an incident.
 pub fn incident_acknowledged(id: &IncidentId, by: &str) {
     info!(target: INCIDENTS, event = "incident.state.acknowledged", incident = %id, by, "incident acknowledged");
+}
+
+/// An incident goes on, and nobody is told for now.
+pub fn incident_muted(incident: &Incident) {
+    let Incident { id, topic, severity, .. } = incident;
+    let by: Vec<&str> = incident.muted.iter().flat_map(|muted| &muted.silences).map(SilenceId::as_str).collect();
+    warn!(target: INCIDENTS, event = "incident.state.muted", incident = %id, %topic, severity = severity.as_str(), by = by.join(" "), "incident muted");
+}
+
+/// Nothing mutes an incident any more.
+pub fn incident_unmuted(id: &IncidentId) {
+    info!(target: INCIDENTS, event = "incident.state.unmuted", incident = %id, "incident no longer muted");
 }
 
 /// An incident ended.

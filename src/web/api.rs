@@ -12,10 +12,10 @@ use axum::{Json, Router, middleware};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::Shared;
 use super::backend::{Action, ActionKind, Backend, BackendError, IncidentDetail};
 use super::guard::guard;
 use super::view::{IncidentDetailView, ReadyView};
+use super::{Shared, silences};
 use crate::domain::id::IncidentId;
 use crate::domain::incident::IncidentState;
 use crate::domain::time::Timestamp;
@@ -27,12 +27,12 @@ const BODY_LIMIT: usize = 64 * 1024;
 /// Incidents in one answer.
 const INCIDENTS: usize = 500;
 /// The longest name of a person, in characters.
-const NAME_LIMIT: usize = 200;
+pub(super) const NAME_LIMIT: usize = 200;
 /// The longest note, in characters.
 const TEXT_LIMIT: usize = 4000;
 
-type App<B> = State<Arc<Shared<B>>>;
-type Answer = Result<Response, Problem>;
+pub(super) type App<B> = State<Arc<Shared<B>>>;
+pub(super) type Answer = Result<Response, Problem>;
 
 pub(super) fn router<B: Backend>(shared: Arc<Shared<B>>) -> Router {
     Router::new()
@@ -42,6 +42,7 @@ pub(super) fn router<B: Backend>(shared: Arc<Shared<B>>) -> Router {
         .route("/api/v1/incidents", get(incidents::<B>))
         .route("/api/v1/incidents/{id}", get(incident::<B>))
         .route("/api/v1/incidents/{id}/{action}", post(act::<B>))
+        .merge(silences::routes::<B>())
         .route("/api/v1/sources", get(sources::<B>))
         .route("/api/v1/rules", get(rules::<B>))
         .route("/api/v1/oncall", get(oncall::<B>))
@@ -192,7 +193,7 @@ fn read_action(kind: ActionKind, headers: &HeaderMap, body: &[u8]) -> Result<Act
     Ok(Action { kind, by: by.to_owned(), text: text.to_owned() })
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
@@ -203,7 +204,7 @@ fn no_such_incident() -> Problem {
 
 impl<B> Shared<B> {
     /// Where this server is, for links.
-    fn console(&self) -> Option<Url> {
+    pub(super) fn console(&self) -> Option<Url> {
         Url::parse(&format!("http://{}", self.listen)).ok()
     }
 }
@@ -221,8 +222,8 @@ struct ErrorView<'a> {
 }
 
 impl Problem {
-    pub(super) fn new(status: StatusCode, text: &str) -> Self {
-        Self { status, text: text.to_owned() }
+    pub(super) fn new(status: StatusCode, text: impl Into<String>) -> Self {
+        Self { status, text: text.into() }
     }
 }
 
@@ -239,6 +240,7 @@ impl IntoResponse for Problem {
 impl From<BackendError> for Problem {
     fn from(error: BackendError) -> Self {
         let status = match error {
+            BackendError::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             BackendError::Conflict(_) => StatusCode::CONFLICT,
             BackendError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         };

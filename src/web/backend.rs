@@ -4,10 +4,11 @@ use std::future::Future;
 use std::sync::Arc;
 
 use super::view::{AlertView, RuleView, SourceView, StatusView, TimelineView};
-use crate::domain::id::IncidentId;
+use crate::domain::id::{IncidentId, SilenceId};
 use crate::domain::incident::{Incident, IncidentState};
 use crate::domain::oncall::People;
 use crate::domain::post::Post;
+use crate::domain::silence::{Draft, Silence};
 use crate::domain::time::Timestamp;
 
 /// The daemon behind the API. `None` stands for "there is no such incident".
@@ -34,6 +35,19 @@ pub trait Backend: Send + Sync + 'static {
         id: IncidentId,
         action: Action,
     ) -> impl Future<Output = Result<Option<Incident>, BackendError>> + Send;
+
+    /// Silences in force, to come, and over since some time, the newest order first.
+    fn silences(&self) -> impl Future<Output = Result<Vec<Silence>, BackendError>> + Send;
+
+    /// Silences some rules; in force, and on disk, when it answers.
+    fn silence(&self, draft: Draft) -> impl Future<Output = Result<Silence, BackendError>> + Send;
+
+    /// Ends a silence before its time.
+    fn end_silence(
+        &self,
+        id: SilenceId,
+        by: String,
+    ) -> impl Future<Output = Result<Option<Silence>, BackendError>> + Send;
 
     /// How every source is doing.
     fn sources(&self) -> impl Future<Output = Result<Vec<SourceView>, BackendError>> + Send;
@@ -98,6 +112,9 @@ impl ActionKind {
 /// Why the daemon could not answer; the text is shown to the caller.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BackendError {
+    /// It makes no sense at all.
+    #[error("{0}")]
+    Invalid(String),
     /// It makes no sense in the incident's state.
     #[error("{0}")]
     Conflict(String),

@@ -8,6 +8,7 @@ mod api;
 mod backend;
 mod guard;
 mod listener;
+mod silences;
 mod token;
 pub mod view;
 

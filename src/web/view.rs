@@ -53,6 +53,57 @@ pub struct AlertView {
     pub why: String,
 }
 
+/// A silence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SilenceView {
+    /// Its name.
+    pub id: String,
+    /// `active`, `pending` or `expired`.
+    pub state: String,
+    /// What must fit: `topic=cyber*`.
+    pub matchers: Vec<String>,
+    /// Whose order it is.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// RFC 3339.
+    pub from: String,
+    /// RFC 3339.
+    pub until: String,
+    /// Who ended it before its time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_by: Option<String>,
+}
+
+/// What a silence would have muted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviewView {
+    /// Kept incidents that were looked at.
+    pub looked_at: u64,
+    /// Those it would have muted, newest first.
+    pub muted: Vec<PreviewedView>,
+    /// Those of which it fits some rules, or all but their severity, and which it would not have muted.
+    pub spared: Vec<PreviewedView>,
+}
+
+/// An incident in a preview.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviewedView {
+    /// The incident.
+    pub id: String,
+    /// One line for a person.
+    pub title: String,
+    /// Its severity.
+    pub severity: String,
+    /// Its topic.
+    pub topic: String,
+    /// RFC 3339.
+    pub opened_at: String,
+    /// Why it would not have been muted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+}
+
 /// A source.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SourceView {

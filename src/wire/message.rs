@@ -6,8 +6,8 @@ use url::Url;
 
 use super::post::PostJson;
 use crate::domain::addressee::Recipient;
-use crate::domain::id::IncidentId;
-use crate::domain::incident::{Incident, Signature};
+use crate::domain::id::{IncidentId, SilenceId};
+use crate::domain::incident::{Incident, Muted, Signature};
 use crate::domain::message::{self, Message};
 use crate::domain::post::Post;
 
@@ -80,6 +80,9 @@ pub struct IncidentJson<'a> {
     /// Who ended it, once somebody did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resolved: Option<SignatureJson<'a>>,
+    /// Why nobody is told of it for now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub muted: Option<MutedJson<'a>>,
     /// A few posts to show.
     pub sample: Vec<PostJson<'a>>,
 }
@@ -91,6 +94,15 @@ pub struct SignatureJson<'a> {
     pub by: &'a str,
     /// RFC 3339, wall time.
     pub at: String,
+}
+
+/// Why nobody is told.
+#[derive(Debug, Serialize)]
+pub struct MutedJson<'a> {
+    /// RFC 3339, wall time.
+    pub since: String,
+    /// The silences.
+    pub silences: Vec<&'a str>,
 }
 
 impl<'a> MessageJson<'a> {
@@ -137,6 +149,10 @@ impl<'a> IncidentJson<'a> {
             late: incident.late,
             acknowledged: incident.acknowledged.as_ref().map(SignatureJson::from),
             resolved: incident.resolved.as_ref().map(SignatureJson::from),
+            muted: incident.muted.as_ref().map(|Muted { since, silences }| MutedJson {
+                since: since.to_string(),
+                silences: silences.iter().map(SilenceId::as_str).collect(),
+            }),
             sample: sample.iter().map(PostJson::from).collect(),
         }
     }

@@ -52,11 +52,56 @@ fn an_incident_of_the_demo_is_seen_taken_and_ended() {
     let mine = demo.ask(&["incidents", "--state", "acknowledged", "--json"]);
     let mine: serde_json::Value = serde_json::from_str(mine.out.lines().next().unwrap()).unwrap();
     assert_eq!((&mine["id"], &mine["acknowledged"]["by"]), (&id.into(), &"ann".into()));
-    let ran = demo.ask(&["resolve", id, "--by", "ann"]);
+    let ran = demo.ask(&["note", id, "police are on site", "--by", "bob"]);
+    assert!(ran.out.starts_with(&format!("{id} is acknowledged: ")), "{}", ran.text());
+    let ran = demo.ask(&["resolve", id, "--by", "ann", "--reason", "a film set"]);
     assert!(ran.out.starts_with(&format!("{id} is resolved: ")), "{}", ran.text());
     let ran = demo.ask(&["ack", "inc-nope", "--by", "ann"]);
     assert_eq!(ran.code, 1);
     assert!(ran.err.contains("`stormbell incidents` lists those there are"), "{}", ran.err);
+}
+
+#[test]
+fn a_topic_of_the_demo_is_silenced_and_heard_again() {
+    let demo = Demo::with_an_incident();
+    let list = demo.ask(&["incidents", "--json"]);
+    let incident: serde_json::Value = serde_json::from_str(list.out.lines().next().unwrap()).unwrap();
+    let (id, topic) = (incident["id"].as_str().unwrap(), format!("topic={}", incident["topic"].as_str().unwrap()));
+    let preview = demo.ask(&["silence", "preview", &topic]);
+    assert!(
+        preview.out.starts_with("would have muted 1 incident of ") && preview.out.contains(id),
+        "{}",
+        preview.text()
+    );
+
+    let added = demo.ask(&["silence", "add", &topic, "--for", "1h", "--reason", "an exercise", "--by", "ann"]);
+    let silence = added.out.split_whitespace().next().unwrap();
+    assert!(added.out.contains("by ann: an exercise"), "{}", added.text());
+    let list = demo.ask(&["incidents"]);
+    assert!(list.out.contains(&format!("MUTED by {silence}")), "{}", list.text());
+    let list = demo.ask(&["silence", "list"]);
+    assert!(list.out.starts_with(&format!("{silence}  active   {topic}\n")), "{}", list.text());
+
+    let removed = demo.ask(&["silence", "remove", silence, "--by", "bob & co"]);
+    assert!(removed.out.contains("expired") && removed.out.contains("ended by bob & co"), "{}", removed.text());
+    assert!(!demo.ask(&["incidents"]).out.contains("MUTED"));
+    let again = demo.ask(&["silence", "remove", silence, "--by", "ann"]);
+    assert!(again.code == 1 && again.err.contains("is over already"), "{}", again.text());
+    assert_eq!(demo.ask(&["silence", "list"]).out, "nothing is silenced\n");
+    assert!(demo.ask(&["silence", "list", "--all"]).out.starts_with(silence));
+
+    for (arguments, wrong) in [
+        (
+            &["silence", "add", "topic=~cyber.*", "--for", "1h", "--reason", "a"][..],
+            "regular expressions are not taken",
+        ),
+        (&["silence", "add", "topic=cyber", "--for", "60d", "--reason", "a"], "at most 31 days"),
+        (&["silence", "add", "topic=cyber", "--for", "soon", "--reason", "a"], "for: not a duration"),
+        (&["silence", "remove", "sil-nope"], "`stormbell silence list` lists those there are"),
+    ] {
+        let ran = demo.ask(&[arguments, &["--by", "ann"]].concat());
+        assert!(ran.code == 1 && ran.err.contains(wrong), "{}", ran.text());
+    }
 }
 
 #[test]

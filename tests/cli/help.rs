@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::support::{Desk, golden};
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 22] = [
     "run",
     "demo",
     "check",
@@ -21,6 +21,12 @@ const COMMANDS: [&str; 16] = [
     "oncall",
     "ack",
     "resolve",
+    "note",
+    "silence",
+    "silence add",
+    "silence list",
+    "silence remove",
+    "silence preview",
 ];
 
 #[test]
@@ -64,6 +70,12 @@ fn nonsense_on_the_command_line_is_usage() {
         &["incidents", "--state", "lost"],
         &["oncall", "--days", "0"],
         &["ack"],
+        &["note", "inc-a"],
+        &["silence"],
+        &["silence", "add", "topic=cyber"],
+        &["silence", "add", "topic=cyber", "--reason", "a"],
+        &["silence", "add", "--reason", "a", "--for", "1h"],
+        &["silence", "preview"],
     ] {
         let ran = desk.run(arguments);
         assert_eq!((ran.code, ran.out.as_str()), (64, ""), "{arguments:?}");

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use stormbell::domain::commit::{Commit, Erasure, Restored, VolumeState};
 use stormbell::domain::event::{Cursor, Ledger};
-use stormbell::domain::id::{DeliveryId, IncidentId, PostId, RuleId, SourceName};
+use stormbell::domain::id::{DeliveryId, IncidentId, PostId, RuleId, SilenceId, SourceName};
 use stormbell::domain::incident::{Alert, Gap, Incident, IncidentState, Sighting, TimelineEntry};
 use stormbell::domain::message::{Delivery, MessageKind};
+use stormbell::domain::silence::Silence;
 use stormbell::domain::story::Telling;
 use stormbell::domain::time::Timestamp;
 
@@ -18,6 +19,7 @@ pub struct Model {
     pub sightings: Vec<Sighting>,
     pub alerts: Vec<Alert>,
     pub incidents: BTreeMap<IncidentId, Incident>,
+    pub silences: BTreeMap<SilenceId, Silence>,
     pub timeline: Vec<TimelineEntry>,
     pub outbox: BTreeMap<DeliveryId, Delivery>,
     pub gaps: BTreeMap<(SourceName, Timestamp), Gap>,
@@ -51,6 +53,7 @@ impl Model {
         self.erased.extend(commit.erased.iter().cloned());
         self.alerts.extend(commit.alerts.iter().cloned());
         self.incidents.extend(commit.incidents.iter().map(|incident| (incident.id.clone(), incident.clone())));
+        self.silences.extend(commit.silences.iter().map(|silence| (silence.id.clone(), silence.clone())));
         self.timeline.extend(commit.timeline.iter().cloned());
         for delivery in &commit.outbox {
             self.outbox.entry(delivery.id.clone()).or_insert_with(|| delivery.clone());
@@ -79,6 +82,7 @@ impl Model {
             tellings: self.tellings.clone(),
             sightings: self.sightings.clone(),
             incidents: self.incidents.values().filter(|i| i.state != IncidentState::Resolved).cloned().collect(),
+            silences: self.silences.values().cloned().collect(),
             undelivered: Vec::new(),
         }
     }
@@ -86,6 +90,11 @@ impl Model {
     /// The alerts that matter to people: which rule fired at which post.
     pub fn fired(&self) -> Vec<(RuleId, Option<PostId>)> {
         self.alerts.iter().map(|alert| (alert.rule.clone(), alert.post.clone())).collect()
+    }
+
+    /// The words of an incident's history.
+    pub fn history(&self, id: &IncidentId) -> Vec<&str> {
+        self.timeline.iter().filter(|entry| entry.incident == *id).map(|entry| entry.what).collect()
     }
 
     /// Messages of a kind, as (receiver, incident).

@@ -15,6 +15,7 @@ use stormbell::domain::query::{Lists, parse};
 use stormbell::domain::route::{Glob, Route, Routes, Step, Target};
 use stormbell::domain::rule::raw::Status;
 use stormbell::domain::rule::{Rule, RuleSet};
+use stormbell::domain::silence::{Draft, Order, Refused as NotSilenced, Silence};
 use stormbell::domain::time::Timestamp;
 use stormbell::domain::volume::Promise;
 
@@ -203,10 +204,29 @@ impl Sim {
     }
 
     pub fn command(&mut self, incident: &IncidentId, action: Action) -> Result<Incident, Refused> {
-        let command = Command { incident: incident.clone(), by: "ann".to_owned(), action };
+        let command = Command {
+            incident: incident.clone(),
+            by: "ann".to_owned(),
+            action,
+            reason: "it is our own drill".to_owned(),
+        };
         let outcome = self.engine.step(Input::Command(command), self.now);
         self.model.apply(&outcome.commit);
         outcome.reply.unwrap()
+    }
+
+    /// Silences what fits, for so many seconds from now on.
+    pub fn silence(&mut self, matchers: &[&str], seconds: i64) -> Result<Silence, NotSilenced> {
+        let matchers = matchers.iter().map(|text| text.parse().unwrap()).collect();
+        let until = Timestamp::from_micros(self.now.micros() + seconds * 1_000_000);
+        let draft = Draft { matchers, by: "ann".to_owned(), reason: "patch night".to_owned(), from: None, until };
+        self.order(Order::Add(draft))
+    }
+
+    pub fn order(&mut self, order: Order) -> Result<Silence, NotSilenced> {
+        let outcome = self.engine.step(Input::Silence(order), self.now);
+        self.model.apply(&outcome.commit);
+        outcome.silence.unwrap()
     }
 
     /// New routes, and the receivers they name besides those there are.

@@ -5,21 +5,22 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
+use super::muted::{Occasion, Standing};
 use super::telling::{Unreached, in_words};
 use super::{Action, Command, Engine, Refused};
 use crate::domain::addressee::{Addressee, Recipient};
 use crate::domain::commit::Commit;
 use crate::domain::condition::{Fired, Seen};
-use crate::domain::id::{DeliveryId, IncidentId, ReceiverName, Topic, hex};
+use crate::domain::id::{DeliveryId, IncidentId, ReceiverName, Topic, hex, typeable};
 use crate::domain::incident::{
-    Alert, ConditionKind, Escalation, Incident, IncidentState, Severity, Signature, TimelineEntry, Told,
+    Alert, ConditionKind, Escalation, Incident, IncidentState, OWN, Severity, Signature, TimelineEntry, Told,
 };
 use crate::domain::key::{Key, Keys};
 use crate::domain::message::{Delivery, Message, MessageKind, Undelivered};
 use crate::domain::route::Routes;
 use crate::domain::rule::Rule;
 use crate::domain::tally::Tally;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Timestamp, human};
 
 /// An incident ends by itself when its topic has been quiet for so long.
 const QUIET: Duration = Duration::from_hours(6);
@@ -33,11 +34,10 @@ const LAST_RESORT: Duration = Duration::from_hours(24);
 const CLOCK_SET_BACK: Duration = Duration::from_mins(2);
 /// People are told again when so many times more authors joined.
 const GROWTH: u64 = 3;
-/// Topics of the daemon's own incidents begin like this.
-const OWN: &str = "stormbell.";
+/// Topics of incidents about receivers that cannot be told. Nobody silences them.
 pub(super) const UNDELIVERED: &str = "stormbell.undelivered.";
 /// The name under which the daemon signs.
-const SELF: &str = "stormbell";
+pub(super) const SELF: &str = "stormbell";
 
 /// An incident that is not resolved, with what is needed to count on.
 pub(super) struct Live {
@@ -154,11 +154,12 @@ impl Engine {
             let Some(live) = self.live.get_mut(&id) else { continue };
             let Live { incident, .. } = live;
             let graver = incident.severity > incident.told.severity;
-            let grown = incident.authors >= incident.told.authors.max(1) * GROWTH;
+            // What is read up after an outage is told as a whole, see `tell_growth`.
+            let grown = incident.has_grown() && now.since(incident.last_post_at) <= LATE;
             if std::mem::take(&mut live.new) {
                 self.tell_opened(&id, None, now, commit);
-            } else if graver || grown {
-                self.tell_updated(&id, graver, now, commit);
+            } else if self.weigh(&id, Occasion::News, now, commit) == Standing::Told && (graver || grown) {
+                self.tell_updated(&id, now, commit);
             }
             self.unwritten.insert(id);
         }
@@ -176,30 +177,35 @@ impl Engine {
 
     fn tell_opened(&mut self, id: &IncidentId, not_to: Option<&Unreached>, now: Timestamp, commit: &mut Commit) {
         let others = not_to.map(|unreached| self.all_but(unreached));
-        let Some(live) = self.live.get_mut(id) else { return };
-        let incident = &mut live.incident;
-        let mut receivers = others.unwrap_or_else(|| take_routes(incident, &self.routes, now));
-        if receivers.is_empty() && not_to.is_none() && incident.is_own() && incident.severity >= Severity::High {
-            // Routes name the topics of rules; that the daemon is blind concerns everybody.
-            receivers.extend(self.receivers.iter().cloned().map(Addressee::from));
-        }
-        let text = format!("{}: {}; telling {}", incident.title, incident.why, in_words(&receivers));
+        let Some(Live { incident, .. }) = self.live.get(id) else { return };
+        let text = format!("{}: {}", incident.title, incident.why);
+        let line = commit.timeline.len();
         commit.timeline.push(entry(id, now, "opened", SELF, text));
-        send(incident, MessageKind::Opened, receivers, &self.receivers, now, commit);
+        if self.weigh(id, Occasion::News, now, commit) != Standing::Told {
+            return;
+        }
+        let Some(Live { incident, .. }) = self.live.get_mut(id) else { return };
+        let told = others.unwrap_or_else(|| first_told(incident, &self.routes, &self.receivers, now));
+        if let Some(opened) = commit.timeline.get_mut(line) {
+            opened.text = format!("{}; telling {}", opened.text, in_words(&told));
+        }
+        send(incident, MessageKind::Opened, told, &self.receivers, now, commit);
     }
 
-    /// Tells everybody who knows of the incident; a graver one may also take new routes.
-    fn tell_updated(&mut self, id: &IncidentId, graver: bool, now: Timestamp, commit: &mut Commit) {
-        let Some(live) = self.live.get_mut(id) else { return };
-        let incident = &mut live.incident;
+    /// Tells everybody who knows of the incident, and those of whom its routes say so: a graver
+    /// one may take new ones, and of a muted one nobody was told.
+    pub(super) fn tell_updated(&mut self, id: &IncidentId, now: Timestamp, commit: &mut Commit) {
+        let Some(Live { incident, .. }) = self.live.get_mut(id) else { return };
+        let graver = incident.severity > incident.told.severity;
         let knowing = incident.told.receivers.clone();
         if graver && let Some(before) = incident.acknowledged.take() {
             // Whoever took charge of a rumour has not taken charge of a crisis yet.
             incident.state = IncidentState::Open;
+            self.routes.wait_anew(&mut incident.escalations, now);
             let text = format!("graver than when {} acknowledged it", before.by);
             commit.timeline.push(entry(id, now, "updated", SELF, text));
         }
-        let mut fresh = if graver { take_routes(incident, &self.routes, now) } else { BTreeSet::new() };
+        let mut fresh = first_told(incident, &self.routes, &self.receivers, now);
         fresh.retain(|receiver| !knowing.contains(receiver));
         let text = crate::domain::message::summary(incident);
         commit.timeline.push(entry(id, now, "updated", SELF, text));
@@ -218,6 +224,9 @@ impl Engine {
             let mut kept = before.clone();
             kept.retain(|escalation| self.routes.may_stand(escalation, incident));
             incident.escalations = kept;
+            if incident.muted.is_some() {
+                continue; // takes its routes when it is told
+            }
             let mut fresh = take_routes(incident, &self.routes, now);
             if incident.escalations == before {
                 continue;
@@ -240,12 +249,26 @@ impl Engine {
         }
         self.advanced = now;
         self.watch_silence(now, commit);
+        self.review(Occasion::Time, now, commit);
         let ids: Vec<IncidentId> = self.live.keys().cloned().collect();
         for id in ids {
             if self.is_quiet(&id, now) {
-                self.resolve(&id, SELF, now, commit);
+                self.resolve(&id, SELF, fell_quiet(), now, commit);
             } else {
+                self.tell_growth(&id, now, commit);
                 self.escalate(&id, now, commit);
+            }
+        }
+    }
+
+    /// Growth that was read up after an outage is told once all of it is read, not step by step.
+    fn tell_growth(&mut self, id: &IncidentId, now: Timestamp, commit: &mut Commit) {
+        let all_see = self.all_see();
+        let Some(Live { incident, .. }) = self.live.get(id) else { return };
+        if all_see && incident.muted.is_none() && incident.has_grown() {
+            self.tell_updated(id, now, commit);
+            if let Some(live) = self.live.get(id) {
+                commit.record(live.incident.clone());
             }
         }
     }
@@ -258,7 +281,7 @@ impl Engine {
         }
         while let Some((due, id)) = self.next_due().filter(|(due, _)| *due < now) {
             if self.is_quiet(&id, due) {
-                self.resolve(&id, SELF, due, commit);
+                self.resolve(&id, SELF, fell_quiet(), due, commit);
             } else {
                 self.escalate(&id, due, commit);
             }
@@ -269,7 +292,7 @@ impl Engine {
     fn next_due(&self) -> Option<(Timestamp, IncidentId)> {
         let all_see = self.all_see();
         let due = |Live { incident, .. }: &Live| {
-            let open = incident.state == IncidentState::Open;
+            let open = incident.state == IncidentState::Open && incident.muted.is_none();
             let escalations = incident.escalations.iter().filter(|_| open).filter_map(|escalation| escalation.due);
             let end = incident.last_post_at.max(incident.opened_at) + QUIET + Duration::from_micros(1);
             escalations.chain(Some(end).filter(|_| all_see && !incident.is_of_blindness())).min()
@@ -287,7 +310,7 @@ impl Engine {
 
     fn escalate(&mut self, id: &IncidentId, now: Timestamp, commit: &mut Commit) {
         let Some(Live { incident, .. }) = self.live.get_mut(id) else { return };
-        if incident.state != IncidentState::Open {
+        if incident.state != IncidentState::Open || incident.muted.is_some() {
             return;
         }
         let Some((receivers, text)) = self.routes.escalate(incident, now) else { return };
@@ -304,9 +327,9 @@ impl Engine {
         now: Timestamp,
         commit: &mut Commit,
     ) -> Result<Incident, Refused> {
-        let Command { incident: id, by, action } = command;
+        let Command { incident: id, by, action, reason } = command;
         if action == Action::Resolve {
-            return self.resolve(&id, &by, now, commit).ok_or(Refused::NoSuchIncident);
+            return self.resolve(&id, &by, reason, now, commit).ok_or(Refused::NoSuchIncident);
         }
         let Some(Live { incident, .. }) = self.live.get_mut(&id) else { return Err(Refused::NoSuchIncident) };
         match action {
@@ -315,7 +338,7 @@ impl Engine {
                 incident.state = IncidentState::Acknowledged;
                 incident.acknowledged = Some(Signature { by: by.clone(), at: now });
                 incident.escalations.iter_mut().for_each(|escalation| escalation.due = None);
-                commit.timeline.push(entry(&id, now, "acknowledged", &by, String::new()));
+                commit.timeline.push(entry(&id, now, "acknowledged", &by, reason));
                 let knowing = incident.told.receivers.clone();
                 send(incident, MessageKind::Acknowledged, knowing, &self.receivers, now, commit);
                 commit.record(incident.clone());
@@ -325,12 +348,20 @@ impl Engine {
         Ok(incident.clone())
     }
 
-    fn resolve(&mut self, id: &IncidentId, by: &str, now: Timestamp, commit: &mut Commit) -> Option<Incident> {
+    fn resolve(
+        &mut self,
+        id: &IncidentId,
+        by: &str,
+        why: String,
+        now: Timestamp,
+        commit: &mut Commit,
+    ) -> Option<Incident> {
         let Live { mut incident, .. } = self.live.remove(id)?;
         self.by_topic.remove(&incident.topic);
         incident.state = IncidentState::Resolved;
+        incident.muted = None; // its history says by what, and when
         incident.resolved = Some(Signature { by: by.to_owned(), at: now });
-        commit.timeline.push(entry(id, now, "resolved", by, String::new()));
+        commit.timeline.push(entry(id, now, "resolved", by, why));
         let knowing = incident.told.receivers.clone();
         send(&mut incident, MessageKind::Resolved, knowing, &self.receivers, now, commit);
         commit.record(incident.clone());
@@ -404,7 +435,7 @@ impl Engine {
     /// Ends the daemon's own incident of that topic.
     pub(super) fn end_notice(&mut self, topic: &str, now: Timestamp, commit: &mut Commit) {
         if let Some(id) = self.by_topic.get(topic).cloned() {
-            self.resolve(&id, SELF, now, commit);
+            self.resolve(&id, SELF, String::new(), now, commit);
         }
     }
 }
@@ -415,10 +446,19 @@ impl Incident {
         self.topic.as_str().starts_with(OWN)
     }
 
+    /// Whether so many more people speak of it than when it was last told, that it is news.
+    fn has_grown(&self) -> bool {
+        self.authors >= self.told.authors.max(1) * GROWTH
+    }
+
     /// Whether it is about a source that is not seen.
     fn is_of_blindness(&self) -> bool {
         self.topic.as_str().starts_with("stormbell.blind.")
     }
+}
+
+fn fell_quiet() -> String {
+    format!("nothing new for {}", human(QUIET))
 }
 
 /// One message to each receiver that is still `configured`, with ids that a repetition of
@@ -452,6 +492,26 @@ fn send(
         due: now,
         give_up,
     }));
+}
+
+/// Whoever is told first of an incident that takes its routes now; and whoever its routes stand
+/// at, for they may have been taken while somebody had it and nobody else was told.
+fn first_told(
+    incident: &mut Incident,
+    routes: &Routes,
+    configured: &[ReceiverName],
+    now: Timestamp,
+) -> BTreeSet<Addressee> {
+    let mut receivers = take_routes(incident, routes, now);
+    if incident.state == IncidentState::Open {
+        receivers.extend(incident.escalations.iter().flat_map(|escalation| routes.addressees(escalation, now)));
+    }
+    let unknown = receivers.is_empty() && incident.told.receivers.is_empty();
+    if unknown && incident.is_own() && incident.severity >= Severity::High {
+        // Routes name the topics of rules; that the daemon is blind concerns everybody.
+        return configured.iter().cloned().map(Addressee::from).collect();
+    }
+    receivers
 }
 
 /// Starts the routes that fit the incident and have not taken it yet; returns who is
@@ -491,26 +551,19 @@ fn blank(id: IncidentId, topic: Topic, severity: Severity, title: String, why: S
         sample: Vec::new(),
         acknowledged: None,
         resolved: None,
+        muted: None,
         revision: 0,
         told: Told { severity, authors: 0, receivers: BTreeSet::new() },
         escalations: Vec::new(),
     }
 }
 
-fn entry(incident: &IncidentId, at: Timestamp, what: &'static str, by: &str, text: String) -> TimelineEntry {
+pub(super) fn entry(incident: &IncidentId, at: Timestamp, what: &'static str, by: &str, text: String) -> TimelineEntry {
     TimelineEntry { incident: incident.clone(), at, what, by: by.to_owned(), text }
 }
 
-/// Short enough to type: 50 bits of SHA-256 in the letters of RFC 4648's base32, which
-/// leave out 0, 1, 8 and 9.
 fn incident_id(topic: &Topic, opened_by: &str, at: Timestamp) -> IncidentId {
-    const LETTERS: [char; 32] = [
-        'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o', 'p', 'q', 'r', 's', 't', 'u', 'v',
-        'w', 'x', 'y', 'z', '2', '3', '4', '5', '6', '7',
-    ];
-    let digest = Sha256::digest(format!("{topic}\n{opened_by}\n{}", at.micros()));
-    let letters = digest.iter().take(10).filter_map(|byte| LETTERS.get(usize::from(byte % 32)));
-    IncidentId::from(format!("inc-{}", letters.collect::<String>()))
+    IncidentId::from(format!("inc-{}", typeable(&format!("{topic}\n{opened_by}\n{}", at.micros()))))
 }
 
 fn delivery_id(incident: &Incident, addressee: &Addressee) -> DeliveryId {

@@ -20,6 +20,7 @@ mod lately;
 pub mod learning;
 mod memories;
 mod minutes;
+mod muted;
 mod posts;
 mod quiets;
 mod recent;
@@ -38,13 +39,14 @@ use std::sync::Arc;
 use super::commit::{Commit, Restored};
 use super::condition::{Condition, Seen, Vocabulary, Whole, Window};
 use super::event::{Cursor, DownReason};
-use super::id::{IncidentId, ReceiverName, RuleId, SourceName, Topic};
+use super::id::{IncidentId, ReceiverName, RuleId, SilenceId, SourceName, Topic};
 use super::incident::{Incident, Sighting};
 use super::key::Key;
 use super::matcher::Scratch;
 use super::message::Undelivered;
 use super::route::Routes;
 use super::rule::{Rule, RuleSet};
+use super::silence::{Order, Refused as NotSilenced, Silence, SilenceState};
 use super::story::Stories;
 use super::time::Timestamp;
 pub use batch::{Batch, Frames, Item, Items};
@@ -87,6 +89,8 @@ pub struct Engine {
     handles: Handles,
     live: BTreeMap<IncidentId, Live>,
     by_topic: HashMap<Topic, IncidentId>,
+    /// Silences in force or to come.
+    silences: BTreeMap<SilenceId, Silence>,
     /// Incidents that grew since people were last told of them.
     changed: BTreeSet<IncidentId>,
     /// Incidents that this step changed, to be written at its end.
@@ -120,6 +124,8 @@ pub enum Input {
     Batch(Batch),
     /// A person's order.
     Command(Command),
+    /// A person's order about silences.
+    Silence(Order),
     /// A delivery that will never arrive.
     Undelivered(Undelivered),
     /// New rules, routes and receivers, all at once (invariant 7).
@@ -144,6 +150,8 @@ pub struct Command {
     pub by: String,
     /// What to do.
     pub action: Action,
+    /// Why; may be empty.
+    pub reason: String,
 }
 
 /// What a person can do with an incident.
@@ -172,6 +180,8 @@ pub struct Outcome {
     pub commit: Commit,
     /// The answer to a command.
     pub reply: Option<Result<Incident, Refused>>,
+    /// The answer to an order about silences.
+    pub silence: Option<Result<Silence, NotSilenced>>,
 }
 
 impl Engine {
@@ -198,6 +208,7 @@ impl Engine {
             handles: Handles::new(1 << 14),
             live: BTreeMap::new(),
             by_topic: HashMap::new(),
+            silences: BTreeMap::new(),
             changed: BTreeSet::new(),
             unwritten: BTreeSet::new(),
             sources: BTreeMap::new(),
@@ -229,6 +240,8 @@ impl Engine {
             self.by_topic.insert(incident.topic.clone(), incident.id.clone());
             self.live.insert(incident.id.clone(), Live::new(incident));
         }
+        let lasting = restored.silences.into_iter().filter(|silence| silence.state(now) != SilenceState::Expired);
+        self.silences = lasting.map(|silence| (silence.id.clone(), silence)).collect();
         restored.lost_gaps.iter().for_each(|gap| self.spikes.exposure.ended(gap));
         self.restore_sources(restored.cursors, restored.open_gaps, now, &mut commit);
         self.quiets.restore(&self.rules, &self.spikes.scale, &restored.volumes);
@@ -271,7 +284,7 @@ impl Engine {
             self.undelivered(undelivered, now, &mut commit);
         }
         self.hold_back(&mut commit);
-        Outcome { commit, reply: None }
+        Outcome { commit, ..Outcome::default() }
     }
 
     /// Takes one input; `now` is wall time.
@@ -283,6 +296,7 @@ impl Engine {
             Input::Down { source, reason } => self.down(&source, reason, now, commit),
             Input::Batch(batch) => self.batch(batch, now, commit),
             Input::Command(command) => outcome.reply = Some(self.command(command, now, commit)),
+            Input::Silence(order) => outcome.silence = Some(self.silence(order, now, commit)),
             Input::Undelivered(undelivered) => self.undelivered(undelivered, now, commit),
             Input::Swap { rules, routes, receivers } => {
                 self.windows.retain(|id, _| asks_the_same(&self.rules, &rules, id));

@@ -1,0 +1,142 @@
+//! Incidents that nobody is told of for now.
+//!
+//! A muted incident lives as any other: it is opened, counts, can be taken charge of, ends. Only
+//! its messages are not sent, and its history says by which silence, with author and reason. What
+//! ends a matter still goes to those who know of it: an alarm in somebody's service must not stay
+//! open because it was silenced afterwards.
+//!
+//! When nothing mutes an incident any more, people are told once, of all that came meanwhile.
+//! A matter that fell asleep in the meantime waits for its next post: nobody wants a page at
+//! eight about what was over at three. Considered and rejected: to keep the muted messages and
+//! send them later, which is a storm at the end of every silence.
+
+use std::time::Duration;
+
+use super::Engine;
+use super::incidents::{Live, SELF, UNDELIVERED, entry};
+use crate::domain::commit::Commit;
+use crate::domain::id::{IncidentId, SilenceId};
+use crate::domain::incident::{Incident, IncidentState, Muted, Signature};
+use crate::domain::silence::{MOST, Order, Refused, Silence, SilenceState, muting};
+use crate::domain::time::Timestamp;
+
+/// An incident whose newest post is older is not going on.
+const GOING_ON: Duration = Duration::from_mins(30);
+
+/// Why an incident is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Occasion {
+    /// It grew, or somebody ended a silence.
+    News,
+    /// Time passed.
+    Time,
+}
+
+/// Whether people are told of an incident.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// They are.
+    Told,
+    /// They were not, and have been just now.
+    CaughtUp,
+    /// They are not.
+    Muted,
+}
+
+impl Engine {
+    /// Follows an order about silences; it is in force at once.
+    pub(super) fn silence(&mut self, order: Order, now: Timestamp, commit: &mut Commit) -> Result<Silence, Refused> {
+        self.silences.retain(|_, silence| silence.state(now) != SilenceState::Expired);
+        let silence = match order {
+            Order::Add(_) if self.silences.len() >= MOST => return Err(Refused::TooMany),
+            Order::Add(draft) => {
+                let silence = Silence::of(draft, now)?;
+                self.silences.insert(silence.id.clone(), silence.clone());
+                silence
+            }
+            Order::End { id, by } => {
+                let mut silence = self.silences.remove(&id).ok_or(Refused::NoSuchSilence)?;
+                silence.until = now;
+                silence.ended = Some(Signature { by, at: now });
+                silence
+            }
+        };
+        commit.silences.push(silence.clone());
+        self.review(Occasion::News, now, commit);
+        Ok(silence)
+    }
+
+    /// Mutes incidents that are silenced now, and lets those speak that are not any longer.
+    pub(super) fn review(&mut self, occasion: Occasion, now: Timestamp, commit: &mut Commit) {
+        if self.silences.is_empty() && self.live.values().all(|live| live.incident.muted.is_none()) {
+            return;
+        }
+        let ids: Vec<IncidentId> = self.live.keys().cloned().collect();
+        for id in ids {
+            self.weigh(&id, occasion, now, commit);
+        }
+        self.silences.retain(|_, silence| silence.state(now) != SilenceState::Expired);
+    }
+
+    /// Mutes an incident or lets it speak, as the silences of this moment ask, and leaves a line
+    /// in its history either way.
+    pub(super) fn weigh(
+        &mut self,
+        id: &IncidentId,
+        occasion: Occasion,
+        now: Timestamp,
+        commit: &mut Commit,
+    ) -> Standing {
+        let Some(Live { incident, .. }) = self.live.get_mut(id) else { return Standing::Told };
+        let active = self.silences.values().filter(|silence| silence.state(now) == SilenceState::Active);
+        let muting = if incident.topic.as_str().starts_with(UNDELIVERED) {
+            Vec::new() // whom it is to reach instead, its silence could not say
+        } else {
+            muting(active, incident)
+        };
+        if muting.is_empty() {
+            return self.unmute(id, occasion, now, commit);
+        }
+        let before = incident.muted.take();
+        let since = before.as_ref().map_or(now, |muted| muted.since);
+        let known = |id: &SilenceId| before.as_ref().is_some_and(|muted| muted.silences.contains(id));
+        for silence in muting.iter().filter(|silence| !known(&silence.id)) {
+            commit.timeline.push(entry(id, now, "muted", SELF, format!("nobody is told: silence {}", silence.line())));
+        }
+        let silences = muting.into_iter().map(|silence| silence.id.clone()).collect();
+        incident.muted = Some(Muted { since, silences });
+        if incident.muted != before {
+            commit.record(incident.clone());
+        }
+        Standing::Muted
+    }
+
+    /// Nothing mutes the incident now: whoever has not heard of it while something did, hears.
+    fn unmute(&mut self, id: &IncidentId, occasion: Occasion, now: Timestamp, commit: &mut Commit) -> Standing {
+        let Some(Live { incident, .. }) = self.live.get_mut(id) else { return Standing::Told };
+        let Some(muted) = &incident.muted else { return Standing::Told };
+        if occasion == Occasion::Time && !incident.is_going_on(now) {
+            return Standing::Muted;
+        }
+        let silences: Vec<&str> = muted.silences.iter().map(SilenceId::as_str).collect();
+        let text = format!("no longer muted by {}", silences.join(", "));
+        commit.timeline.push(entry(id, now, "unmuted", SELF, text));
+        incident.muted = None;
+        let graver = incident.severity > incident.told.severity;
+        if incident.state == IncidentState::Open || graver {
+            self.routes.wait_anew(&mut incident.escalations, now);
+            self.tell_updated(id, now, commit);
+        }
+        if let Some(live) = self.live.get(id) {
+            commit.record(live.incident.clone());
+        }
+        Standing::CaughtUp
+    }
+}
+
+impl Incident {
+    /// Whether it is worth telling now. What the daemon has to say about itself lasts until it ends.
+    fn is_going_on(&self, now: Timestamp) -> bool {
+        self.is_own() || now.since(self.last_post_at.max(self.opened_at)) <= GOING_ON
+    }
+}

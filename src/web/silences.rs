@@ -1,0 +1,181 @@
+//! `/api/v1/silences`: list, order, end and try out.
+//!
+//! A body is `{"matchers": ["topic=cyber*"], "by": "ann", "reason": "…", "for": "2h"}`, or with
+//! `from` and `until` as RFC 3339. Matchers are the text that the command line takes: one
+//! language for people, scripts and the history of incidents.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, PathRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::IntoResponse;
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+
+use super::Shared;
+use super::api::{Answer, App, NAME_LIMIT, Problem, is_json};
+use super::backend::Backend;
+use super::view::{PreviewView, PreviewedView, SilenceView};
+use crate::config::quantity::duration;
+use crate::domain::id::SilenceId;
+use crate::domain::incident::Incident;
+use crate::domain::silence::{Draft, Matcher, Silence, Verdict};
+use crate::domain::time::Timestamp;
+
+/// Incidents a preview looks at, the newest.
+const PREVIEWED: usize = 5_000;
+
+pub(super) fn routes<B: Backend>() -> Router<Arc<Shared<B>>> {
+    Router::new()
+        .route("/api/v1/silences", get(list::<B>).post(add::<B>).delete(end_named::<B>))
+        .route("/api/v1/silences/preview", post(preview::<B>))
+        .route("/api/v1/silences/{id}", delete(end::<B>))
+}
+
+async fn list<B: Backend>(State(shared): App<B>) -> Answer {
+    let silences = shared.backend.silences().await?;
+    let now = shared.backend.now();
+    Ok(Json(silences.iter().map(|silence| view(silence, now)).collect::<Vec<_>>()).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    matchers: Vec<String>,
+    by: Option<String>,
+    reason: Option<String>,
+    from: Option<String>,
+    until: Option<String>,
+    #[serde(rename = "for")]
+    lasts: Option<String>,
+}
+
+async fn add<B: Backend>(State(shared): App<B>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Answer {
+    let now = shared.backend.now();
+    let draft = draft(read(&headers, &body?)?, now)?;
+    let silence = shared.backend.silence(draft).await?;
+    Ok(Json(view(&silence, now)).into_response())
+}
+
+async fn preview<B: Backend>(State(shared): App<B>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Answer {
+    let matchers = matchers(&read(&headers, &body?)?.matchers)?;
+    let incidents = shared.backend.incidents(None, PREVIEWED).await?;
+    let mut view = PreviewView { looked_at: incidents.len() as u64, muted: Vec::new(), spared: Vec::new() };
+    for incident in &incidents {
+        match Verdict::of(&matchers, incident) {
+            Verdict::Muted => view.muted.push(previewed(incident, None)),
+            Verdict::Spared(because) => view.spared.push(previewed(incident, Some(because.to_string()))),
+            Verdict::Other => {}
+        }
+    }
+    Ok(Json(view).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EndQuery {
+    id: Option<String>,
+    by: Option<String>,
+}
+
+async fn end_named<B: Backend>(State(shared): App<B>, uri: Uri) -> Answer {
+    let EndQuery { id, by } = query(&uri)?;
+    let id = id.ok_or_else(|| Problem::new(StatusCode::BAD_REQUEST, "say which: /api/v1/silences/ID"))?;
+    end_one(&shared, id, by).await
+}
+
+async fn end<B: Backend>(State(shared): App<B>, id: Result<Path<String>, PathRejection>, uri: Uri) -> Answer {
+    let Path(id) = id?;
+    end_one(&shared, id, query(&uri)?.by).await
+}
+
+async fn end_one<B: Backend>(shared: &Shared<B>, id: String, by: Option<String>) -> Answer {
+    let ended = shared.backend.end_silence(SilenceId::from(id), name(by)?).await?;
+    let ended = ended.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "there is no such silence"))?;
+    Ok(Json(view(&ended, shared.backend.now())).into_response())
+}
+
+fn query(uri: &Uri) -> Result<EndQuery, Problem> {
+    let Ok(Query(query)) = Query::try_from_uri(uri) else {
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "what can be said here is who ends it: ?by=NAME"));
+    };
+    Ok(query)
+}
+
+fn read(headers: &HeaderMap, body: &[u8]) -> Result<Body, Problem> {
+    if !is_json(headers) {
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be application/json"));
+    }
+    serde_json::from_slice(body).map_err(|error| {
+        let example = r#"{"matchers": ["topic=cyber*"], "by": "ann", "reason": "patch night", "for": "2h"}"#;
+        Problem::new(StatusCode::BAD_REQUEST, format!("the body must be like {example}: {error}"))
+    })
+}
+
+fn draft(body: Body, now: Timestamp) -> Result<Draft, Problem> {
+    let Body { matchers: given, by, reason, from, until, lasts } = body;
+    let matchers = matchers(&given)?;
+    let from = from.map(|from| time("from", &from)).transpose()?;
+    let until = match (until, lasts) {
+        (Some(until), None) => time("until", &until)?,
+        (None, Some(lasts)) => {
+            let lasts = duration(&lasts).map_err(|error| unprocessable(format!("for: {error}")))?;
+            from.unwrap_or(now).max(now) + lasts
+        }
+        _ => return Err(unprocessable("say when it ends: either `for` or `until`".to_owned())),
+    };
+    Ok(Draft { matchers, by: name(by)?, reason: reason.unwrap_or_default(), from, until })
+}
+
+fn matchers(given: &[String]) -> Result<Vec<Matcher>, Problem> {
+    let matchers: Result<Vec<Matcher>, _> = given.iter().map(|text| text.parse()).collect();
+    let matchers = matchers.map_err(|error| unprocessable(error.to_string()))?;
+    if matchers.is_empty() {
+        return Err(unprocessable("say what to silence: rule=…, topic=… or severity=…".to_owned()));
+    }
+    Ok(matchers)
+}
+
+fn name(by: Option<String>) -> Result<String, Problem> {
+    let by = by.unwrap_or_default();
+    let by = by.trim();
+    if by.chars().count() > NAME_LIMIT || by.contains(char::is_control) {
+        return Err(unprocessable(format!("by must be one line of at most {NAME_LIMIT} characters")));
+    }
+    Ok(if by.is_empty() { "api" } else { by }.to_owned())
+}
+
+fn time(what: &str, text: &str) -> Result<Timestamp, Problem> {
+    Timestamp::parse(text).map_err(|error| unprocessable(format!("{what}: {error}")))
+}
+
+fn unprocessable(text: String) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, text)
+}
+
+fn view(silence: &Silence, now: Timestamp) -> SilenceView {
+    SilenceView {
+        id: silence.id.to_string(),
+        state: silence.state(now).as_str().to_owned(),
+        matchers: silence.matchers.iter().map(ToString::to_string).collect(),
+        by: silence.by.clone(),
+        reason: silence.reason.clone(),
+        from: silence.from.to_string(),
+        until: silence.until.to_string(),
+        ended_by: silence.ended.as_ref().map(|ended| ended.by.clone()),
+    }
+}
+
+fn previewed(incident: &Incident, because: Option<String>) -> PreviewedView {
+    PreviewedView {
+        id: incident.id.to_string(),
+        title: incident.title.clone(),
+        severity: incident.severity.as_str().to_owned(),
+        topic: incident.topic.to_string(),
+        opened_at: incident.opened_at.to_string(),
+        because,
+    }
+}

@@ -800,11 +800,11 @@ fn receivers_that_cannot_work_are_refused_with_a_remedy() {
         ("syslog", "url = \"udp://h.example/path\"\n"),
         ("syslog", "url = \"tcp://h.example\"\nca_file = \"stormbell.toml\"\n"),
     ];
-    let mut text = format!("{HEAD}{SOURCE}");
-    for (place, (kind, keys)) in receivers.iter().enumerate() {
-        text.push_str(&format!("[[receiver]]\nname = \"r{place}\"\nkind = \"{kind}\"\n{keys}"));
-    }
-    text.push_str("[[route]]\nsteps = [{ notify = [\"r0\"] }]\n");
+    let receivers = receivers.iter().enumerate();
+    let receivers: Vec<String> = receivers
+        .map(|(place, (kind, keys))| format!("[[receiver]]\nname = \"r{place}\"\nkind = \"{kind}\"\n{keys}"))
+        .collect();
+    let text = format!("{HEAD}{SOURCE}{}[[route]]\nsteps = [{{ notify = [\"r0\"] }}]\n", receivers.concat());
     let environment: Environment =
         [("HOME", "/home/ann"), ("HOOK", "no address hunter2"), ("T", "t"), ("P", "p"), ("U", "u")]
             .into_iter()

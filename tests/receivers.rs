@@ -135,7 +135,7 @@ fn mail(server: &MailServer, to: &[&str]) -> Mail {
 fn story() -> Vec<Leased> {
     let mut opened = leased("7h3x", MessageKind::Opened);
     opened.sample = vec![post(HOSTILE), post("Gunman at St Brigids ER")];
-    opened.delivery.message.incident.why = "a link to ‘evil[.]example’ in 5 posts".to_owned();
+    opened.delivery.message.incident.why = String::from("a link to ‘evil[.]example’ in 5 posts");
     let mut drill = leased("7h3x", MessageKind::Updated);
     drill.attempt = 2;
     let incident = &mut drill.delivery.message.incident;

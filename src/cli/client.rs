@@ -50,7 +50,7 @@ pub(super) struct Act {
     /// The incident's id
     id: String,
     /// Why; written into the incident's history
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     reason: String,
     /// Who you are [default: $USER]
     #[arg(long, value_name = "NAME")]

@@ -102,6 +102,18 @@ fn what_fell_asleep_in_a_silence_is_told_with_its_next_post() {
 }
 
 #[test]
+fn another_silence_does_not_wake_what_fell_asleep() {
+    let mut sim = sim();
+    sim.now = at(0);
+    sim.silence(&["topic=cyber"], 7200).unwrap();
+    sim.post("1", "ann", 10, OUTAGE);
+    sim.run_until(3 * 3600);
+    sim.silence(&["topic=parking"], 3600).unwrap();
+    sim.run_until(4 * 3600);
+    assert_eq!(told(&sim, Opened), [""; 0]);
+}
+
+#[test]
 fn what_fell_asleep_ends_without_a_word() {
     let mut sim = sim();
     sim.connect(None);

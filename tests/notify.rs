@@ -331,6 +331,23 @@ async fn a_webhook_says_whom_to_tell_and_who_could_not_be_told() {
 }
 
 #[tokio::test]
+async fn what_outgrew_its_acknowledgement_rings_anew_at_pagerduty() {
+    let sink = SimSink::start().await;
+    let receiver = pagerduty(&sink);
+    let mut graver = leased("i", MessageKind::Updated);
+    graver.delivery.message.incident.reopened = Some(graver.delivery.message.at);
+    for message in [leased("i", MessageKind::Opened), leased("i", MessageKind::Acknowledged), graver.clone()] {
+        receiver.send(&message, noon()).await.unwrap();
+    }
+    graver.delivery.message.at = noon() + Duration::from_mins(1);
+    receiver.send(&graver, noon()).await.unwrap();
+    let actions: Vec<Value> = sink.requests().iter().map(|request| request.json()["event_action"].clone()).collect();
+    assert_eq!(actions, ["trigger", "acknowledge", "resolve", "trigger", "trigger"]);
+    let alert = sink.alerts().into_values().next().unwrap();
+    assert_eq!((sink.alerts().len(), alert.opened, alert.acknowledged, alert.open), (1, 2, false, true));
+}
+
+#[tokio::test]
 async fn pagerduty_sees_one_alert_from_beginning_to_end() {
     let sink = SimSink::start().await;
     sink.script([Act::DropAnswer]); // the first trigger is taken, and sent again

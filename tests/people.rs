@@ -177,7 +177,6 @@ fn a_change_of_the_schedule_concerns_the_next_step_and_nobody_told_already() {
     let schedule = changed.schedules.get_mut("press").unwrap();
     let (from, to) = (at(night("04:00:00")), at(night("05:00:00")));
     schedule.overrides = vec![Override { person: "meg".into(), from, to }];
-    changed.persons.remove("ann");
     sim.reload_people(routes(changed));
     assert_eq!(told(&sim, MessageKind::Opened), ["04:10 ann (mail)", "04:10 ann (sms)"], "nobody anew");
     sim.run_until(night("04:21:00"));
@@ -187,6 +186,61 @@ fn a_change_of_the_schedule_concerns_the_next_step_and_nobody_told_already() {
     assert_eq!(told(&sim, MessageKind::Acknowledged), ["04:21 ann (mail)", "04:21 ann (sms)", "04:21 meg (sms)"]);
     sim.run_until(night("09:00:00"));
     assert_eq!(told(&sim, MessageKind::Escalated).len(), 1);
+}
+
+#[test]
+fn whoever_has_left_hears_nothing_more() {
+    let mut sim = sim(Critical, routes(people()));
+    sim.now = at(night("04:00:00"));
+    sim.post("1", "eve", night("04:10:00"), "shots at St Brigids");
+    let mut changed = people();
+    changed.schedules.get_mut("press").unwrap().layers[0].rotation = vec!["meg".into()];
+    changed.persons.remove("ann");
+    sim.reload_people(routes(changed));
+    sim.run_until(night("04:21:00"));
+    let id = sim.incident().id.clone();
+    sim.command(&id, Action::Acknowledge).unwrap();
+    assert_eq!(told(&sim, MessageKind::Acknowledged), ["04:21 meg (sms)"], "the number may be somebody else's by now");
+}
+
+#[test]
+fn the_last_resort_is_not_for_sleepers_but_for_what_time_or_a_dead_way_leads_to() {
+    let mut routes = routes(with_quiet());
+    Arc::make_mut(&mut routes.people).schedules.get_mut("press").unwrap().layers[0].rotation.truncate(1);
+    // One step, Ann's, and thirty minutes later everybody.
+    routes.list[0].steps.drain(1..3);
+    routes.list[0].steps[0].ack_within = Some(minutes(30));
+    let mut sim = sim(High, routes);
+    sim.now = at(night("04:00:00"));
+    sim.post("1", "eve", night("04:10:00"), "shots at St Brigids");
+    assert_eq!(told(&sim, MessageKind::Opened), ["04:10 ann (sms)"], "held for her, and nobody else is woken yet");
+    sim.run_until(night("04:45:00"));
+    let everybody = ["04:40 bob (sms)", "04:40 log", "04:40 mail", "04:40 meg (sms)", "04:40 sms"];
+    assert_eq!(told(&sim, MessageKind::Escalated), everybody);
+}
+
+#[test]
+fn a_team_that_cannot_be_reached_is_no_storm_of_notices() {
+    let names: Vec<String> = (0..30).map(|n| format!("p{n:02}")).collect();
+    let mut people = people();
+    for (n, name) in names.iter().enumerate() {
+        people.persons.insert(name.as_str().into(), person(&[("sms", &format!("+15550{n:03}"))]));
+    }
+    people.teams.insert("all".into(), names.iter().map(|name| name.as_str().into()).collect());
+    let route = Route { steps: vec![step(Target::Team("all".into()), None)], ..Route::default() };
+    let mut sim = sim(Critical, Routes { list: vec![route], people: Arc::new(people) });
+    sim.now = at(night("04:00:00"));
+    sim.post("1", "eve", night("04:10:00"), "shots at St Brigids");
+    let to_all: Vec<Delivery> = sim.model.outbox.values().cloned().collect();
+    assert_eq!(to_all.len(), 30);
+    for delivery in to_all {
+        let Delivery { id, receiver, message, recipient, .. } = delivery;
+        let person = recipient.map(|recipient| recipient.person);
+        let error = "401".to_owned();
+        sim.step(Input::Undelivered(Undelivered { id, receiver, person, incident: message.incident.id, error }));
+    }
+    assert_eq!(sim.model.outbox.len(), 30 + 2 * 2, "two are told by mail and sms; it is the receiver, then");
+    assert_eq!(history(&sim, "undelivered").len(), 30, "each has a line");
 }
 
 #[test]

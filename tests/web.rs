@@ -58,6 +58,7 @@ fn incident(state: IncidentState) -> Incident {
         sample: vec!["at://1".into()],
         acknowledged: (state == IncidentState::Acknowledged).then(|| Signature { by: "ann".to_owned(), at: at(9) }),
         resolved: None,
+        reopened: None,
         muted: None,
         revision: 1,
         told: Told { severity: Severity::Critical, authors: 2, receivers: std::collections::BTreeSet::new() },

@@ -207,6 +207,8 @@ pub struct Incident {
     pub acknowledged: Option<Signature>,
     /// Who ended it.
     pub resolved: Option<Signature>,
+    /// When it last became too grave for whoever had it, and was open again.
+    pub reopened: Option<Timestamp>,
     /// Why nobody is told of it for now.
     pub muted: Option<Muted>,
     /// Grows with every change; part of delivery ids.

@@ -54,6 +54,12 @@ pub struct Message {
 }
 
 impl Message {
+    /// Whether it says that the incident outgrew whoever had it. A service where it is acknowledged
+    /// rings nobody for news of it: there it must end and begin anew.
+    pub fn reopens(&self) -> bool {
+        self.kind == MessageKind::Updated && self.incident.reopened == Some(self.at)
+    }
+
     /// Counts and times in a sentence; no post's text.
     pub fn summary(&self) -> String {
         summary(&self.incident)

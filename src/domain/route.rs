@@ -137,6 +137,18 @@ impl Routes {
         self.people.persons.get(person)?.quiet_until(now)
     }
 
+    /// Whether an addressee is still in the configuration: one who has left is told nothing more.
+    pub fn knows(&self, addressee: &Addressee) -> bool {
+        addressee.person().is_none_or(|person| self.people.persons.contains_key(person))
+    }
+
+    /// Whether the step after this point is the last resort: time leads there, and that nobody can
+    /// be reached, but not that people sleep.
+    pub fn next_is_last_resort(&self, escalation: &Escalation) -> bool {
+        let next = Escalation { step: escalation.step + 1, ..escalation.clone() };
+        self.is_last_resort(&next)
+    }
+
     /// Whether the step told last is the last resort.
     pub fn is_last_resort(&self, escalation: &Escalation) -> bool {
         self.list

@@ -68,6 +68,7 @@ mod tests {
             sample: Vec::new(),
             acknowledged: None,
             resolved: None,
+            reopened: None,
             muted: None,
             revision: 1,
             told: Told { severity: Severity::Critical, authors: 1, receivers: BTreeSet::new() },

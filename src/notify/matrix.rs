@@ -60,7 +60,8 @@ impl Matrix {
         let id = leased.delivery.id.as_str();
         let url = self.endpoint.below(&["_matrix", "client", "v3", "rooms", room, "send", "m.room.message", id]);
         let sent = self.endpoint.call(Method::PUT, url, self.headers.clone(), body, now).await;
-        sent.map_err(|refused| waiting(refused).explained(&["errcode", "error"], &[&self.token]))
+        let room = Secret::new(room.to_owned());
+        sent.map_err(|refused| waiting(refused).explained(&["errcode", "error"], &[&self.token, &room]))
     }
 }
 

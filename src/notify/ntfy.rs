@@ -77,7 +77,7 @@ impl Ntfy {
         let topic = to.unwrap_or(self.topic.expose());
         let body = parts.fitted(|parts| body(topic, parts, loudness), |body| body.1 <= MAX_MESSAGE).0;
         let sent = self.endpoint.post(self.headers.clone(), body, now).await;
-        sent.map_err(|refused| refused.explained(&["error"], &[&self.topic]))
+        sent.map_err(|refused| refused.explained(&["error"], &[&Secret::new(topic.to_owned())]))
     }
 }
 

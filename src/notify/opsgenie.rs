@@ -63,6 +63,14 @@ impl Opsgenie {
             }
             MessageKind::Resolved => (self.action(&alias, "close"), signed(incident.resolved.as_ref(), "resolved")),
         };
+        if leased.delivery.message.reopens() {
+            let closing = signed(None, "closed, to ring anew,");
+            self.post(self.action(&alias, "close"), &closing, now).await?;
+        }
+        self.post(url, &body, now).await
+    }
+
+    async fn post(&self, url: Url, body: &Value, now: Timestamp) -> Result<(), SendError> {
         let body = body.to_string().into_bytes();
         let sent = self.endpoint.call(Method::POST, url, self.headers.clone(), body, now).await;
         sent.map_err(|refused| refused.explained(&["message"], &[&self.key]))

@@ -45,7 +45,14 @@ impl PagerDuty {
     pub(super) async fn send(&self, leased: &Leased, now: Timestamp) -> Result<(), SendError> {
         let message = &leased.delivery.message;
         let url = self.console.as_ref().map(|console| incident_url(console, &message.incident.id));
-        let body = body(self.routing_key.expose(), message, url.as_deref());
+        if message.reopens() {
+            self.post(&Message { kind: MessageKind::Resolved, ..message.clone() }, url.as_deref(), now).await?;
+        }
+        self.post(message, url.as_deref(), now).await
+    }
+
+    async fn post(&self, message: &Message, url: Option<&str>, now: Timestamp) -> Result<(), SendError> {
+        let body = body(self.routing_key.expose(), message, url);
         let body = body.map_err(|error| SendError::Permanent { error: error.to_string() })?;
         let sent = self.endpoint.post(HeaderMap::new(), body, now).await;
         sent.map_err(|refused| refused.explained(&["message", "errors"], &[&self.routing_key]))

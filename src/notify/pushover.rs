@@ -93,6 +93,7 @@ impl Pushover {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, form)]);
         let body = Serializer::new(String::new()).extend_pairs(fields).finish();
         let sent = self.endpoint.call(Method::POST, url, headers, body.into_bytes(), now).await;
-        sent.map_err(|refused| refused.explained(&["errors"], &[&self.token, &self.user]))
+        let user = fields.iter().find(|(name, _)| *name == "user").map_or("", |(_, user)| user);
+        sent.map_err(|refused| refused.explained(&["errors"], &[&self.token, &Secret::new(user.to_owned())]))
     }
 }

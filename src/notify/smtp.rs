@@ -115,13 +115,13 @@ impl Smtp {
         }
         let mut session = self.session().await?;
         let sender = Mail::new(Some(self.from.email.clone()), Vec::new());
-        session.command(sender).await.map_err(|error| self.verdict(&error, "the sender", None))?;
+        session.command(sender).await.map_err(|error| self.verdict(&error, "the sender", waiting))?;
         let mut accepted = Vec::new();
         for &(place, mailbox) in waiting {
             match session.command(Rcpt::new(mailbox.email.clone(), Vec::new())).await {
                 Ok(_) => accepted.push(mailbox),
                 Err(error) => {
-                    let verdict = self.verdict(&error, "the recipient", Some(mailbox));
+                    let verdict = self.verdict(&error, "the recipient", &[(place, mailbox)]);
                     if error.status().is_none() {
                         return Err(verdict); // the session is lost, and nobody has it
                     }
@@ -130,8 +130,8 @@ impl Smtp {
             }
         }
         if !accepted.is_empty() {
-            session.command(Data).await.map_err(|error| self.verdict(&error, "the mail", None))?;
-            session.message(mail).await.map_err(|error| self.verdict(&error, "the mail", None))?;
+            session.command(Data).await.map_err(|error| self.verdict(&error, "the mail", waiting))?;
+            session.message(mail).await.map_err(|error| self.verdict(&error, "the mail", waiting))?;
         }
         // The mail is theirs; how the goodbye goes does not matter.
         drop(timeout(QUIT_TIMEOUT, session.abort()).await);
@@ -146,7 +146,7 @@ impl Smtp {
         };
         let address = (self.host.as_str(), self.port);
         let connecting = AsyncSmtpConnection::connect_tokio1(address, Some(CONNECT_TIMEOUT), &hello, whole, None);
-        let mut session = connecting.await.map_err(|error| self.verdict(&error, "the connection", None))?;
+        let mut session = connecting.await.map_err(|error| self.verdict(&error, "the connection", &[]))?;
         if let Tls::Start(parameters) = &self.tls {
             if !session.can_starttls() {
                 session.abort().await;
@@ -154,21 +154,22 @@ impl Smtp {
                 return Err(permanent(format!("{} does not offer STARTTLS; {remedy}", self.host)));
             }
             let started = session.starttls(parameters.clone(), &hello).await;
-            started.map_err(|error| self.verdict(&error, "STARTTLS", None))?;
+            started.map_err(|error| self.verdict(&error, "STARTTLS", &[]))?;
         }
         if let Some((user, password)) = &self.login {
             let credentials = Credentials::new(user.clone(), password.expose().to_owned());
             let known = session.auth(DEFAULT_MECHANISMS, &credentials).await;
-            known.map_err(|error| self.verdict(&error, "the login (check `user` and `password`)", None))?;
+            known.map_err(|error| self.verdict(&error, "the login (check `user` and `password`)", &[]))?;
         }
         Ok(session)
     }
 
     /// What an error means: 4xx and broken connections may work later, 5xx never.
-    fn verdict(&self, error: &lettre::transport::smtp::Error, what: &str, mailbox: Option<&Mailbox>) -> SendError {
+    fn verdict(&self, error: &lettre::transport::smtp::Error, what: &str, hidden: &[(usize, &Mailbox)]) -> SendError {
         let mut words = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
         let secret = self.login.as_ref().map(|(_, password)| password.expose());
-        for hidden in mailbox.map(|mailbox| mailbox.email.as_ref()).into_iter().chain(secret) {
+        let addresses = hidden.iter().map(|(_, mailbox)| mailbox.email.as_ref());
+        for hidden in addresses.chain(secret).filter(|hidden| !hidden.is_empty()) {
             words = words.replace(hidden, "…");
         }
         let words = clip(&clean(&words), MAX_WORDS);

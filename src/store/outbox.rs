@@ -64,10 +64,10 @@ impl Store {
     /// Makes every message that waits for a retry due at `now`, with its patience renewed.
     ///
     /// For the start of a daemon: however often the last one failed, a page must not wait
-    /// minutes for it now. How long a delivery is tried in all stays as it was, and so do quiet hours.
+    /// minutes for it now. That it was tried before stays known: it may have arrived. How long a delivery is tried in all stays as it was, and so do quiet hours.
     pub fn hurry(&mut self, now: Timestamp) -> Result<(), StoreError> {
         self.transact(|writing| {
-            let hurry = "UPDATE outbox SET due = min(due, ?1), attempts = 0
+            let hurry = "UPDATE outbox SET due = min(due, ?1), attempts = min(attempts, 1)
                          WHERE state = 'pending' AND coalesce(held_until, ?1) <= ?1";
             writing.sql.execute(hurry, [now.micros()])?;
             Ok(())

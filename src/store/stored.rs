@@ -100,6 +100,8 @@ struct IncidentJson {
     acknowledged: Option<SignatureJson>,
     resolved: Option<SignatureJson>,
     #[serde(default)]
+    reopened: Option<i64>,
+    #[serde(default)]
     muted: Option<MutedJson>,
     revision: u32,
     told: ToldJson,
@@ -200,6 +202,7 @@ impl From<&Incident> for IncidentJson {
             sample,
             acknowledged,
             resolved,
+            reopened,
             muted,
             revision,
             told,
@@ -233,6 +236,7 @@ impl From<&Incident> for IncidentJson {
             sample: sample.iter().map(ToString::to_string).collect(),
             acknowledged: signature(acknowledged),
             resolved: signature(resolved),
+            reopened: reopened.map(Timestamp::micros),
             muted: muted.as_ref().map(|Muted { since, silences }| MutedJson {
                 since: since.micros(),
                 silences: silences.iter().map(ToString::to_string).collect(),
@@ -269,6 +273,7 @@ impl IncidentJson {
             sample: self.sample.into_iter().map(PostId::from).collect(),
             acknowledged: self.acknowledged.map(signature),
             resolved: self.resolved.map(signature),
+            reopened: self.reopened.map(time),
             muted: self.muted.map(|MutedJson { since, silences }| Muted {
                 since: time(since),
                 silences: silences.into_iter().map(Into::into).collect(),
@@ -313,6 +318,7 @@ mod tests {
             sample: vec!["at://1".into()],
             acknowledged: Some(Signature { by: "ann".to_owned(), at }),
             resolved: Some(Signature { by: "stormbell".to_owned(), at }),
+            reopened: Some(at),
             muted: Some(Muted { since: at, silences: ["sil-a".into()].into() }),
             revision: 7,
             told: Told { severity: Severity::High, authors: 1, receivers: ["on-call".into(), in_person].into() },

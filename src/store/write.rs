@@ -289,10 +289,12 @@ impl Writing<'_> {
         if inserted > 0 && person.is_some() && held_until.is_none() {
             // What must not wait cannot overtake what was held back, so that goes with it.
             let mut release = self.sql.prepare_cached(
-                "UPDATE outbox SET due = min(due, ?4), held_until = NULL
-                 WHERE receiver = ?1 AND incident = ?2 AND person = ?3 AND state = 'pending' AND held_until > ?4",
+                // Nor must it wait longer for that than it would be tried itself.
+                "UPDATE outbox SET due = min(due, ?4), give_up = min(give_up, ?5), held_until = NULL
+                 WHERE receiver = ?1 AND incident = ?2 AND person = ?3 AND state IN ('pending', 'leased')
+                 AND leased_until IS NULL AND held_until > ?4",
             )?;
-            release.execute(params![receiver.as_str(), incident, person, due.micros()])?;
+            release.execute(params![receiver.as_str(), incident, person, due.micros(), give_up.micros()])?;
         }
         Ok(())
     }

@@ -77,7 +77,11 @@ fn a_new_start_tries_at_once_what_the_last_one_had_put_off() {
     assert!(lease(&mut store, "pager", 20).is_empty(), "opening alone changes nothing");
     store.hurry(at(20)).unwrap();
     let again = lease(&mut store, "pager", 20);
-    assert_eq!((&again[0].delivery.id, again[0].attempt), (&original.id, 1), "and its patience is renewed");
+    assert_eq!(
+        (&again[0].delivery.id, again[0].attempt),
+        (&original.id, 2),
+        "its patience is renewed, and it may have arrived"
+    );
     assert_eq!(again[0].delivery.give_up, original.give_up, "but not its end");
 }
 
@@ -101,6 +105,18 @@ fn a_wrong_number_holds_up_nobody_else() {
     assert_eq!(told.person, Some("ann".into()));
     assert_eq!(store.restore(at(0)).unwrap().undelivered, [told]);
     assert_eq!(ids(&lease(&mut store, "sms", 101)), ["ann2"]);
+}
+
+#[test]
+fn what_was_held_back_holds_up_nothing_longer_than_that_would_be_tried() {
+    let folder = Folder::new();
+    let mut store = folder.open();
+    let held = Delivery { give_up: at(8000), ..personal("held", "ann", 7000) };
+    store.commit(&[outbox(vec![held])]).unwrap();
+    let urgent = Delivery { give_up: at(700), ..personal("urgent", "ann", 100) };
+    store.commit(&[outbox(vec![urgent])]).unwrap();
+    let leased = lease(&mut store, "sms", 100);
+    assert_eq!((ids(&leased), leased[0].delivery.give_up), (vec!["held"], at(700)));
 }
 
 #[test]

@@ -45,6 +45,7 @@ pub(crate) fn incident(id: &str, state: IncidentState, sample: &[&str]) -> Incid
         sample: sample.iter().map(|&id| id.into()).collect(),
         acknowledged: None,
         resolved: None,
+        reopened: None,
         muted: None,
         revision: 1,
         told: Told { severity: Severity::Critical, authors: 2, receivers: std::collections::BTreeSet::new() },

@@ -40,6 +40,7 @@ pub fn incident(id: &str, kind: MessageKind) -> Incident {
         sample: vec!["at://did:plc:a/app.bsky.feed.post/1".into()],
         acknowledged,
         resolved,
+        reopened: None,
         muted: None,
         revision: 1,
         told: Told { severity: Severity::Critical, authors: 2, receivers: std::collections::BTreeSet::new() },

@@ -227,8 +227,10 @@ impl State {
         let alert = self.alerts.entry((key, dedup)).or_default();
         match text("event_action").as_deref() {
             Some("trigger") => {
-                alert.opened += u32::from(!alert.open);
-                alert.open = true;
+                if !alert.open {
+                    (alert.open, alert.acknowledged) = (true, false);
+                    alert.opened += 1;
+                }
                 alert.triggers += 1;
             }
             Some("acknowledge") => alert.acknowledged |= alert.open,

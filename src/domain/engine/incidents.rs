@@ -189,7 +189,7 @@ impl Engine {
         if let Some(opened) = commit.timeline.get_mut(line) {
             opened.text = format!("{}; telling {}", opened.text, in_words(&told));
         }
-        send(incident, MessageKind::Opened, told, &self.receivers, now, commit);
+        send(incident, MessageKind::Opened, told, &self.receivers, &self.routes, now, commit);
     }
 
     /// Tells everybody who knows of the incident, and those of whom its routes say so: a graver
@@ -200,7 +200,7 @@ impl Engine {
         let knowing = incident.told.receivers.clone();
         if graver && let Some(before) = incident.acknowledged.take() {
             // Whoever took charge of a rumour has not taken charge of a crisis yet.
-            incident.state = IncidentState::Open;
+            (incident.state, incident.reopened) = (IncidentState::Open, Some(now));
             self.routes.wait_anew(&mut incident.escalations, now);
             let text = format!("graver than when {} acknowledged it", before.by);
             commit.timeline.push(entry(id, now, "updated", SELF, text));
@@ -209,8 +209,8 @@ impl Engine {
         fresh.retain(|receiver| !knowing.contains(receiver));
         let text = crate::domain::message::summary(incident);
         commit.timeline.push(entry(id, now, "updated", SELF, text));
-        send(incident, MessageKind::Updated, knowing, &self.receivers, now, commit);
-        send(incident, MessageKind::Opened, fresh, &self.receivers, now, commit);
+        send(incident, MessageKind::Updated, knowing, &self.receivers, &self.routes, now, commit);
+        send(incident, MessageKind::Opened, fresh, &self.receivers, &self.routes, now, commit);
     }
 
     /// Fits incidents to the routes there are now: a place among the old ones may stand for
@@ -224,7 +224,7 @@ impl Engine {
             let mut kept = before.clone();
             kept.retain(|escalation| self.routes.may_stand(escalation, incident));
             incident.escalations = kept;
-            if incident.muted.is_some() {
+            if incident.muted.is_some() || incident.state != IncidentState::Open {
                 continue; // takes its routes when it is told
             }
             let mut fresh = take_routes(incident, &self.routes, now);
@@ -232,9 +232,7 @@ impl Engine {
                 continue;
             }
             fresh.retain(|receiver| !incident.told.receivers.contains(receiver));
-            if incident.state == IncidentState::Open {
-                send(incident, MessageKind::Opened, fresh, &self.receivers, now, commit);
-            }
+            send(incident, MessageKind::Opened, fresh, &self.receivers, &self.routes, now, commit);
             commit.record(incident.clone());
         }
     }
@@ -249,7 +247,7 @@ impl Engine {
         }
         self.advanced = now;
         self.watch_silence(now, commit);
-        self.review(Occasion::Time, now, commit);
+        self.review(None, now, commit);
         let ids: Vec<IncidentId> = self.live.keys().cloned().collect();
         for id in ids {
             if self.is_quiet(&id, now) {
@@ -316,7 +314,7 @@ impl Engine {
         let Some((receivers, text)) = self.routes.escalate(incident, now) else { return };
         if !receivers.is_empty() {
             commit.timeline.push(entry(id, now, "escalated", SELF, text));
-            send(incident, MessageKind::Escalated, receivers, &self.receivers, now, commit);
+            send(incident, MessageKind::Escalated, receivers, &self.receivers, &self.routes, now, commit);
         }
         commit.record(incident.clone());
     }
@@ -340,7 +338,7 @@ impl Engine {
                 incident.escalations.iter_mut().for_each(|escalation| escalation.due = None);
                 commit.timeline.push(entry(&id, now, "acknowledged", &by, reason));
                 let knowing = incident.told.receivers.clone();
-                send(incident, MessageKind::Acknowledged, knowing, &self.receivers, now, commit);
+                send(incident, MessageKind::Acknowledged, knowing, &self.receivers, &self.routes, now, commit);
                 commit.record(incident.clone());
             }
             Action::Acknowledge | Action::Resolve => {} // somebody was faster; nothing to add
@@ -363,7 +361,7 @@ impl Engine {
         incident.resolved = Some(Signature { by: by.to_owned(), at: now });
         commit.timeline.push(entry(id, now, "resolved", by, why));
         let knowing = incident.told.receivers.clone();
-        send(&mut incident, MessageKind::Resolved, knowing, &self.receivers, now, commit);
+        send(&mut incident, MessageKind::Resolved, knowing, &self.receivers, &self.routes, now, commit);
         commit.record(incident.clone());
         Some(incident)
     }
@@ -373,13 +371,14 @@ impl Engine {
     /// tell each other for ever; nor is one about an incident that is over.
     pub(super) fn undelivered(&mut self, undelivered: Undelivered, now: Timestamp, commit: &mut Commit) {
         let Undelivered { id, receiver, person, incident, error } = undelivered;
-        let whom = Unreached { receiver, person };
+        let mut whom = Unreached { receiver, person, among_many: false };
         commit.told.push(id);
         commit.timeline.push(entry(&incident, now, "undelivered", &whom.to_string(), error.clone()));
         let Some(Live { incident: about, .. }) = self.live.get(&incident) else { return };
         if about.topic.as_str().starts_with(UNDELIVERED) {
             return;
         }
+        whom.among_many = self.many_are_unreached(&whom, &incident);
         let notice = Notice {
             rule: "stormbell.undelivered",
             topic: whom.topic(&incident),
@@ -468,10 +467,11 @@ fn send(
     kind: MessageKind,
     mut receivers: BTreeSet<Addressee>,
     configured: &[ReceiverName],
+    routes: &Routes,
     now: Timestamp,
     commit: &mut Commit,
 ) {
-    receivers.retain(|addressee| configured.contains(&addressee.receiver));
+    receivers.retain(|addressee| configured.contains(&addressee.receiver) && routes.knows(addressee));
     incident.told.severity = incident.severity;
     incident.told.authors = incident.authors;
     incident.told.receivers.extend(receivers.iter().cloned());
@@ -482,15 +482,16 @@ fn send(
     let mut message = Message { kind, at: now, incident: incident.clone() };
     // Not to each of a hundred people the addresses of all.
     message.incident.told.receivers.clear();
-    let last_resort = configured.len() == 1 || incident.topic.as_str().starts_with(UNDELIVERED);
-    let give_up = now + if last_resort { LAST_RESORT } else { GIVE_UP };
+    let about_receivers = incident.topic.as_str().starts_with(UNDELIVERED);
+    // Of a person others can be told, also where there is one receiver.
+    let nobody_instead = |to: &Addressee| about_receivers || configured.len() == 1 && to.recipient.is_none();
     commit.outbox.extend(receivers.into_iter().map(|addressee| Delivery {
         id: delivery_id(incident, &addressee),
+        give_up: now + if nobody_instead(&addressee) { LAST_RESORT } else { GIVE_UP },
         receiver: addressee.receiver,
         recipient: addressee.recipient,
         message: message.clone(),
         due: now,
-        give_up,
     }));
 }
 
@@ -551,6 +552,7 @@ fn blank(id: IncidentId, topic: Topic, severity: Severity, title: String, why: S
         sample: Vec::new(),
         acknowledged: None,
         resolved: None,
+        reopened: None,
         muted: None,
         revision: 0,
         told: Told { severity, authors: 0, receivers: BTreeSet::new() },

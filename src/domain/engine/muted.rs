@@ -62,17 +62,21 @@ impl Engine {
             }
         };
         commit.silences.push(silence.clone());
-        self.review(Occasion::News, now, commit);
+        self.review(silence.ended.as_ref().map(|_| &silence.id), now, commit);
         Ok(silence)
     }
 
-    /// Mutes incidents that are silenced now, and lets those speak that are not any longer.
-    pub(super) fn review(&mut self, occasion: Occasion, now: Timestamp, commit: &mut Commit) {
+    /// Mutes incidents that are silenced now, and lets those speak that are not any longer. Of what
+    /// a silence muted that somebody `ended`, that person wants to hear now.
+    pub(super) fn review(&mut self, ended: Option<&SilenceId>, now: Timestamp, commit: &mut Commit) {
         if self.silences.is_empty() && self.live.values().all(|live| live.incident.muted.is_none()) {
             return;
         }
         let ids: Vec<IncidentId> = self.live.keys().cloned().collect();
         for id in ids {
+            let muted = self.live.get(&id).and_then(|live| live.incident.muted.as_ref());
+            let is_ended = ended.zip(muted).is_some_and(|(ended, muted)| muted.silences.contains(ended));
+            let occasion = if is_ended { Occasion::News } else { Occasion::Time };
             self.weigh(&id, occasion, now, commit);
         }
         self.silences.retain(|_, silence| silence.state(now) != SilenceState::Expired);
@@ -137,6 +141,7 @@ impl Engine {
 impl Incident {
     /// Whether it is worth telling now. What the daemon has to say about itself lasts until it ends.
     fn is_going_on(&self, now: Timestamp) -> bool {
-        self.is_own() || now.since(self.last_post_at.max(self.opened_at)) <= GOING_ON
+        // One without posts is about a silence, which the next post ends.
+        self.is_own() || self.posts == 0 || now.since(self.last_post_at.max(self.opened_at)) <= GOING_ON
     }
 }

@@ -28,6 +28,8 @@ pub(super) struct Unreached {
     pub(super) receiver: ReceiverName,
     /// The person there, if it was for one.
     pub(super) person: Option<PersonName>,
+    /// Two others at the receiver could not be told of the same incident, and everybody has heard so.
+    pub(super) among_many: bool,
 }
 
 impl Unreached {
@@ -69,7 +71,7 @@ impl Routes {
     pub(super) fn reach(&self, escalation: &mut Escalation, severity: Severity, now: Timestamp) -> BTreeSet<Addressee> {
         let waits = |addressee: &Addressee| self.quiet_until(addressee, severity, now).is_some();
         let mut reached = self.addressees(escalation, now);
-        while reached.iter().all(waits) && self.has_next(escalation) {
+        while reached.iter().all(waits) && self.has_next(escalation) && !self.next_is_last_resort(escalation) {
             self.go_on(escalation, now);
             reached.extend(self.addressees(escalation, now));
         }
@@ -104,20 +106,32 @@ impl Engine {
     /// Everybody who may learn that somebody could not be told: every other receiver; the one that
     /// failed, too, if it failed for one person only; and that person's other contacts.
     pub(super) fn all_but(&self, unreached: &Unreached) -> BTreeSet<Addressee> {
-        let Unreached { receiver: failed, person } = unreached;
-        let receivers = self.receivers.iter().filter(|receiver| person.is_some() || *receiver != failed);
+        let Unreached { receiver: failed, person, among_many } = unreached;
+        let receivers = self.receivers.iter().filter(|_| !among_many);
+        let receivers = receivers.filter(|receiver| person.is_some() || *receiver != failed);
         let contacts = person.iter().flat_map(|person| self.routes.contacts(person));
         let contacts = contacts.filter(|contact| contact.receiver != *failed);
         receivers.cloned().map(Addressee::from).chain(contacts).collect()
+    }
+
+    /// Whether two at a receiver could not be told of an incident before: then it is the receiver, and
+    /// a storm of thirty notices would not say more.
+    pub(super) fn many_are_unreached(&self, whom: &Unreached, incident: &IncidentId) -> bool {
+        let those = format!("{UNDELIVERED}{incident}.{}.", whom.receiver);
+        whom.person.is_some() && self.by_topic.keys().filter(|topic| topic.as_str().starts_with(&those)).count() >= 2
     }
 
     /// Whether of all who were told of an incident nobody could be reached. Its routes are then due, where
     /// there is a next step: there is no answer to wait for.
     pub(super) fn nobody_knows(&mut self, id: &IncidentId, now: Timestamp) -> bool {
         let Some(Live { incident, .. }) = self.live.get_mut(id) else { return false };
+        let severity = incident.severity;
+        // Who sleeps has not been asked yet.
         let is_unreached = |told: &Addressee| {
-            let unreached = Unreached { receiver: told.receiver.clone(), person: told.person().cloned() };
+            let (receiver, person) = (told.receiver.clone(), told.person().cloned());
+            let unreached = Unreached { receiver, person, among_many: false };
             self.by_topic.contains_key(unreached.topic(id).as_str())
+                || self.routes.quiet_until(told, severity, now).is_some()
         };
         if !incident.told.receivers.iter().all(is_unreached) {
             return false;

@@ -57,7 +57,7 @@ async fn add<B: Backend>(State(shared): App<B>, headers: HeaderMap, body: Result
     let now = shared.backend.now();
     let draft = draft(read(&headers, &body?)?, now)?;
     let silence = shared.backend.silence(draft).await?;
-    Ok(Json(view(&silence, now)).into_response())
+    Ok(Json(view(&silence, shared.backend.now())).into_response())
 }
 
 async fn preview<B: Backend>(State(shared): App<B>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Answer {

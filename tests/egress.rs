@@ -6,7 +6,6 @@
 mod support;
 
 use std::path::Path;
-use std::sync::Arc;
 
 use base64::Engine as _;
 use stormbell::config::model::{Proxy, ReceiverConfig, ReceiverKind, Transport};
@@ -32,20 +31,12 @@ struct Private {
 impl Private {
     async fn start() -> Self {
         let sink = SimSink::start().await;
-        let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let (acceptor, authority) = support::tls::acceptor();
         let ca_file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(ca_file.path(), certified.cert.pem()).unwrap();
-        let key = rustls::pki_types::PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der()).into();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certified.cert.der().clone()], key)
-            .unwrap();
+        std::fs::write(ca_file.path(), authority).unwrap();
         let (listener, port) = listen().await;
         let mut relay = JoinSet::new();
-        relay.spawn(relay_tls(listener, TlsAcceptor::from(Arc::new(config)), sink.port()));
+        relay.spawn(relay_tls(listener, acceptor, sink.port()));
         Self { sink, ca_file, port, _relay: relay }
     }
 

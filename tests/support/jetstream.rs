@@ -10,8 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls_pki_types::PrivateKeyDer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -28,6 +26,7 @@ use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 use url::Url;
 
 use super::PATIENCE;
+use super::tls::acceptor;
 
 /// What can go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -143,7 +142,8 @@ impl SimJetstream {
     pub async fn start(script: Script) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (tls, ca_pem) = if script.tls { certificates() } else { (None, String::new()) };
+        let (tls, ca_pem) = script.tls.then(acceptor).unzip();
+        let ca_pem = ca_pem.unwrap_or_default();
         let scheme = if script.tls { "wss" } else { "ws" };
         let state = Mutex::new(State { script, ..State::default() });
         let shared = Arc::new(Shared { state, changed: watch::Sender::new(()) });
@@ -240,23 +240,6 @@ impl Shared {
     fn fire(&self, fault: Fault) {
         self.change(|state| *state.fired.entry(fault).or_default() += 1);
     }
-}
-
-fn certificates() -> (Option<TlsAcceptor>, String) {
-    let mut authority = CertificateParams::new(Vec::new()).unwrap();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &authority).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
-        .unwrap();
-    (Some(TlsAcceptor::from(Arc::new(config))), authority.pem())
 }
 
 async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {

@@ -52,18 +52,10 @@ impl MailServer {
 
     /// One that offers STARTTLS.
     pub async fn with_tls() -> Self {
-        let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let (acceptor, authority) = super::tls::acceptor();
         let ca_file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(ca_file.path(), certified.cert.pem()).unwrap();
-        let key = rustls::pki_types::PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der()).into();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certified.cert.der().clone()], key)
-            .unwrap();
-        Self::listen(Some(TlsAcceptor::from(Arc::new(config))), Some(ca_file)).await
+        std::fs::write(ca_file.path(), authority).unwrap();
+        Self::listen(Some(acceptor), Some(ca_file)).await
     }
 
     async fn listen(tls: Option<TlsAcceptor>, ca_file: Option<tempfile::NamedTempFile>) -> Self {

@@ -22,6 +22,7 @@ pub mod outbox;
 pub mod proxy;
 pub mod sim;
 pub mod sink;
+pub mod tls;
 
 /// How long anything waits that must happen: so long that only what never comes is missed,
 /// also on a machine that has other things to do.

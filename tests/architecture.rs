@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What an edge may name besides itself: never another edge, never what wires them.
-const EDGE: &[&str] = &["config::model", "config::quantity", "config::secret", "domain", "telemetry", "wire"];
+const EDGE: &[&str] = &["config::model", "config::secret", "domain", "telemetry", "wire"];
 /// Each module of the crate and what of the crate it may name, lowest first.
 const LAYERS: &[(&str, &[&str])] = &[
     ("domain", &[]),

@@ -19,10 +19,10 @@ use crate::app::clock::SystemClock;
 use crate::app::daemon::{self, Failure, Setup};
 use crate::app::rulebook::Rulebook;
 use crate::config::model::{JetstreamConfig, SourceConfig, SourceKind, Transport};
-use crate::config::quantity::duration;
 use crate::demo::script::Script;
 use crate::demo::server::{Speed, serve};
 use crate::domain::organization::Organization;
+use crate::domain::quantity::duration;
 use crate::domain::time::Clock;
 use crate::source::timing::Timing;
 

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::progress::Progress;
 use super::{Exit, counted, say};
-use crate::config::quantity;
+use crate::domain::quantity;
 use crate::domain::time::human;
 use crate::domain::volume::Promise;
 use judge::{Judge, Judged};

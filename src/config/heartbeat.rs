@@ -2,10 +2,10 @@
 
 use super::endpoint::{TRANSPORT_KEYS, address, transport};
 use super::model::HeartbeatConfig;
-use super::quantity::duration;
 use super::reference::{Surroundings, secret};
 use super::secret::Secret;
 use super::table::{Checked, Table};
+use crate::domain::quantity::duration;
 
 /// Reads it. The address may be a secret, and may stand here.
 pub(super) fn heartbeat(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<HeartbeatConfig> {

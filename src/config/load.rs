@@ -17,13 +17,13 @@ use super::model::{Config, ReceiverConfig, RuleEntry, RuleOrigin, SourceConfig, 
 use super::naming::{names, names_beside};
 use super::organization::organization as organization_of;
 use super::people::{Way, people};
-use super::quantity::{duration, rate};
 pub use super::reference::SecretPolicy;
 use super::reference::{Surroundings, secret};
 use super::route::{Known, routes};
 use super::table::{Checked, Noted, Table, TextKind, Value, all, read};
 use super::{heartbeat, receiver, source};
 use crate::domain::diagnostic::{Diagnostic, SourceText, has_errors};
+use crate::domain::quantity::{duration, rate};
 use crate::domain::route::Target;
 use crate::domain::time::Zone;
 use crate::domain::volume::Promise;

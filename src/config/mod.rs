@@ -6,7 +6,6 @@
 pub mod environment;
 pub mod load;
 pub mod model;
-pub mod quantity;
 pub mod rules;
 pub mod schedule;
 pub mod secret;

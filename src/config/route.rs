@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::naming::{Letters, is_name};
-use super::quantity::duration;
 use super::table::{Checked, Table, Value, all, nearest, quoted, suggestion};
 use crate::domain::id::{PersonName, ReceiverName};
 use crate::domain::incident::Severity;
 use crate::domain::oncall::People;
+use crate::domain::quantity::duration;
 use crate::domain::route::{Glob, Route, Routes, Step, Target};
 
 /// A receiver, person, team or schedule as far as routes are concerned.

@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::model::Config;
 use super::organization::zone;
 use super::people::{members_of, one_of};
-use super::quantity::duration;
 use super::table::{Checked, Noted, Table, Value, all};
 use crate::domain::diagnostic::Diagnostic;
 use crate::domain::oncall::{Hours, Layer, Override, Schedule, WallTime, Weekdays};
+use crate::domain::quantity::duration;
 use crate::domain::time::{Timestamp, Zone};
 
 /// A turn that nobody asked the length of: of one person alone.

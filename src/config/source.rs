@@ -7,10 +7,10 @@ use url::Url;
 use super::endpoint::{TRANSPORT_KEYS, address, transport};
 use super::model::{JetstreamConfig, SourceConfig, SourceKind};
 use super::naming::kind;
-use super::quantity::{duration, size};
 use super::reference::Surroundings;
 use super::table::{Checked, Table, Value, all, quoted};
 use crate::domain::id::SourceName;
+use crate::domain::quantity::{duration, size};
 
 /// Kinds that are known and not built yet.
 const LATER: [&str; 10] =

@@ -17,6 +17,7 @@ pub mod organization;
 pub mod post;
 
 pub mod matcher;
+pub mod quantity;
 pub mod query;
 pub mod story;
 pub mod text;

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::domain::volume::Promise;
+use super::volume::Promise;
 
 /// The longest duration: a hundred years.
 const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);

@@ -19,9 +19,9 @@ use super::Shared;
 use super::api::{Answer, App, NAME_LIMIT, Problem, is_json};
 use super::backend::Backend;
 use super::view::{PreviewView, PreviewedView, SilenceView};
-use crate::config::quantity::duration;
 use crate::domain::id::SilenceId;
 use crate::domain::incident::Incident;
+use crate::domain::quantity::duration;
 use crate::domain::silence::{Draft, Matcher, Silence, Verdict};
 use crate::domain::time::Timestamp;
 

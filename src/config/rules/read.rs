@@ -7,7 +7,6 @@ use super::asked::{Asked, joined, joining, keyed, takes_no_posts};
 use super::lists;
 use crate::config::naming::{Letters, name};
 use crate::config::organization::organization as organization_of;
-use crate::config::quantity::{duration, offset, rate};
 use crate::config::table::{Checked, Table, TextKind, Value, all, read};
 use crate::domain::condition::joined::Order;
 use crate::domain::condition::{Condition, Count, Distinct, NewTerm, Part, Quiet, Share, Spike};
@@ -15,6 +14,7 @@ use crate::domain::diagnostic::{Diagnostic, SourceText};
 use crate::domain::id::Topic;
 use crate::domain::incident::Severity;
 use crate::domain::post::PostKind;
+use crate::domain::quantity::{duration, offset, rate};
 use crate::domain::rule::raw::{
     RawExcept, RawFile, RawHistory, RawPack, RawRule, RawTest, RawTestPost, Spanned, Status,
 };

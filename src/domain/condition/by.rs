@@ -93,9 +93,7 @@ impl Entries {
     }
 
     fn found(&self, post: &Excerpt) -> Vec<Arc<str>> {
-        let mut words = Words::default();
-        words.read(post);
-        words.read_fuzzy(post);
+        let words = Words::of_post(post);
         let found = explain(&self.query, &words, post).found;
         found.iter().filter_map(|found| self.names.get(found.term.as_str()).cloned()).collect()
     }

@@ -305,9 +305,7 @@ mod tests {
                 post.lang.push(if odd { "en" } else { "fr" });
                 post.author.push_str(if odd { "Ann" } else { "bob" });
                 let found = matcher.matches(&post, &mut scratch);
-                let mut words = Words::default();
-                words.read(&post);
-                words.read_fuzzy(&post);
+                let words = Words::of_post(&post);
                 for (index, query) in queries.iter().enumerate() {
                     let expected = explain(query, &words, &post).satisfied;
                     prop_assert_eq!(found.contains(&index), expected, "{} on {:?}", query.text, &post);

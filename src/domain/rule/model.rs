@@ -247,9 +247,7 @@ impl Rule {
     /// Which words took the post, or what was missing.
     pub fn explain(&self, post: &Post) -> Verdict {
         let post = Excerpt::of(post);
-        let mut words = Words::default();
-        words.read(&post);
-        words.read_fuzzy(&post);
+        let words = Words::of_post(&post);
         let excepts = self.excepts.iter().enumerate();
         let of = self.of.as_ref().map(|of| {
             let clause = explain::explain(&of.query, &words, &post);

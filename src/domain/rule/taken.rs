@@ -24,6 +24,7 @@ pub struct Taken {
     pub hits: Vec<RuleIndex>,
     /// What its copies are known by, when a rule takes it.
     pub sketch: Sketch,
+    /// Of rules that alert on every match; the others are looked up when they fire.
     words: Vec<(RuleIndex, Box<str>)>,
 }
 
@@ -64,9 +65,7 @@ impl Rule {
     /// The words for which the rule took a post, as [`Taken::words`] has them.
     pub fn words_in(&self, post: &Post) -> String {
         let post = Excerpt::of(post);
-        let mut words = Words::default();
-        words.read(&post);
-        words.read_fuzzy(&post);
+        let words = Words::of_post(&post);
         quoted(&Explained::of(&words, &post).by(&self.query))
     }
 }

@@ -161,9 +161,7 @@ mod tests {
     fn fuzzy(text: &str) -> Vec<String> {
         let mut excerpt = Excerpt::default();
         excerpt.texts.push(text);
-        let mut words = Words::default();
-        words.read(&excerpt);
-        words.read_fuzzy(&excerpt);
+        let words = Words::of_post(&excerpt);
         let tokens = words.tokens().iter().filter(|token| token.sigil == Sigil::Fuzzy);
         tokens.map(|token| format!("{} {}+{}", words.folded(token), token.position, token.span)).collect()
     }

@@ -147,6 +147,14 @@ impl Words {
         excerpt.texts.iter().enumerate().for_each(|(segment, text)| fuzzy::read(self, segment, text));
     }
 
+    /// All that can be read of a post: its words, and what unusual spellings probably stand for.
+    pub fn of_post(excerpt: &Excerpt) -> Self {
+        let mut words = Self::default();
+        words.read(excerpt);
+        words.read_fuzzy(excerpt);
+        words
+    }
+
     /// Reads one text, as segment 0.
     pub fn read_text(&mut self, text: &str) {
         self.clear();

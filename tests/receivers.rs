@@ -355,6 +355,21 @@ async fn a_message_can_go_to_one_persons_address() {
 }
 
 #[tokio::test]
+async fn what_outgrew_its_acknowledgement_ends_and_begins_anew_where_it_would_ring_nobody() {
+    let sink = SimSink::start().await;
+    let mut graver = leased("i", MessageKind::Updated);
+    graver.delivery.message.incident.reopened = Some(graver.delivery.message.at);
+    for (name, kind) in over_http(&sink, false).into_iter().filter(|(name, _)| matches!(*name, "opsgenie" | "jsm")) {
+        let from = sink.requests().len();
+        build(kind).send(&graver, noon()).await.unwrap();
+        let lines: Vec<String> = sink.requests()[from..].iter().map(|request| request.line.clone()).collect();
+        assert!(lines[0].contains("/close?identifierType=alias"), "{name}: {lines:?}");
+        assert!(lines.len() == 2 && !lines[1].contains("/close"), "{name}: {lines:?}");
+    }
+    assert!(!sink.requests().is_empty());
+}
+
+#[tokio::test]
 async fn services_that_know_an_end_are_told_of_it() {
     let sink = SimSink::start().await;
     let lines =

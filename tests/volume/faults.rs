@@ -104,7 +104,7 @@ fn what_is_kept_for_ten_thousand_rules_is_bounded() {
     let mut watch = Watch::new();
     watch.see(&ordinary(&mut Rng(1), 100.0, Life::Bursty, 30), 1.0);
     let bytes = watch.baseline.to_bytes().len();
-    assert!(bytes < 7_000, "{bytes} bytes");
+    assert!(bytes < 4_096, "{bytes} bytes");
 }
 
 #[test]

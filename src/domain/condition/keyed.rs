@@ -151,7 +151,7 @@ impl Windows {
             }
             number(window.seen.len() as u64);
             for seen in &window.seen {
-                number(Key::of(&seen.post).bits());
+                number(seen.post_key.bits());
             }
         }
         bytes
@@ -257,7 +257,7 @@ mod tests {
     fn seen(post: usize, author: &str, second: i64) -> Seen {
         let post = PostId::from(format!("post {post:06}"));
         let story = Story::begun_by(&post);
-        Seen { at: Timestamp::from_seconds(1_000_000 + second), author: author.into(), post, story }
+        Seen::new(Timestamp::from_seconds(1_000_000 + second), post, author.into(), story)
     }
 
     fn key(name: &str) -> Key {
@@ -363,7 +363,7 @@ mod tests {
                 for (place, (name, author, second)) in posts.iter().enumerate() {
                     let post = copy * posts.len() + place;
                     let seen = seen(post, &author.to_string(), second + i64::try_from(copy * 300).unwrap());
-                    all.insert(Key::of(&seen.post).bits(), seen.clone());
+                    all.insert(seen.post_key.bits(), seen.clone());
                     windows.add(Key::of(&(name, copy)), seen, &FOUR);
                 }
             }

@@ -15,11 +15,13 @@ pub mod keyed;
 
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasherDefault;
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::id::{AuthorId, PostId};
 use super::incident::ConditionKind;
-use super::key::{Itself, Key};
+use super::key::{Itself, Key, Keys};
 use super::story::Story;
 use super::time::Timestamp;
 use super::volume::Promise;
@@ -143,24 +145,51 @@ pub struct Window {
 }
 
 /// One sighting.
+///
+/// Every rule that takes a post remembers it, and busy rules remember hundreds: so what they
+/// remember is when, and a handle of what is the same for all of them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Seen {
     /// Event time.
     pub at: Timestamp,
+    what: Arc<SeenPost>,
+}
+
+/// What of a post rules remember.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SeenPost {
     /// The post.
     pub post: PostId,
     /// Its author.
     pub author: AuthorId,
     /// The story it is part of.
     pub story: Story,
+    /// The post's name.
+    pub post_key: Key,
+    /// The author's.
+    pub author_key: Key,
+}
+
+impl Deref for Seen {
+    type Target = SeenPost;
+
+    fn deref(&self) -> &SeenPost {
+        &self.what
+    }
 }
 
 impl Seen {
+    /// A post of an author, part of a story, at an event time.
+    pub fn new(at: Timestamp, post: PostId, author: AuthorId, story: Story) -> Self {
+        let (post_key, author_key) = (Key::of(&post), Key::of(&author));
+        Self { at, what: Arc::new(SeenPost { post, author, story, post_key, author_key }) }
+    }
+
     /// The name of what is counted.
     fn counted_as(&self, distinct: Distinct) -> Key {
         match distinct {
-            Distinct::Post => Key::of(&self.post),
-            Distinct::Author => Key::of(&self.author),
+            Distinct::Post => self.post_key,
+            Distinct::Author => self.author_key,
             Distinct::Story => Key::of(&self.story),
         }
     }
@@ -188,7 +217,7 @@ pub struct Fired {
 impl Fired {
     /// By these sightings.
     pub fn by(seen: Vec<Seen>) -> Self {
-        let authors = seen.iter().map(|seen| &seen.author).collect::<HashSet<_>>().len() as u64;
+        let authors = seen.iter().map(|seen| seen.author_key).collect::<Keys>().len() as u64;
         let stories = seen.iter().map(|seen| seen.story).collect::<HashSet<_>>().len() as u64;
         Self { seen, authors, stories, measured: None, at: None, finding: None, key: None }
     }
@@ -387,7 +416,7 @@ mod tests {
         let author = AuthorId::from(format!("author {author}"));
         let post = PostId::from(format!("post {post:04}"));
         let story = Story::begun_by(&post);
-        Seen { at: Timestamp::from_seconds(1_000_000 + seconds), post, author, story }
+        Seen::new(Timestamp::from_seconds(1_000_000 + seconds), post, author, story)
     }
 
     fn count(at_least: u64, distinct: Distinct) -> Count {

@@ -121,13 +121,13 @@ impl Whole {
         for (n, at) in times.enumerate() {
             let post: PostId = format!("history {n}").into();
             let (author, story) = (post.as_str().into(), Story::begun_by(&post));
-            self.admit(&Seen { at, post, author, story }, false, share.within);
+            self.admit(&Seen::new(at, post, author, story), false, share.within);
         }
     }
 
     /// Takes a post in; gives the time from which windows hold more than they did.
     fn admit(&mut self, new: &Seen, is_part: bool, within: Duration) -> Option<Timestamp> {
-        let (post, author) = (Key::of(&new.post), Key::of(&new.author));
+        let (post, author) = (new.post_key, new.author_key);
         if let Some(known) = self.heard.iter_mut().find(|heard| heard.post == post) {
             // Read again, or edited: then it is a post of its time still.
             if !is_part || known.is_part {
@@ -156,7 +156,7 @@ impl Whole {
 
     /// Puts a post that was counted as one of the part among the evidence.
     pub fn remember(&mut self, seen: &Seen) {
-        let post = Key::of(&seen.post);
+        let post = seen.post_key;
         let Some(heard) = self.heard.iter().find(|heard| heard.post == post && heard.is_part) else { return };
         let seen = Seen { at: heard.at, ..seen.clone() };
         if let Err(place) = self.part.binary_search(&seen) {

@@ -14,7 +14,7 @@ fn share(above: f64, at_least: u64) -> Share {
 fn seen(post: usize, author: &str, seconds: i64) -> Seen {
     let post = format!("post {post:05}").into();
     let story = Story::begun_by(&post);
-    Seen { at: Timestamp::from_seconds(1_000_000 + seconds), post, author: author.into(), story }
+    Seen::new(Timestamp::from_seconds(1_000_000 + seconds), post, author.into(), story)
 }
 
 /// Posts as (author, second, part): at which of them (by place) the share fires.

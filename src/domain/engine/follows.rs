@@ -346,7 +346,7 @@ impl One {
         number(self.weighed.micros().cast_unsigned());
         number(self.watch.recent().len() as u64);
         for seen in self.watch.recent() {
-            number(Key::of(&seen.post).bits());
+            number(seen.post_key.bits());
         }
         bytes.extend(self.watch.to_bytes());
         bytes

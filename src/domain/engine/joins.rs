@@ -117,11 +117,9 @@ impl Engine {
         commit: &mut Commit,
     ) {
         let Whole { times, at, posts } = whole;
-        let seen = |sighting: &Sighting| Seen {
-            at: sighting.at,
-            post: sighting.post.clone(),
-            author: sighting.author.clone(),
-            story: sighting.story,
+        let seen = |sighting: &Sighting| {
+            let Sighting { at, post, author, story, .. } = sighting.clone();
+            Seen::new(at, post, author, story)
         };
         let why = why(rule, joined, &times);
         let fired = Fired::by(posts.iter().map(seen).collect());
@@ -136,7 +134,7 @@ impl Engine {
         let Some(live) = self.live.get_mut(id).filter(|live| live.incident.rules.contains(&rule.id)) else { return };
         for sighting in posts {
             let Sighting { at, post, author, story, .. } = sighting.clone();
-            if live.add(&Seen { at, post, author, story }) {
+            if live.add(&Seen::new(at, post, author, story)) {
                 self.changed.insert(id.clone());
             }
             commit.sightings.push(Sighting { rule: rule.id.clone(), incident: Some(id.clone()), ..sighting.clone() });

@@ -156,9 +156,13 @@ impl Minutes {
 
     /// The minute that is filling.
     pub(super) fn open_to_bytes(&self) -> Vec<u8> {
-        let mut bytes = self.minute.to_le_bytes().to_vec();
-        bytes.extend(self.count.to_le_bytes());
-        bytes.push(u8::from(self.told) | u8::from(self.rests) << 1);
+        Open { minute: self.minute, count: self.count, told: self.told, rests: self.rests }.to_bytes()
+    }
+
+    /// All but the posts in it.
+    pub(super) fn usual_to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Open { minute: self.minute, count: 0, told: false, rests: self.rests }.to_bytes();
+        bytes.extend(self.baseline.to_bytes());
         bytes
     }
 
@@ -168,18 +172,45 @@ impl Minutes {
         bytes
     }
 
+    /// What [`Minutes::to_bytes`] or [`Minutes::usual_to_bytes`] wrote.
     pub(super) fn from_bytes(scale: &Scale, bytes: &[u8]) -> Result<Self, Unreadable> {
-        let (minute, rest) = bytes.split_first_chunk::<8>().ok_or(Unreadable)?;
-        let (count, rest) = rest.split_first_chunk::<4>().ok_or(Unreadable)?;
-        let (flags, rest) = rest.split_first().ok_or(Unreadable)?;
-        Ok(Self {
-            baseline: Baseline::from_bytes(scale, rest)?,
-            minute: i64::from_le_bytes(*minute),
-            count: u32::from_le_bytes(*count),
-            told: *flags & 1 != 0,
-            rests: *flags & 2 != 0,
-            woke: None,
-        })
+        let (Open { minute, count, told, rests }, rest) = Open::split_first(bytes).ok_or(Unreadable)?;
+        Ok(Self { baseline: Baseline::from_bytes(scale, rest)?, minute, count, told, rests, woke: None })
+    }
+
+    /// What [`Minutes::open_to_bytes`] wrote, if it was of this minute; an older one was taken in since.
+    pub(super) fn fill(&mut self, bytes: &[u8]) {
+        if let Some((open, _)) = Open::split_first(bytes)
+            && open.minute == self.minute
+            && open.rests == self.rests
+        {
+            (self.count, self.told) = (self.count.max(open.count), self.told || open.told);
+        }
+    }
+}
+
+/// The minute that is filling, as it is written.
+struct Open {
+    minute: i64,
+    count: u32,
+    told: bool,
+    rests: bool,
+}
+
+impl Open {
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = self.minute.to_le_bytes().to_vec();
+        bytes.extend(self.count.to_le_bytes());
+        bytes.push(u8::from(self.told) | u8::from(self.rests) << 1);
+        bytes
+    }
+
+    fn split_first(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let (minute, rest) = bytes.split_first_chunk()?;
+        let (count, rest) = rest.split_first_chunk()?;
+        let (flags, rest) = rest.split_first()?;
+        let (minute, count) = (i64::from_le_bytes(*minute), u32::from_le_bytes(*count));
+        Some((Self { minute, count, told: *flags & 1 != 0, rests: *flags & 2 != 0 }, rest))
     }
 }
 

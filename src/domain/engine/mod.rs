@@ -10,6 +10,7 @@
 
 mod alerts;
 mod batch;
+mod by_rule;
 mod exposure;
 mod flow;
 mod follows;
@@ -39,7 +40,7 @@ use std::sync::Arc;
 use super::commit::{Commit, Restored};
 use super::condition::{Condition, Seen, Vocabulary, Whole, Window};
 use super::event::{Cursor, DownReason};
-use super::id::{IncidentId, ReceiverName, RuleId, SilenceId, SourceName, Topic};
+use super::id::{IncidentId, ReceiverName, SilenceId, SourceName, Topic};
 use super::incident::{Incident, Sighting};
 use super::key::Key;
 use super::matcher::Scratch;
@@ -50,6 +51,7 @@ use super::silence::{Order, Refused as NotSilenced, Silence, SilenceState};
 use super::story::Stories;
 use super::time::Timestamp;
 pub use batch::{Batch, Frames, Item, Items};
+use by_rule::ByRule;
 use follows::Follows;
 use incidents::Live;
 use joins::Joins;
@@ -66,7 +68,7 @@ pub struct Engine {
     rules: Arc<RuleSet>,
     routes: Routes,
     receivers: Vec<ReceiverName>,
-    windows: HashMap<RuleId, Window>,
+    windows: ByRule<Window>,
     keyed: Keyed,
     spikes: Spikes,
     shares: Memories<Whole>,
@@ -192,7 +194,7 @@ impl Engine {
             rules,
             routes,
             receivers,
-            windows: HashMap::new(),
+            windows: ByRule::default(),
             keyed: Keyed::default(),
             spikes: Spikes::new(),
             shares: Memories::default(),
@@ -252,7 +254,7 @@ impl Engine {
         self.keyed.restore(&self.rules, &restored.volumes, &sightings);
         self.follows.restore(&self.rules, &restored.volumes, &sightings);
         self.joins.restore(&self.rules, &restored.volumes, &sightings);
-        self.spikes.restore(&self.rules, restored.volumes);
+        self.spikes.restore(&self.rules, &restored.volumes);
         for (post, author) in &restored.kept {
             self.evidence.insert(Key::of(post));
             self.evidence.insert(Key::of(author));
@@ -260,23 +262,25 @@ impl Engine {
         restored.tellings.iter().for_each(|telling| self.stories.restore(telling));
         for sighting in restored.sightings {
             self.event_clock = self.event_clock.max(sighting.at);
-            self.sighted.insert(Key::of(&(&sighting.rule, &sighting.post)));
-            self.evidence.insert(Key::of(&sighting.post));
-            self.evidence.insert(Key::of(&sighting.author));
             let Sighting { at, post, author, story, .. } = sighting;
-            let seen = Seen { at, post, author, story };
+            let seen = Seen::new(at, post, author, story);
+            self.sighted.insert(sighted(Key::of(&sighting.rule), seen.post_key));
+            self.evidence.insert(seen.post_key);
+            self.evidence.insert(seen.author_key);
             if let Some(live) = sighting.incident.and_then(|id| self.live.get_mut(&id)) {
                 live.remember(&seen);
             }
-            let rule = self.rules.find(sighting.rule.as_str()).map(|(_, rule)| rule);
-            match rule.filter(|rule| rule.by.is_none()).map(|rule| rule.condition) {
-                Some(Condition::Count(count)) => {
-                    self.windows.entry(sighting.rule).or_default().add(seen, &count);
+            let Some((index, rule)) = self.rules.find(sighting.rule.as_str()) else { continue };
+            match rule.condition {
+                _ if rule.by.is_some() => {} // read back above
+                Condition::Count(count) => {
+                    let window = self.windows.get_or_insert_with(index, Window::default);
+                    window.and_then(|window| window.add(seen, &count));
                 }
-                Some(Condition::Spike(_)) => self.spikes.remember(&sighting.rule, &seen),
-                Some(Condition::Share(_)) => self.shares.remember(&sighting.rule, &seen),
-                Some(Condition::NewTerm(_)) => self.vocabularies.remember(&sighting.rule, &seen),
-                Some(Condition::Match | Condition::Quiet(_) | Condition::Joined(_)) | None => {}
+                Condition::Spike(_) => self.spikes.remember(index, &seen),
+                Condition::Share(_) => self.shares.remember(&sighting.rule, &seen),
+                Condition::NewTerm(_) => self.vocabularies.remember(&sighting.rule, &seen),
+                Condition::Match | Condition::Quiet(_) | Condition::Joined(_) => {}
             }
         }
         self.reroute(now, &mut commit);
@@ -299,9 +303,9 @@ impl Engine {
             Input::Silence(order) => outcome.silence = Some(self.silence(order, now, commit)),
             Input::Undelivered(undelivered) => self.undelivered(undelivered, now, commit),
             Input::Swap { rules, routes, receivers } => {
-                self.windows.retain(|id, _| asks_the_same(&self.rules, &rules, id));
+                self.windows.swap(&self.rules, &rules, |was, is, _| asks_the_same(was, is));
                 self.keyed.keep(&rules);
-                self.spikes.keep(&rules);
+                self.spikes.swap(&self.rules, &rules);
                 self.shares.keep(&rules);
                 self.vocabularies.keep(&rules);
                 self.follows.keep(&rules);
@@ -362,8 +366,12 @@ impl Engine {
     }
 }
 
-/// Whether a rule counts the same posts under other rules.
-fn asks_the_same(before: &RuleSet, after: &RuleSet, id: &RuleId) -> bool {
-    let meaning = |rules: &RuleSet| rules.find(id.as_str()).map(|(_, rule)| (rule.condition.kind(), rule.meaning()));
-    meaning(before) == meaning(after)
+/// Whether a rule counts the same posts as before.
+fn asks_the_same(was: &Rule, is: &Rule) -> bool {
+    was.condition.kind() == is.condition.kind() && was.meaning() == is.meaning()
+}
+
+/// The name of a post that a rule takes.
+fn sighted(rule: Key, post: Key) -> Key {
+    Key::of(&(rule, post))
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::alerts::{Firing, Whose, why};
 use super::batch::What;
 use super::flow::Frame;
-use super::{Batch, Engine, Items};
+use super::{Batch, Engine, Items, sighted};
 use crate::domain::commit::{Commit, Erasure, Progress};
-use crate::domain::condition::{Condition, Fired, Seen, terms};
+use crate::domain::condition::{Condition, Fired, Seen, Window, terms};
 use crate::domain::event::{Glimpse, Ledger, Passing, Rejected, SourceEvent};
 use crate::domain::id::IncidentId;
 use crate::domain::incident::Sighting;
@@ -80,7 +80,7 @@ impl Engine {
             }
         }
         self.keyed.record(commit);
-        self.spikes.record(commit);
+        self.spikes.record(&self.rules, commit);
         self.shares.record(commit);
         self.vocabularies.record(commit);
         self.follows.record(commit);
@@ -166,9 +166,11 @@ impl Engine {
         let rules = Arc::clone(&self.rules);
         let (story, telling) = self.stories.tell(post, std::mem::take(&mut taken.sketch));
         commit.tellings.extend(telling);
-        for (index, rule) in taken.hits.iter().filter_map(|&hit| Some((hit, rules.get(hit)?))) {
-            if self.sighted.insert(Key::of(&(&rule.id, &post.id))) {
-                self.sighting(rule, post, taken.words(index), story, now, commit);
+        let seen = seen(post, story);
+        for &hit in &taken.hits {
+            let (Some(rule), Some(name)) = (rules.get(hit), rules.name(hit)) else { continue };
+            if self.sighted.insert(sighted(name, seen.post_key)) {
+                self.sighting((hit, rule), post, taken.words(hit), &seen, now, commit);
             }
         }
     }
@@ -177,10 +179,9 @@ impl Engine {
     fn counted(&mut self, post: &Post, hits: &[RuleIndex], wholes: &[RuleIndex], now: Timestamp, commit: &mut Commit) {
         let rules = Arc::clone(&self.rules);
         let counting = wholes.iter().filter_map(|&whole| rules.counting(whole));
+        let seen = seen(post, Story::begun_by(&post.id));
         for rule in counting.filter(|rule| !hits.contains(rule)).filter_map(|rule| rules.get(rule)) {
             let Condition::Share(share) = &rule.condition else { continue };
-            let story = Story::begun_by(&post.id);
-            let seen = Seen { at: post.event_time, post: post.id.clone(), author: post.author.id.clone(), story };
             if let Some(fired) = self.shares.of(rule, post.event_time).add(&seen, false, share) {
                 self.alert(rule, post, Whose::Others, &fired, now, commit);
                 self.tell_changes(now, commit);
@@ -191,20 +192,19 @@ impl Engine {
     /// A rule takes a post for the first time, for these words if they are known already.
     fn sighting(
         &mut self,
-        rule: &Rule,
+        (index, rule): (RuleIndex, &Rule),
         post: &Post,
         words: Option<&str>,
-        story: Story,
+        seen: &Seen,
         now: Timestamp,
         commit: &mut Commit,
     ) {
-        let seen = Seen { at: post.event_time, post: post.id.clone(), author: post.author.id.clone(), story };
-        let fired = self.count(rule, post, &seen, now, commit);
+        let fired = self.count((index, rule), post, seen, now, commit);
         if fired.is_empty() {
             let incident = self.by_topic.get(&rule.topic).cloned();
-            commit.sightings.push(sighting(rule, post, &seen, incident.as_ref()));
+            commit.sightings.push(sighting(rule, post, seen, incident.as_ref()));
             if let Some(id) = incident
-                && self.live.get_mut(&id).is_some_and(|live| live.add(&seen))
+                && self.live.get_mut(&id).is_some_and(|live| live.add(seen))
             {
                 self.changed.insert(id);
             }
@@ -218,13 +218,21 @@ impl Engine {
 
     /// Counts a post for a rule; says what fires because of it: of a rule that counts by key
     /// several may.
-    fn count(&mut self, rule: &Rule, post: &Post, seen: &Seen, now: Timestamp, commit: &mut Commit) -> Vec<Fired> {
+    fn count(
+        &mut self,
+        (index, rule): (RuleIndex, &Rule),
+        post: &Post,
+        seen: &Seen,
+        now: Timestamp,
+        commit: &mut Commit,
+    ) -> Vec<Fired> {
         let keys = rule.by.as_ref().map(|by| by.keys(post));
         let fired = match (&rule.condition, keys) {
             (Condition::Match, _) => Some(Fired::by(vec![seen.clone()])),
             (Condition::Count(count), Some(keys)) => return self.keyed.add(rule, count, keys, seen),
             (Condition::Count(count), None) => {
-                self.windows.entry(rule.id.clone()).or_default().add(seen.clone(), count)
+                let window = self.windows.get_or_insert_with(index, Window::default);
+                window.and_then(|window| window.add(seen.clone(), count))
             }
             (Condition::Quiet(_), _) => {
                 self.heard(rule, post.event_time, now, commit);
@@ -238,7 +246,7 @@ impl Engine {
             (Condition::Spike(spike), Some(keys)) => {
                 return self.follows.add(&self.rules, rule, spike, keys, seen, &self.spikes.exposure);
             }
-            (Condition::Spike(spike), None) => self.spikes.add(&self.rules, rule, spike, seen),
+            (Condition::Spike(spike), None) => self.spikes.add(&self.rules, (index, rule), spike, seen),
             (Condition::Joined(_), _) => None, // takes no posts
         };
         fired.into_iter().collect()
@@ -269,6 +277,10 @@ impl Engine {
         };
         self.raise(rule, firing, now, commit);
     }
+}
+
+fn seen(post: &Post, story: Story) -> Seen {
+    Seen::new(post.event_time, post.id.clone(), post.author.id.clone(), story)
 }
 
 fn sighting(rule: &Rule, post: &Post, seen: &Seen, incident: Option<&IncidentId>) -> Sighting {

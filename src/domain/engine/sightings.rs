@@ -40,6 +40,6 @@ impl Sightings {
     /// The same as windows hold it.
     pub(super) fn seen(&self, rule: &RuleId, post: u64) -> Option<Seen> {
         let Sighting { at, post, author, story, .. } = self.sighting(rule, post)?;
-        Some(Seen { at, post, author, story })
+        Some(Seen::new(at, post, author, story))
     }
 }

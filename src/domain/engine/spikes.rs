@@ -1,7 +1,9 @@
 //! All spike rules: which are watched, since when, and what is written of them.
+//!
+//! Two rows are kept of a rule, because the larger one changes only with the minute, and a busy rule
+//! takes many posts in one.
 
-use std::collections::HashMap;
-
+use super::by_rule::ByRule;
 use super::exposure::Exposure;
 use super::learning::Learnt;
 use super::minutes::Surroundings;
@@ -9,16 +11,19 @@ use super::watch::{Watch, policy};
 use crate::domain::commit::{Commit, VolumeState};
 use crate::domain::condition::{Condition, Fired, Seen, Spike};
 use crate::domain::id::RuleId;
-use crate::domain::rule::{Rule, RuleSet};
+use crate::domain::rule::{Rule, RuleIndex, RuleSet};
 use crate::domain::time::{Timestamp, Zone};
 use crate::domain::volume::{Policy, Promise, Scale};
+
+/// Ends the name of the row with the minute that is filling; no rule's id has such a sign.
+const OPEN: &str = "#open";
 
 /// What is usual for each spike rule.
 pub(super) struct Spikes {
     pub(super) scale: Scale,
-    watches: HashMap<RuleId, Kept>,
+    watches: ByRule<Kept>,
     /// Rules whose state is not on disk yet, each once.
-    changed: Vec<RuleId>,
+    changed: Vec<RuleIndex>,
     /// Some rule in force may have no watch.
     incomplete: bool,
     pub(super) exposure: Exposure,
@@ -30,7 +35,7 @@ struct Kept {
     /// What the rule promises as long as these rules are in force, and what that asks of an alarm.
     promise: Promise,
     policy: Policy,
-    watch: Box<Watch>,
+    watch: Watch,
     /// Among the changed.
     changed: bool,
 }
@@ -39,7 +44,7 @@ impl Spikes {
     pub(super) fn new() -> Self {
         Self {
             scale: Scale::minutes(),
-            watches: HashMap::new(),
+            watches: ByRule::default(),
             changed: Vec::new(),
             incomplete: true,
             exposure: Exposure::default(),
@@ -47,13 +52,14 @@ impl Spikes {
     }
 
     /// Other rules are in force: what was learnt of those that still ask the same stays.
-    pub(super) fn keep(&mut self, rules: &RuleSet) {
-        self.watches.retain(|id, kept| {
-            let Some((_, rule)) = rules.find(id.as_str()) else { return false };
+    pub(super) fn swap(&mut self, before: &RuleSet, after: &RuleSet) {
+        let scale = &self.scale;
+        self.watches.swap(before, after, |_, rule, kept| {
             let Some(spike) = spike(rule) else { return false };
-            (kept.promise, kept.policy) = terms(rules, spike, &self.scale);
+            (kept.promise, kept.policy) = terms(after, spike, scale);
             rule.meaning() == kept.meaning
         });
+        self.changed = self.watches.iter_mut().filter(|(_, kept)| kept.changed).map(|(rule, _)| rule).collect();
         self.incomplete = true;
     }
 
@@ -64,58 +70,67 @@ impl Spikes {
         }
         self.incomplete = false;
         let around = Surroundings { scale: &self.scale, zone: rules.zone(), exposure: &self.exposure };
-        for (id, kept) in &mut self.watches {
-            if kept.watch.wake(now, &around) && !std::mem::replace(&mut kept.changed, true) {
-                self.changed.push(id.clone());
+        for (rule, kept) in self.watches.iter_mut() {
+            if kept.watch.wake(now, &around) {
+                kept.note(rule, &mut self.changed);
             }
         }
-        for rule in rules.rules().iter().filter(|rule| spike(rule).is_some()) {
-            if !self.watches.contains_key(&rule.id) {
-                self.watch_from(rules, rule, now);
+        for (index, rule) in rules.rules().iter().enumerate().filter(|(_, rule)| spike(rule).is_some()) {
+            if self.watches.get(index).is_none() {
+                self.watch_from(rules, (index, rule), now);
             }
         }
     }
 
     /// A source that was never read before begins: rules will take more posts than they did.
     pub(super) fn source_added(&mut self, now: Timestamp) {
-        for (id, kept) in &mut self.watches {
+        for (rule, kept) in self.watches.iter_mut() {
             kept.watch.doubt(now);
-            if !std::mem::replace(&mut kept.changed, true) {
-                self.changed.push(id.clone());
-            }
+            kept.note(rule, &mut self.changed);
         }
     }
 
     /// A post of a spike rule.
-    pub(super) fn add(&mut self, rules: &RuleSet, rule: &Rule, spike: &Spike, seen: &Seen) -> Option<Fired> {
-        if !self.watches.contains_key(&rule.id) {
-            self.watch_from(rules, rule, seen.at);
+    pub(super) fn add(
+        &mut self,
+        rules: &RuleSet,
+        (index, rule): (RuleIndex, &Rule),
+        spike: &Spike,
+        seen: &Seen,
+    ) -> Option<Fired> {
+        if self.watches.get(index).is_none() {
+            self.watch_from(rules, (index, rule), seen.at);
         }
         let around = Surroundings { scale: &self.scale, zone: rules.zone(), exposure: &self.exposure };
-        let Kept { promise, policy, watch, changed, .. } = self.watches.get_mut(&rule.id)?;
-        if !std::mem::replace(changed, true) {
-            self.changed.push(rule.id.clone());
-        }
-        watch.add(spike, policy, seen, &around).map(|fired| promised(fired, *promise))
+        let kept = self.watches.get_mut(index)?;
+        kept.note(index, &mut self.changed);
+        kept.watch.add(spike, &kept.policy, seen, &around).map(|fired| promised(fired, kept.promise))
     }
 
     /// What was read from disk; of rules that ask something else by now it is forgotten.
-    pub(super) fn restore(&mut self, rules: &RuleSet, states: Vec<VolumeState>) {
+    pub(super) fn restore(&mut self, rules: &RuleSet, states: &[VolumeState]) {
         for VolumeState { rule: id, meaning, state, .. } in states {
-            let Some((_, rule)) = rules.find(id.as_str()) else { continue };
+            let Some((index, rule)) = rules.find(id.as_str()) else { continue };
             if let Some(spike) = spike(rule)
-                && rule.meaning() == meaning
-                && let Ok(watch) = Watch::from_bytes(&self.scale, &state)
+                && rule.meaning() == *meaning
+                && let Ok(watch) = Watch::from_bytes(&self.scale, state)
             {
                 let (promise, policy) = terms(rules, spike, &self.scale);
-                let watch = Box::new(watch);
-                self.watches.insert(id, Kept { meaning, promise, policy, watch, changed: false });
+                let meaning = meaning.clone();
+                self.watches.insert(index, Kept { meaning, promise, policy, watch, changed: false });
+            }
+        }
+        for VolumeState { rule: id, meaning, state, .. } in states {
+            let found = id.as_str().strip_suffix(OPEN).and_then(|id| rules.find(id));
+            let kept = found.and_then(|(index, _)| self.watches.get_mut(index));
+            if let Some(kept) = kept.filter(|kept| kept.meaning == *meaning) {
+                kept.watch.fill(state);
             }
         }
     }
 
     /// A sighting that the restored state counts already.
-    pub(super) fn remember(&mut self, rule: &RuleId, seen: &Seen) {
+    pub(super) fn remember(&mut self, rule: RuleIndex, seen: &Seen) {
         if let Some(kept) = self.watches.get_mut(rule) {
             kept.watch.remember(seen);
         }
@@ -123,9 +138,10 @@ impl Spikes {
 
     /// Lets a rule learn so many posts a day until `to`, as if it had been in force since `from`.
     pub(super) fn teach(&mut self, rules: &RuleSet, rule: &Rule, per_day: u32, from: Timestamp, to: Timestamp) {
-        self.watch_from(rules, rule, from);
+        let Some((index, _)) = rules.find(rule.id.as_str()) else { return };
+        self.watch_from(rules, (index, rule), from);
         let around = Surroundings { scale: &self.scale, zone: rules.zone(), exposure: &self.exposure };
-        if let Some(Kept { watch, policy, .. }) = self.watches.get_mut(&rule.id) {
+        if let Some(Kept { watch, policy, .. }) = self.watches.get_mut(index) {
             watch.learn_evenly(policy, per_day, to, &around);
         }
     }
@@ -134,8 +150,8 @@ impl Spikes {
     pub(super) fn rest(&mut self, rules: &RuleSet, now: Timestamp) -> Vec<Learnt> {
         let Self { scale, watches, exposure, .. } = self;
         let around = Surroundings { scale, zone: rules.zone(), exposure };
-        let learnt = rules.rules().iter().filter_map(|rule| {
-            let Kept { meaning, policy, watch, .. } = watches.get_mut(&rule.id)?;
+        let learnt = rules.rules().iter().enumerate().filter_map(|(index, rule)| {
+            let Kept { meaning, policy, watch, .. } = watches.get_mut(index)?;
             watch.rest(policy, now, &around);
             let (rule, meaning, at, state) = (rule.id.clone(), meaning.clone(), watch.at(), watch.to_bytes());
             Some(Learnt { state: VolumeState { rule, meaning, at, state }, seen: watch.seen(scale) })
@@ -149,22 +165,38 @@ impl Spikes {
     }
 
     /// Puts what changed into a commit.
-    pub(super) fn record(&mut self, commit: &mut Commit) {
-        for rule in std::mem::take(&mut self.changed) {
-            let Some(Kept { meaning, watch, changed, .. }) = self.watches.get_mut(&rule) else { continue };
-            *changed = false;
-            let (meaning, at, state) = (meaning.clone(), watch.at(), watch.to_bytes());
-            commit.record_volume(VolumeState { rule, meaning, at, state });
+    pub(super) fn record(&mut self, rules: &RuleSet, commit: &mut Commit) {
+        for index in self.changed.drain(..) {
+            let (Some(rule), Some(kept)) = (rules.get(index), self.watches.get_mut(index)) else { continue };
+            kept.changed = false;
+            let Kept { meaning, watch, .. } = kept;
+            let at = watch.at();
+            let mut row = |rule, state| {
+                commit.record_volume(VolumeState { rule, meaning: meaning.clone(), at, state });
+            };
+            row(RuleId::from(format!("{}{OPEN}", rule.id)), watch.open_to_bytes());
+            if std::mem::take(&mut watch.learnt) {
+                row(rule.id.clone(), watch.usual_to_bytes());
+            }
         }
     }
 
-    fn watch_from(&mut self, rules: &RuleSet, rule: &Rule, from: Timestamp) {
+    fn watch_from(&mut self, rules: &RuleSet, (index, rule): (RuleIndex, &Rule), from: Timestamp) {
         let Some(spike) = spike(rule) else { return };
         let (promise, policy) = terms(rules, spike, &self.scale);
-        let watch = Box::new(Watch::new(&self.scale, from));
+        let watch = Watch::new(&self.scale, from);
         let kept = Kept { meaning: rule.meaning(), promise, policy, watch, changed: true };
-        if self.watches.insert(rule.id.clone(), kept).is_none_or(|before| !before.changed) {
-            self.changed.push(rule.id.clone());
+        if self.watches.insert(index, kept).is_none_or(|before| !before.changed) {
+            self.changed.push(index);
+        }
+    }
+}
+
+impl Kept {
+    /// Notes that it changed.
+    fn note(&mut self, rule: RuleIndex, changed: &mut Vec<RuleIndex>) {
+        if !std::mem::replace(&mut self.changed, true) {
+            changed.push(rule);
         }
     }
 }

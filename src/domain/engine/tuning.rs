@@ -123,7 +123,7 @@ pub fn tune(
 impl Taken {
     fn seen(&self, place: usize) -> Seen {
         let (post, author) = (format!("{place}"), format!("{:x}", self.author.bits()));
-        Seen { at: self.at, post: PostId::from(post), author: AuthorId::from(author), story: self.story }
+        Seen::new(self.at, PostId::from(post), AuthorId::from(author), self.story)
     }
 }
 
@@ -135,7 +135,7 @@ fn with_burst(later: &[Taken], place: usize, moment: &Moment, burst: &Burst) -> 
     let extra = moment.writes.iter().take(burst.authors).enumerate().map(|(author, share)| {
         let at = moment.at + burst.within.mul_f64(share.clamp(0.0, 1.0));
         let post = PostId::from(format!("burst {author}"));
-        Seen { at, author: AuthorId::from(post.as_str()), story: Story::begun_by(&post), post }
+        Seen::new(at, post.clone(), AuthorId::from(post.as_str()), Story::begun_by(&post))
     });
     let mut posts: Vec<Seen> = ordinary.chain(extra).collect();
     posts.sort_unstable();

@@ -20,12 +20,18 @@ pub(super) struct Watch {
     /// So many posts in the minute that is filling are no alarm for sure.
     quiet_up_to: u32,
     lately: Lately,
+    /// What is usual is not on disk as it is now.
+    pub(super) learnt: bool,
 }
 
 impl Watch {
     /// A rule that is in force from now on.
     pub(super) fn new(scale: &Scale, from: Timestamp) -> Self {
-        Self { minutes: Minutes::new(scale, from), quiet_up_to: 0, lately: Lately::default() }
+        Self::of(Minutes::new(scale, from))
+    }
+
+    fn of(minutes: Minutes) -> Self {
+        Self { minutes, quiet_up_to: 0, lately: Lately::default(), learnt: true }
     }
 
     /// Counts a post; says whether the rule fires because of it.
@@ -36,14 +42,12 @@ impl Watch {
         new: &Seen,
         around: &Surroundings<'_>,
     ) -> Option<Fired> {
-        if self.minutes.go_on_to(new.at, policy, around) {
-            self.quiet_up_to = 0;
-        }
+        self.wait_until(new.at, policy, around);
         if !self.remember(new) {
             return None;
         }
         if self.minutes.count(new.at, around) == Put::Late {
-            self.quiet_up_to = 0;
+            (self.quiet_up_to, self.learnt) = (0, true);
         }
         if self.minutes.told || self.minutes.count <= self.quiet_up_to {
             return None;
@@ -54,6 +58,7 @@ impl Watch {
     /// See [`Minutes::doubt`].
     pub(super) fn doubt(&mut self, now: Timestamp) {
         self.minutes.doubt(now);
+        self.learnt = true;
     }
 
     /// See [`Lately::remember`].
@@ -90,11 +95,14 @@ impl Watch {
     /// Learns so many posts a day, evenly, from then on until `to`.
     pub(super) fn learn_evenly(&mut self, policy: &Policy, per_day: u32, to: Timestamp, around: &Surroundings<'_>) {
         self.minutes.learn_evenly(policy, per_day, to, around);
+        self.learnt = true;
     }
 
     /// Takes in all silence before a time.
     pub(super) fn wait_until(&mut self, at: Timestamp, policy: &Policy, around: &Surroundings<'_>) {
-        self.minutes.go_on_to(at, policy, around);
+        if self.minutes.go_on_to(at, policy, around) {
+            (self.quiet_up_to, self.learnt) = (0, true);
+        }
     }
 
     /// See [`Minutes::rest`].
@@ -106,7 +114,7 @@ impl Watch {
     pub(super) fn wake(&mut self, now: Timestamp, around: &Surroundings<'_>) -> bool {
         let woke = self.minutes.wake(now, around);
         if woke {
-            self.quiet_up_to = 0;
+            (self.quiet_up_to, self.learnt) = (0, true);
         }
         woke
     }
@@ -120,7 +128,7 @@ impl Watch {
     pub(super) fn without_posts(mut self) -> Self {
         self.minutes.baseline.forget_posts();
         (self.minutes.count, self.minutes.told) = (0, false);
-        Self { minutes: self.minutes, quiet_up_to: 0, lately: Lately::default() }
+        Self::of(self.minutes)
     }
 
     /// Posts that counted lately, by time.
@@ -148,8 +156,24 @@ impl Watch {
         self.minutes.to_bytes()
     }
 
+    /// The same but for the minute that is filling: what changes with the minute only.
+    pub(super) fn usual_to_bytes(&self) -> Vec<u8> {
+        self.minutes.usual_to_bytes()
+    }
+
+    /// The minute that is filling.
+    pub(super) fn open_to_bytes(&self) -> Vec<u8> {
+        self.minutes.open_to_bytes()
+    }
+
+    /// What [`Watch::to_bytes`] or [`Watch::usual_to_bytes`] wrote.
     pub(super) fn from_bytes(scale: &Scale, bytes: &[u8]) -> Result<Self, Unreadable> {
-        Ok(Self { minutes: Minutes::from_bytes(scale, bytes)?, quiet_up_to: 0, lately: Lately::default() })
+        Ok(Self { learnt: false, ..Self::of(Minutes::from_bytes(scale, bytes)?) })
+    }
+
+    /// Fills the minute with what [`Watch::open_to_bytes`] wrote of it.
+    pub(super) fn fill(&mut self, open: &[u8]) {
+        self.minutes.fill(open);
     }
 }
 

@@ -9,6 +9,7 @@ use crate::domain::condition::by::By;
 use crate::domain::condition::{Condition, OwnWords};
 use crate::domain::id::{RuleId, Topic, hex};
 use crate::domain::incident::Severity;
+use crate::domain::key::Key;
 use crate::domain::matcher::{Matcher, QueryIndex, Scratch};
 use crate::domain::post::{Excerpt, Post};
 use crate::domain::query::term::TermForm;
@@ -78,6 +79,7 @@ pub type RuleIndex = usize;
 pub struct RuleSet {
     rules: Vec<Rule>,
     by_id: BTreeMap<RuleId, RuleIndex>,
+    names: Vec<Key>,
     matcher: Matcher,
     /// Rules that ask for a share, ascending: the queries of their wholes follow the rules'
     /// own among the matcher's. Beside each the query that takes posts out of its whole.
@@ -130,7 +132,18 @@ impl RuleSet {
             from += usize::from(of.except.is_some());
         }
         let by_id = rules.iter().enumerate().map(|(index, rule)| (rule.id.clone(), index)).collect();
-        Self { rules, by_id, matcher, counting, excepts_from, zone: Zone::default(), budget: None, tightened: None }
+        let names = rules.iter().map(|rule| Key::of(&rule.id)).collect();
+        Self {
+            rules,
+            by_id,
+            names,
+            matcher,
+            counting,
+            excepts_from,
+            zone: Zone::default(),
+            budget: None,
+            tightened: None,
+        }
     }
 
     /// The same rules, for people whose clocks show that zone's time.
@@ -152,6 +165,11 @@ impl RuleSet {
     /// The rule of that index.
     pub fn get(&self, index: RuleIndex) -> Option<&Rule> {
         self.rules.get(index)
+    }
+
+    /// Its name.
+    pub fn name(&self, index: RuleIndex) -> Option<Key> {
+        self.names.get(index).copied()
     }
 
     /// The rule of that id.

@@ -1,8 +1,9 @@
 //! The last half day, bin by bin, and its sums over the windows.
 //!
-//! Six bytes a minute: counts get wider than two bytes only for streams that need it.
-//! Rejected: to keep what was expected in sums of five minutes, which saves 2 kB a rule,
-//! and moved alarms by a minute when the edge of a window passed an outage.
+//! Three bytes a minute: counts get wider than one byte only for streams that need it, and
+//! forecasts are far from being sure of their fourth digit.
+//! Rejected: to keep what was expected in sums of five minutes, which moved alarms by a
+//! minute when the edge of a window passed an outage.
 
 use super::scale::Scale;
 
@@ -12,7 +13,7 @@ pub(super) struct Recent {
     /// The next bin's place in the ring.
     pub(super) place: usize,
     pub(super) counts: Counts,
-    pub(super) expected: Box<[f32]>,
+    pub(super) expected: Box<[Rough]>,
     pub(super) sums: [Sum; 4],
 }
 
@@ -23,9 +24,15 @@ pub(super) struct Sum {
     pub(super) expected: f64,
 }
 
+/// A forecast to within a thousandth: the upper half of a 32-bit number without its sign and the
+/// highest bit of its exponent.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Rough(pub(super) u16);
+
 /// Counts of bins.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Counts {
+    Byte(Box<[u8]>),
     Narrow(Box<[u16]>),
     Wide(Box<[f64]>),
 }
@@ -34,8 +41,8 @@ impl Recent {
     pub(super) fn new(scale: &Scale) -> Self {
         Self {
             place: 0,
-            counts: Counts::Narrow(vec![0; scale.remembered].into()),
-            expected: vec![0.0; scale.remembered].into(),
+            counts: Counts::none(scale.remembered),
+            expected: vec![Rough::default(); scale.remembered].into(),
             sums: [Sum::default(); 4],
         }
     }
@@ -43,6 +50,7 @@ impl Recent {
     /// What the windows would hold with one more bin.
     pub(super) fn with(&self, scale: &Scale, count: f64, expected: f64) -> [Sum; 4] {
         let mut sums = self.sums;
+        let expected = Rough::of(expected).get(); // as it will leave them
         for (sum, &window) in sums.iter_mut().zip(&scale.windows) {
             // The bin that leaves is `window` bins older than the one that comes.
             sum.seen += count - self.counts.get(self.back(window));
@@ -52,11 +60,10 @@ impl Recent {
     }
 
     /// Takes a bin in; `sums` are [`Recent::with`] it.
-    #[allow(clippy::cast_possible_truncation, reason = "a forecast has no more digits")]
     pub(super) fn push(&mut self, scale: &Scale, count: f64, expected: f64, sums: [Sum; 4]) {
         self.sums = sums;
         self.counts.set(self.place, count);
-        self.expected.get_mut(self.place).into_iter().for_each(|slot| *slot = expected as f32);
+        self.expected.get_mut(self.place).into_iter().for_each(|slot| *slot = Rough::of(expected));
         self.place += 1;
         if self.place == self.counts.len() {
             self.place = 0;
@@ -77,7 +84,7 @@ impl Recent {
 
     /// Takes out all posts; what was expected stays.
     pub(super) fn forget_posts(&mut self) {
-        self.counts = Counts::Narrow(vec![0; self.counts.len()].into());
+        self.counts = Counts::none(self.counts.len());
         self.sums.iter_mut().for_each(|sum| sum.seen = 0.0);
     }
 
@@ -88,7 +95,7 @@ impl Recent {
 
     /// What was expected of the bin `age` bins before the next one.
     pub(super) fn expected(&self, age: usize) -> f64 {
-        self.expected.get(self.back(age)).copied().unwrap_or_default().into()
+        self.expected.get(self.back(age)).copied().unwrap_or_default().get()
     }
 
     /// The place `age` bins before the next one.
@@ -108,9 +115,33 @@ impl Recent {
     }
 }
 
+impl Rough {
+    /// What is cut off of a mantissa.
+    const CUT: u32 = 14;
+    /// Of exponents so many are left out: below 2^-64 all is nothing, and 2^63 is the most.
+    const LEAST: u32 = 63 << (23 - Self::CUT);
+
+    #[allow(clippy::cast_possible_truncation, reason = "a forecast has no more digits")]
+    pub(super) fn of(forecast: f64) -> Self {
+        let rounded = (forecast as f32).to_bits().saturating_add(1 << (Self::CUT - 1)) >> Self::CUT;
+        Self(u16::try_from(rounded.saturating_sub(Self::LEAST)).unwrap_or(u16::MAX))
+    }
+
+    pub(super) fn get(self) -> f64 {
+        let bits = (u32::from(self.0) + Self::LEAST) << Self::CUT;
+        if self.0 == 0 { 0.0 } else { f32::from_bits(bits).into() }
+    }
+}
+
 impl Counts {
+    /// Of so many bins without posts.
+    fn none(bins: usize) -> Self {
+        Self::Byte(vec![0; bins].into())
+    }
+
     pub(super) fn len(&self) -> usize {
         match self {
+            Self::Byte(counts) => counts.len(),
             Self::Narrow(counts) => counts.len(),
             Self::Wide(counts) => counts.len(),
         }
@@ -118,6 +149,7 @@ impl Counts {
 
     pub(super) fn get(&self, place: usize) -> f64 {
         match self {
+            Self::Byte(counts) => counts.get(place).copied().unwrap_or_default().into(),
             Self::Narrow(counts) => counts.get(place).copied().unwrap_or_default().into(),
             Self::Wide(counts) => counts.get(place).copied().unwrap_or_default(),
         }
@@ -130,15 +162,63 @@ impl Counts {
         reason = "asks whether a cast changes the number"
     )]
     pub(super) fn set(&mut self, place: usize, count: f64) {
-        if let Self::Narrow(counts) = self {
-            if f64::from(count as u16) == count {
-                counts.get_mut(place).into_iter().for_each(|slot| *slot = count as u16);
-                return;
+        match self {
+            Self::Byte(counts) if f64::from(count as u8) == count => {
+                counts.get_mut(place).into_iter().for_each(|slot| *slot = count as u8);
             }
-            *self = Self::Wide(counts.iter().map(|&count| count.into()).collect());
+            Self::Narrow(counts) if f64::from(count as u16) == count => {
+                counts.get_mut(place).into_iter().for_each(|slot| *slot = count as u16);
+            }
+            Self::Wide(counts) => counts.get_mut(place).into_iter().for_each(|slot| *slot = count),
+            Self::Byte(_) | Self::Narrow(_) => {
+                self.widen();
+                self.set(place, count);
+            }
         }
-        if let Self::Wide(counts) = self {
-            counts.get_mut(place).into_iter().for_each(|slot| *slot = count);
+    }
+
+    fn widen(&mut self) {
+        *self = match self {
+            Self::Byte(counts) => Self::Narrow(counts.iter().map(|&count| count.into()).collect()),
+            Self::Narrow(counts) => Self::Wide(counts.iter().map(|&count| count.into()).collect()),
+            Self::Wide(_) => return,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_rough_forecast_is_within_a_thousandth(exponent in -60.0..60.0_f64) {
+            let forecast = exponent.exp2();
+            let rough = Rough::of(forecast);
+            prop_assert!((rough.get() / forecast - 1.0).abs() < 0.001);
+            prop_assert_eq!(Rough::of(rough.get()), rough);
         }
+
+        #[test]
+        fn counts_are_what_was_put_there(set in prop::collection::vec((0usize..9, prop_oneof![0.0..9.0_f64, 250.0..300.0, 65_000.0..66_000.0_f64]), 0..40), halves: bool) {
+            let mut counts = Counts::none(9);
+            let mut plain = [0.0_f64; 9];
+            for (place, count) in set as Vec<(usize, f64)> {
+                let count = if halves { count } else { count.floor() };
+                counts.set(place, count);
+                plain[place] = count;
+                prop_assert!((0..9).all(|place| counts.get(place) == plain[place]));
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_nothing_and_too_much_is_the_most() {
+        assert_eq!(Rough::of(0.0).get(), 0.0);
+        assert_eq!(Rough::of(1e-30).get(), 0.0);
+        assert!(Rough::of(1e30).get() > 9e18);
+        assert!(Rough::of(f64::INFINITY).get().is_finite());
     }
 }

@@ -6,17 +6,18 @@
 
 use super::Baseline;
 use super::channel::Channel;
-use super::recent::{Counts, Recent, Sum};
+use super::recent::{Counts, Recent, Rough, Sum};
 use super::scale::Scale;
 use super::season::{Cell, Season};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Fewer bins with posts are written one by one.
 const FEW: usize = 100;
 /// How counts are written.
 const SPARSE: u8 = 0;
 const NARROW: u8 = 1;
 const WIDE: u8 = 2;
+const BYTE: u8 = 3;
 
 /// The bytes are not a baseline of this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +30,7 @@ impl Baseline {
         let Self { season, recent, channels, mean, mean_weight, age, renewed, silent, strength } = self;
         let Season { posts, bins, day, week } = season;
         let Recent { place, counts, expected, sums } = recent;
-        let mut out = Out(Vec::with_capacity(5 * 1024));
+        let mut out = Out(Vec::with_capacity(4 * 1024));
         out.0.push(VERSION);
         out.number(counts.len());
         out.number(*place);
@@ -49,7 +50,7 @@ impl Baseline {
             out.0.extend(seen.to_le_bytes());
             out.0.extend(expected.to_le_bytes());
         }
-        expected.iter().for_each(|value| out.0.extend(value.to_le_bytes()));
+        expected.iter().for_each(|Rough(value)| out.0.extend(value.to_le_bytes()));
         out.counts(counts);
         out.0
     }
@@ -80,7 +81,7 @@ impl Baseline {
             (*seen, *expected) = (f32::from_le_bytes(input.take()?), f32::from_le_bytes(input.take()?));
         }
         for value in expected.iter_mut() {
-            *value = f32::from_le_bytes(input.take()?);
+            *value = Rough(u16::from_le_bytes(input.take()?));
         }
         input.counts(counts)?;
         let whole = input.0.is_empty() && *place < counts.len();
@@ -106,6 +107,10 @@ impl Out {
                     self.number(place);
                     self.real(counts.get(place));
                 }
+            }
+            Counts::Byte(counts) => {
+                self.0.push(BYTE);
+                self.0.extend(counts);
             }
             Counts::Narrow(counts) => {
                 self.0.push(NARROW);
@@ -143,6 +148,11 @@ impl In<'_> {
                 for _ in 0..self.number()? {
                     let place = self.number()?;
                     counts.set(place, self.real()?);
+                }
+            }
+            [BYTE] => {
+                for place in 0..counts.len() {
+                    counts.set(place, u8::from_le_bytes(self.take()?).into());
                 }
             }
             [NARROW] => {

@@ -119,7 +119,7 @@ impl Vocabulary {
         let said_enough = {
             let (from, to) = (new.at - asked.within, new.at + asked.within);
             let near = self.recent.iter().filter(|recent| recent.at > from && recent.at < to);
-            near.filter(|recent| recent.author == Key::of(&new.author)).count() >= CAP
+            near.filter(|recent| recent.author == new.author_key).count() >= CAP
         };
         if said_enough {
             return None;
@@ -138,7 +138,7 @@ impl Vocabulary {
             return None;
         }
         let is_told = names.iter().any(|(name, _)| self.told.iter().any(|(told, _)| told == name));
-        let (post, author) = (Key::of(&new.post), Key::of(&new.author));
+        let (post, author) = (new.post_key, new.author_key);
         let recent = Recent {
             at: new.at,
             post,
@@ -156,7 +156,7 @@ impl Vocabulary {
 
     /// Puts a recent post among the evidence.
     pub fn remember(&mut self, seen: &Seen) {
-        let post = Key::of(&seen.post);
+        let post = seen.post_key;
         if self.recent.iter().any(|recent| recent.post == post)
             && let Err(place) = self.evidence.binary_search(seen)
         {
@@ -175,7 +175,7 @@ impl Vocabulary {
         let first = self.recent.iter().find(has).map_or(at, |recent| recent.at);
         let inside = |recent: &&Recent| recent.at >= heard.from && recent.at < to && !recent.is_told;
         let posts: HashSet<Key> = self.recent.iter().filter(has).filter(inside).map(|recent| recent.post).collect();
-        let seen = self.evidence.iter().filter(|seen| posts.contains(&Key::of(&seen.post))).cloned().collect();
+        let seen = self.evidence.iter().filter(|seen| posts.contains(&seen.post_key)).cloned().collect();
         for recent in self.recent.iter_mut().filter(|recent| recent.terms.contains(&name)) {
             recent.is_told = true;
         }

@@ -31,7 +31,7 @@ impl Rule {
         let id = format!("post {:05}", self.posts);
         self.posts += 1;
         let post = Post::plain(id.as_str().into(), "s".into(), author.into(), text.to_owned(), at(seconds));
-        let seen = Seen { at: at(seconds), post: post.id.clone(), author: post.author.id.clone(), story };
+        let seen = Seen::new(at(seconds), post.id.clone(), post.author.id.clone(), story);
         self.vocabulary.add(&seen, &terms(&post, false), &OwnWords::default(), &self.asked)
     }
 

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::backend;
-use super::clock::SystemClock;
+use super::clock::SteadyClock;
 use super::desk::{Desk, Request};
 use super::outbox::{self, Counter, StoreOutbox};
 use super::pipeline;
@@ -112,7 +112,8 @@ struct Parts {
 pub async fn run(setup: Setup) -> Result<(), Failure> {
     let Setup { config, rules, reload, open_api, timing, stop, listening } = setup;
     let mut signals = Signals::listen()?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let steady = Arc::new(SteadyClock::start());
+    let clock: Arc<dyn Clock> = Arc::<SteadyClock>::clone(&steady);
     let started = clock.now();
     let metrics = Arc::new(Metrics::default());
     metrics.rules(rules.rules().len());
@@ -160,7 +161,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
         positions,
         rules: rules_in_force,
         people: people_in_force,
-        clock: Arc::clone(&clock),
+        clock: steady,
         metrics: Arc::clone(&metrics),
         statuses: statuses.clone(),
         pulse,
@@ -483,7 +484,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
         let database = Store::open(&path).unwrap();
-        let (clock, metrics): (Arc<dyn Clock>, _) = (Arc::new(SystemClock), Arc::new(Metrics::default()));
+        let (clock, metrics): (Arc<dyn Clock>, _) = (Arc::new(SteadyClock::start()), Arc::new(Metrics::default()));
         let (store, requests) = crate::store::channel(Arc::clone(&clock), Arc::clone(&metrics));
         let mut storing = Tasks::default();
         let backup = rusqlite::Connection::open(&path).unwrap();

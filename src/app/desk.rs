@@ -13,6 +13,7 @@ use futures_util::{Stream, StreamExt};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::clock::SteadyClock;
 use super::pipeline::Arrived;
 use super::readiness::Pulse;
 use super::service;
@@ -79,7 +80,7 @@ pub(super) struct Desk {
     /// Where the API finds the people and schedules in force.
     pub people: watch::Sender<Arc<People>>,
     /// The present.
-    pub clock: Arc<dyn Clock>,
+    pub clock: Arc<SteadyClock>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What the API shows of the sources.
@@ -195,13 +196,18 @@ impl Desk {
     }
 
     fn tick(&mut self, pending: &mut Pending) -> anyhow::Result<()> {
-        let now = self.clock.now();
-        let stuck = self.store.stuck_since().map_or(Duration::ZERO, |since| now.since(since));
+        let stuck = self.store.stuck_since().map_or(Duration::ZERO, |since| self.clock.now().since(since));
         anyhow::ensure!(
             stuck < STUCK_FATAL,
             "the store has been at one piece of work for {} s; the disk does not answer",
             stuck.as_secs()
         );
+        if let Some(set) = self.clock.follow() {
+            events::clock_set(&set);
+            let outcome = self.engine.step(Input::ClockSet(set), set.at);
+            self.took(outcome, pending);
+        }
+        let now = self.clock.now();
         let outcome = self.engine.step(Input::Tick, now);
         self.took(outcome, pending);
         if stuck < STUCK_UNREADY {

@@ -12,7 +12,7 @@ use super::{migrate, silences, stored};
 use crate::domain::commit::{Commit, Erasure, Progress, VolumeState};
 use crate::domain::event::Rejected;
 use crate::domain::id::{DeliveryId, IncidentId, PostId, SourceName};
-use crate::domain::incident::{Alert, Gap, Incident, Sighting, TimelineEntry};
+use crate::domain::incident::{Alert, Gap, Incident, Severity, Sighting, TimelineEntry};
 use crate::domain::message::Delivery;
 use crate::domain::post::Post;
 use crate::domain::silence::Silence;
@@ -121,6 +121,7 @@ impl Writing<'_> {
     /// Writes one commit, in the order of its fields.
     pub(super) fn commit(&mut self, commit: &Commit) -> Result<(), StoreError> {
         let Commit {
+            clock_set,
             posts,
             tellings,
             sightings,
@@ -135,6 +136,7 @@ impl Writing<'_> {
             volumes,
             progress,
         } = commit;
+        clock_set.iter().try_for_each(|set| self.clock_set(set))?;
         posts.iter().try_for_each(|post| self.post(post))?;
         tellings.iter().try_for_each(|telling| self.telling(telling))?;
         sightings.iter().try_for_each(|sighting| self.sighting(sighting))?;
@@ -271,9 +273,10 @@ impl Writing<'_> {
         let Delivery { id, receiver, recipient, message, due, give_up } = delivery;
         let (person, incident) = (recipient.as_ref().map(|to| to.person.as_str()), message.incident.id.as_str());
         let mut insert = self.sql.prepare_cached(
-            "INSERT INTO outbox (id, receiver, incident, message, due, give_up, person, address, held_until)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO NOTHING",
+            "INSERT INTO outbox (id, receiver, incident, message, due, give_up, person, address, held_until, critical, patience)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (id) DO NOTHING",
         )?;
+        let critical = message.incident.severity == Severity::Critical;
         let held_until = delivery.held_until().map(Timestamp::micros);
         let inserted = insert.execute(params![
             id.as_str(),
@@ -285,7 +288,17 @@ impl Writing<'_> {
             person,
             delivery.address(),
             held_until,
+            critical,
+            give_up.micros() - due.micros(),
         ])?;
+        if inserted > 0 && critical {
+            // It cannot overtake what waits before it in its line, so that hurries as well.
+            let mut hurry = self.sql.prepare_cached(
+                "UPDATE outbox SET critical = 1 WHERE receiver = ?1 AND incident = ?2 AND person IS ?3
+                 AND state IN ('pending', 'leased') AND NOT critical",
+            )?;
+            hurry.execute(params![receiver.as_str(), incident, person])?;
+        }
         if inserted > 0 && person.is_some() && held_until.is_none() {
             // What must not wait cannot overtake what was held back, so that goes with it.
             let mut release = self.sql.prepare_cached(

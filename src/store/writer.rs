@@ -23,6 +23,7 @@ use crate::domain::commit::Commit;
 use crate::domain::id::{DeliveryId, ReceiverName};
 use crate::domain::message::{Attempt, Leased, Undelivered};
 use crate::domain::time::{Clock, Timestamp};
+use crate::domain::turn::Room;
 use crate::telemetry::events;
 use crate::telemetry::metrics::Metrics;
 
@@ -105,10 +106,10 @@ impl StoreHandle {
         receiver: &ReceiverName,
         now: Timestamp,
         lease: Duration,
-        limit: usize,
+        room: impl Into<Room>,
     ) -> Result<Vec<Leased>, StoreError> {
-        let receiver = receiver.clone();
-        self.job(move |writing| writing.lease(&receiver, now, lease, limit)).await
+        let (receiver, room) = (receiver.clone(), room.into());
+        self.job(move |writing| writing.lease(&receiver, now, lease, room)).await
     }
 
     /// See [`Store::finish`].

@@ -302,7 +302,7 @@ impl Engine {
     /// Silence counts as the end only while every source sees (invariant 2).
     fn is_quiet(&self, id: &IncidentId, now: Timestamp) -> bool {
         let Some(Live { incident, .. }) = self.live.get(id) else { return false };
-        let newest = incident.last_post_at.max(incident.opened_at);
+        let newest = incident.last_post_at.max(incident.opened_at).max(self.clock_set_at);
         !incident.is_of_blindness() && self.all_see() && now.since(newest) > QUIET
     }
 

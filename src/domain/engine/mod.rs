@@ -10,6 +10,7 @@
 
 mod alerts;
 mod batch;
+mod clock;
 mod exposure;
 mod flow;
 mod follows;
@@ -48,7 +49,7 @@ use super::route::Routes;
 use super::rule::{Rule, RuleSet};
 use super::silence::{Order, Refused as NotSilenced, Silence, SilenceState};
 use super::story::Stories;
-use super::time::Timestamp;
+use super::time::{ClockSet, Timestamp};
 pub use batch::{Batch, Frames, Item, Items};
 use follows::Follows;
 use incidents::Live;
@@ -100,6 +101,8 @@ pub struct Engine {
     event_clock: Timestamp,
     /// When quiet incidents and due escalations were last looked at.
     advanced: Timestamp,
+    /// When the clock was set last: what happened before is of an age that nobody knows.
+    clock_set_at: Timestamp,
     scratch: Scratch,
 }
 
@@ -137,6 +140,8 @@ pub enum Input {
         /// Every configured receiver.
         receivers: Vec<ReceiverName>,
     },
+    /// The clock on the wall was set; `now` is what it shows since.
+    ClockSet(ClockSet),
     /// Time passed.
     Tick,
 }
@@ -214,6 +219,7 @@ impl Engine {
             sources: BTreeMap::new(),
             event_clock: Timestamp::default(),
             advanced: Timestamp::default(),
+            clock_set_at: Timestamp::default(),
             scratch: Scratch::default(),
         }
     }
@@ -279,6 +285,7 @@ impl Engine {
                 Some(Condition::Match | Condition::Quiet(_) | Condition::Joined(_)) | None => {}
             }
         }
+        self.bound_deadlines(now, &mut commit);
         self.reroute(now, &mut commit);
         for undelivered in restored.undelivered {
             self.undelivered(undelivered, now, &mut commit);
@@ -310,6 +317,7 @@ impl Engine {
                 (self.rules, self.routes, self.receivers) = (rules, routes, receivers);
                 self.reroute(now, commit);
             }
+            Input::ClockSet(set) => self.clock_set(set, commit),
             Input::Tick => {
                 self.watch_sources(now, commit);
                 self.advance(now, commit);

@@ -45,7 +45,7 @@ enum Phase {
 }
 
 fn phase(daemon: &Daemon, begun: usize, sink: &SimSink) -> Phase {
-    let answered = daemon.said("message delivered") + daemon.said("message not taken");
+    let answered = daemon.said("message delivered") + daemon.said("message not delivered");
     match (daemon.said("api listens"), daemon.said("source connected")) {
         (0, _) => Phase::Starting,
         _ if sink.requests().len() - begun > answered => Phase::Sending,

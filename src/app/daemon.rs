@@ -112,8 +112,7 @@ struct Parts {
 pub async fn run(setup: Setup) -> Result<(), Failure> {
     let Setup { config, rules, reload, open_api, timing, stop, listening } = setup;
     let mut signals = Signals::listen()?;
-    let steady = Arc::new(SteadyClock::start());
-    let clock: Arc<dyn Clock> = Arc::<SteadyClock>::clone(&steady);
+    let (steady, clock) = clocks();
     let started = clock.now();
     let metrics = Arc::new(Metrics::default());
     metrics.rules(rules.rules().len());
@@ -165,6 +164,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
         metrics: Arc::clone(&metrics),
         statuses: statuses.clone(),
         pulse,
+        trouble: None,
     };
     let mut working = Stage::new("engine", ENGINE_STOPS);
     working.tasks.spawn("engine", desk.run(arrived, engine_requests));
@@ -194,6 +194,13 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     stop_in_order(stages, &store, storing, clock.as_ref(), &mut signals, ended).await?;
     events::shutdown_done();
     Ok(())
+}
+
+/// One clock: as the engine's task sets it, and as everybody reads it.
+fn clocks() -> (Arc<SteadyClock>, Arc<dyn Clock>) {
+    let steady = Arc::new(SteadyClock::start());
+    let clock = Arc::<SteadyClock>::clone(&steady);
+    (steady, clock)
 }
 
 /// Everything that is still kept, of sources that are still read: windows reach back hours,

@@ -19,22 +19,28 @@ use super::readiness::Pulse;
 use super::service;
 use super::status::{Status, Statuses};
 use crate::domain::commit::Commit;
-use crate::domain::engine::{Command, Engine, Input, Outcome, Refused};
+use crate::domain::engine::{Command, Engine, Input, Outcome, Refused, STORAGE};
 use crate::domain::id::{ReceiverName, SourceName};
-use crate::domain::incident::{Incident, IncidentState};
-use crate::domain::message::Undelivered;
+use crate::domain::incident::{Incident, IncidentState, Severity, TimelineEntry};
+use crate::domain::message::{Delivery, Undelivered};
 use crate::domain::oncall::People;
 use crate::domain::route::Routes;
 use crate::domain::rule::RuleSet;
 use crate::domain::silence::{self, Silence};
 use crate::domain::time::{Clock, Timestamp};
 use crate::source::position::Position;
-use crate::store::{StoreError, StoreHandle};
+use crate::store::{StoreError, StoreHandle, Trouble};
 use crate::telemetry::events;
 use crate::telemetry::metrics::Metrics;
 
 /// Steps whose effects may wait behind a commit under way; then the stream waits.
 const MAX_PENDING: usize = 32;
+/// The same while the disk cannot be written: what is new is still looked at, and its name told. Bounded by its memory.
+const MAX_UNWRITTEN: usize = 20_000;
+/// A disk that cannot be written for so long is told.
+const TROUBLE_WORTH_TELLING: Duration = Duration::from_secs(3);
+/// What else waits to be written is told at most this often, unless it is critical.
+const TROUBLE_TOLD_AGAIN: Duration = Duration::from_mins(5);
 /// Progress without effects is written at most this often.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 /// A store at one piece of work for so long makes the daemon not ready …
@@ -87,6 +93,15 @@ pub(super) struct Desk {
     pub statuses: Statuses,
     /// Beats while the engine moves.
     pub pulse: Pulse,
+    /// What was told of a disk that cannot be written.
+    pub trouble: Option<Told>,
+}
+
+/// What was told of a disk that cannot be written.
+#[derive(Debug)]
+pub(super) struct Told {
+    at: Timestamp,
+    waiting: Vec<(Severity, String)>,
 }
 
 /// Tells somebody that their order was followed, or why not.
@@ -98,7 +113,17 @@ type Writing = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
 struct Pending {
     commit: Commit,
     answers: Vec<Answer>,
+    /// Steps that had an effect; progress alone needs no more memory the longer it waits.
     steps: usize,
+}
+
+impl Pending {
+    /// Whether another step may be taken before the disk has these.
+    fn has_room(&self, in_trouble: bool) -> bool {
+        let commit = &self.commit;
+        let rows = commit.posts.len() + commit.sightings.len() + commit.timeline.len() + commit.outbox.len();
+        self.steps < MAX_PENDING || in_trouble && rows < MAX_UNWRITTEN
+    }
 }
 
 impl Desk {
@@ -115,6 +140,10 @@ impl Desk {
         let mut tick = interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut pending = Pending::default();
+        if self.engine.incidents().any(|incident| incident.topic.as_str() == STORAGE) {
+            // The last run died before it could say that the disk is well; this one looks again.
+            self.trouble = Some(Told { at: self.clock.now(), waiting: Vec::new() });
+        }
         let first = std::mem::take(&mut self.first);
         self.took(first, &mut pending);
         let mut writing: Option<(Writing, Pending)> = None;
@@ -139,9 +168,12 @@ impl Desk {
                     }
                 }
                 // Before the stream, which may never pause: without it the watchdog bites.
-                _ = tick.tick() => self.tick(&mut pending)?,
+                _ = tick.tick() => {
+                    self.tick(&mut pending)?;
+                    self.watch_disk(writing.as_ref().map(|(_, writing)| writing), &mut pending);
+                }
                 Some(request) = requests.recv(), if open => self.request(request, &mut pending),
-                next = arrived.next(), if open && (writing.is_none() || pending.steps < MAX_PENDING) => match next {
+                next = arrived.next(), if open && (writing.is_none() || pending.has_room(self.trouble.is_some())) => match next {
                     Some(arrived) => self.arrived(arrived, &mut pending),
                     None => open = false,
                 },
@@ -218,6 +250,34 @@ impl Desk {
         Ok(())
     }
 
+    /// Tells people that nothing can be written, what waits for it by name, and the end of that.
+    fn watch_disk(&mut self, under_way: Option<&Pending>, pending: &mut Pending) {
+        let now = self.clock.now();
+        let trouble = self.store.trouble().filter(|trouble| now.since(trouble.since) >= TROUBLE_WORTH_TELLING);
+        let Some(trouble) = trouble else {
+            if self.trouble.take().is_some() {
+                let outcome = self.engine.step(Input::Storage(None), now);
+                self.took(outcome, pending);
+            }
+            return;
+        };
+        let mut waiting: Vec<(Severity, String)> =
+            under_way.into_iter().chain([&*pending]).flat_map(unwritten).collect();
+        waiting.sort_by(|(a, _), (b, _)| b.cmp(a));
+        waiting.dedup();
+        let is_news = self.trouble.as_ref().is_none_or(|told| {
+            let mut fresh = waiting.iter().filter(|one| !told.waiting.contains(one)).peekable();
+            let grave = fresh.any(|(severity, _)| *severity == Severity::Critical);
+            grave || fresh.peek().is_some() && now.since(told.at) >= TROUBLE_TOLD_AGAIN
+        });
+        if is_news {
+            let why = in_words(&trouble, &waiting);
+            self.trouble = Some(Told { at: now, waiting });
+            let outcome = self.engine.step(Input::Storage(Some(why)), now);
+            self.took(outcome, pending);
+        }
+    }
+
     /// Takes over what a step did; nothing of it is known outside yet.
     fn took(&mut self, outcome: Outcome, pending: &mut Pending) {
         let Outcome { commit, .. } = outcome;
@@ -231,8 +291,16 @@ impl Desk {
             self.metrics.source_up(source, true);
             self.statuses.set(source, |status| status.down = None);
         }
+        if self.trouble.is_some() {
+            let about_the_disk = |delivery: &&Delivery| delivery.message.incident.topic.as_str() == STORAGE;
+            let urgent: Vec<Delivery> = commit.outbox.iter().filter(about_the_disk).cloned().collect();
+            if !urgent.is_empty() {
+                self.store.set_aside(urgent);
+                self.bells.iter().for_each(|bell| bell.notify_one());
+            }
+        }
+        pending.steps += usize::from(commit.is_urgent());
         pending.commit.append(commit);
-        pending.steps += 1;
     }
 
     /// The disk has it: now it may be told.
@@ -279,6 +347,28 @@ impl Desk {
             answer();
         }
     }
+}
+
+/// Incidents that began with effects which are not on disk.
+fn unwritten(pending: &Pending) -> Vec<(Severity, String)> {
+    let began = |incident: &&Incident| {
+        let opened = |entry: &TimelineEntry| entry.what == "opened" && entry.incident == incident.id;
+        !incident.is_own() && pending.commit.timeline.iter().any(opened)
+    };
+    pending.commit.incidents.iter().filter(began).map(|one| (one.severity, one.title.clone())).collect()
+}
+
+/// What happened, what it means, what to do.
+fn in_words(trouble: &Trouble, waiting: &[(Severity, String)]) -> String {
+    let since = trouble.since.whole_second();
+    let mut text = format!("{} (since {since}); people are told of nothing new until it can", trouble.error);
+    for (severity, title) in waiting.iter().take(5) {
+        text = format!("{text}; waits: {} {title}", severity.as_str().to_uppercase());
+    }
+    if waiting.len() > 5 {
+        text = format!("{text}; and {} more", waiting.len() - 5);
+    }
+    text
 }
 
 /// The asker may have gone away; the order was followed all the same.

@@ -60,6 +60,9 @@ impl Readiness {
         if self.store.stuck_since().is_some_and(|since| now.since(since) >= STUCK_UNREADY) {
             reasons.push("the store does not answer".to_owned());
         }
+        if let Some(trouble) = self.store.trouble() {
+            reasons.push(format!("the store cannot write since {}: {}", trouble.since.whole_second(), trouble.error));
+        }
         let still = self.engine.still_for(now);
         if still > ENGINE_STILL {
             reasons.push(format!("the engine has not moved for {} s", still.as_secs()));

@@ -14,7 +14,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::error::StoreError;
 use super::stored;
-use super::write::{Store, Writing};
+use super::write::{Store, Writing, passing};
 use crate::domain::addressee::Recipient;
 use crate::domain::id::{DeliveryId, IncidentId, PostId, ReceiverName};
 use crate::domain::message::{Attempt, Delivery, Leased, Undelivered};
@@ -80,6 +80,7 @@ impl Store {
             writing.sql.execute(hurry, [now.micros()])?;
             Ok(())
         })
+        .or_else(passing)
     }
 
     /// Takes as many messages that are due for a receiver as there is room for. They are this
@@ -163,7 +164,7 @@ impl Writing<'_> {
     }
 
     pub(super) fn finish(
-        &mut self,
+        &self,
         id: &DeliveryId,
         attempt: &Attempt,
         now: Timestamp,
@@ -240,7 +241,7 @@ fn read_undelivered(row: &Row<'_>) -> rusqlite::Result<Undelivered> {
     })
 }
 
-struct Taken {
+pub(super) struct Taken {
     id: String,
     message: String,
     due: i64,
@@ -250,7 +251,7 @@ struct Taken {
 }
 
 impl Taken {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             id: row.get("id")?,
             message: row.get("message")?,
@@ -264,7 +265,7 @@ impl Taken {
         })
     }
 
-    fn into_leased(self, receiver: &ReceiverName, sql: &Connection) -> Result<Leased, StoreError> {
+    pub(super) fn into_leased(self, receiver: &ReceiverName, sql: &Connection) -> Result<Leased, StoreError> {
         let message = stored::message_from_json(&self.message);
         let message = message.or(Err(StoreError::Unreadable { table: "outbox", id: self.id.clone() }))?;
         let sample = existing_posts(sql, message.incident.sample.iter().map(PostId::as_str))?;

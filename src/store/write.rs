@@ -60,10 +60,12 @@ impl Store {
         conn.pragma_update(None, "journal_size_limit", 32 * 1024 * 1024)?;
         migrate::migrate(&mut conn, path)?;
         // The lock says that whoever leased them is dead: a page must not wait for its lease to run out.
-        conn.execute("UPDATE outbox SET state = 'pending', leased_until = NULL WHERE state = 'leased'", ())?;
+        let free = conn.execute("UPDATE outbox SET state = 'pending', leased_until = NULL WHERE state = 'leased'", ());
+        // On a full disk it waits all the same, which is better than not to start.
+        free.map(drop).map_err(StoreError::from).or_else(passing)?;
         // What the last run removed before it was killed may still stand in the log.
         let mut store = Self { conn, text_in_log: true, _lock: lock };
-        store.scrub()?;
+        store.scrub().or_else(passing)?;
         Ok(store)
     }
 
@@ -371,6 +373,11 @@ impl Writing<'_> {
     }
 }
 
+/// What passes is no reason not to go on.
+pub(super) fn passing(error: StoreError) -> Result<(), StoreError> {
+    if error.is_passing() { Ok(()) } else { Err(error) }
+}
+
 /// SQLite counts to 2^63; nothing here comes near.
 pub(super) fn integer(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
@@ -386,7 +393,7 @@ mod tests {
     use crate::domain::event::{Cursor, Ledger};
 
     #[test]
-    fn a_full_disk_takes_nothing_and_later_everything() {
+    fn a_disk_that_is_full_or_read_only_takes_nothing_and_later_everything() {
         let folder = tempfile::tempdir().unwrap();
         let mut store = Store::open(&folder.path().join("a.db")).unwrap();
         let long = "why ".repeat(50_000);
@@ -409,6 +416,10 @@ mod tests {
         assert!(matches!(refused, StoreError::Full) && refused.is_passing(), "{refused:?}");
         assert!(store.restore(Timestamp::default()).unwrap().cursors.is_empty(), "all or nothing");
         limit(&store, pages + 1000);
+        store.conn.pragma_update(None, "query_only", "on").unwrap(); // as a file system that became read-only
+        let refused = store.commit(std::slice::from_ref(&commit)).unwrap_err();
+        assert!(matches!(refused, StoreError::Unwritable(_)) && refused.is_passing(), "{refused:?}");
+        store.conn.pragma_update(None, "query_only", "off").unwrap();
         store.commit(&[commit]).unwrap();
         assert_eq!(store.restore(Timestamp::default()).unwrap().cursors.len(), 1);
     }

@@ -181,7 +181,10 @@ pub fn store_slow(took: Duration) {
 
 /// A transaction failed in a way that may pass; it is tried again and nothing is lost meanwhile.
 pub fn store_held_up(error: &(dyn std::error::Error + 'static)) {
-    error!(event = "store.commit.held", error, "the database does not take commits, trying again");
+    error!(
+        event = "store.commit.held",
+        error, "the database does not take commits, trying again; what was accepted still goes out"
+    );
 }
 
 /// The database takes commits again.

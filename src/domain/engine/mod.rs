@@ -29,6 +29,7 @@ mod sightings;
 mod silence;
 mod sources;
 mod spikes;
+mod storage;
 mod telling;
 pub mod tuning;
 mod watch;
@@ -61,6 +62,7 @@ use recent::{Handles, Recent};
 use sightings::Sightings;
 use sources::SourceState;
 use spikes::Spikes;
+pub use storage::STORAGE;
 
 /// Everything the engine knows. One task owns it.
 pub struct Engine {
@@ -140,6 +142,9 @@ pub enum Input {
         /// Every configured receiver.
         receivers: Vec<ReceiverName>,
     },
+    /// What is decided cannot be written, and why; none: it can again. It is told before it is committed, the only
+    /// thing that ever is.
+    Storage(Option<String>),
     /// The clock on the wall was set; `now` is what it shows since.
     ClockSet(ClockSet),
     /// Time passed.
@@ -317,6 +322,7 @@ impl Engine {
                 (self.rules, self.routes, self.receivers) = (rules, routes, receivers);
                 self.reroute(now, commit);
             }
+            Input::Storage(why) => self.storage(why, now, commit),
             Input::ClockSet(set) => self.clock_set(set, commit),
             Input::Tick => {
                 self.watch_sources(now, commit);

@@ -33,7 +33,7 @@ use super::status::Statuses;
 use super::tasks::{Ended, Stage, Tasks};
 use crate::config::model::{Config, ReceiverConfig, ReceiverKind, SourceConfig, SourceKind};
 use crate::domain::commit::Restored;
-use crate::domain::engine::Engine;
+use crate::domain::engine::{Engine, Exercise, Outcome};
 use crate::domain::id::{ReceiverName, SourceName};
 use crate::domain::message::Undelivered;
 use crate::domain::rule::RuleSet;
@@ -131,7 +131,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let mut engine = Engine::new(Arc::clone(&rules), config.routes.clone(), receivers.clone());
     engine.keep_sample(config.store.sample_one_in);
     let positions = positions(&config, &restored);
-    let first = engine.restore(restored, started);
+    let (exercise, first) = restore(&mut engine, restored, started);
     let (rules_in_force, rules) = watch::channel(rules);
     let (people_in_force, people) = watch::channel(Arc::clone(&config.routes.people));
     let statuses = Statuses::new(positions.keys().cloned(), started);
@@ -149,9 +149,8 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     start_heartbeat(&mut rest, &config, &readiness)?;
     let (reading, frames) = start_sources(&config, &timing, &positions, &parts);
 
-    let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1));
     let frames = stream::unfold(frames, |mut frames| async move { Some((frames.recv().await?, frames)) });
-    let arrived = pipeline::matched(frames, |_| Format::Jetstream, rules.clone(), workers);
+    let arrived = pipeline::matched(frames, |_| Format::Jetstream, rules.clone(), workers());
     let desk = Desk {
         engine,
         first,
@@ -165,6 +164,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
         statuses: statuses.clone(),
         pulse,
         trouble: None,
+        exercise,
     };
     let mut working = Stage::new("engine", ENGINE_STOPS);
     working.tasks.spawn("engine", desk.run(arrived, engine_requests));
@@ -201,6 +201,17 @@ fn clocks() -> (Arc<SteadyClock>, Arc<dyn Clock>) {
     let steady = Arc::new(SteadyClock::start());
     let clock = Arc::<SteadyClock>::clone(&steady);
     (steady, clock)
+}
+
+/// Match workers: one core is left for the rest.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1))
+}
+
+/// Goes on where the last run was, a drill apart from what is real.
+fn restore(engine: &mut Engine, mut restored: Restored, now: Timestamp) -> (Option<Exercise>, Vec<Outcome>) {
+    let (exercise, begun) = Exercise::resume(&mut restored, engine, now).unzip();
+    (exercise, [Some(engine.restore(restored, now)), begun].into_iter().flatten().collect())
 }
 
 /// Everything that is still kept, of sources that are still read: windows reach back hours,

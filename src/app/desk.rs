@@ -19,11 +19,12 @@ use super::readiness::Pulse;
 use super::service;
 use super::status::{Status, Statuses};
 use crate::domain::commit::Commit;
-use crate::domain::engine::{Command, Engine, Input, Outcome, Refused, STORAGE};
+use crate::domain::engine::{Command, Engine, Exercise, Input, Outcome, Refused, STORAGE};
 use crate::domain::id::{ReceiverName, SourceName};
 use crate::domain::incident::{Incident, IncidentState, Severity, TimelineEntry};
 use crate::domain::message::{Delivery, Undelivered};
 use crate::domain::oncall::People;
+use crate::domain::post::Post;
 use crate::domain::route::Routes;
 use crate::domain::rule::RuleSet;
 use crate::domain::silence::{self, Silence};
@@ -56,6 +57,8 @@ pub enum Request {
     Silence(silence::Order, oneshot::Sender<Result<Silence, silence::Refused>>),
     /// A delivery that will never arrive.
     Undelivered(Undelivered),
+    /// Posts of an exercise, and where its incidents go once they are on disk.
+    Drill(Vec<Post>, oneshot::Sender<Result<Vec<Incident>, NoDrill>>),
     /// New rules and routes.
     Swap {
         /// The rules.
@@ -69,12 +72,25 @@ pub enum Request {
     },
 }
 
+/// Why there is no exercise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoDrill {
+    /// One at a time.
+    #[error("an exercise is under way; `stormbell incidents` shows it, and resolving it ends it")]
+    UnderWay,
+    /// A drill of nothing.
+    #[error(
+        "no rule in force takes this scenario, so nobody would be told of the real thing either; name `builtin:hospital` in `rules`, or write a rule"
+    )]
+    NoRule,
+}
+
 /// Everything the engine's task works with.
 pub(super) struct Desk {
     /// The engine, restored.
     pub engine: Engine,
-    /// What restoring it brought about.
-    pub first: Outcome,
+    /// What restoring it, and an exercise, brought about.
+    pub first: Vec<Outcome>,
     /// Where commits go.
     pub store: StoreHandle,
     /// Bells of the dispatchers.
@@ -95,6 +111,8 @@ pub(super) struct Desk {
     pub pulse: Pulse,
     /// What was told of a disk that cannot be written.
     pub trouble: Option<Told>,
+    /// The drill under way.
+    pub exercise: Option<Exercise>,
 }
 
 /// What was told of a disk that cannot be written.
@@ -144,8 +162,9 @@ impl Desk {
             // The last run died before it could say that the disk is well; this one looks again.
             self.trouble = Some(Told { at: self.clock.now(), waiting: Vec::new() });
         }
-        let first = std::mem::take(&mut self.first);
-        self.took(first, &mut pending);
+        for first in std::mem::take(&mut self.first) {
+            self.took(first, &mut pending);
+        }
         let mut writing: Option<(Writing, Pending)> = None;
         let mut written = Instant::now();
         let mut open = true;
@@ -203,7 +222,11 @@ impl Desk {
         let now = self.clock.now();
         match request {
             Request::Command(command, asker) => {
-                let mut outcome = self.engine.step(Input::Command(command), now);
+                let input = Input::Command(command.clone());
+                let mut outcome = match self.exercise.as_mut().filter(|exercise| exercise.knows(&command.incident)) {
+                    Some(exercise) => exercise.step(input, now),
+                    None => self.engine.step(input, now),
+                };
                 pending.answers.extend(outcome.reply.take().map(|reply| answer(asker, reply)));
                 self.took(outcome, pending);
             }
@@ -213,13 +236,25 @@ impl Desk {
                 self.took(outcome, pending);
             }
             Request::Undelivered(undelivered) => {
-                let outcome = self.engine.step(Input::Undelivered(undelivered), now);
+                let outcome = match self.exercise.as_mut().filter(|exercise| exercise.knows(&undelivered.incident)) {
+                    Some(exercise) => exercise.step(Input::Undelivered(undelivered), now),
+                    None => self.engine.step(Input::Undelivered(undelivered), now),
+                };
                 self.took(outcome, pending);
+            }
+            Request::Drill(posts, asker) => {
+                let begun = self.drill(posts, now, pending);
+                pending.answers.push(answer(asker, begun));
             }
             Request::Swap { rules, routes, receivers, done } => {
                 self.rules.send_replace(Arc::clone(&rules));
                 self.people.send_replace(Arc::clone(&routes.people));
                 self.metrics.rules(rules.rules().len());
+                if let Some(exercise) = &mut self.exercise {
+                    let (rules, routes, receivers) = (Arc::clone(&rules), routes.clone(), receivers.clone());
+                    let outcome = exercise.step(Input::Swap { rules, routes, receivers }, now);
+                    self.took(outcome, pending);
+                }
                 let outcome = self.engine.step(Input::Swap { rules, routes, receivers }, now);
                 self.took(outcome, pending);
                 done.send(()).unwrap_or_default();
@@ -236,18 +271,42 @@ impl Desk {
         );
         if let Some(set) = self.clock.follow() {
             events::clock_set(&set);
+            if let Some(exercise) = &mut self.exercise {
+                let outcome = exercise.step(Input::ClockSet(set), set.at);
+                self.took(outcome, pending);
+            }
             let outcome = self.engine.step(Input::ClockSet(set), set.at);
             self.took(outcome, pending);
         }
         let now = self.clock.now();
         let outcome = self.engine.step(Input::Tick, now);
         self.took(outcome, pending);
+        if let Some(exercise) = &mut self.exercise {
+            let outcome = exercise.step(Input::Tick, now);
+            self.took(outcome, pending);
+        }
+        self.exercise.take_if(|exercise| exercise.is_over());
         if stuck < STUCK_UNREADY {
             service::alive();
             self.pulse.beat(now);
         }
         service::status(&self.statuses.line(self.engine.open_incidents()));
         Ok(())
+    }
+
+    /// Begins an exercise, unless one is under way.
+    fn drill(&mut self, posts: Vec<Post>, now: Timestamp, pending: &mut Pending) -> Result<Vec<Incident>, NoDrill> {
+        if self.exercise.as_ref().is_some_and(|exercise| !exercise.is_over()) {
+            return Err(NoDrill::UnderWay);
+        }
+        let (exercise, outcome) = Exercise::begin(posts, &self.engine, now);
+        let incidents = outcome.commit.incidents.clone();
+        if incidents.is_empty() {
+            return Err(NoDrill::NoRule);
+        }
+        self.exercise = Some(exercise);
+        self.took(outcome, pending);
+        Ok(incidents)
     }
 
     /// Tells people that nothing can be written, what waits for it by name, and the end of that.

@@ -173,7 +173,8 @@ impl<O: Outbox> Dispatcher<O> {
         match ending {
             Attempt::Delivered => {
                 events::delivery_delivered(&delivery.id, &self.name, count);
-                let of_a_post = matches!(kind, MessageKind::Opened | MessageKind::Updated);
+                let told_first = matches!(kind, MessageKind::Opened | MessageKind::Updated);
+                let of_a_post = told_first && !delivery.message.incident.exercise;
                 let age = of_a_post.then(|| now.since(delivery.message.incident.last_post_at));
                 self.observer.sent(&self.name, Outcome::Delivered, age);
                 None

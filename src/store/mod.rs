@@ -27,7 +27,7 @@ mod writer;
 pub use archive::Kept;
 pub use error::StoreError;
 pub use outbox::OutboxState;
-pub use read::{AlertRow, IncidentRecord, OutboxCount, Reader, SourceRecord, TimelineRow};
+pub use read::{AlertRow, DeliveryRow, IncidentRecord, OutboxCount, Reader, SourceRecord, TimelineRow};
 pub use retention::Forgotten;
 pub use write::Store;
 pub use writer::{Requests, StoreHandle, Trouble, channel, run};

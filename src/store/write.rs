@@ -278,7 +278,8 @@ impl Writing<'_> {
             "INSERT INTO outbox (id, receiver, incident, message, due, give_up, person, address, held_until, critical, patience)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (id) DO NOTHING",
         )?;
-        let critical = message.incident.severity == Severity::Critical;
+        // An exercise never goes before what is real.
+        let critical = message.incident.severity == Severity::Critical && !message.incident.exercise;
         let held_until = delivery.held_until().map(Timestamp::micros);
         let inserted = insert.execute(params![
             id.as_str(),

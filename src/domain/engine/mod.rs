@@ -11,6 +11,7 @@
 mod alerts;
 mod batch;
 mod clock;
+mod exercise;
 mod exposure;
 mod flow;
 mod follows;
@@ -52,6 +53,7 @@ use super::silence::{Order, Refused as NotSilenced, Silence, SilenceState};
 use super::story::Stories;
 use super::time::{ClockSet, Timestamp};
 pub use batch::{Batch, Frames, Item, Items};
+pub use exercise::Exercise;
 use follows::Follows;
 use incidents::Live;
 use joins::Joins;

@@ -26,12 +26,13 @@ use super::clock::SteadyClock;
 use super::desk::{Desk, Request};
 use super::outbox::{self, Counter, StoreOutbox};
 use super::pipeline;
+use super::probe::Probe;
 use super::readiness::{Pulse, Readiness};
 use super::reload::Reload;
 use super::service;
 use super::status::Statuses;
 use super::tasks::{Ended, Stage, Tasks};
-use crate::config::model::{Config, ReceiverConfig, ReceiverKind, SourceConfig, SourceKind};
+use crate::config::model::{Config, HeartbeatConfig, ReceiverConfig, ReceiverKind, SourceConfig, SourceKind};
 use crate::domain::commit::Restored;
 use crate::domain::engine::{Engine, Exercise, Outcome};
 use crate::domain::id::{ReceiverName, SourceName};
@@ -117,9 +118,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let metrics = Arc::new(Metrics::default());
     metrics.rules(rules.rules().len());
 
-    let mut database = open_store(&config.store.path)?;
-    database.hurry(started).context("hurrying what the last run could not send")?;
-    let restored = what_the_last_run_left(&database, &config)?;
+    let (database, restored) = open_database(&config, started)?;
     let web = bind(&config).await?;
     let console = web.as_ref().and_then(|(listener, _)| console_url(listener));
     let (store, requests) = crate::store::channel(Arc::clone(&clock), Arc::clone(&metrics));
@@ -145,9 +144,10 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let Sending { stage: sending, bells, workers: at_work } =
         start_receivers(&config, console.as_ref(), &undelivered, &parts).await?;
     let pulse = Pulse::starting(started);
-    let readiness = readiness(&parts, &statuses, &pulse, at_work);
+    let probe = Probe::starting(started);
+    let readiness = readiness(&parts, &statuses, &pulse, at_work, &probe);
     start_heartbeat(&mut rest, &config, &readiness)?;
-    let (reading, frames) = start_sources(&config, &timing, &positions, &parts);
+    let (reading, frames) = start_sources(&config, &timing, &positions, &parts, &probe);
 
     let frames = stream::unfold(frames, |mut frames| async move { Some((frames.recv().await?, frames)) });
     let arrived = pipeline::matched(frames, |_| Format::Jetstream, rules.clone(), workers());
@@ -164,6 +164,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
         statuses: statuses.clone(),
         pulse,
         trouble: None,
+        probe,
         exercise,
     };
     let mut working = Stage::new("engine", ENGINE_STOPS);
@@ -201,6 +202,14 @@ fn clocks() -> (Arc<SteadyClock>, Arc<dyn Clock>) {
     let steady = Arc::new(SteadyClock::start());
     let clock = Arc::<SteadyClock>::clone(&steady);
     (steady, clock)
+}
+
+/// The database, with what the last run left in it.
+fn open_database(config: &Config, now: Timestamp) -> Result<(Store, Restored), Failure> {
+    let mut database = open_store(&config.store.path)?;
+    database.hurry(now).context("hurrying what the last run could not send")?;
+    let restored = what_the_last_run_left(&database, config)?;
+    Ok((database, restored))
 }
 
 /// Match workers: one core is left for the rest.
@@ -250,9 +259,15 @@ fn serve_api(
 }
 
 /// All that must move.
-fn readiness(parts: &Parts, statuses: &Statuses, engine: &Pulse, workers: Vec<(ReceiverName, Pulse)>) -> Readiness {
+fn readiness(
+    parts: &Parts,
+    statuses: &Statuses,
+    engine: &Pulse,
+    workers: Vec<(ReceiverName, Pulse)>,
+    probe: &Probe,
+) -> Readiness {
     let Parts { clock, store, .. } = parts.clone();
-    Readiness { statuses: statuses.clone(), store, engine: engine.clone(), workers, clock }
+    Readiness { statuses: statuses.clone(), store, engine: engine.clone(), workers, probe: probe.clone(), clock }
 }
 
 /// Tells the outside that all is well, if somebody there listens.
@@ -309,6 +324,7 @@ fn start_sources(
     timing: &Timing,
     positions: &Positions,
     parts: &Parts,
+    probe: &Probe,
 ) -> (Stage, mpsc::Receiver<Incoming>) {
     let mut stage = Stage::new("sources", SOURCES_STOP);
     let (out, frames) = mpsc::channel(INCOMING);
@@ -324,6 +340,9 @@ fn start_sources(
         };
         stage.tasks.spawn(format!("source {}", source.name), completes(supervisor.run(stage.stop.clone())));
     }
+    let every = config.heartbeat.as_ref().map_or(HeartbeatConfig::USUAL, |heartbeat| heartbeat.every);
+    let probing = probe.clone().run(every.min(HeartbeatConfig::USUAL), out, Arc::clone(&parts.clock));
+    stage.tasks.spawn("probe", until(stage.stop.clone(), completes(probing)));
     (stage, frames)
 }
 

@@ -15,6 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::clock::SteadyClock;
 use super::pipeline::Arrived;
+use super::probe::Probe;
 use super::readiness::Pulse;
 use super::service;
 use super::status::{Status, Statuses};
@@ -111,6 +112,8 @@ pub(super) struct Desk {
     pub pulse: Pulse,
     /// What was told of a disk that cannot be written.
     pub trouble: Option<Told>,
+    /// The post that shows that all of it moves.
+    pub probe: Probe,
     /// The drill under way.
     pub exercise: Option<Exercise>,
 }
@@ -205,6 +208,12 @@ impl Desk {
         let Arrived { input, at, host } = arrived;
         let now = at.unwrap_or_else(|| self.clock.now());
         match &input {
+            Input::Batch(batch) if let Some(written) = Probe::takes(batch) => {
+                let (probe, sent) = (self.probe.clone(), written.at);
+                pending.commit.record_volume(written);
+                pending.answers.push(Box::new(move || probe.came(sent)));
+                return;
+            }
             Input::Connected { source, .. } => {
                 self.statuses.set(source, |status| *status = Status { host, ..status.clone() });
             }

@@ -10,6 +10,7 @@ mod desk;
 mod drill;
 mod outbox;
 pub mod pipeline;
+mod probe;
 mod readiness;
 pub mod reload;
 pub mod rulebook;

@@ -105,7 +105,7 @@ impl Drill {
             if reports.iter().all(|report| report.acknowledged) {
                 break;
             }
-            timer.block_on(tokio::time::sleep(EVERY));
+            timer.block_on(async { tokio::time::sleep(EVERY).await });
             reports = self.look(&begun)?;
         }
         for report in &reports {

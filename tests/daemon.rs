@@ -151,6 +151,9 @@ async fn the_outside_hears_a_heartbeat_while_the_stream_is_seen_and_not_before()
     let beat = outside.received(1).await.remove(0);
     assert_eq!((beat.line.as_str(), &beat.json()["status"]), ("POST /ping/0c1d HTTP/1.1", &"alive".into()));
     daemon.says("the heartbeat goes on").await;
+    // What came through was a post of nobody, which counts nowhere.
+    let sources = daemon.get("/api/v1/sources").await;
+    assert_eq!((sources.as_array().unwrap().len(), &sources[0]["ledger"]["posts"]), (1, &0.into()));
     daemon.stop().await;
 }
 

@@ -392,6 +392,34 @@ fn a_clock_that_is_set_back_does_not_stop_the_escalation() {
 }
 
 #[test]
+fn whoever_does_not_answer_has_the_same_minutes_however_the_clock_is_set() {
+    let steps: &[(&[&str], Option<u64>)] = &[(&["on-call"], Some(5)), (&["manager"], None)];
+    for hours in [-8, 8] {
+        let mut sim = Sim::new(vec![rumour()], vec![route(&[], &[], steps, None)]);
+        sim.post("1", "ann", 0, REPORT);
+        sim.run_until(120);
+        let wall = hours * 3600 + 120;
+        sim.set_clock(wall);
+        sim.run_until(wall + 179);
+        assert_eq!(names(&sim.model.sent(MessageKind::Escalated)), [] as [&str; 0], "set by {hours} h");
+        sim.run_until(wall + 181);
+        assert_eq!(names(&sim.model.sent(MessageKind::Escalated)), ["manager"], "set by {hours} h");
+        assert_eq!(sim.incident().state, IncidentState::Open, "no silence was seen that could end it");
+    }
+}
+
+#[test]
+fn a_clock_set_back_while_nothing_ran_makes_nobody_wait_for_hours() {
+    let steps: &[(&[&str], Option<u64>)] = &[(&["on-call"], Some(5)), (&["manager"], None)];
+    let mut sim = Sim::new(vec![rumour()], vec![route(&[], &[], steps, None)]);
+    sim.post("1", "ann", 0, REPORT);
+    sim.now = at(-8 * 3600);
+    sim.crash();
+    sim.run_until(-8 * 3600 + 301);
+    assert_eq!(names(&sim.model.sent(MessageKind::Escalated)), ["manager"]);
+}
+
+#[test]
 fn a_quiet_topic_ends_and_the_next_crisis_is_a_new_incident() {
     let mut sim = Sim::new(vec![rumour()], vec![route(&[], &[], &[(&["chat"], None)], None)]);
     sim.connect(None);

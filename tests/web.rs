@@ -17,7 +17,7 @@ use stormbell::domain::post::Post;
 use stormbell::domain::silence::{Draft, Silence};
 use stormbell::domain::time::{Timestamp, Zone};
 use stormbell::telemetry::metrics::Metrics;
-use stormbell::web::view::{AlertView, RuleView, SourceView, StatusView, TimelineView};
+use stormbell::web::view::{AlertView, DeliveryView, RuleView, SourceView, StatusView, TimelineView};
 use stormbell::web::{Access, Action, ActionKind, Backend, BackendError, IncidentDetail, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -120,6 +120,32 @@ impl Backend for Pretended {
         }
         self.acted.lock().unwrap().push((id, action));
         Ok(Some(incident(IncidentState::Acknowledged)))
+    }
+
+    async fn drill(&self, scenario: String, by: String) -> Result<Vec<Incident>, BackendError> {
+        match scenario.as_str() {
+            "fire" => Ok(vec![Incident {
+                exercise: true,
+                title: format!("EXERCISE: by {by}"),
+                ..incident(IncidentState::Open)
+            }]),
+            _ => Err(BackendError::Invalid("there is no such scenario".to_owned())),
+        }
+    }
+
+    async fn deliveries(&self, id: IncidentId) -> Result<Vec<DeliveryView>, BackendError> {
+        let delivered = DeliveryView {
+            id: "msg_1".to_owned(),
+            receiver: "pager".to_owned(),
+            person: None,
+            kind: "incident.opened".to_owned(),
+            at: at(1).to_string(),
+            state: "delivered".to_owned(),
+            attempts: 1,
+            finished_at: Some(at(2).to_string()),
+            error: None,
+        };
+        Ok(if id.as_str() == "active-threat/1" { vec![delivered] } else { Vec::new() })
     }
 
     async fn silences(&self) -> Result<Vec<Silence>, BackendError> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::desk::Request;
+use super::drill;
 use super::readiness::Readiness;
 use super::status::{Status, Statuses};
 use crate::domain::engine::{self, Command, Refused};
@@ -17,8 +18,10 @@ use crate::domain::oncall::People;
 use crate::domain::rule::RuleSet;
 use crate::domain::silence::{Draft, Order, Refused as NotSilenced, Silence};
 use crate::domain::time::{Clock, Timestamp};
-use crate::store::{OutboxCount, OutboxState, Reader, SourceRecord, StoreError};
-use crate::web::view::{AlertView, GapView, LedgerView, ReceiverView, RuleView, SourceView, StatusView, TimelineView};
+use crate::store::{DeliveryRow, OutboxCount, OutboxState, Reader, SourceRecord, StoreError};
+use crate::web::view::{
+    AlertView, DeliveryView, GapView, LedgerView, ReceiverView, RuleView, SourceView, StatusView, TimelineView,
+};
 use crate::web::{Action, ActionKind, Backend, BackendError, IncidentDetail};
 
 /// Coverage and gaps are told for so long.
@@ -151,6 +154,37 @@ impl Backend for Daemon {
         }
     }
 
+    async fn drill(&self, scenario: String, by: String) -> Result<Vec<Incident>, BackendError> {
+        let posts = drill::posts(&scenario, &self.organization, self.clock.now()).ok_or_else(|| {
+            BackendError::Invalid(format!("there is no scenario “{scenario}”; there are {}", drill::names()))
+        })?;
+        let (answer, answered) = oneshot::channel();
+        self.engine.send(Request::Drill(posts, answer)).await.or(Err(stopping()))?;
+        let begun = answered.await.or(Err(stopping()))?;
+        let incidents = begun.map_err(|refused| BackendError::Conflict(refused.to_string()))?;
+        for incident in &incidents {
+            let text = format!("exercise “{scenario}”");
+            self.act(incident.id.clone(), Action { kind: ActionKind::Note, by: by.clone(), text }).await?;
+        }
+        Ok(incidents)
+    }
+
+    async fn deliveries(&self, id: IncidentId) -> Result<Vec<DeliveryView>, BackendError> {
+        let rows = self.read(move |reader| reader.deliveries(&id)).await?;
+        let view = |row: DeliveryRow| DeliveryView {
+            id: row.id,
+            receiver: row.receiver,
+            person: row.person,
+            kind: row.kind,
+            at: row.at.to_string(),
+            state: row.state,
+            attempts: row.attempts,
+            finished_at: row.finished_at.map(|at| at.to_string()),
+            error: row.error,
+        };
+        Ok(rows.into_iter().map(view).collect())
+    }
+
     async fn silences(&self) -> Result<Vec<Silence>, BackendError> {
         self.read(|reader| reader.silences(Timestamp::from_micros(i64::MIN))).await
     }
@@ -222,6 +256,7 @@ fn stopping() -> BackendError {
 fn open(reader: &Reader) -> Result<Vec<Incident>, StoreError> {
     let mut incidents = reader.incidents(Some(IncidentState::Open), 10_000)?;
     incidents.extend(reader.incidents(Some(IncidentState::Acknowledged), 10_000)?);
+    incidents.retain(|incident| !incident.exercise);
     Ok(incidents)
 }
 

@@ -22,18 +22,19 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::backend;
-use super::clock::SystemClock;
+use super::clock::SteadyClock;
 use super::desk::{Desk, Request};
 use super::outbox::{self, Counter, StoreOutbox};
 use super::pipeline;
+use super::probe::Probe;
 use super::readiness::{Pulse, Readiness};
 use super::reload::Reload;
 use super::service;
 use super::status::Statuses;
 use super::tasks::{Ended, Stage, Tasks};
-use crate::config::model::{Config, ReceiverConfig, ReceiverKind, SourceConfig, SourceKind};
+use crate::config::model::{Config, HeartbeatConfig, ReceiverConfig, ReceiverKind, SourceConfig, SourceKind};
 use crate::domain::commit::Restored;
-use crate::domain::engine::Engine;
+use crate::domain::engine::{Engine, Exercise, Outcome};
 use crate::domain::id::{ReceiverName, SourceName};
 use crate::domain::message::Undelivered;
 use crate::domain::rule::RuleSet;
@@ -112,14 +113,12 @@ struct Parts {
 pub async fn run(setup: Setup) -> Result<(), Failure> {
     let Setup { config, rules, reload, open_api, timing, stop, listening } = setup;
     let mut signals = Signals::listen()?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let (steady, clock) = clocks();
     let started = clock.now();
     let metrics = Arc::new(Metrics::default());
     metrics.rules(rules.rules().len());
 
-    let mut database = open_store(&config.store.path)?;
-    database.hurry(started).context("hurrying what the last run could not send")?;
-    let restored = what_the_last_run_left(&database, &config)?;
+    let (database, restored) = open_database(&config, started)?;
     let web = bind(&config).await?;
     let console = web.as_ref().and_then(|(listener, _)| console_url(listener));
     let (store, requests) = crate::store::channel(Arc::clone(&clock), Arc::clone(&metrics));
@@ -131,7 +130,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let mut engine = Engine::new(Arc::clone(&rules), config.routes.clone(), receivers.clone());
     engine.keep_sample(config.store.sample_one_in);
     let positions = positions(&config, &restored);
-    let first = engine.restore(restored, started);
+    let (exercise, first) = restore(&mut engine, restored, started);
     let (rules_in_force, rules) = watch::channel(rules);
     let (people_in_force, people) = watch::channel(Arc::clone(&config.routes.people));
     let statuses = Statuses::new(positions.keys().cloned(), started);
@@ -145,13 +144,13 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let Sending { stage: sending, bells, workers: at_work } =
         start_receivers(&config, console.as_ref(), &undelivered, &parts).await?;
     let pulse = Pulse::starting(started);
-    let readiness = readiness(&parts, &statuses, &pulse, at_work);
+    let probe = Probe::starting(started);
+    let readiness = readiness(&parts, &statuses, &pulse, at_work, &probe);
     start_heartbeat(&mut rest, &config, &readiness)?;
-    let (reading, frames) = start_sources(&config, &timing, &positions, &parts);
+    let (reading, frames) = start_sources(&config, &timing, &positions, &parts, &probe);
 
-    let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1));
     let frames = stream::unfold(frames, |mut frames| async move { Some((frames.recv().await?, frames)) });
-    let arrived = pipeline::matched(frames, |_| Format::Jetstream, rules.clone(), workers);
+    let arrived = pipeline::matched(frames, |_| Format::Jetstream, rules.clone(), workers());
     let desk = Desk {
         engine,
         first,
@@ -160,10 +159,13 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
         positions,
         rules: rules_in_force,
         people: people_in_force,
-        clock: Arc::clone(&clock),
+        clock: steady,
         metrics: Arc::clone(&metrics),
         statuses: statuses.clone(),
         pulse,
+        trouble: None,
+        probe,
+        exercise,
     };
     let mut working = Stage::new("engine", ENGINE_STOPS);
     working.tasks.spawn("engine", desk.run(arrived, engine_requests));
@@ -193,6 +195,32 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     stop_in_order(stages, &store, storing, clock.as_ref(), &mut signals, ended).await?;
     events::shutdown_done();
     Ok(())
+}
+
+/// One clock: as the engine's task sets it, and as everybody reads it.
+fn clocks() -> (Arc<SteadyClock>, Arc<dyn Clock>) {
+    let steady = Arc::new(SteadyClock::start());
+    let clock = Arc::<SteadyClock>::clone(&steady);
+    (steady, clock)
+}
+
+/// The database, with what the last run left in it.
+fn open_database(config: &Config, now: Timestamp) -> Result<(Store, Restored), Failure> {
+    let mut database = open_store(&config.store.path)?;
+    database.hurry(now).context("hurrying what the last run could not send")?;
+    let restored = what_the_last_run_left(&database, config)?;
+    Ok((database, restored))
+}
+
+/// Match workers: one core is left for the rest.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1))
+}
+
+/// Goes on where the last run was, a drill apart from what is real.
+fn restore(engine: &mut Engine, mut restored: Restored, now: Timestamp) -> (Option<Exercise>, Vec<Outcome>) {
+    let (exercise, begun) = Exercise::resume(&mut restored, engine, now).unzip();
+    (exercise, [Some(engine.restore(restored, now)), begun].into_iter().flatten().collect())
 }
 
 /// Everything that is still kept, of sources that are still read: windows reach back hours,
@@ -231,9 +259,15 @@ fn serve_api(
 }
 
 /// All that must move.
-fn readiness(parts: &Parts, statuses: &Statuses, engine: &Pulse, workers: Vec<(ReceiverName, Pulse)>) -> Readiness {
+fn readiness(
+    parts: &Parts,
+    statuses: &Statuses,
+    engine: &Pulse,
+    workers: Vec<(ReceiverName, Pulse)>,
+    probe: &Probe,
+) -> Readiness {
     let Parts { clock, store, .. } = parts.clone();
-    Readiness { statuses: statuses.clone(), store, engine: engine.clone(), workers, clock }
+    Readiness { statuses: statuses.clone(), store, engine: engine.clone(), workers, probe: probe.clone(), clock }
 }
 
 /// Tells the outside that all is well, if somebody there listens.
@@ -290,6 +324,7 @@ fn start_sources(
     timing: &Timing,
     positions: &Positions,
     parts: &Parts,
+    probe: &Probe,
 ) -> (Stage, mpsc::Receiver<Incoming>) {
     let mut stage = Stage::new("sources", SOURCES_STOP);
     let (out, frames) = mpsc::channel(INCOMING);
@@ -305,6 +340,9 @@ fn start_sources(
         };
         stage.tasks.spawn(format!("source {}", source.name), completes(supervisor.run(stage.stop.clone())));
     }
+    let every = config.heartbeat.as_ref().map_or(HeartbeatConfig::USUAL, |heartbeat| heartbeat.every);
+    let probing = probe.clone().run(every.min(HeartbeatConfig::USUAL), out, Arc::clone(&parts.clock));
+    stage.tasks.spawn("probe", until(stage.stop.clone(), completes(probing)));
     (stage, frames)
 }
 
@@ -483,7 +521,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
         let database = Store::open(&path).unwrap();
-        let (clock, metrics): (Arc<dyn Clock>, _) = (Arc::new(SystemClock), Arc::new(Metrics::default()));
+        let (clock, metrics): (Arc<dyn Clock>, _) = (Arc::new(SteadyClock::start()), Arc::new(Metrics::default()));
         let (store, requests) = crate::store::channel(Arc::clone(&clock), Arc::clone(&metrics));
         let mut storing = Tasks::default();
         let backup = rusqlite::Connection::open(&path).unwrap();

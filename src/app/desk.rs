@@ -13,27 +13,36 @@ use futures_util::{Stream, StreamExt};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::clock::SteadyClock;
 use super::pipeline::Arrived;
+use super::probe::Probe;
 use super::readiness::Pulse;
 use super::service;
 use super::status::{Status, Statuses};
 use crate::domain::commit::Commit;
-use crate::domain::engine::{Command, Engine, Input, Outcome, Refused};
+use crate::domain::engine::{Command, Engine, Exercise, Input, Outcome, Refused, STORAGE};
 use crate::domain::id::{ReceiverName, SourceName};
-use crate::domain::incident::{Incident, IncidentState};
-use crate::domain::message::Undelivered;
+use crate::domain::incident::{Incident, IncidentState, Severity, TimelineEntry};
+use crate::domain::message::{Delivery, Undelivered};
 use crate::domain::oncall::People;
+use crate::domain::post::Post;
 use crate::domain::route::Routes;
 use crate::domain::rule::RuleSet;
 use crate::domain::silence::{self, Silence};
 use crate::domain::time::{Clock, Timestamp};
 use crate::source::position::Position;
-use crate::store::{StoreError, StoreHandle};
+use crate::store::{StoreError, StoreHandle, Trouble};
 use crate::telemetry::events;
 use crate::telemetry::metrics::Metrics;
 
 /// Steps whose effects may wait behind a commit under way; then the stream waits.
 const MAX_PENDING: usize = 32;
+/// The same while the disk cannot be written: what is new is still looked at, and its name told. Bounded by its memory.
+const MAX_UNWRITTEN: usize = 20_000;
+/// A disk that cannot be written for so long is told.
+const TROUBLE_WORTH_TELLING: Duration = Duration::from_secs(3);
+/// What else waits to be written is told at most this often, unless it is critical.
+const TROUBLE_TOLD_AGAIN: Duration = Duration::from_mins(5);
 /// Progress without effects is written at most this often.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 /// A store at one piece of work for so long makes the daemon not ready …
@@ -49,6 +58,8 @@ pub enum Request {
     Silence(silence::Order, oneshot::Sender<Result<Silence, silence::Refused>>),
     /// A delivery that will never arrive.
     Undelivered(Undelivered),
+    /// Posts of an exercise, and where its incidents go once they are on disk.
+    Drill(Vec<Post>, oneshot::Sender<Result<Vec<Incident>, NoDrill>>),
     /// New rules and routes.
     Swap {
         /// The rules.
@@ -62,12 +73,25 @@ pub enum Request {
     },
 }
 
+/// Why there is no exercise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoDrill {
+    /// One at a time.
+    #[error("an exercise is under way; `stormbell incidents` shows it, and resolving it ends it")]
+    UnderWay,
+    /// A drill of nothing.
+    #[error(
+        "no rule in force takes this scenario, so nobody would be told of the real thing either; name `builtin:hospital` in `rules`, or write a rule"
+    )]
+    NoRule,
+}
+
 /// Everything the engine's task works with.
 pub(super) struct Desk {
     /// The engine, restored.
     pub engine: Engine,
-    /// What restoring it brought about.
-    pub first: Outcome,
+    /// What restoring it, and an exercise, brought about.
+    pub first: Vec<Outcome>,
     /// Where commits go.
     pub store: StoreHandle,
     /// Bells of the dispatchers.
@@ -79,13 +103,26 @@ pub(super) struct Desk {
     /// Where the API finds the people and schedules in force.
     pub people: watch::Sender<Arc<People>>,
     /// The present.
-    pub clock: Arc<dyn Clock>,
+    pub clock: Arc<SteadyClock>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What the API shows of the sources.
     pub statuses: Statuses,
     /// Beats while the engine moves.
     pub pulse: Pulse,
+    /// What was told of a disk that cannot be written.
+    pub trouble: Option<Told>,
+    /// The post that shows that all of it moves.
+    pub probe: Probe,
+    /// The drill under way.
+    pub exercise: Option<Exercise>,
+}
+
+/// What was told of a disk that cannot be written.
+#[derive(Debug)]
+pub(super) struct Told {
+    at: Timestamp,
+    waiting: Vec<(Severity, String)>,
 }
 
 /// Tells somebody that their order was followed, or why not.
@@ -97,7 +134,17 @@ type Writing = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
 struct Pending {
     commit: Commit,
     answers: Vec<Answer>,
+    /// Steps that had an effect; progress alone needs no more memory the longer it waits.
     steps: usize,
+}
+
+impl Pending {
+    /// Whether another step may be taken before the disk has these.
+    fn has_room(&self, in_trouble: bool) -> bool {
+        let commit = &self.commit;
+        let rows = commit.posts.len() + commit.sightings.len() + commit.timeline.len() + commit.outbox.len();
+        self.steps < MAX_PENDING || in_trouble && rows < MAX_UNWRITTEN
+    }
 }
 
 impl Desk {
@@ -114,8 +161,13 @@ impl Desk {
         let mut tick = interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut pending = Pending::default();
-        let first = std::mem::take(&mut self.first);
-        self.took(first, &mut pending);
+        if self.engine.incidents().any(|incident| incident.topic.as_str() == STORAGE) {
+            // The last run died before it could say that the disk is well; this one looks again.
+            self.trouble = Some(Told { at: self.clock.now(), waiting: Vec::new() });
+        }
+        for first in std::mem::take(&mut self.first) {
+            self.took(first, &mut pending);
+        }
         let mut writing: Option<(Writing, Pending)> = None;
         let mut written = Instant::now();
         let mut open = true;
@@ -138,9 +190,12 @@ impl Desk {
                     }
                 }
                 // Before the stream, which may never pause: without it the watchdog bites.
-                _ = tick.tick() => self.tick(&mut pending)?,
+                _ = tick.tick() => {
+                    self.tick(&mut pending)?;
+                    self.watch_disk(writing.as_ref().map(|(_, writing)| writing), &mut pending);
+                }
                 Some(request) = requests.recv(), if open => self.request(request, &mut pending),
-                next = arrived.next(), if open && (writing.is_none() || pending.steps < MAX_PENDING) => match next {
+                next = arrived.next(), if open && (writing.is_none() || pending.has_room(self.trouble.is_some())) => match next {
                     Some(arrived) => self.arrived(arrived, &mut pending),
                     None => open = false,
                 },
@@ -153,6 +208,12 @@ impl Desk {
         let Arrived { input, at, host } = arrived;
         let now = at.unwrap_or_else(|| self.clock.now());
         match &input {
+            Input::Batch(batch) if let Some(written) = Probe::takes(batch) => {
+                let (probe, sent) = (self.probe.clone(), written.at);
+                pending.commit.record_volume(written);
+                pending.answers.push(Box::new(move || probe.came(sent)));
+                return;
+            }
             Input::Connected { source, .. } => {
                 self.statuses.set(source, |status| *status = Status { host, ..status.clone() });
             }
@@ -170,7 +231,11 @@ impl Desk {
         let now = self.clock.now();
         match request {
             Request::Command(command, asker) => {
-                let mut outcome = self.engine.step(Input::Command(command), now);
+                let input = Input::Command(command.clone());
+                let mut outcome = match self.exercise.as_mut().filter(|exercise| exercise.knows(&command.incident)) {
+                    Some(exercise) => exercise.step(input, now),
+                    None => self.engine.step(input, now),
+                };
                 pending.answers.extend(outcome.reply.take().map(|reply| answer(asker, reply)));
                 self.took(outcome, pending);
             }
@@ -180,13 +245,25 @@ impl Desk {
                 self.took(outcome, pending);
             }
             Request::Undelivered(undelivered) => {
-                let outcome = self.engine.step(Input::Undelivered(undelivered), now);
+                let outcome = match self.exercise.as_mut().filter(|exercise| exercise.knows(&undelivered.incident)) {
+                    Some(exercise) => exercise.step(Input::Undelivered(undelivered), now),
+                    None => self.engine.step(Input::Undelivered(undelivered), now),
+                };
                 self.took(outcome, pending);
+            }
+            Request::Drill(posts, asker) => {
+                let begun = self.drill(posts, now, pending);
+                pending.answers.push(answer(asker, begun));
             }
             Request::Swap { rules, routes, receivers, done } => {
                 self.rules.send_replace(Arc::clone(&rules));
                 self.people.send_replace(Arc::clone(&routes.people));
                 self.metrics.rules(rules.rules().len());
+                if let Some(exercise) = &mut self.exercise {
+                    let (rules, routes, receivers) = (Arc::clone(&rules), routes.clone(), receivers.clone());
+                    let outcome = exercise.step(Input::Swap { rules, routes, receivers }, now);
+                    self.took(outcome, pending);
+                }
                 let outcome = self.engine.step(Input::Swap { rules, routes, receivers }, now);
                 self.took(outcome, pending);
                 done.send(()).unwrap_or_default();
@@ -195,21 +272,78 @@ impl Desk {
     }
 
     fn tick(&mut self, pending: &mut Pending) -> anyhow::Result<()> {
-        let now = self.clock.now();
-        let stuck = self.store.stuck_since().map_or(Duration::ZERO, |since| now.since(since));
+        let stuck = self.store.stuck_since().map_or(Duration::ZERO, |since| self.clock.now().since(since));
         anyhow::ensure!(
             stuck < STUCK_FATAL,
             "the store has been at one piece of work for {} s; the disk does not answer",
             stuck.as_secs()
         );
+        if let Some(set) = self.clock.follow() {
+            events::clock_set(&set);
+            if let Some(exercise) = &mut self.exercise {
+                let outcome = exercise.step(Input::ClockSet(set), set.at);
+                self.took(outcome, pending);
+            }
+            let outcome = self.engine.step(Input::ClockSet(set), set.at);
+            self.took(outcome, pending);
+        }
+        let now = self.clock.now();
         let outcome = self.engine.step(Input::Tick, now);
         self.took(outcome, pending);
+        if let Some(exercise) = &mut self.exercise {
+            let outcome = exercise.step(Input::Tick, now);
+            self.took(outcome, pending);
+        }
+        self.exercise.take_if(|exercise| exercise.is_over());
         if stuck < STUCK_UNREADY {
             service::alive();
             self.pulse.beat(now);
         }
         service::status(&self.statuses.line(self.engine.open_incidents()));
         Ok(())
+    }
+
+    /// Begins an exercise, unless one is under way.
+    fn drill(&mut self, posts: Vec<Post>, now: Timestamp, pending: &mut Pending) -> Result<Vec<Incident>, NoDrill> {
+        if self.exercise.as_ref().is_some_and(|exercise| !exercise.is_over()) {
+            return Err(NoDrill::UnderWay);
+        }
+        let (exercise, outcome) = Exercise::begin(posts, &self.engine, now);
+        let incidents = outcome.commit.incidents.clone();
+        if incidents.is_empty() {
+            return Err(NoDrill::NoRule);
+        }
+        self.exercise = Some(exercise);
+        self.took(outcome, pending);
+        Ok(incidents)
+    }
+
+    /// Tells people that nothing can be written, what waits for it by name, and the end of that.
+    fn watch_disk(&mut self, under_way: Option<&Pending>, pending: &mut Pending) {
+        let now = self.clock.now();
+        let trouble = self.store.trouble().filter(|trouble| now.since(trouble.since) >= TROUBLE_WORTH_TELLING);
+        let Some(trouble) = trouble else {
+            if self.trouble.take().is_some() {
+                let outcome = self.engine.step(Input::Storage(None), now);
+                self.took(outcome, pending);
+            }
+            return;
+        };
+        let mut waiting: Vec<(Severity, String)> =
+            under_way.into_iter().chain([&*pending]).flat_map(unwritten).collect();
+        waiting.sort_by(|(a, _), (b, _)| b.cmp(a));
+        waiting.dedup();
+        let is_news = self.trouble.as_ref().is_none_or(|told| {
+            let mut fresh = waiting.iter().filter(|one| !told.waiting.contains(one)).peekable();
+            let grave = fresh.any(|(severity, _)| *severity == Severity::Critical);
+            grave || fresh.peek().is_some() && now.since(told.at) >= TROUBLE_TOLD_AGAIN
+        });
+        if is_news {
+            let why = in_words(&trouble, &waiting);
+            self.trouble = Some(Told { at: now, waiting });
+            let outcome = self.engine.step(Input::Storage(Some(why)), now);
+            self.took(outcome, pending);
+        }
     }
 
     /// Takes over what a step did; nothing of it is known outside yet.
@@ -225,8 +359,16 @@ impl Desk {
             self.metrics.source_up(source, true);
             self.statuses.set(source, |status| status.down = None);
         }
+        if self.trouble.is_some() {
+            let about_the_disk = |delivery: &&Delivery| delivery.message.incident.topic.as_str() == STORAGE;
+            let urgent: Vec<Delivery> = commit.outbox.iter().filter(about_the_disk).cloned().collect();
+            if !urgent.is_empty() {
+                self.store.set_aside(urgent);
+                self.bells.iter().for_each(|bell| bell.notify_one());
+            }
+        }
+        pending.steps += usize::from(commit.is_urgent());
         pending.commit.append(commit);
-        pending.steps += 1;
     }
 
     /// The disk has it: now it may be told.
@@ -273,6 +415,28 @@ impl Desk {
             answer();
         }
     }
+}
+
+/// Incidents that began with effects which are not on disk.
+fn unwritten(pending: &Pending) -> Vec<(Severity, String)> {
+    let began = |incident: &&Incident| {
+        let opened = |entry: &TimelineEntry| entry.what == "opened" && entry.incident == incident.id;
+        !incident.is_own() && pending.commit.timeline.iter().any(opened)
+    };
+    pending.commit.incidents.iter().filter(began).map(|one| (one.severity, one.title.clone())).collect()
+}
+
+/// What happened, what it means, what to do.
+fn in_words(trouble: &Trouble, waiting: &[(Severity, String)]) -> String {
+    let since = trouble.since.whole_second();
+    let mut text = format!("{} (since {since}); people are told of nothing new until it can", trouble.error);
+    for (severity, title) in waiting.iter().take(5) {
+        text = format!("{text}; waits: {} {title}", severity.as_str().to_uppercase());
+    }
+    if waiting.len() > 5 {
+        text = format!("{text}; and {} more", waiting.len() - 5);
+    }
+    text
 }
 
 /// The asker may have gone away; the order was followed all the same.

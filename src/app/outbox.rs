@@ -8,6 +8,7 @@ use super::readiness::Pulse;
 use crate::domain::id::{DeliveryId, ReceiverName};
 use crate::domain::message::{Attempt, Leased, Undelivered};
 use crate::domain::time::{Clock, Timestamp};
+use crate::domain::turn::Room;
 use crate::notify::dispatch::{self, Observer};
 use crate::store::{OutboxState, Reader, StoreHandle};
 use crate::telemetry::events;
@@ -25,10 +26,10 @@ pub(super) struct StoreOutbox {
 }
 
 impl dispatch::Outbox for StoreOutbox {
-    async fn lease(&self, receiver: &ReceiverName, now: Timestamp, lease: Duration, limit: usize) -> Vec<Leased> {
+    async fn lease(&self, receiver: &ReceiverName, now: Timestamp, lease: Duration, room: Room) -> Vec<Leased> {
         self.pulse.beat(now);
         // A store that is full or closed gives nothing out; what waits stays where it is.
-        self.store.lease(receiver, now, lease, limit).await.unwrap_or_default()
+        self.store.lease(receiver, now, lease, room).await.unwrap_or_default()
     }
 
     async fn finish(&self, id: &DeliveryId, attempt: Attempt) {

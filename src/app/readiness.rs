@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::desk::STUCK_UNREADY;
+use super::probe::Probe;
 use super::status::Statuses;
 use crate::domain::id::ReceiverName;
 use crate::domain::time::{Clock, Timestamp};
@@ -44,6 +45,7 @@ pub(super) struct Readiness {
     pub(super) store: StoreHandle,
     pub(super) engine: Pulse,
     pub(super) workers: Vec<(ReceiverName, Pulse)>,
+    pub(super) probe: Probe,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -60,6 +62,10 @@ impl Readiness {
         if self.store.stuck_since().is_some_and(|since| now.since(since) >= STUCK_UNREADY) {
             reasons.push("the store does not answer".to_owned());
         }
+        if let Some(trouble) = self.store.trouble() {
+            reasons.push(format!("the store cannot write since {}: {}", trouble.since.whole_second(), trouble.error));
+        }
+        reasons.extend(self.probe.reason(now));
         let still = self.engine.still_for(now);
         if still > ENGINE_STILL {
             reasons.push(format!("the engine has not moved for {} s", still.as_secs()));

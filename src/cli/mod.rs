@@ -5,6 +5,7 @@ mod backtest;
 mod check;
 mod client;
 mod demo;
+mod drill;
 mod explain;
 mod fmt;
 mod import;
@@ -82,6 +83,8 @@ enum Command {
     Resolve(client::Act),
     /// Write something into an incident's history
     Note(client::Note),
+    /// Send a marked EXERCISE through the running daemon, until somebody takes charge
+    Drill(drill::Drill),
     /// Stop telling people of some rules for a while
     Silence(silence::Silence),
 }
@@ -152,6 +155,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Ack(act) => act.main("ack"),
         Command::Resolve(act) => act.main("resolve"),
         Command::Note(note) => note.main(),
+        Command::Drill(drill) => drill.main(),
         Command::Silence(silence) => silence.main(),
     };
     match result {

@@ -9,12 +9,14 @@ use super::message::Delivery;
 use super::post::Post;
 use super::silence::Silence;
 use super::story::Telling;
-use super::time::Timestamp;
+use super::time::{ClockSet, Timestamp};
 
 /// The effects of one or more steps of the engine. The store writes it in one
 /// transaction, in the order of the fields.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Commit {
+    /// Move the deadlines of all messages that wait; before those of this commit are added.
+    pub clock_set: Option<ClockSet>,
     /// Evidence: insert, or replace an older version of the same id.
     pub posts: Vec<Post>,
     /// Insert by post, in this order, unless the post is known.
@@ -81,6 +83,7 @@ impl Commit {
     /// sightings; those that change without can wait as well, for the cursor waits with them.
     pub fn is_urgent(&self) -> bool {
         let Self {
+            clock_set,
             posts,
             tellings,
             sightings,
@@ -95,7 +98,8 @@ impl Commit {
             volumes: _,
             progress: _,
         } = self;
-        !(posts.is_empty()
+        !(clock_set.is_none()
+            && posts.is_empty()
             && tellings.is_empty()
             && sightings.is_empty()
             && erased.is_empty()
@@ -129,6 +133,12 @@ impl Commit {
 
     /// Adds the effects of a later step.
     pub fn append(&mut self, later: Self) {
+        if let Some(set) = later.clock_set {
+            for delivery in self.outbox.iter_mut().filter(|delivery| delivery.held_until().is_none()) {
+                (delivery.due, delivery.give_up) = (set.moves(delivery.due), set.moves(delivery.give_up));
+            }
+            self.clock_set = Some(self.clock_set.map_or(set, |before| before.and(set)));
+        }
         self.posts.extend(later.posts);
         self.tellings.extend(later.tellings);
         self.sightings.extend(later.sightings);

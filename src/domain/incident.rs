@@ -13,6 +13,9 @@ use super::time::Timestamp;
 /// Topics of the daemon's own incidents begin like this.
 pub(super) const OWN: &str = "stormbell.";
 
+/// Titles of exercises begin like this (invariant 9).
+pub const EXERCISE: &str = "EXERCISE: ";
+
 /// How much it matters, least first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
@@ -224,6 +227,11 @@ impl Incident {
     const FLOOD: u64 = 50;
     /// So many posts of an account on average are more than people write who tell news.
     const FLOOD_PER_AUTHOR: u64 = 20;
+
+    /// The title for those who say themselves that it is an exercise, before anything else.
+    pub fn unmarked_title(&self) -> &str {
+        self.title.strip_prefix(EXERCISE).filter(|_| self.exercise).unwrap_or(&self.title)
+    }
 
     /// Whether few accounts write very much: a campaign or a program, not a crowd. The numbers of
     /// posts and authors alone decide, so whoever wants to look like a crowd needs one.

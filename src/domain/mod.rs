@@ -32,5 +32,6 @@ pub mod message;
 pub mod route;
 pub mod rule;
 pub mod silence;
+pub mod turn;
 
 pub mod commit;

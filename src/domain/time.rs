@@ -174,6 +174,28 @@ impl Default for Zone {
     }
 }
 
+/// The clock on the wall was set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockSet {
+    /// By so many microseconds; less than none: back.
+    pub by: i64,
+    /// What it shows since.
+    pub at: Timestamp,
+}
+
+impl ClockSet {
+    /// A deadline by the new clock, as far away as it was by the old one.
+    pub const fn moves(&self, deadline: Timestamp) -> Timestamp {
+        Timestamp(deadline.0.saturating_add(self.by))
+    }
+
+    /// Both, one after the other.
+    #[must_use]
+    pub const fn and(self, later: Self) -> Self {
+        Self { by: self.by.saturating_add(later.by), at: later.at }
+    }
+}
+
 /// Where the present comes from. The shell passes one down; tests pass their own.
 pub trait Clock: Send + Sync {
     /// The present.

@@ -144,7 +144,7 @@ fn title(message: &Message) -> String {
         MessageKind::Resolved => "Resolved".to_owned(),
     };
     // The title of an incident is a rule's, but a notification is one line whoever wrote it.
-    clip(&clean(&format!("{mark}{state}: {}", incident.title)), MAX_TITLE)
+    clip(&clean(&format!("{mark}{state}: {}", incident.unmarked_title())), MAX_TITLE)
 }
 
 /// What people say first, then how many, then why it was raised.

@@ -6,12 +6,14 @@
 //! one starts when its forerunner was delivered or given up. This module relies on that
 //! and keeps no order of its own.
 //!
+//! Nothing is decided here: whose turn it is, and at which pace, says [`crate::domain::turn`]; what an attempt's end means,
+//! [`ending`]. Both are functions of what they are given, so that simulations of months decide as the daemon does.
+//!
 //! A lease outlives every attempt. When the process dies in between, the lease runs out
 //! and the message is sent again with the same id; that is the "at least" of at least once.
 
 use std::any::Any;
 use std::collections::BTreeSet;
-use std::hash::{BuildHasher, RandomState};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,16 +26,20 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Receiver, SendError};
 use crate::domain::id::{DeliveryId, ReceiverName};
+use crate::domain::key::Key;
 use crate::domain::message::{Attempt, Delivery, Leased, MessageKind, Undelivered};
 use crate::domain::time::{Clock, Timestamp};
+use crate::domain::turn::{Pace, Room};
 use crate::telemetry::events;
 
 /// How long a message is ours. Longer than a send may take, with time to write the end down.
 pub const LEASE: Duration = Duration::from_secs(30);
 /// Longer than any receiver's own timeouts; what exceeds it hangs.
 const SEND_DEADLINE: Duration = Duration::from_secs(20);
-/// Sends at once to one receiver.
+/// Sends at once to one receiver, …
 const IN_FLIGHT: usize = 4;
+/// … and these besides, for what is critical.
+const CRITICAL_IN_FLIGHT: usize = 2;
 /// The outbox is asked at least so often, whatever was missed.
 const POLL: Duration = Duration::from_secs(5);
 /// The first wait is at most this long, …
@@ -48,7 +54,7 @@ const ALARMS: usize = 64;
 /// The durable list of messages to send. Calls return when the effect is on disk; a
 /// disk that fails ends the process, so they cannot fail here.
 pub trait Outbox: Send + Sync {
-    /// Takes up to `limit` messages for `receiver` that are due at `now`, oldest first.
+    /// Takes messages for `receiver` that are due at `now`, in the order of [`crate::domain::turn::turns`].
     /// Of one incident only the oldest unfinished message can be taken, and not while it
     /// is leased or waits for its retry: an end never overtakes its beginning.
     fn lease(
@@ -56,7 +62,7 @@ pub trait Outbox: Send + Sync {
         receiver: &ReceiverName,
         now: Timestamp,
         lease: Duration,
-        limit: usize,
+        room: Room,
     ) -> impl Future<Output = Vec<Leased>> + Send;
 
     /// Writes down how an attempt ended, and ends the lease.
@@ -119,18 +125,27 @@ impl<O: Outbox> Dispatcher<O> {
     pub async fn run(self, cancel: CancellationToken) {
         let mut in_flight = FuturesUnordered::new();
         let mut alarms = Alarms::default();
+        let mut pace = Pace::new(self.receiver.limit());
         while !cancel.is_cancelled() {
             let now = self.clock.now();
-            let free = IN_FLIGHT.saturating_sub(in_flight.len());
-            if free > 0 {
-                let leased = self.outbox.lease(&self.name, now, LEASE, free).await;
+            let room = room(in_flight.len(), &mut pace, now);
+            if !room.is_none() {
+                let leased = self.outbox.lease(&self.name, now, LEASE, room).await;
+                pace.sent(leased.len());
                 in_flight.extend(leased.into_iter().map(|leased| self.deliver(leased)));
             }
+            let now = self.clock.now();
+            let wait = alarms.next(now).min(pace.wait(now).unwrap_or(POLL));
             tokio::select! {
                 () = cancel.cancelled() => break,
-                Some(again) = in_flight.next() => alarms.set(again),
-                () = self.wake.notified(), if in_flight.len() < IN_FLIGHT => {}
-                () = tokio::time::sleep(alarms.next(self.clock.now())) => {}
+                Some(Again { due, patience }) = in_flight.next() => {
+                    alarms.set(due);
+                    if let Some(patience) = patience {
+                        pace.hold(self.clock.now(), patience);
+                    }
+                }
+                () = self.wake.notified(), if !room.is_none() => {}
+                () = tokio::time::sleep(wait) => {}
             }
         }
         let drained = timeout(DRAIN, async { while in_flight.next().await.is_some() {} }).await;
@@ -139,18 +154,18 @@ impl<O: Outbox> Dispatcher<O> {
         }
     }
 
-    /// One attempt from lease to its end on disk; when to try again, if so.
-    async fn deliver(&self, leased: Leased) -> Option<Timestamp> {
+    /// One attempt from lease to its end on disk.
+    async fn deliver(&self, leased: Leased) -> Again {
         let sent = attempt(SEND_DEADLINE, self.receiver.send(&leased, self.clock.now())).await;
         let now = self.clock.now();
         let Leased { delivery, attempt: count, .. } = leased;
-        let ending = match sent {
-            Ok(()) => Attempt::Delivered,
-            Err(SendError::Permanent { error }) => Attempt::Parked { error },
-            Err(SendError::Retry { after, error }) => again_or_never(&delivery, count, now, after, error),
+        let patience = match &sent {
+            Err(SendError::Retry { after, .. }) => *after,
+            _ => None,
         };
+        let ending = ending(&delivery, count, now, sent);
         self.outbox.finish(&delivery.id, ending.clone()).await;
-        self.tell(delivery, count, now, ending).await
+        Again { due: self.tell(delivery, count, now, ending).await, patience }
     }
 
     async fn tell(&self, delivery: Delivery, count: u32, now: Timestamp, ending: Attempt) -> Option<Timestamp> {
@@ -158,7 +173,8 @@ impl<O: Outbox> Dispatcher<O> {
         match ending {
             Attempt::Delivered => {
                 events::delivery_delivered(&delivery.id, &self.name, count);
-                let of_a_post = matches!(kind, MessageKind::Opened | MessageKind::Updated);
+                let told_first = matches!(kind, MessageKind::Opened | MessageKind::Updated);
+                let of_a_post = told_first && !delivery.message.incident.exercise;
                 let age = of_a_post.then(|| now.since(delivery.message.incident.last_post_at));
                 self.observer.sent(&self.name, Outcome::Delivered, age);
                 None
@@ -186,6 +202,29 @@ impl<O: Outbox> Dispatcher<O> {
     }
 }
 
+/// What follows from an attempt.
+struct Again {
+    /// When to try this message again, if so.
+    due: Option<Timestamp>,
+    /// How long the receiver wants to be left alone.
+    patience: Option<Duration>,
+}
+
+/// What may be taken while so many are in flight.
+pub fn room(in_flight: usize, pace: &mut Pace, now: Timestamp) -> Room {
+    let any = IN_FLIGHT.saturating_sub(in_flight).min(pace.left(now));
+    Room { any, critical: (IN_FLIGHT + CRITICAL_IN_FLIGHT).saturating_sub(in_flight + any) }
+}
+
+/// What the end of the attempt `count` at `now` means for a message.
+pub fn ending(delivery: &Delivery, count: u32, now: Timestamp, sent: Result<(), SendError>) -> Attempt {
+    match sent {
+        Ok(()) => Attempt::Delivered,
+        Err(SendError::Permanent { error }) => Attempt::Parked { error },
+        Err(SendError::Retry { after, error }) => again_or_never(delivery, count, now, after, error),
+    }
+}
+
 /// Bounds an attempt by time and by panics: a receiver's bug costs an attempt, not the worker.
 async fn attempt(deadline: Duration, send: impl Future<Output = Result<(), SendError>>) -> Result<(), SendError> {
     let retry = |error: String| Err(SendError::Retry { after: None, error });
@@ -209,7 +248,7 @@ fn again_or_never(delivery: &Delivery, count: u32, now: Timestamp, after: Option
         let plural = if count == 1 { "" } else { "s" };
         return Attempt::Parked { error: format!("given up after {count} attempt{plural}: {error}") };
     }
-    let due = asked.max(now + backoff(count, chance())).min(delivery.give_up);
+    let due = asked.max(now + backoff(count, chance(&delivery.id, count))).min(delivery.give_up);
     Attempt::Retry { due, error }
 }
 
@@ -221,9 +260,9 @@ fn backoff(count: u32, chance: u32) -> Duration {
     most.mul_f64(f64::from(chance) / f64::from(u32::MAX))
 }
 
-/// Randomness good enough for jitter: the standard library's random hash seed.
-fn chance() -> u32 {
-    (RandomState::new().hash_one(0_u8) >> 32) as u32
+/// Spreads messages as chance would, and yet the same message always the same way.
+fn chance(id: &DeliveryId, count: u32) -> u32 {
+    (Key::of(&(id, count)).bits() >> 32) as u32
 }
 
 /// When to get up for retries, bounded; what does not fit is found by the poll.
@@ -264,7 +303,8 @@ mod tests {
         assert_eq!(most, [1, 2, 4, 256, 300, 300, 300]);
         assert_eq!(backoff(10, 0), Duration::ZERO);
         assert_eq!(backoff(10, u32::MAX / 2).as_secs(), 149);
-        assert_ne!((chance(), chance()), (chance(), chance()));
+        let chances: BTreeSet<u32> = (0..100).map(|count| chance(&"msg_1".into(), count) >> 25).collect();
+        assert!(chances.len() > 50, "{chances:?}");
     }
 
     #[test]

@@ -9,7 +9,8 @@ use super::untrusted::{clean, without_terms};
 pub(super) fn write(message: &Message) {
     let incident = &message.incident;
     let (id, severity, topic) = (incident.id.as_str(), incident.severity.as_str(), incident.topic.as_str());
-    let (title, summary, why) = (clean(&incident.title), message.summary(), without_terms(&clean(&incident.why)));
+    let (title, summary, why) =
+        (clean(incident.unmarked_title()), message.summary(), without_terms(&clean(&incident.why)));
     let exercise = if incident.exercise { "EXERCISE " } else { "" };
     let what = match message.kind {
         MessageKind::Opened => "opened",

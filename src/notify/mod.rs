@@ -37,6 +37,7 @@ use url::Url;
 use crate::config::model::{ReceiverConfig, ReceiverKind};
 use crate::domain::message::Leased;
 use crate::domain::time::Timestamp;
+use crate::domain::turn::Limit;
 
 /// Somebody or something that can be told, ready to send.
 pub enum Receiver {
@@ -182,6 +183,18 @@ impl Receiver {
                 log::write(&leased.delivery.message);
                 Ok(())
             }
+        }
+    }
+
+    /// How often the service lets itself be called, where it says so and answers 429 beyond.
+    pub(crate) fn limit(&self) -> Option<Limit> {
+        let limit = |burst, millis| Some(Limit { burst, every: Duration::from_millis(millis) });
+        match self {
+            Self::PagerDuty(_) => limit(60, 500), // 120 a minute for an integration
+            Self::Ntfy(_) => limit(60, 5000),     // 60, then one each 5 s
+            Self::Chat(_) => limit(5, 1000),      // Slack: one a second; others allow more
+            Self::Twilio(_) => limit(10, 1000),   // one a second for a number; the rest waits there
+            _ => None,
         }
     }
 

@@ -208,7 +208,7 @@ fn headline(message: &Message) -> String {
     };
     let exercise = if incident.exercise { EXERCISE } else { "" };
     let late = if incident.late { "LATE " } else { "" };
-    clip(&clean(&format!("{exercise}{late}{what}: {}", incident.title)), MAX_TITLE)
+    clip(&clean(&format!("{exercise}{late}{what}: {}", incident.unmarked_title())), MAX_TITLE)
 }
 
 fn facts(message: &Message, clearance: Clearance) -> Vec<Fact> {

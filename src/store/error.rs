@@ -36,6 +36,9 @@ pub enum StoreError {
     /// No room on the disk; worth another try once somebody made room.
     #[error("the disk of the database is full; nothing is lost yet, make room")]
     Full,
+    /// The disk fails, or may only be read; worth another try.
+    #[error("the disk of the database cannot be written; nothing is lost yet, look at the disk and at its mount")]
+    Unwritable(#[source] Arc<rusqlite::Error>),
     /// The file is damaged.
     #[error("the database is damaged; stop, keep the files for inspection, and restore a backup")]
     Corrupt(#[source] Arc<rusqlite::Error>),
@@ -66,7 +69,7 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the very same request may work later, without anybody changing it.
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Busy | Self::Full)
+        matches!(self, Self::Busy | Self::Full | Self::Unwritable(_))
     }
 
     pub(super) fn file(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
@@ -80,6 +83,7 @@ impl From<rusqlite::Error> for StoreError {
         match error.sqlite_error_code() {
             Some(Code::DatabaseBusy | Code::DatabaseLocked) => Self::Busy,
             Some(Code::DiskFull) => Self::Full,
+            Some(Code::SystemIoFailure | Code::ReadOnly | Code::CannotOpen) => Self::Unwritable(Arc::new(error)),
             Some(Code::DatabaseCorrupt | Code::NotADatabase) => Self::Corrupt(Arc::new(error)),
             _ => Self::Other(Arc::new(error)),
         }

@@ -11,6 +11,7 @@
 //! depend on a second machine.
 
 mod archive;
+mod aside;
 mod error;
 mod files;
 mod migrate;
@@ -26,7 +27,7 @@ mod writer;
 pub use archive::Kept;
 pub use error::StoreError;
 pub use outbox::OutboxState;
-pub use read::{AlertRow, IncidentRecord, OutboxCount, Reader, SourceRecord, TimelineRow};
+pub use read::{AlertRow, DeliveryRow, IncidentRecord, OutboxCount, Reader, SourceRecord, TimelineRow};
 pub use retention::Forgotten;
 pub use write::Store;
-pub use writer::{Requests, StoreHandle, channel, run};
+pub use writer::{Requests, StoreHandle, Trouble, channel, run};

@@ -4,20 +4,23 @@
 //! by a process that died between sending and saying so, is taken again under the same id,
 //! so that nothing is lost and the receiver can tell the repetition. Of one incident only the
 //! oldest unfinished message may be out: "resolved" must never overtake "opened". Each person at a
-//! receiver has a line of their own, so that a wrong number holds up nobody else.
+//! receiver has a line of their own, so that a wrong number holds up nobody else. Whose turn it is
+//! among the heads of all lines, [`turns`] says.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::error::StoreError;
 use super::stored;
-use super::write::{Store, Writing};
+use super::write::{Store, Writing, passing};
 use crate::domain::addressee::Recipient;
 use crate::domain::id::{DeliveryId, IncidentId, PostId, ReceiverName};
 use crate::domain::message::{Attempt, Delivery, Leased, Undelivered};
 use crate::domain::post::Post;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{ClockSet, Timestamp};
+use crate::domain::turn::{Room, Waiting, turns};
 
 /// Where a message stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,12 +56,15 @@ impl OutboxState {
 }
 
 /// The oldest unfinished message of each incident for a receiver and a person there, with the time from which it may be taken.
-const HEADS: &str = "SELECT seq, id, message, due, give_up, attempts, person, address, coalesce(leased_until, due) AS ready
+const HEADS: &str = "SELECT seq, incident, critical, coalesce(leased_until, due) AS ready
      FROM outbox AS row
      WHERE receiver = ?1 AND state IN ('pending', 'leased')
        AND NOT EXISTS (SELECT 1 FROM outbox AS older
                        WHERE older.receiver = row.receiver AND older.incident = row.incident AND older.person IS row.person
                          AND older.state IN ('pending', 'leased') AND older.seq < row.seq)";
+
+/// So many lines are looked at when it is decided whose turn it is: the oldest, critical ones before all.
+const CANDIDATES: usize = 256;
 
 impl Store {
     /// Makes every message that waits for a retry due at `now`, with its patience renewed.
@@ -67,23 +73,26 @@ impl Store {
     /// minutes for it now. That it was tried before stays known: it may have arrived. How long a delivery is tried in all stays as it was, and so do quiet hours.
     pub fn hurry(&mut self, now: Timestamp) -> Result<(), StoreError> {
         self.transact(|writing| {
-            let hurry = "UPDATE outbox SET due = min(due, ?1), attempts = min(attempts, 1)
+            // A clock that was set back while nothing ran makes no patience longer than it was.
+            let hurry = "UPDATE outbox SET due = min(due, ?1), attempts = min(attempts, 1),
+                           give_up = min(give_up, ?1 + patience)
                          WHERE state = 'pending' AND coalesce(held_until, ?1) <= ?1";
             writing.sql.execute(hurry, [now.micros()])?;
             Ok(())
         })
+        .or_else(passing)
     }
 
-    /// Takes up to `limit` messages that are due for a receiver, oldest first. They are this
+    /// Takes as many messages that are due for a receiver as there is room for. They are this
     /// dispatcher's until `now + lease`.
     pub fn lease(
         &mut self,
         receiver: &ReceiverName,
         now: Timestamp,
         lease: Duration,
-        limit: usize,
+        room: impl Into<Room>,
     ) -> Result<Vec<Leased>, StoreError> {
-        self.transact(|writing| writing.lease(receiver, now, lease, limit))
+        self.transact(|writing| writing.lease(receiver, now, lease, room.into()))
     }
 
     /// Records how an attempt ended. Parking answers with what another receiver has to be told.
@@ -104,31 +113,58 @@ impl Store {
 }
 
 impl Writing<'_> {
+    /// Moves deadlines with the clock, but not the end of quiet hours, which the clock on the wall says.
+    pub(super) fn clock_set(&self, set: &ClockSet) -> Result<(), StoreError> {
+        let mut update = self.sql.prepare_cached(
+            "UPDATE outbox SET due = due + ?1, give_up = give_up + ?1, leased_until = leased_until + ?1
+             WHERE state IN ('pending', 'leased') AND coalesce(held_until, ?2) <= ?2",
+        )?;
+        update.execute(params![set.by, set.at.micros()])?;
+        Ok(())
+    }
+
     pub(super) fn lease(
         &mut self,
         receiver: &ReceiverName,
         now: Timestamp,
         lease: Duration,
-        limit: usize,
+        room: Room,
     ) -> Result<Vec<Leased>, StoreError> {
-        let mut select =
-            self.sql.prepare_cached(&format!("SELECT * FROM ({HEADS}) WHERE ready <= ?2 ORDER BY seq LIMIT ?3"))?;
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = select.query_map(params![receiver.as_str(), now.micros(), limit], Head::read)?;
-        let heads = rows.collect::<Result<Vec<_>, _>>()?;
+        let going = turns(self.due(receiver, now)?, self.under_way(receiver, now)?, room);
         let mut take = self.sql.prepare_cached(
-            "UPDATE outbox SET state = 'leased', leased_until = ?2, attempts = attempts + 1 WHERE seq = ?1",
+            "UPDATE outbox SET state = 'leased', leased_until = ?2, attempts = attempts + 1 WHERE seq = ?1
+             RETURNING id, message, due, give_up, attempts, person, address",
         )?;
-        let mut leased = Vec::with_capacity(heads.len());
-        for head in heads {
-            take.execute(params![head.seq, (now + lease).micros()])?;
-            leased.push(head.into_leased(receiver, self.sql)?);
+        let mut leased = Vec::with_capacity(going.len());
+        for seq in going {
+            let row = take.query_row(params![seq, (now + lease).micros()], Taken::read)?;
+            leased.push(row.into_leased(receiver, self.sql)?);
         }
         Ok(leased)
     }
 
+    /// The first message of every line that is due.
+    fn due(&self, receiver: &ReceiverName, now: Timestamp) -> Result<Vec<Waiting>, StoreError> {
+        let mut select = self.sql.prepare_cached(&format!(
+            "SELECT seq, incident, critical FROM ({HEADS}) WHERE ready <= ?2 ORDER BY critical DESC, seq LIMIT {CANDIDATES}"
+        ))?;
+        let waiting = |row: &Row<'_>| Ok(Waiting { seq: row.get(0)?, incident: row.get(1)?, critical: row.get(2)? });
+        let rows = select.query_map(params![receiver.as_str(), now.micros()], waiting)?.collect::<Result<_, _>>()?;
+        Ok(rows)
+    }
+
+    /// How many messages of each incident are being sent.
+    fn under_way(&self, receiver: &ReceiverName, now: Timestamp) -> Result<BTreeMap<String, u32>, StoreError> {
+        let mut select = self.sql.prepare_cached(
+            "SELECT incident, count(*) FROM outbox WHERE receiver = ?1 AND state = 'leased' AND leased_until > ?2 GROUP BY incident",
+        )?;
+        let counts = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let rows = select.query_map(params![receiver.as_str(), now.micros()], counts)?.collect::<Result<_, _>>()?;
+        Ok(rows)
+    }
+
     pub(super) fn finish(
-        &mut self,
+        &self,
         id: &DeliveryId,
         attempt: &Attempt,
         now: Timestamp,
@@ -205,8 +241,7 @@ fn read_undelivered(row: &Row<'_>) -> rusqlite::Result<Undelivered> {
     })
 }
 
-struct Head {
-    seq: i64,
+pub(super) struct Taken {
     id: String,
     message: String,
     due: i64,
@@ -215,10 +250,9 @@ struct Head {
     recipient: Option<Recipient>,
 }
 
-impl Head {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+impl Taken {
+    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
-            seq: row.get("seq")?,
             id: row.get("id")?,
             message: row.get("message")?,
             due: row.get("due")?,
@@ -231,7 +265,7 @@ impl Head {
         })
     }
 
-    fn into_leased(self, receiver: &ReceiverName, sql: &Connection) -> Result<Leased, StoreError> {
+    pub(super) fn into_leased(self, receiver: &ReceiverName, sql: &Connection) -> Result<Leased, StoreError> {
         let message = stored::message_from_json(&self.message);
         let message = message.or(Err(StoreError::Unreadable { table: "outbox", id: self.id.clone() }))?;
         let sample = existing_posts(sql, message.incident.sample.iter().map(PostId::as_str))?;
@@ -243,6 +277,6 @@ impl Head {
             due: Timestamp::from_micros(self.due),
             give_up: Timestamp::from_micros(self.give_up),
         };
-        Ok(Leased { delivery, sample, attempt: self.attempts.saturating_add(1) })
+        Ok(Leased { delivery, sample, attempt: self.attempts })
     }
 }

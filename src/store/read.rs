@@ -42,6 +42,29 @@ pub struct IncidentRecord {
     pub posts: Vec<Post>,
 }
 
+/// What became of one message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliveryRow {
+    /// The message.
+    pub id: String,
+    /// The receiver.
+    pub receiver: String,
+    /// The person there.
+    pub person: Option<String>,
+    /// What it says.
+    pub kind: String,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// `pending`, `leased`, `delivered` or `parked`.
+    pub state: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it was delivered or given up.
+    pub finished_at: Option<Timestamp>,
+    /// What went wrong last.
+    pub error: Option<String>,
+}
+
 /// One line of an incident's history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimelineRow {
@@ -193,6 +216,29 @@ impl Reader {
             });
         }
         Ok(counts)
+    }
+
+    /// Every message about an incident, in the order they were decided.
+    pub fn deliveries(&self, incident: &IncidentId) -> Result<Vec<DeliveryRow>, StoreError> {
+        let mut select = self.sql.prepare_cached(
+            "SELECT id, receiver, person, json_extract(message, '$.kind'), json_extract(message, '$.at'),
+               state, attempts, finished_at, error
+             FROM outbox WHERE incident = ?1 ORDER BY seq",
+        )?;
+        let row = |row: &rusqlite::Row<'_>| {
+            Ok(DeliveryRow {
+                id: row.get(0)?,
+                receiver: row.get(1)?,
+                person: row.get(2)?,
+                kind: row.get(3)?,
+                at: Timestamp::from_micros(row.get(4)?),
+                state: row.get(5)?,
+                attempts: row.get(6)?,
+                finished_at: row.get::<_, Option<i64>>(7)?.map(Timestamp::from_micros),
+                error: row.get(8)?,
+            })
+        };
+        Ok(select.query_map([incident.as_str()], row)?.collect::<Result<_, _>>()?)
     }
 
     fn timeline(&self, id: &IncidentId) -> Result<Vec<TimelineRow>, StoreError> {

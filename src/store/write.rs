@@ -12,7 +12,7 @@ use super::{migrate, silences, stored};
 use crate::domain::commit::{Commit, Erasure, Progress, VolumeState};
 use crate::domain::event::Rejected;
 use crate::domain::id::{DeliveryId, IncidentId, PostId, SourceName};
-use crate::domain::incident::{Alert, Gap, Incident, Sighting, TimelineEntry};
+use crate::domain::incident::{Alert, Gap, Incident, Severity, Sighting, TimelineEntry};
 use crate::domain::message::Delivery;
 use crate::domain::post::Post;
 use crate::domain::silence::Silence;
@@ -60,10 +60,12 @@ impl Store {
         conn.pragma_update(None, "journal_size_limit", 32 * 1024 * 1024)?;
         migrate::migrate(&mut conn, path)?;
         // The lock says that whoever leased them is dead: a page must not wait for its lease to run out.
-        conn.execute("UPDATE outbox SET state = 'pending', leased_until = NULL WHERE state = 'leased'", ())?;
+        let free = conn.execute("UPDATE outbox SET state = 'pending', leased_until = NULL WHERE state = 'leased'", ());
+        // On a full disk it waits all the same, which is better than not to start.
+        free.map(drop).map_err(StoreError::from).or_else(passing)?;
         // What the last run removed before it was killed may still stand in the log.
         let mut store = Self { conn, text_in_log: true, _lock: lock };
-        store.scrub()?;
+        store.scrub().or_else(passing)?;
         Ok(store)
     }
 
@@ -121,6 +123,7 @@ impl Writing<'_> {
     /// Writes one commit, in the order of its fields.
     pub(super) fn commit(&mut self, commit: &Commit) -> Result<(), StoreError> {
         let Commit {
+            clock_set,
             posts,
             tellings,
             sightings,
@@ -135,6 +138,7 @@ impl Writing<'_> {
             volumes,
             progress,
         } = commit;
+        clock_set.iter().try_for_each(|set| self.clock_set(set))?;
         posts.iter().try_for_each(|post| self.post(post))?;
         tellings.iter().try_for_each(|telling| self.telling(telling))?;
         sightings.iter().try_for_each(|sighting| self.sighting(sighting))?;
@@ -271,9 +275,11 @@ impl Writing<'_> {
         let Delivery { id, receiver, recipient, message, due, give_up } = delivery;
         let (person, incident) = (recipient.as_ref().map(|to| to.person.as_str()), message.incident.id.as_str());
         let mut insert = self.sql.prepare_cached(
-            "INSERT INTO outbox (id, receiver, incident, message, due, give_up, person, address, held_until)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO NOTHING",
+            "INSERT INTO outbox (id, receiver, incident, message, due, give_up, person, address, held_until, critical, patience)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (id) DO NOTHING",
         )?;
+        // An exercise never goes before what is real.
+        let critical = message.incident.severity == Severity::Critical && !message.incident.exercise;
         let held_until = delivery.held_until().map(Timestamp::micros);
         let inserted = insert.execute(params![
             id.as_str(),
@@ -285,7 +291,17 @@ impl Writing<'_> {
             person,
             delivery.address(),
             held_until,
+            critical,
+            give_up.micros() - due.micros(),
         ])?;
+        if inserted > 0 && critical {
+            // It cannot overtake what waits before it in its line, so that hurries as well.
+            let mut hurry = self.sql.prepare_cached(
+                "UPDATE outbox SET critical = 1 WHERE receiver = ?1 AND incident = ?2 AND person IS ?3
+                 AND state IN ('pending', 'leased') AND NOT critical",
+            )?;
+            hurry.execute(params![receiver.as_str(), incident, person])?;
+        }
         if inserted > 0 && person.is_some() && held_until.is_none() {
             // What must not wait cannot overtake what was held back, so that goes with it.
             let mut release = self.sql.prepare_cached(
@@ -358,6 +374,11 @@ impl Writing<'_> {
     }
 }
 
+/// What passes is no reason not to go on.
+pub(super) fn passing(error: StoreError) -> Result<(), StoreError> {
+    if error.is_passing() { Ok(()) } else { Err(error) }
+}
+
 /// SQLite counts to 2^63; nothing here comes near.
 pub(super) fn integer(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
@@ -373,7 +394,7 @@ mod tests {
     use crate::domain::event::{Cursor, Ledger};
 
     #[test]
-    fn a_full_disk_takes_nothing_and_later_everything() {
+    fn a_disk_that_is_full_or_read_only_takes_nothing_and_later_everything() {
         let folder = tempfile::tempdir().unwrap();
         let mut store = Store::open(&folder.path().join("a.db")).unwrap();
         let long = "why ".repeat(50_000);
@@ -396,6 +417,10 @@ mod tests {
         assert!(matches!(refused, StoreError::Full) && refused.is_passing(), "{refused:?}");
         assert!(store.restore(Timestamp::default()).unwrap().cursors.is_empty(), "all or nothing");
         limit(&store, pages + 1000);
+        store.conn.pragma_update(None, "query_only", "on").unwrap(); // as a file system that became read-only
+        let refused = store.commit(std::slice::from_ref(&commit)).unwrap_err();
+        assert!(matches!(refused, StoreError::Unwritable(_)) && refused.is_passing(), "{refused:?}");
+        store.conn.pragma_update(None, "query_only", "off").unwrap();
         store.commit(&[commit]).unwrap();
         assert_eq!(store.restore(Timestamp::default()).unwrap().cursors.len(), 1);
     }

@@ -4,25 +4,27 @@
 //! patience is shared, when idle nobody waits for company. An answer comes after the disk
 //! has it.
 //!
-//! A commit that fails for a reason that may pass (disk full, a stranger's lock) is kept and
-//! tried again, and no later commit overtakes it: a cursor must never move past an alert that
-//! is not on disk. Leases and answers of receivers fail meanwhile, and are told so. Any other
-//! failure ends the loop; the process ends, and the restart resumes from the last commit.
+//! A commit that fails for a reason that may pass (a disk that is full, fails or may only be read, a stranger's lock) is
+//! kept and tried again, and no later commit overtakes it: a cursor must never move past an alert that
+//! is not on disk. Messages that are on disk go out meanwhile, see [`super::aside`]; everything else fails, and is told
+//! so. Any other failure ends the loop; the process ends, and the restart resumes from the last commit.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
+use super::aside::Aside;
 use super::error::StoreError;
 use super::outbox::next_due;
-use super::write::{Store, Writing};
+use super::write::{Store, Writing, passing};
 use crate::domain::commit::Commit;
 use crate::domain::id::{DeliveryId, ReceiverName};
-use crate::domain::message::{Attempt, Leased, Undelivered};
+use crate::domain::message::{Attempt, Delivery, Leased, Undelivered};
 use crate::domain::time::{Clock, Timestamp};
+use crate::domain::turn::Room;
 use crate::telemetry::events;
 use crate::telemetry::metrics::Metrics;
 
@@ -44,12 +46,25 @@ type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 pub struct StoreHandle {
     requests: mpsc::Sender<Request>,
     busy_since: Arc<AtomicI64>,
+    trouble: Shared,
 }
+
+/// Since when and why nothing can be written.
+#[derive(Clone, Debug)]
+pub struct Trouble {
+    /// Since when.
+    pub since: Timestamp,
+    /// Why, the last time.
+    pub error: StoreError,
+}
+
+type Shared = Arc<Mutex<Option<Trouble>>>;
 
 /// The writer's end: what [`run`] works off.
 pub struct Requests {
     queue: mpsc::Receiver<Request>,
     busy_since: Arc<AtomicI64>,
+    trouble: Shared,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 }
@@ -57,12 +72,24 @@ pub struct Requests {
 enum Request {
     Commit(Box<Commit>, Answer<()>),
     Other(Box<dyn Work>),
+    Aside(Vec<Delivery>),
     Close(Answer<()>),
 }
 
 /// What happens within a transaction and is answered after it.
 trait Work: Send {
     fn run(&mut self, writing: &mut Writing<'_>) -> Result<(), StoreError>;
+
+    /// The same while nothing can be written; none when that is impossible.
+    fn without_disk(&mut self, _store: &Store, _aside: &mut Aside) -> Option<Result<(), StoreError>> {
+        None
+    }
+
+    /// Whether only memory knows what it is about.
+    fn is_aside(&self, _aside: &Aside) -> bool {
+        false
+    }
+
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
 }
 
@@ -85,12 +112,69 @@ impl<T: Send, F: Fn(&mut Writing<'_>) -> Result<T, StoreError> + Send> Work for 
     }
 }
 
+/// Takes messages out.
+struct Lease {
+    receiver: ReceiverName,
+    now: Timestamp,
+    lasts: Duration,
+    room: Room,
+    result: Vec<Leased>,
+    answer: Answer<Vec<Leased>>,
+}
+
+impl Work for Lease {
+    fn run(&mut self, writing: &mut Writing<'_>) -> Result<(), StoreError> {
+        self.result = writing.lease(&self.receiver, self.now, self.lasts, self.room)?;
+        Ok(())
+    }
+
+    fn without_disk(&mut self, store: &Store, aside: &mut Aside) -> Option<Result<(), StoreError>> {
+        let leased = aside.lease(store, &self.receiver, self.now, self.lasts, self.room);
+        Some(leased.map(|leased| self.result = leased))
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let Self { result, answer, .. } = *self;
+        reply(answer, outcome.map(|()| result));
+    }
+}
+
+/// Writes down how an attempt ended.
+struct Finish {
+    id: DeliveryId,
+    attempt: Attempt,
+    now: Timestamp,
+    result: Option<Undelivered>,
+    answer: Answer<Option<Undelivered>>,
+}
+
+impl Work for Finish {
+    fn run(&mut self, writing: &mut Writing<'_>) -> Result<(), StoreError> {
+        self.result = writing.finish(&self.id, &self.attempt, self.now)?;
+        Ok(())
+    }
+
+    fn without_disk(&mut self, store: &Store, aside: &mut Aside) -> Option<Result<(), StoreError>> {
+        let finished = aside.finish(store, &self.id, &self.attempt, self.now);
+        Some(finished.map(|undelivered| self.result = undelivered))
+    }
+
+    fn is_aside(&self, aside: &Aside) -> bool {
+        aside.holds(&self.id)
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let Self { result, answer, .. } = *self;
+        reply(answer, outcome.map(|()| result));
+    }
+}
+
 /// Both ends of the queue to the writer.
 pub fn channel(clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> (StoreHandle, Requests) {
     let (requests, queue) = mpsc::channel(QUEUE);
-    let busy_since = Arc::new(AtomicI64::new(IDLE));
-    let handle = StoreHandle { requests, busy_since: Arc::clone(&busy_since) };
-    (handle, Requests { queue, busy_since, clock, metrics })
+    let (busy_since, trouble) = (Arc::new(AtomicI64::new(IDLE)), Shared::default());
+    let handle = StoreHandle { requests, busy_since: Arc::clone(&busy_since), trouble: Arc::clone(&trouble) };
+    (handle, Requests { queue, busy_since, trouble, clock, metrics })
 }
 
 impl StoreHandle {
@@ -105,10 +189,11 @@ impl StoreHandle {
         receiver: &ReceiverName,
         now: Timestamp,
         lease: Duration,
-        limit: usize,
+        room: impl Into<Room>,
     ) -> Result<Vec<Leased>, StoreError> {
-        let receiver = receiver.clone();
-        self.job(move |writing| writing.lease(&receiver, now, lease, limit)).await
+        let (receiver, room) = (receiver.clone(), room.into());
+        let (result, lasts) = (Vec::new(), lease);
+        self.ask(|answer| Request::Other(Box::new(Lease { receiver, now, lasts, room, result, answer }))).await
     }
 
     /// See [`Store::finish`].
@@ -119,7 +204,18 @@ impl StoreHandle {
         now: Timestamp,
     ) -> Result<Option<Undelivered>, StoreError> {
         let id = id.clone();
-        self.job(move |writing| writing.finish(&id, &attempt, now)).await
+        self.ask(|answer| Request::Other(Box::new(Finish { id, attempt, now, result: None, answer }))).await
+    }
+
+    /// Has messages about the disk sent before they are on it; their rows follow. They are lost when the writer has
+    /// more to do than it can, which a disk that cannot be written is not.
+    pub fn set_aside(&self, deliveries: Vec<Delivery>) {
+        self.requests.try_send(Request::Aside(deliveries)).unwrap_or_default();
+    }
+
+    /// Since when and why nothing can be written; none when all is well.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// See [`Store::next_due`].
@@ -175,16 +271,17 @@ impl StoreHandle {
 /// # Errors
 /// What makes it impossible to go on. Nothing that was answered with success is lost.
 pub fn run(mut store: Store, requests: Requests) -> Result<(), StoreError> {
-    let Requests { mut queue, busy_since, clock, metrics } = requests;
+    let Requests { mut queue, busy_since, trouble, clock, metrics } = requests;
     let mut batch = Batch::default();
+    let mut aside = Aside::default();
     while let Some(request) = queue.blocking_recv() {
-        batch.add(request);
-        batch.fill(&mut queue);
+        batch.add(request, &mut aside);
+        batch.fill(&mut queue, &mut aside);
         let begun = clock.now();
         busy_since.store(begun.micros(), Ordering::Relaxed);
         let writes = !batch.commits.is_empty(); // a look for due messages is no measure of the disk
         let mut held_up = false;
-        while let Err(error) = batch.write(&mut store) {
+        while let Err(error) = batch.write(&mut store, &mut aside) {
             if !error.is_passing() || batch.is_last(&queue) {
                 batch.fail(&error);
                 return Err(error);
@@ -193,11 +290,16 @@ pub fn run(mut store: Store, requests: Requests) -> Result<(), StoreError> {
                 events::store_held_up(&error);
                 held_up = true;
             }
-            batch.fail_all_but_commits(&error);
+            batch.go_on_without_disk(&store, &mut aside, &error);
+            // It answers, if only with a refusal: nothing is stuck.
+            busy_since.store(IDLE, Ordering::Relaxed);
+            set(&trouble, Some(Trouble { since: begun, error }));
             Handle::current().block_on(tokio::time::sleep(PAUSE));
-            batch.fill(&mut queue);
+            batch.fill(&mut queue, &mut aside);
+            busy_since.store(clock.now().micros(), Ordering::Relaxed);
         }
         busy_since.store(IDLE, Ordering::Relaxed);
+        set(&trouble, None);
         report(writes.then_some(&*metrics), clock.now().since(begun), held_up);
         if let Some(answer) = batch.close.take() {
             return close(store, answer);
@@ -209,6 +311,10 @@ pub fn run(mut store: Store, requests: Requests) -> Result<(), StoreError> {
     store.close()
 }
 
+fn set(trouble: &Shared, to: Option<Trouble>) {
+    *trouble.lock().unwrap_or_else(PoisonError::into_inner) = to;
+}
+
 fn close(store: Store, answer: Answer<()>) -> Result<(), StoreError> {
     let closed = store.close();
     reply(answer, closed.clone());
@@ -217,7 +323,7 @@ fn close(store: Store, answer: Answer<()>) -> Result<(), StoreError> {
 
 /// Removed text may wait in the log a little longer, so what passes is no reason to stop.
 fn scrub(store: &mut Store) -> Result<(), StoreError> {
-    store.scrub().or_else(|error| if error.is_passing() { Ok(()) } else { Err(error) })
+    store.scrub().or_else(passing)
 }
 
 fn report(metrics: Option<&Metrics>, took: Duration, held_up: bool) {
@@ -241,8 +347,9 @@ struct Batch {
 }
 
 impl Batch {
-    fn add(&mut self, request: Request) {
+    fn add(&mut self, request: Request, aside: &mut Aside) {
         match request {
+            Request::Aside(deliveries) => deliveries.into_iter().for_each(|delivery| aside.put(delivery)),
             Request::Commit(commit, answer) => {
                 self.commits.push(*commit);
                 self.waiting.push(answer);
@@ -253,10 +360,10 @@ impl Batch {
     }
 
     /// Takes what waits, up to a bound; nothing behind a request to close.
-    fn fill(&mut self, queue: &mut mpsc::Receiver<Request>) {
+    fn fill(&mut self, queue: &mut mpsc::Receiver<Request>, aside: &mut Aside) {
         while self.close.is_none() && self.commits.len() + self.others.len() < GROUP {
             let Ok(request) = queue.try_recv() else { return };
-            self.add(request);
+            self.add(request, aside);
         }
     }
 
@@ -267,16 +374,36 @@ impl Batch {
 
     /// Writes all in one transaction, and answers once it is on disk. Commits come first: those
     /// who lease want to see them. On an error nothing is taken out.
-    fn write(&mut self, store: &mut Store) -> Result<(), StoreError> {
+    fn write(&mut self, store: &mut Store, aside: &mut Aside) -> Result<(), StoreError> {
+        self.answer_those(store, aside, |work, aside| work.is_aside(aside));
         let (commits, others) = (&self.commits, &mut self.others);
-        store.transact(|writing| {
+        *aside = store.transact(|writing| {
             commits.iter().try_for_each(|commit| writing.commit(commit))?;
-            others.iter_mut().try_for_each(|work| work.run(writing))
+            writing.catch_up(aside)?;
+            others.iter_mut().try_for_each(|work| work.run(writing))?;
+            writing.left_aside(aside)
         })?;
         self.commits.clear();
         self.waiting.drain(..).for_each(|answer| reply(answer, Ok(())));
         self.others.drain(..).for_each(|work| work.answer(Ok(())));
         Ok(())
+    }
+
+    /// Does what can be done without writing, and fails the rest but for commits.
+    fn go_on_without_disk(&mut self, store: &Store, aside: &mut Aside, error: &StoreError) {
+        self.answer_those(store, aside, |_, _| true);
+        self.fail_all_but_commits(error);
+    }
+
+    /// Answers those of `which` that memory can.
+    fn answer_those(&mut self, store: &Store, aside: &mut Aside, which: impl Fn(&dyn Work, &Aside) -> bool) {
+        for mut work in std::mem::take(&mut self.others) {
+            let done = if which(&*work, aside) { work.without_disk(store, aside) } else { None };
+            match done {
+                Some(outcome) => work.answer(outcome),
+                None => self.others.push(work),
+            }
+        }
     }
 
     fn fail(&mut self, error: &StoreError) {

@@ -10,7 +10,7 @@ use tracing::{debug, error, info, warn};
 use crate::domain::event::{DownReason, Rejected};
 use crate::domain::id::{DeliveryId, IncidentId, ReceiverName, SilenceId, SourceName};
 use crate::domain::incident::{Gap, Incident};
-use crate::domain::time::{Timestamp, human};
+use crate::domain::time::{ClockSet, Timestamp, human};
 
 /// The target of lines about incidents, for those who read of them elsewhere.
 pub const INCIDENTS: &str = "stormbell::incident";
@@ -57,6 +57,12 @@ pub fn source_gap(gap: &Gap) {
     } else {
         warn!(event = "source.gap.recorded", %source, %from, to, reason, "source did not see everything");
     }
+}
+
+/// The machine's clock was set; deadlines went with it.
+pub fn clock_set(set: &ClockSet) {
+    let seconds = set.by / 1_000_000;
+    warn!(event = "service.clock.set", seconds, now = %set.at, "the clock was set; deadlines are kept");
 }
 
 /// An incident began.
@@ -175,7 +181,10 @@ pub fn store_slow(took: Duration) {
 
 /// A transaction failed in a way that may pass; it is tried again and nothing is lost meanwhile.
 pub fn store_held_up(error: &(dyn std::error::Error + 'static)) {
-    error!(event = "store.commit.held", error, "the database does not take commits, trying again");
+    error!(
+        event = "store.commit.held",
+        error, "the database does not take commits, trying again; what was accepted still goes out"
+    );
 }
 
 /// The database takes commits again.

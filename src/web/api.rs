@@ -15,7 +15,7 @@ use url::Url;
 use super::backend::{Action, ActionKind, Backend, BackendError, IncidentDetail};
 use super::guard::guard;
 use super::view::{IncidentDetailView, ReadyView};
-use super::{Shared, silences};
+use super::{Shared, drills, silences};
 use crate::domain::id::IncidentId;
 use crate::domain::incident::IncidentState;
 use crate::domain::time::Timestamp;
@@ -43,6 +43,7 @@ pub(super) fn router<B: Backend>(shared: Arc<Shared<B>>) -> Router {
         .route("/api/v1/incidents/{id}", get(incident::<B>))
         .route("/api/v1/incidents/{id}/{action}", post(act::<B>))
         .merge(silences::routes::<B>())
+        .merge(drills::routes::<B>())
         .route("/api/v1/sources", get(sources::<B>))
         .route("/api/v1/rules", get(rules::<B>))
         .route("/api/v1/oncall", get(oncall::<B>))

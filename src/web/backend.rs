@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use super::view::{AlertView, RuleView, SourceView, StatusView, TimelineView};
+use super::view::{AlertView, DeliveryView, RuleView, SourceView, StatusView, TimelineView};
 use crate::domain::id::{IncidentId, SilenceId};
 use crate::domain::incident::{Incident, IncidentState};
 use crate::domain::oncall::People;
@@ -35,6 +35,12 @@ pub trait Backend: Send + Sync + 'static {
         id: IncidentId,
         action: Action,
     ) -> impl Future<Output = Result<Option<Incident>, BackendError>> + Send;
+
+    /// Begins an exercise; its incidents, on disk.
+    fn drill(&self, scenario: String, by: String) -> impl Future<Output = Result<Vec<Incident>, BackendError>> + Send;
+
+    /// Every message about an incident, in order; none for one that there is not.
+    fn deliveries(&self, id: IncidentId) -> impl Future<Output = Result<Vec<DeliveryView>, BackendError>> + Send;
 
     /// Silences in force, to come, and over since some time, the newest order first.
     fn silences(&self) -> impl Future<Output = Result<Vec<Silence>, BackendError>> + Send;

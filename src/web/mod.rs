@@ -6,6 +6,7 @@
 
 mod api;
 mod backend;
+mod drills;
 mod guard;
 mod listener;
 mod silences;

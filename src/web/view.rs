@@ -29,6 +29,29 @@ pub struct TimelineView {
     pub text: String,
 }
 
+/// What became of one message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryView {
+    /// The message.
+    pub id: String,
+    /// The receiver.
+    pub receiver: String,
+    /// The person there, if it was for one.
+    pub person: Option<String>,
+    /// What it says: `incident.opened` and so on.
+    pub kind: String,
+    /// When it was decided, RFC 3339.
+    pub at: String,
+    /// `pending`, `leased`, `delivered` or `parked` (given up).
+    pub state: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When the receiver took it, or it was given up.
+    pub finished_at: Option<String>,
+    /// What went wrong last.
+    pub error: Option<String>,
+}
+
 /// One alert.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlertView {

@@ -23,12 +23,16 @@
 
 mod corpus;
 mod daemon;
+mod delivery;
 mod gate;
 mod latency;
 mod machine;
 mod matcher;
 mod measure;
 mod memory;
+#[path = "../support/message.rs"]
+#[allow(dead_code, missing_docs, reason = "shared with the suites")]
+mod message;
 mod packs;
 mod peers;
 mod replay;
@@ -64,6 +68,8 @@ enum What {
     Replay(replay::Replay),
     /// From a frame sent to a webhook received
     Latency(latency::Latency),
+    /// Commits a second, and ten thousand messages that waited for a receiver
+    Deliveries(delivery::Deliveries),
     /// Memory of the daemon after an hour of stream
     Memory(memory::Memory),
     /// Other programs on the same frames and rules
@@ -86,6 +92,7 @@ fn main() {
         Some(What::Socket(socket)) => socket.run(seed),
         Some(What::Replay(replay)) => replay.run(seed),
         Some(What::Latency(latency)) => latency.run(seed),
+        Some(What::Deliveries(deliveries)) => deliveries.run(),
         Some(What::Memory(memory)) => memory.run(seed),
         Some(What::Peers(peers)) => peers.run(seed),
         Some(What::Packs(packs)) => packs.run(),
@@ -95,6 +102,7 @@ fn main() {
             socket::Socket::all().run(seed);
             replay::Replay::all().run(seed);
             latency::Latency::all().run(seed);
+            delivery::Deliveries::all().run();
             memory::Memory::all().run(seed);
         }
     }

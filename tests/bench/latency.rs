@@ -25,6 +25,9 @@ pub struct Latency {
     /// Frames a second
     #[arg(long, default_value_t = 2000)]
     rate: u32,
+    /// Incidents that are open before the first is timed
+    #[arg(long, default_value_t = WARM_UP)]
+    open: usize,
 }
 
 impl Latency {
@@ -35,7 +38,7 @@ impl Latency {
 
     pub fn run(self, seed: u64) {
         let (stream, sink) = (Stream::open(), Sink::open());
-        let samples = self.samples + WARM_UP;
+        let samples = self.samples + self.open;
         let daemon = Daemon::start(&stream, &sink, &alarms(samples));
         let mut listener = stream.listener();
         let sent = thread::scope(|scope| {
@@ -51,12 +54,13 @@ impl Latency {
             sender.join().unwrap().into_iter().zip(received).collect::<Vec<_>>()
         });
         let took = |(sent, received): (Instant, Option<Instant>)| received.unwrap() - sent;
-        let took: Vec<Duration> = sent.into_iter().skip(WARM_UP).map(took).collect();
+        let took: Vec<Duration> = sent.into_iter().skip(self.open).map(took).collect();
         println!(
-            "latency   frame sent to webhook received, commit included, {} frames/s: {} ({} incidents)",
+            "latency   frame sent to webhook received, commit included, {} frames/s: {} ({} incidents, {} open before)",
             self.rate,
             Spread::of(took),
-            self.samples
+            self.samples,
+            self.open
         );
         drop(daemon);
     }

@@ -6,8 +6,11 @@ use proptest::prelude::*;
 use stormbell::domain::addressee::Recipient;
 use stormbell::domain::commit::Commit;
 use stormbell::domain::id::ReceiverName;
-use stormbell::domain::incident::IncidentState;
+use stormbell::domain::incident::{Incident, IncidentState, Severity};
 use stormbell::domain::message::{Attempt, Delivery, Leased, Undelivered};
+use stormbell::domain::time::ClockSet;
+use stormbell::domain::turn::Room;
+use stormbell::store::Store;
 
 use crate::support::*;
 
@@ -83,6 +86,54 @@ fn a_new_start_tries_at_once_what_the_last_one_had_put_off() {
         "its patience is renewed, and it may have arrived"
     );
     assert_eq!(again[0].delivery.give_up, original.give_up, "but not its end");
+}
+
+#[test]
+fn a_clock_that_is_set_moves_retries_leases_and_patience_with_it() {
+    let folder = Folder::new();
+    let mut store = folder.open();
+    let about = |id| incident(id, IncidentState::Open, &[]);
+    store
+        .commit(&[outbox(vec![delivery("d", "pager", about("i"), 10), delivery("e", "pager", about("j"), 10)])])
+        .unwrap();
+    let before = lease(&mut store, "pager", 10);
+    let retry = Attempt::Retry { due: at(40), error: "503".to_owned() };
+    store.finish(&"d".into(), &retry, at(11)).unwrap();
+    let hours = -5 * 3600;
+    let clock_set = Some(ClockSet { by: hours * 1_000_000, at: at(20 + hours) });
+    store.commit(&[Commit { clock_set, ..Commit::default() }]).unwrap();
+    assert_eq!(ids(&lease(&mut store, "pager", 39 + hours)), [] as [&str; 0]);
+    let again = lease(&mut store, "pager", 70 + hours);
+    assert_eq!(ids(&again), ["d", "e"], "a retry and a lease that ran out");
+    let left = |leased: &[Leased]| leased[0].delivery.give_up.micros();
+    assert_eq!(left(&again) - left(&before), hours * 1_000_000);
+    // While nothing ran, the clock was set back: the patience is no longer than it was.
+    store.hurry(at(-90_000)).unwrap();
+    store.finish(&"d".into(), &retry, at(-90_000)).unwrap();
+    store.hurry(at(-90_000)).unwrap();
+    let patience = before[0].delivery.give_up.since(before[0].delivery.due);
+    assert_eq!(lease(&mut store, "pager", -90_000)[0].delivery.give_up, at(-90_000) + patience);
+}
+
+#[test]
+fn a_crisis_goes_before_rumours_and_hurries_what_waits_before_it() {
+    let folder = Folder::new();
+    let mut store = folder.open();
+    let about = |id: &str, severity| Incident { severity, ..incident(id, IncidentState::Open, &[]) };
+    let rumours = (0..600).map(|n| delivery(&format!("r{n}"), "pager", about(&format!("rumour{n}"), Severity::Low), 1));
+    store.commit(&[outbox(rumours.collect())]).unwrap();
+    let grew = |id, severity| delivery(id, "pager", about("crisis", severity), 1);
+    store.commit(&[outbox(vec![grew("low", Severity::Low), grew("grave", Severity::Critical)])]).unwrap();
+    let room = |any, critical| Room { any, critical };
+    let take = |store: &mut Store, room| ids_of(&store.lease(&"pager".into(), at(2), LEASE, room).unwrap());
+    assert_eq!(take(&mut store, room(0, 2)), ["low"], "the end of its line must not overtake it");
+    assert_eq!(take(&mut store, room(2, 2)), ["r0", "r1"]);
+    store.finish(&"low".into(), &Attempt::Delivered, at(2)).unwrap();
+    assert_eq!(take(&mut store, room(1, 0)), ["grave"]);
+}
+
+fn ids_of(leased: &[Leased]) -> Vec<String> {
+    leased.iter().map(|leased| leased.delivery.id.to_string()).collect()
 }
 
 /// For a person at the receiver `sms`.

@@ -32,6 +32,11 @@ pub struct Model {
 impl Model {
     /// Writes a commit as its documentation says.
     pub fn apply(&mut self, commit: &Commit) {
+        if let Some(set) = commit.clock_set {
+            for delivery in self.outbox.values_mut().filter(|delivery| delivery.held_until().is_none()) {
+                (delivery.due, delivery.give_up) = (set.moves(delivery.due), set.moves(delivery.give_up));
+            }
+        }
         self.posts.extend(commit.posts.iter().map(|post| post.id.clone()));
         for new in &commit.tellings {
             assert!(self.tellings.iter().all(|old| old.post != new.post), "{} told twice", new.post);

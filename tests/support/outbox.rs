@@ -8,6 +8,7 @@ use std::time::Duration;
 use stormbell::domain::id::{DeliveryId, ReceiverName};
 use stormbell::domain::message::{Attempt, Delivery, Leased};
 use stormbell::domain::time::{Clock, Timestamp};
+use stormbell::domain::turn::Room;
 use stormbell::notify::dispatch::{Observer, Outbox, Outcome};
 use tokio::sync::Notify;
 
@@ -95,13 +96,13 @@ fn oldest_of_each<'a>(rows: impl Iterator<Item = &'a mut Row>) -> impl Iterator<
 }
 
 impl Outbox for MemoryOutbox {
-    async fn lease(&self, receiver: &ReceiverName, now: Timestamp, lease: Duration, limit: usize) -> Vec<Leased> {
+    async fn lease(&self, receiver: &ReceiverName, now: Timestamp, lease: Duration, room: Room) -> Vec<Leased> {
         let mut rows = self.0.rows.lock().unwrap();
         let mut leased = Vec::new();
         let waiting = rows.iter_mut().filter(|row| row.delivery.receiver == *receiver && !row.is_finished());
         for row in oldest_of_each(waiting) {
             let free = row.leased_until.is_none_or(|until| until <= now);
-            if free && row.due <= now && leased.len() < limit {
+            if free && row.due <= now && leased.len() < room.any {
                 row.leased_until = Some(now + lease);
                 let attempt = u32::try_from(row.attempts.len()).unwrap() + 1;
                 leased.push(Leased { delivery: row.delivery.clone(), sample: Vec::new(), attempt });

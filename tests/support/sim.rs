@@ -16,7 +16,7 @@ use stormbell::domain::route::{Glob, Route, Routes, Step, Target};
 use stormbell::domain::rule::raw::Status;
 use stormbell::domain::rule::{Rule, RuleSet};
 use stormbell::domain::silence::{Draft, Order, Refused as NotSilenced, Silence};
-use stormbell::domain::time::Timestamp;
+use stormbell::domain::time::{ClockSet, Timestamp};
 use stormbell::domain::volume::Promise;
 
 use super::model::Model;
@@ -192,6 +192,13 @@ impl Sim {
             self.now = self.now + Duration::from_secs(1);
             self.step(Input::Tick);
         }
+    }
+
+    /// The clock on the wall is set to that second.
+    pub fn set_clock(&mut self, seconds: i64) {
+        let set = ClockSet { by: at(seconds).micros() - self.now.micros(), at: at(seconds) };
+        self.now = set.at;
+        self.step(Input::ClockSet(set));
     }
 
     pub fn connect(&mut self, resumed_from: Option<i64>) {

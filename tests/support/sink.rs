@@ -32,6 +32,8 @@ pub enum Act {
     DropAnswer,
     /// Takes it and resets the connection in the middle of the answer's head.
     ResetMidAnswer,
+    /// Takes it, answers half of the head, and says no more for so long.
+    HalfAnswer(Duration),
     /// Resets the connection without having taken anything.
     Reset,
 }
@@ -42,7 +44,7 @@ impl Act {
             Self::Answer(status) | Self::With(status, ..) | Self::Saying(status, _) | Self::After(_, status) => {
                 (200..300).contains(status)
             }
-            Self::SlowBody(_) | Self::DropAnswer | Self::ResetMidAnswer => true,
+            Self::SlowBody(_) | Self::HalfAnswer(_) | Self::DropAnswer | Self::ResetMidAnswer => true,
             Self::Reset => false,
         }
     }
@@ -59,6 +61,8 @@ pub struct Request {
     pub body: Vec<u8>,
     /// Whether the sink took it, whatever the sender learned.
     pub taken: bool,
+    /// Whether the whole answer went out; whoever asked may be gone by then.
+    pub answered: bool,
 }
 
 impl Request {
@@ -196,15 +200,18 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 
 async fn serve(mut socket: TcpStream, shared: Arc<Shared>) {
     while let Some(request) = read(&mut socket).await {
-        let act = shared.decide(request);
-        if !perform(&mut socket, &act).await {
+        let (number, act) = shared.decide(request);
+        let goes_on = perform(&mut socket, &act).await;
+        shared.state.lock().unwrap().requests[number].answered = goes_on;
+        if !goes_on {
             return;
         }
     }
 }
 
 impl Shared {
-    fn decide(&self, mut request: Request) -> Act {
+    /// Its number, and what to do to it.
+    fn decide(&self, mut request: Request) -> (usize, Act) {
         let mut state = self.state.lock().unwrap();
         let act = state.script.pop_front().unwrap_or_else(|| (state.otherwise)(&request));
         request.taken = act.takes();
@@ -214,7 +221,7 @@ impl Shared {
         state.requests.push(request);
         state.fired.push(act.clone());
         self.changed.notify_waiters();
-        act
+        (state.requests.len() - 1, act)
     }
 }
 
@@ -255,7 +262,7 @@ async fn read(socket: &mut TcpStream) -> Option<Request> {
     let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
     let mut body = vec![0; length];
     socket.read_exact(&mut body).await.ok()?;
-    Some(Request { line, headers, body, taken: false })
+    Some(Request { line, headers, body, taken: false, answered: false })
 }
 
 /// Does it; whether the connection may go on.
@@ -265,12 +272,19 @@ async fn perform(socket: &mut TcpStream, act: &Act) -> bool {
         Act::With(status, name, value) => answer(socket, *status, &format!("{name}: {value}\r\n"), "").await,
         Act::Saying(status, body) => answer(socket, *status, "", body).await,
         Act::After(delay, status) => {
-            tokio::time::sleep(*delay).await;
-            answer(socket, *status, "", "").await
+            // Nobody says anything before they are answered; what can be read is their end.
+            let is_gone = tokio::time::timeout(*delay, socket.read_u8()).await.is_ok();
+            !is_gone && answer(socket, *status, "", "").await
         }
         Act::SlowBody(time) => {
             let head = "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n.";
             if socket.write_all(head.as_bytes()).await.is_ok() {
+                tokio::time::sleep(*time).await;
+            }
+            false
+        }
+        Act::HalfAnswer(time) => {
+            if socket.write_all(b"HTTP/1.1 202 Acc").await.is_ok() {
                 tokio::time::sleep(*time).await;
             }
             false

@@ -6,6 +6,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use super::muted::{Occasion, Standing};
+use super::storage::STORAGE;
 use super::telling::{Unreached, in_words};
 use super::{Action, Command, Engine, Refused};
 use crate::domain::addressee::{Addressee, Recipient};
@@ -302,7 +303,7 @@ impl Engine {
     /// Silence counts as the end only while every source sees (invariant 2).
     fn is_quiet(&self, id: &IncidentId, now: Timestamp) -> bool {
         let Some(Live { incident, .. }) = self.live.get(id) else { return false };
-        let newest = incident.last_post_at.max(incident.opened_at);
+        let newest = incident.last_post_at.max(incident.opened_at).max(self.clock_set_at);
         !incident.is_of_blindness() && self.all_see() && now.since(newest) > QUIET
     }
 
@@ -450,9 +451,9 @@ impl Incident {
         self.authors >= self.told.authors.max(1) * GROWTH
     }
 
-    /// Whether it is about a source that is not seen.
+    /// Whether it is about a source that is not seen, or a disk that cannot be written: it lasts until that is over.
     fn is_of_blindness(&self) -> bool {
-        self.topic.as_str().starts_with("stormbell.blind.")
+        self.topic.as_str().starts_with("stormbell.blind.") || self.topic.as_str() == STORAGE
     }
 }
 

@@ -11,6 +11,8 @@
 mod alerts;
 mod batch;
 mod by_rule;
+mod clock;
+mod exercise;
 mod exposure;
 mod flow;
 mod follows;
@@ -29,6 +31,7 @@ mod sightings;
 mod silence;
 mod sources;
 mod spikes;
+mod storage;
 mod telling;
 pub mod tuning;
 mod watch;
@@ -49,9 +52,10 @@ use super::route::Routes;
 use super::rule::{Rule, RuleSet};
 use super::silence::{Order, Refused as NotSilenced, Silence, SilenceState};
 use super::story::Stories;
-use super::time::Timestamp;
+use super::time::{ClockSet, Timestamp};
 pub use batch::{Batch, Frames, Item, Items};
 use by_rule::ByRule;
+pub use exercise::Exercise;
 use follows::Follows;
 use incidents::Live;
 use joins::Joins;
@@ -62,6 +66,7 @@ use recent::{Handles, Recent};
 use sightings::Sightings;
 use sources::SourceState;
 use spikes::Spikes;
+pub use storage::STORAGE;
 
 /// Everything the engine knows. One task owns it.
 pub struct Engine {
@@ -102,6 +107,8 @@ pub struct Engine {
     event_clock: Timestamp,
     /// When quiet incidents and due escalations were last looked at.
     advanced: Timestamp,
+    /// When the clock was set last: what happened before is of an age that nobody knows.
+    clock_set_at: Timestamp,
     scratch: Scratch,
 }
 
@@ -139,6 +146,11 @@ pub enum Input {
         /// Every configured receiver.
         receivers: Vec<ReceiverName>,
     },
+    /// What is decided cannot be written, and why; none: it can again. It is told before it is committed, the only
+    /// thing that ever is.
+    Storage(Option<String>),
+    /// The clock on the wall was set; `now` is what it shows since.
+    ClockSet(ClockSet),
     /// Time passed.
     Tick,
 }
@@ -216,6 +228,7 @@ impl Engine {
             sources: BTreeMap::new(),
             event_clock: Timestamp::default(),
             advanced: Timestamp::default(),
+            clock_set_at: Timestamp::default(),
             scratch: Scratch::default(),
         }
     }
@@ -283,6 +296,7 @@ impl Engine {
                 Condition::Match | Condition::Quiet(_) | Condition::Joined(_) => {}
             }
         }
+        self.bound_deadlines(now, &mut commit);
         self.reroute(now, &mut commit);
         for undelivered in restored.undelivered {
             self.undelivered(undelivered, now, &mut commit);
@@ -314,6 +328,8 @@ impl Engine {
                 (self.rules, self.routes, self.receivers) = (rules, routes, receivers);
                 self.reroute(now, commit);
             }
+            Input::Storage(why) => self.storage(why, now, commit),
+            Input::ClockSet(set) => self.clock_set(set, commit),
             Input::Tick => {
                 self.watch_sources(now, commit);
                 self.advance(now, commit);

@@ -10,7 +10,7 @@ use crate::domain::commit::Commit;
 use crate::domain::event::{Cursor, DownReason};
 use crate::domain::id::SourceName;
 use crate::domain::incident::{Gap, Severity};
-use crate::domain::time::{Timestamp, human};
+use crate::domain::time::{ClockSet, Timestamp, human};
 
 /// A source that is blind for so long is an alert itself.
 const BLIND_AFTER: Duration = Duration::from_mins(5);
@@ -180,6 +180,13 @@ impl Engine {
             self.raise_notice(notice, now, commit);
         }
         self.watch_flows(now, commit);
+    }
+
+    /// A source is blind for as long as before.
+    pub(super) fn sources_clock_set(&mut self, set: ClockSet) {
+        for state in self.sources.values_mut() {
+            state.blind_since = state.blind_since.map(|since| set.moves(since));
+        }
     }
 
     /// Whether every source sees the present; quiet means something only then.

@@ -187,6 +187,7 @@ impl Counts {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "what is stored is exact, and nothing is nothing")]
 mod tests {
     use proptest::prelude::*;
 

@@ -1,0 +1,57 @@
+//! `/api/v1/drills`: begins an exercise, and `/api/v1/incidents/{id}/deliveries`: what became of each message.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::Path;
+use axum::extract::State;
+use axum::extract::rejection::{BytesRejection, PathRejection};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+
+use super::Shared;
+use super::api::{Answer, App, NAME_LIMIT, Problem, is_json};
+use super::backend::Backend;
+use crate::domain::id::IncidentId;
+use crate::wire::message::IncidentJson;
+
+pub(super) fn routes<B: Backend>() -> Router<Arc<Shared<B>>> {
+    Router::new()
+        .route("/api/v1/drills", post(begin::<B>))
+        .route("/api/v1/incidents/{id}/deliveries", get(deliveries::<B>))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    scenario: String,
+    by: Option<String>,
+}
+
+async fn begin<B: Backend>(State(shared): App<B>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Answer {
+    if !is_json(&headers) {
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be application/json"));
+    }
+    let Body { scenario, by } = serde_json::from_slice(&body?).map_err(|error| {
+        let text = format!("the body must be like {{\"scenario\": \"active-threat\", \"by\": \"ann\"}}: {error}");
+        Problem::new(StatusCode::BAD_REQUEST, text)
+    })?;
+    let by = by.unwrap_or_else(|| "api".to_owned());
+    let long = [&scenario, &by].iter().any(|text| text.chars().count() > NAME_LIMIT || text.contains(char::is_control));
+    if long {
+        let text = format!("scenario and by must each be one line of at most {NAME_LIMIT} characters");
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, text));
+    }
+    let incidents = shared.backend.drill(scenario, by).await?;
+    let console = shared.console();
+    let json = incidents.iter().map(|incident| IncidentJson::new(incident, &[], console.as_ref()));
+    Ok((StatusCode::CREATED, Json(json.collect::<Vec<_>>())).into_response())
+}
+
+async fn deliveries<B: Backend>(State(shared): App<B>, id: Result<Path<String>, PathRejection>) -> Answer {
+    let Path(id) = id?;
+    Ok(Json(shared.backend.deliveries(IncidentId::from(id)).await?).into_response())
+}

@@ -1,0 +1,261 @@
+//! What really happened in a night, and what must be true of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use stormbell::domain::commit::Commit;
+use stormbell::domain::engine::{Action, Command};
+use stormbell::domain::event::SourceEvent;
+use stormbell::domain::id::{DeliveryId, IncidentId};
+use stormbell::domain::incident::{Alert, Incident, IncidentState, TimelineEntry};
+use stormbell::domain::message::{Attempt, Delivery, Leased, MessageKind};
+use stormbell::domain::time::Timestamp;
+
+use super::night::{LOOK, MORNING, NIGHT, Night, REPEAT, STEPS};
+
+/// Seconds within which a message comes to its end while all is well, whatever it went through before.
+const TRIED: i64 = 900;
+
+/// A message that a service has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    pub second: i64,
+    pub id: DeliveryId,
+    pub incident: IncidentId,
+    pub kind: MessageKind,
+}
+
+/// Everything that happened.
+#[derive(Default)]
+pub struct Account {
+    pub taken: Vec<Taken>,
+    /// The clock was set while nothing ran: nobody can know how long it was.
+    pub clock_lost: bool,
+    events: BTreeMap<&'static str, u64>,
+    messages: BTreeMap<DeliveryId, (i64, Delivery)>,
+    /// Messages that were written down as ended, and how.
+    ended: BTreeMap<DeliveryId, Attempt>,
+    /// Calls that nobody wrote down the end of, or whose answer was no yes.
+    unsure: BTreeSet<DeliveryId>,
+    alerts: Vec<Alert>,
+    incidents: BTreeMap<IncidentId, Incident>,
+    timeline: Vec<(i64, TimelineEntry)>,
+    downtimes: Vec<(i64, i64)>,
+    /// Of each line (receiver, incident, person) the newest message sent.
+    sent: BTreeMap<String, u32>,
+    told_by: BTreeMap<IncidentId, i64>,
+}
+
+impl Account {
+    pub fn happened(&mut self, what: &'static str) {
+        *self.events.entry(what).or_default() += 1;
+    }
+
+    pub fn down(&mut self, from: i64, to: i64) {
+        self.downtimes.push((from, to));
+    }
+
+    pub fn commanded(&mut self, command: &Command, second: i64) {
+        if command.action == Action::Acknowledge {
+            self.told_by.entry(command.incident.clone()).or_insert(second);
+            self.happened("somebody answered");
+        }
+    }
+
+    /// The disk has it.
+    pub fn committed(&mut self, commit: &Commit, second: i64) {
+        self.alerts.extend(commit.alerts.iter().cloned());
+        self.incidents.extend(commit.incidents.iter().map(|incident| (incident.id.clone(), incident.clone())));
+        self.timeline.extend(commit.timeline.iter().map(|entry| (second, entry.clone())));
+        for delivery in &commit.outbox {
+            let known = self.messages.insert(delivery.id.clone(), (second, delivery.clone()));
+            assert!(known.is_none(), "written twice: {delivery:?}");
+        }
+    }
+
+    /// A service is called.
+    pub fn called(&mut self, leased: &Leased, taken: bool, second: i64) {
+        let Delivery { id, receiver, recipient, message, .. } = &leased.delivery;
+        assert!(self.messages.contains_key(id), "told before it was committed: {leased:?}");
+        assert!(!self.ended.contains_key(id), "sent again after its end was written: {leased:?}");
+        let before = self.taken.iter().any(|taken| taken.id == *id);
+        assert!(!before || self.unsure.contains(id), "sent again for no reason: {leased:?}");
+        if before && taken {
+            self.happened("taken twice");
+            assert!(leased.attempt > 1, "a repetition has to be known as one: {leased:?}");
+        }
+        let line = format!("{receiver} {} {recipient:?}", message.incident.id);
+        let newest = self.sent.entry(line).or_default();
+        assert!(*newest <= message.incident.revision, "overtaken: {leased:?}");
+        *newest = message.incident.revision;
+        self.explained(&leased.delivery);
+        self.unsure.insert(id.clone());
+        if taken {
+            let (id, incident, kind) = (id.clone(), message.incident.id.clone(), message.kind);
+            self.taken.push(Taken { second, id, incident, kind });
+        }
+    }
+
+    /// The store knows how a call ended.
+    pub fn finished(&mut self, leased: &Leased, attempt: &Attempt) {
+        let id = &leased.delivery.id;
+        match attempt {
+            Attempt::Retry { .. } => return,
+            Attempt::Parked { .. } => self.happened("given up"),
+            Attempt::Delivered => {}
+        }
+        self.ended.insert(id.clone(), attempt.clone());
+    }
+
+    /// Whoever is woken can be told why: by the incident, its rule, and a line of its history of that moment.
+    fn explained(&self, delivery: &Delivery) {
+        let (message, incident) = (&delivery.message, &delivery.message.incident);
+        assert!(!incident.why.is_empty() && !incident.rules.is_empty() && !incident.title.is_empty(), "{delivery:?}");
+        assert!(!incident.exercise, "{delivery:?}");
+        let of_that_moment = |entry: &TimelineEntry| entry.incident == incident.id && entry.at == message.at;
+        let told = self.timeline.iter().any(|(_, entry)| of_that_moment(entry));
+        assert!(told, "nothing in the history says why: {delivery:?}");
+    }
+
+    /// The account at the end of the night.
+    pub fn close(&self, night: &Night) -> BTreeMap<&'static str, u64> {
+        self.every_crisis_was_found_once(night);
+        self.every_message_came_to_an_end(night);
+        self.every_failure_was_told();
+        self.somebody_learnt_of_every_crisis();
+        self.services_show_how_things_stand(night);
+        let mut events = self.events.clone();
+        events.insert("incidents", self.incidents.len() as u64);
+        *events.entry("nobody answered to the last resort").or_default() += self.escalations_came_in_time();
+        events
+    }
+
+    fn every_crisis_was_found_once(&self, night: &Night) {
+        for (rule, word) in [("threat.shots", "shots"), ("service.queue", "queue")] {
+            let mut found: Vec<&str> = self
+                .alerts
+                .iter()
+                .filter(|alert| alert.rule.as_str() == rule)
+                .map(|a| a.post.as_ref().unwrap().as_str())
+                .collect();
+            found.sort_unstable();
+            let mut written: Vec<&str> = night
+                .frames
+                .iter()
+                .filter_map(|frame| match &frame.event {
+                    Ok(SourceEvent::Post(post)) if post.text.contains(word) => Some(post.id.as_str()),
+                    _ => None,
+                })
+                .collect();
+            written.sort_unstable();
+            assert_eq!(found, written, "{rule}");
+        }
+    }
+
+    fn every_message_came_to_an_end(&self, night: &Night) {
+        let in_time = self.messages.iter().filter(|(_, (second, _))| *second < NIGHT + MORNING - TRIED);
+        for (id, (second, delivery)) in in_time {
+            assert!(
+                self.ended.contains_key(id),
+                "without an end since {second}, now {:?}: {delivery:?}",
+                night.row(id)
+            );
+        }
+        let restored = night.store().restore(Timestamp::default()).unwrap();
+        assert!(restored.undelivered.is_empty(), "nobody was told: {:?}", restored.undelivered);
+    }
+
+    /// What was given up stands in the incident's history, and if the incident lasts, somebody else is told.
+    fn every_failure_was_told(&self) {
+        let parked = self.ended.iter().filter(|(_, attempt)| matches!(attempt, Attempt::Parked { .. }));
+        for (id, _) in parked {
+            let delivery = &self.messages[id].1;
+            let incident = &delivery.message.incident;
+            let entry =
+                self.timeline.iter().find(|(_, entry)| entry.incident == incident.id && entry.what == "undelivered");
+            let (second, _) = entry.unwrap_or_else(|| panic!("given up in silence: {delivery:?}"));
+            let over = self.timeline.iter().any(|(_, e)| e.incident == incident.id && e.what == "resolved");
+            let about = |topic: &str| {
+                topic.starts_with(&format!("stormbell.undelivered.{}.{}", incident.id, delivery.receiver))
+            };
+            let others_know = self.incidents.values().any(|incident| about(incident.topic.as_str()));
+            let own = incident.topic.as_str().starts_with("stormbell.undelivered.");
+            assert!(own || over || others_know, "given up at {second}, and nobody else was told: {delivery:?}");
+        }
+    }
+
+    /// Somebody has heard of every crisis, or at least that somebody could not be told of it.
+    fn somebody_learnt_of_every_crisis(&self) {
+        for incident in self.incidents.values().filter(|incident| incident.topic.as_str() == "threat") {
+            let of_it = |taken: &Taken| taken.incident == incident.id && taken.kind != MessageKind::Resolved;
+            let about = format!("stormbell.undelivered.{}.", incident.id);
+            let notices: BTreeSet<&IncidentId> = self
+                .incidents
+                .values()
+                .filter(|notice| notice.topic.as_str().starts_with(&about))
+                .map(|n| &n.id)
+                .collect();
+            let learnt = self.taken.iter().any(|taken| of_it(taken) || notices.contains(&taken.incident));
+            assert!(learnt, "nobody ever heard of {incident:?}");
+        }
+    }
+
+    /// Behind the pager an alarm is open exactly while its incident is; and it rings anew only for a graver matter.
+    fn services_show_how_things_stand(&self, night: &Night) {
+        let pager = &night.services[&stormbell::domain::id::ReceiverName::from("pager")];
+        for (incident, alarm) in &pager.alarms {
+            let incident = &self.incidents[incident.as_str()];
+            let gave_up = |(id, attempt): (&DeliveryId, &Attempt)| {
+                let delivery = &self.messages[id].1;
+                matches!(attempt, Attempt::Parked { .. })
+                    && delivery.message.incident.id == incident.id
+                    && delivery.receiver.as_str() == "pager"
+            };
+            let is_under_way = |(id, (_, delivery)): (&DeliveryId, &(i64, Delivery))| {
+                delivery.message.incident.id == incident.id && !self.ended.contains_key(id)
+            };
+            if !self.ended.iter().any(gave_up) && !self.messages.iter().any(is_under_way) {
+                assert_eq!(alarm.open, incident.state != IncidentState::Resolved, "{incident:?}");
+                assert_eq!(alarm.opened, 1, "{incident:?}");
+            }
+        }
+    }
+
+    /// Whoever does not answer has as many minutes as the route says, by a clock nobody sets; how many incidents
+    /// went to the last resort.
+    fn escalations_came_in_time(&self) -> u64 {
+        let mut to_the_end = 0;
+        for incident in self.incidents.values().filter(|incident| incident.topic.as_str() == "threat") {
+            let of = |what: &str| {
+                let entries = self.timeline.iter().filter(move |(_, e)| e.incident == incident.id && e.what == what);
+                entries.map(|(second, _)| *second).collect::<Vec<i64>>()
+            };
+            let taken_care = of("acknowledged").into_iter().chain(of("resolved")).min().unwrap_or(i64::MAX);
+            let mut told: Vec<i64> = of("opened").into_iter().chain(of("escalated")).collect();
+            told.sort_unstable();
+            let unreached = of("undelivered");
+            let mut step = 0;
+            for pair in told.windows(2) {
+                let (before, then) = (pair[0], pair[1]);
+                assert!(then <= taken_care, "told though somebody has it: {incident:?}");
+                let wait = STEPS.get(step).copied().unwrap_or(REPEAT);
+                let early = then - before < wait - LOOK;
+                let late = then - before > wait + 2 * LOOK + self.down_between(before, then);
+                let nobody_there = unreached.iter().any(|second| (before..=then).contains(second));
+                assert!(
+                    !early || nobody_there || self.clock_lost,
+                    "step {step} of {incident:?} after {} s",
+                    then - before
+                );
+                assert!(!late || self.clock_lost, "step {step} of {incident:?} after {} s", then - before);
+                step += 1;
+            }
+            to_the_end += u64::from(step >= STEPS.len());
+        }
+        to_the_end
+    }
+
+    fn down_between(&self, from: i64, to: i64) -> i64 {
+        let overlap = |(begin, end): &(i64, i64)| (to.min(*end) - from.max(*begin)).max(0);
+        self.downtimes.iter().map(overlap).sum()
+    }
+}

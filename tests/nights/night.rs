@@ -1,0 +1,539 @@
+//! One night: what happens, drawn from a seed, and the daemon that lives through it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use stormbell::domain::commit::Commit;
+use stormbell::domain::condition::Condition;
+use stormbell::domain::engine::{Action, Batch, Command, Engine, Input, Item, Outcome};
+use stormbell::domain::event::{Cursor, Decoded, SourceEvent};
+use stormbell::domain::id::{DeliveryId, PersonName, ReceiverName};
+use stormbell::domain::incident::Severity;
+use stormbell::domain::matcher::Scratch;
+use stormbell::domain::message::{Leased, MessageKind, Undelivered};
+use stormbell::domain::oncall::{Layer, People, Person, Schedule};
+use stormbell::domain::route::{Route, Routes, Step, Target};
+use stormbell::domain::rule::RuleSet;
+use stormbell::domain::time::{ClockSet, Timestamp, Zone};
+use stormbell::domain::turn::{Limit, Pace};
+use stormbell::notify::SendError;
+use stormbell::notify::dispatch::{LEASE, ending, room};
+use stormbell::store::Store;
+use tempfile::TempDir;
+
+use super::Dice;
+use super::account::Account;
+use super::service::{Answer, Mood, Service};
+use super::support::sim::{authors, frame, minutes, post, rule};
+
+/// Seconds of a night in which things go wrong, …
+pub const NIGHT: i64 = 10 * 3600;
+/// … and of the morning after, in which whatever waits must come to its end.
+pub const MORNING: i64 = 2 * 3600;
+/// How long somebody has to answer, step by step, in seconds; then everybody is told, hour after hour.
+pub const STEPS: [i64; 3] = [600, 600, 900];
+pub const REPEAT: i64 = 3600;
+/// Seconds from one look at the clock to the next.
+pub const LOOK: i64 = 10;
+
+/// What a run of many nights has to have seen.
+pub const EVERYTHING: [&str; 22] = [
+    "died before the commit was written",
+    "died after the commit was written",
+    "died with messages taken out",
+    "died after a message was sent",
+    "died before others were told of an undelivered message",
+    "died while starting",
+    "clock set forward",
+    "clock set back",
+    "clock set while nothing ran",
+    "a night on which clocks change",
+    "call: Well",
+    "call: Down",
+    "call: Half",
+    "call: Slow",
+    "call: Overrun",
+    "call: Mute",
+    "call: Refuses",
+    "given up",
+    "somebody answered",
+    "nobody answered to the last resort",
+    "taken twice",
+    "incidents",
+];
+
+/// Where the process may die.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Death {
+    BeforeCommit,
+    AfterCommit,
+    AfterLease,
+    AfterSend,
+    BeforeTelling,
+    Starting,
+}
+
+impl Death {
+    const ALL: [Self; 6] =
+        [Self::BeforeCommit, Self::AfterCommit, Self::AfterLease, Self::AfterSend, Self::BeforeTelling, Self::Starting];
+
+    const fn words(self) -> &'static str {
+        match self {
+            Self::BeforeCommit => EVERYTHING[0],
+            Self::AfterCommit => EVERYTHING[1],
+            Self::AfterLease => EVERYTHING[2],
+            Self::AfterSend => EVERYTHING[3],
+            Self::BeforeTelling => EVERYTHING[4],
+            Self::Starting => EVERYTHING[5],
+        }
+    }
+}
+
+/// The process is dead.
+struct Dead;
+type Lives = Result<(), Dead>;
+
+/// A call that has not been answered.
+struct Flight {
+    leased: Leased,
+    known_at: i64,
+    sent: Result<(), SendError>,
+}
+
+/// The worker of one receiver.
+struct Worker {
+    flights: Vec<Flight>,
+    pace: Pace,
+    /// When to look into the outbox, by the daemon's clock.
+    look: Option<Timestamp>,
+}
+
+/// The process, while it lives.
+struct Daemon {
+    engine: Engine,
+    store: Store,
+    workers: BTreeMap<ReceiverName, Worker>,
+    undelivered: Vec<Undelivered>,
+    next_frame: usize,
+}
+
+/// The world and the daemon in it.
+pub struct Night {
+    dice: Dice,
+    folder: TempDir,
+    began: Timestamp,
+    /// Seconds since the night began, as they really pass.
+    pub second: i64,
+    /// By how many seconds the machine's clock is wrong.
+    wrong: i64,
+    rules: Arc<RuleSet>,
+    routes: Routes,
+    pub frames: Vec<Decoded>,
+    pub services: BTreeMap<ReceiverName, Service>,
+    /// What happens when, apart from frames.
+    deaths: Vec<(i64, Death)>,
+    clock_sets: Vec<(i64, i64)>,
+    answers: Vec<(i64, Command)>,
+    answering: u64,
+    doom: Option<Death>,
+    daemon: Option<Daemon>,
+    pub account: Account,
+}
+
+impl Night {
+    /// Draws a night and lives through it.
+    pub fn live(seed: u64) -> Self {
+        let mut night = Self::drawn(seed);
+        night.begin();
+        while night.second < NIGHT + MORNING {
+            night.second += LOOK;
+            if night.look().is_err() {
+                night.die();
+            }
+        }
+        night
+    }
+
+    fn drawn(seed: u64) -> Self {
+        let mut dice = Dice(seed);
+        let began = dice.pick(&["2026-11-01T00:30:00Z", "2027-03-14T02:00:00Z", "2026-11-25T22:00:00Z"]);
+        let mut account = Account::default();
+        if !began.starts_with("2026-11-25") {
+            account.happened("a night on which clocks change");
+        }
+        let began = Timestamp::parse(began).unwrap();
+        let frames = frames(&mut dice, began);
+        let services = receivers().into_iter().map(|name| (name, Service::of(&mut dice, NIGHT))).collect();
+        let mut deaths: Vec<(i64, Death)> =
+            (0..dice.below(8)).map(|_| (dice.between(0, NIGHT), dice.pick(&Death::ALL))).collect();
+        deaths.sort_by_key(|(at, _)| *at);
+        let hours = if dice.percent(50) { 0 } else { dice.below(3) };
+        let mut clock_sets: Vec<(i64, i64)> =
+            (0..hours).map(|_| (dice.between(0, NIGHT), dice.between(-6 * 3600, 6 * 3600))).collect();
+        clock_sets.sort_unstable();
+        Self {
+            answering: dice.pick(&[0, 0, 5, 30]),
+            dice,
+            // Nothing here depends on a disk: what is asked is what happens around it.
+            folder: tempfile::tempdir_in(memory()).unwrap(),
+            began,
+            second: 0,
+            wrong: 0,
+            rules: Arc::new(RuleSet::new(rules())),
+            routes: routes(),
+            frames,
+            services,
+            deaths,
+            clock_sets,
+            answers: Vec::new(),
+            doom: None,
+            daemon: None,
+            account,
+        }
+    }
+
+    /// What the daemon takes for the present.
+    fn now(&self) -> Timestamp {
+        shifted(self.began, self.second + self.wrong)
+    }
+
+    /// Ten seconds, in which everybody does what is due.
+    fn look(&mut self) -> Lives {
+        if let Some((_, by)) = self.clock_sets.pop_if_first(|(at, _)| *at <= self.second) {
+            self.set_clock(by)?;
+        }
+        if let Some((_, death)) = self.deaths.pop_if_first(|(at, _)| *at <= self.second) {
+            self.doom = Some(death);
+            if death == Death::Starting {
+                return Err(Dead); // and again, when the next one starts
+            }
+        }
+        self.read()?;
+        self.step(Input::Tick)?;
+        while let Some((_, command)) = self.answers.pop_if_first(|(at, _)| *at <= self.second) {
+            self.account.commanded(&command, self.second);
+            self.step(Input::Command(command))?;
+        }
+        for receiver in receivers() {
+            self.work(&receiver)?;
+        }
+        while let Some(undelivered) = self.daemon().undelivered.pop() {
+            self.mortal(Death::BeforeTelling)?;
+            self.step(Input::Undelivered(undelivered))?;
+        }
+        Ok(())
+    }
+
+    fn set_clock(&mut self, by: i64) -> Lives {
+        self.wrong += by;
+        self.account.happened(if by > 0 { "clock set forward" } else { "clock set back" });
+        let set = ClockSet { by: by * 1_000_000, at: self.now() };
+        self.step(Input::ClockSet(set))
+    }
+
+    /// Reads the frames that came meanwhile.
+    fn read(&mut self) -> Lives {
+        let (second, began) = (self.second, self.began);
+        let first = self.daemon().next_frame;
+        let came = |frame: &&Decoded| frame.cursor.unwrap().0 <= shifted(began, second).micros();
+        let frames: Vec<Decoded> = self.frames[first..].iter().take_while(came).cloned().collect();
+        self.daemon().next_frame += frames.len();
+        if frames.is_empty() {
+            return Ok(());
+        }
+        let (mut scratch, received) = (Scratch::default(), Some(self.now()));
+        let item = |decoded| Item::matched(decoded, received, &self.rules, &mut scratch);
+        let items = frames.into_iter().map(item).collect();
+        self.step(Input::Batch(Batch { source: "stream".into(), rules: Arc::clone(&self.rules), items }))
+    }
+
+    fn step(&mut self, input: Input) -> Lives {
+        let now = self.now();
+        let Outcome { commit, .. } = self.daemon().engine.step(input, now);
+        self.commit(&commit)
+    }
+
+    fn commit(&mut self, commit: &Commit) -> Lives {
+        if commit.is_empty() {
+            return Ok(());
+        }
+        if commit.is_urgent() {
+            self.mortal(Death::BeforeCommit)?;
+        }
+        self.daemon().store.commit(std::slice::from_ref(commit)).unwrap();
+        self.account.committed(commit, self.second);
+        if !commit.outbox.is_empty() || commit.clock_set.is_some() {
+            self.mortal(Death::AfterCommit)?;
+            let now = self.now();
+            self.daemon().workers.values_mut().for_each(|worker| worker.look = Some(now));
+        }
+        Ok(())
+    }
+
+    /// The worker of a receiver: what was answered is written down, what is due is sent.
+    fn work(&mut self, receiver: &ReceiverName) -> Lives {
+        let (second, now) = (self.second, self.now());
+        let worker = self.daemon().workers.get_mut(receiver).unwrap();
+        let (answered, flying): (Vec<_>, Vec<_>) = worker.flights.drain(..).partition(|one| one.known_at <= second);
+        worker.flights = flying;
+        let due = worker.look.is_some_and(|look| look <= now);
+        if !due && answered.is_empty() {
+            return Ok(());
+        }
+        for Flight { leased, sent, .. } in answered {
+            self.mortal(Death::AfterSend)?;
+            if let Err(SendError::Retry { after: Some(after), .. }) = &sent {
+                self.daemon().workers.get_mut(receiver).unwrap().pace.hold(now, *after);
+            }
+            let attempt = ending(&leased.delivery, leased.attempt, now, sent);
+            let told = self.daemon().store.finish(&leased.delivery.id, &attempt, now).unwrap();
+            self.account.finished(&leased, &attempt);
+            self.daemon().undelivered.extend(told);
+        }
+        loop {
+            let daemon = self.daemon.as_mut().unwrap();
+            let worker = daemon.workers.get_mut(receiver).unwrap();
+            let room = room(worker.flights.len(), &mut worker.pace, now);
+            let leased =
+                if room.is_none() { Vec::new() } else { daemon.store.lease(receiver, now, LEASE, room).unwrap() };
+            worker.pace.sent(leased.len());
+            if leased.is_empty() {
+                let next = daemon.store.next_due(receiver).unwrap();
+                worker.look = next.map(|next| next.max(now + Duration::from_secs(5)));
+                return Ok(());
+            }
+            self.mortal(Death::AfterLease)?;
+            for leased in leased {
+                self.call(receiver, leased);
+            }
+        }
+    }
+
+    fn call(&mut self, receiver: &ReceiverName, leased: Leased) {
+        let service = self.services.get_mut(receiver).unwrap();
+        let mood = service.mood(self.second);
+        let Answer { sent, after, taken } = service.call(&leased, self.second, &mut self.dice);
+        self.account.happened(mood_word(mood));
+        self.account.called(&leased, taken, self.second);
+        if taken && self.dice.percent(self.answering) {
+            self.will_answer(&leased);
+        }
+        let known_at = self.second + after;
+        self.daemon().workers.get_mut(receiver).unwrap().flights.push(Flight { leased, known_at, sent });
+    }
+
+    /// Somebody who was told takes charge, and perhaps ends it, in their own time.
+    fn will_answer(&mut self, leased: &Leased) {
+        let message = &leased.delivery.message;
+        if !matches!(message.kind, MessageKind::Opened | MessageKind::Updated | MessageKind::Escalated) {
+            return;
+        }
+        let acknowledged = self.second + self.dice.between(10, 3000);
+        let mut order = |at, action| {
+            let (incident, by) = (message.incident.id.clone(), "somebody".to_owned());
+            self.answers.push((at, Command { incident, by, action, reason: String::new() }));
+        };
+        order(acknowledged, Action::Acknowledge);
+        if self.dice.percent(50) {
+            order(acknowledged + self.dice.between(60, 7200), Action::Resolve);
+        }
+        self.answers.sort_by_key(|(at, _)| *at);
+    }
+
+    fn mortal(&mut self, at: Death) -> Lives {
+        if self.doom == Some(at) {
+            self.doom = None;
+            self.account.happened(at.words());
+            return Err(Dead);
+        }
+        Ok(())
+    }
+
+    /// Nothing of the process is left; after a while another one starts.
+    fn die(&mut self) {
+        self.daemon = None;
+        let pause = if self.dice.percent(70) { LOOK } else { self.dice.between(LOOK, 1800) };
+        self.account.down(self.second, self.second + pause);
+        self.second += pause;
+        if self.dice.percent(5) {
+            let by = self.dice.between(-3 * 3600, 3 * 3600);
+            self.wrong += by;
+            self.account.happened("clock set while nothing ran");
+            self.account.clock_lost = true;
+        }
+        self.begin();
+    }
+
+    fn begin(&mut self) {
+        while self.start().is_err() {
+            self.daemon = None;
+        }
+    }
+
+    fn start(&mut self) -> Lives {
+        let now = self.now();
+        let mut store = Store::open(&self.database()).unwrap();
+        store.hurry(now).unwrap();
+        let restored = store.restore(Timestamp::default()).unwrap();
+        let cursor = restored.cursors.values().next().copied();
+        let mut engine = Engine::new(Arc::clone(&self.rules), self.routes.clone(), receivers());
+        let first = engine.restore(restored, now);
+        let resume = cursor.map(|cursor| Cursor(cursor.0 - 5_000_000));
+        let next_frame = resume.map_or(0, |resume| {
+            self.frames.iter().position(|frame| frame.cursor.unwrap() >= resume).unwrap_or(self.frames.len())
+        });
+        let slow = Limit { burst: 5, every: Duration::from_secs(1) };
+        let worker = |name: &ReceiverName| Worker {
+            flights: Vec::new(),
+            pace: Pace::new(Some(slow).filter(|_| name.as_str() == "sms")),
+            look: Some(now),
+        };
+        let workers = receivers().into_iter().map(|name| (name.clone(), worker(&name))).collect();
+        self.daemon = Some(Daemon { engine, store, workers, undelivered: Vec::new(), next_frame });
+        self.mortal(Death::Starting)?;
+        self.commit(&first.commit)?;
+        self.step(Input::Connected { source: "stream".into(), resumed_from: cursor })
+    }
+
+    fn daemon(&mut self) -> &mut Daemon {
+        self.daemon.as_mut().unwrap()
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.folder.path().join("stormbell.db")
+    }
+
+    /// How the outbox has a message, for those who look for a mistake.
+    pub fn row(&self, id: &DeliveryId) -> String {
+        let sql = rusqlite::Connection::open(self.folder.path().join("stormbell.db")).unwrap();
+        let columns = "state || ' due ' || (due - ?2) || ' leased until ' || coalesce(leased_until - ?2, 'never')
+                       || ' attempts ' || attempts || ' ' || coalesce(error, '')";
+        let now = self.now().micros();
+        let query = format!("SELECT {columns} FROM outbox WHERE id = ?1");
+        sql.query_row(&query, rusqlite::params![id.as_str(), now], |row| row.get(0)).unwrap()
+    }
+
+    /// What the last process left.
+    pub fn store(&self) -> &Store {
+        &self.daemon.as_ref().unwrap().store
+    }
+}
+
+trait PopIfFirst<T> {
+    fn pop_if_first(&mut self, is_due: impl Fn(&T) -> bool) -> Option<T>;
+}
+
+impl<T> PopIfFirst<T> for Vec<T> {
+    fn pop_if_first(&mut self, is_due: impl Fn(&T) -> bool) -> Option<T> {
+        self.first().is_some_and(is_due).then(|| self.remove(0))
+    }
+}
+
+const fn mood_word(mood: Mood) -> &'static str {
+    match mood {
+        Mood::Well => "call: Well",
+        Mood::Down => "call: Down",
+        Mood::Half => "call: Half",
+        Mood::Slow => "call: Slow",
+        Mood::Overrun => "call: Overrun",
+        Mood::Mute => "call: Mute",
+        Mood::Refuses => "call: Refuses",
+    }
+}
+
+fn memory() -> PathBuf {
+    let memory = PathBuf::from("/dev/shm");
+    if memory.is_dir() { memory } else { std::env::temp_dir() }
+}
+
+pub fn shifted(from: Timestamp, seconds: i64) -> Timestamp {
+    Timestamp::from_micros(from.micros() + seconds * 1_000_000)
+}
+
+pub fn receivers() -> Vec<ReceiverName> {
+    ["log", "mail", "pager", "sms"].map(ReceiverName::from).to_vec()
+}
+
+fn rules() -> Vec<stormbell::domain::rule::Rule> {
+    vec![
+        rule("threat.shots", "threat", Severity::Critical, "$org shots", Condition::Match),
+        rule("talk.rumour", "talk", Severity::High, "$org rumour", authors(2, 10)),
+        rule("service.queue", "service", Severity::Medium, "$org queue", Condition::Match),
+    ]
+}
+
+/// Who is on call, ten minutes later who is then, then Meg, then everybody each hour; the rest goes to mail and chat.
+fn routes() -> Routes {
+    let zone = || Zone::of(jiff::tz::TimeZone::get("America/New_York").unwrap());
+    let person = |contact: &[(&str, &str)]| Person {
+        contact: contact.iter().map(|(receiver, at)| ((*receiver).into(), (*at).to_owned())).collect(),
+        zone: zone(),
+        quiet: Vec::new(),
+    };
+    let persons = [
+        ("ann", person(&[("sms", "+1555001"), ("mail", "ann@h.example")])),
+        ("bob", person(&[("sms", "+1555002")])),
+        ("meg", person(&[("sms", "+1555003"), ("mail", "meg@h.example")])),
+    ];
+    let start: jiff::civil::DateTime = "2026-10-31T01:30".parse().unwrap();
+    let rotation = ["ann", "bob"].map(PersonName::from).to_vec();
+    let layer = Layer { rotation, start: start.into(), every: Duration::from_hours(24), only: Vec::new() };
+    let people = People {
+        persons: persons.map(|(name, person)| (name.into(), person)).into(),
+        teams: BTreeMap::new(),
+        schedules: [("press".into(), Schedule { zone: zone(), layers: vec![layer], overrides: Vec::new() })].into(),
+    };
+    let receiver = |name: &str| Target::Receiver(name.into());
+    let on_call = || vec![Target::Schedule("press".into()), receiver("pager")];
+    let everybody = ["ann", "bob", "meg"].map(|name| Target::Person(name.into()));
+    let last = everybody.into_iter().chain(receivers().into_iter().map(Target::Receiver)).collect();
+    let wait = |seconds: i64| Some(Duration::from_secs(seconds.unsigned_abs()));
+    let step = |notify, ack_within| Step { notify, ack_within };
+    let grave = Route {
+        severity: vec![Severity::Critical],
+        steps: vec![
+            step(on_call(), wait(STEPS[0])),
+            step(on_call(), wait(STEPS[1])),
+            step(vec![Target::Person("meg".into())], wait(STEPS[2])),
+            step(last, None),
+        ],
+        repeat_every: wait(REPEAT),
+        last_resort: true,
+        ..Route::default()
+    };
+    let other = Route {
+        steps: vec![step(vec![receiver("mail")], Some(minutes(15))), step(vec![receiver("pager")], None)],
+        ..Route::default()
+    };
+    Routes { list: vec![grave, other], people: Arc::new(people) }
+}
+
+/// A night's posts: crises, rumours, queues, and other events all the time.
+fn frames(dice: &mut Dice, began: Timestamp) -> Vec<Decoded> {
+    let mut posts: BTreeMap<i64, Decoded> = BTreeMap::new();
+    let mut add = |second: i64, author: &str, text: Option<&str>| {
+        let at = shifted(began, second);
+        let event = text.map_or(SourceEvent::Other, |text| {
+            SourceEvent::Post(Box::new(post(&format!("p{second}"), author, at, text)))
+        });
+        posts.insert(second, frame(Ok(event), at));
+    };
+    for minute in 0..(NIGHT + MORNING) / 60 {
+        add(60 * minute + 59, "nobody", None);
+    }
+    let mut talk = |times: u64, text: &str| {
+        for _ in 0..dice.below(times) {
+            let from = dice.between(0, NIGHT);
+            for _ in 0..=dice.below(4) {
+                let second = from + dice.between(0, 400);
+                add(second, &format!("author{}", dice.below(9)), Some(text));
+            }
+        }
+    };
+    talk(4, "shots at St Brigids");
+    talk(3, "a rumour about St Brigids");
+    talk(3, "the queue at St Brigids is long");
+    posts.into_values().collect()
+}

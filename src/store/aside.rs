@@ -58,9 +58,9 @@ struct Head {
 }
 
 impl Aside {
-    /// A message about the disk.
-    pub(super) fn put(&mut self, delivery: Delivery) {
-        self.notices.insert(delivery.id.clone(), delivery);
+    /// Messages about the disk.
+    pub(super) fn put(&mut self, notices: Vec<Delivery>) {
+        self.notices.extend(notices.into_iter().map(|notice| (notice.id.clone(), notice)));
     }
 
     /// Whether it is one of those that only memory knows.

@@ -10,7 +10,7 @@
 //! so. Any other failure ends the loop; the process ends, and the restart resumes from the last commit.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -46,7 +46,8 @@ type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 pub struct StoreHandle {
     requests: mpsc::Sender<Request>,
     busy_since: Arc<AtomicI64>,
-    trouble: Shared,
+    trouble: Shared<Option<Trouble>>,
+    aside: Shared<Vec<Delivery>>,
 }
 
 /// Since when and why nothing can be written.
@@ -58,13 +59,14 @@ pub struct Trouble {
     pub error: StoreError,
 }
 
-type Shared = Arc<Mutex<Option<Trouble>>>;
+type Shared<T> = Arc<Mutex<T>>;
 
 /// The writer's end: what [`run`] works off.
 pub struct Requests {
     queue: mpsc::Receiver<Request>,
     busy_since: Arc<AtomicI64>,
-    trouble: Shared,
+    trouble: Shared<Option<Trouble>>,
+    aside: Shared<Vec<Delivery>>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 }
@@ -72,7 +74,6 @@ pub struct Requests {
 enum Request {
     Commit(Box<Commit>, Answer<()>),
     Other(Box<dyn Work>),
-    Aside(Vec<Delivery>),
     Close(Answer<()>),
 }
 
@@ -172,9 +173,14 @@ impl Work for Finish {
 /// Both ends of the queue to the writer.
 pub fn channel(clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> (StoreHandle, Requests) {
     let (requests, queue) = mpsc::channel(QUEUE);
-    let (busy_since, trouble) = (Arc::new(AtomicI64::new(IDLE)), Shared::default());
-    let handle = StoreHandle { requests, busy_since: Arc::clone(&busy_since), trouble: Arc::clone(&trouble) };
-    (handle, Requests { queue, busy_since, trouble, clock, metrics })
+    let (busy_since, trouble, aside) = (Arc::new(AtomicI64::new(IDLE)), Shared::default(), Shared::default());
+    let handle = StoreHandle {
+        requests,
+        busy_since: Arc::clone(&busy_since),
+        trouble: Arc::clone(&trouble),
+        aside: Arc::clone(&aside),
+    };
+    (handle, Requests { queue, busy_since, trouble, aside, clock, metrics })
 }
 
 impl StoreHandle {
@@ -207,15 +213,14 @@ impl StoreHandle {
         self.ask(|answer| Request::Other(Box::new(Finish { id, attempt, now, result: None, answer }))).await
     }
 
-    /// Has messages about the disk sent before they are on it; their rows follow. They are lost when the writer has
-    /// more to do than it can, which a disk that cannot be written is not.
+    /// Has messages about the disk sent before they are on it; their rows follow. Whoever leases next finds them.
     pub fn set_aside(&self, deliveries: Vec<Delivery>) {
-        self.requests.try_send(Request::Aside(deliveries)).unwrap_or_default();
+        lock(&self.aside).extend(deliveries);
     }
 
     /// Since when and why nothing can be written; none when all is well.
     pub fn trouble(&self) -> Option<Trouble> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.trouble).clone()
     }
 
     /// See [`Store::next_due`].
@@ -271,16 +276,17 @@ impl StoreHandle {
 /// # Errors
 /// What makes it impossible to go on. Nothing that was answered with success is lost.
 pub fn run(mut store: Store, requests: Requests) -> Result<(), StoreError> {
-    let Requests { mut queue, busy_since, trouble, clock, metrics } = requests;
+    let Requests { mut queue, busy_since, trouble, aside: set_aside, clock, metrics } = requests;
     let mut batch = Batch::default();
     let mut aside = Aside::default();
     while let Some(request) = queue.blocking_recv() {
-        batch.add(request, &mut aside);
-        batch.fill(&mut queue, &mut aside);
+        batch.add(request);
+        batch.fill(&mut queue);
         let begun = clock.now();
         busy_since.store(begun.micros(), Ordering::Relaxed);
         let writes = !batch.commits.is_empty(); // a look for due messages is no measure of the disk
         let mut held_up = false;
+        aside.put(std::mem::take(&mut *lock(&set_aside)));
         while let Err(error) = batch.write(&mut store, &mut aside) {
             if !error.is_passing() || batch.is_last(&queue) {
                 batch.fail(&error);
@@ -290,16 +296,17 @@ pub fn run(mut store: Store, requests: Requests) -> Result<(), StoreError> {
                 events::store_held_up(&error);
                 held_up = true;
             }
+            aside.put(std::mem::take(&mut *lock(&set_aside)));
             batch.go_on_without_disk(&store, &mut aside, &error);
             // It answers, if only with a refusal: nothing is stuck.
             busy_since.store(IDLE, Ordering::Relaxed);
-            set(&trouble, Some(Trouble { since: begun, error }));
+            *lock(&trouble) = Some(Trouble { since: begun, error });
             Handle::current().block_on(tokio::time::sleep(PAUSE));
-            batch.fill(&mut queue, &mut aside);
+            batch.fill(&mut queue);
             busy_since.store(clock.now().micros(), Ordering::Relaxed);
         }
         busy_since.store(IDLE, Ordering::Relaxed);
-        set(&trouble, None);
+        *lock(&trouble) = None;
         report(writes.then_some(&*metrics), clock.now().since(begun), held_up);
         if let Some(answer) = batch.close.take() {
             return close(store, answer);
@@ -311,8 +318,9 @@ pub fn run(mut store: Store, requests: Requests) -> Result<(), StoreError> {
     store.close()
 }
 
-fn set(trouble: &Shared, to: Option<Trouble>) {
-    *trouble.lock().unwrap_or_else(PoisonError::into_inner) = to;
+/// Nobody panics while holding one of these.
+fn lock<T>(shared: &Shared<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn close(store: Store, answer: Answer<()>) -> Result<(), StoreError> {
@@ -347,9 +355,8 @@ struct Batch {
 }
 
 impl Batch {
-    fn add(&mut self, request: Request, aside: &mut Aside) {
+    fn add(&mut self, request: Request) {
         match request {
-            Request::Aside(deliveries) => deliveries.into_iter().for_each(|delivery| aside.put(delivery)),
             Request::Commit(commit, answer) => {
                 self.commits.push(*commit);
                 self.waiting.push(answer);
@@ -360,10 +367,10 @@ impl Batch {
     }
 
     /// Takes what waits, up to a bound; nothing behind a request to close.
-    fn fill(&mut self, queue: &mut mpsc::Receiver<Request>, aside: &mut Aside) {
+    fn fill(&mut self, queue: &mut mpsc::Receiver<Request>) {
         while self.close.is_none() && self.commits.len() + self.others.len() < GROUP {
             let Ok(request) = queue.try_recv() else { return };
-            self.add(request, aside);
+            self.add(request);
         }
     }
 

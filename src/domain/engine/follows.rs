@@ -1,6 +1,6 @@
 //! Spike rules that ask for each key: which keys are followed, and what is written of them.
 //!
-//! A followed key has a baseline of its own, about six kilobytes, so there are at most [`MOST`]
+//! A followed key has a baseline of its own, about four kilobytes, so there are at most [`MOST`]
 //! of a rule. While there is room a key is followed from its first post on; before that it was
 //! silent for as long as the rule is in force. When there is none, a key is only counted, and
 //! takes the place of the one that matters least once enough posts by enough authors came

@@ -55,10 +55,10 @@ impl Lately {
         self.marks.pop_front();
     }
 
-    /// How many have that mark; more than that are not by one author.
+    /// How many have that mark: no fewer than the author has posts here.
     fn marked(&self, mark: u16) -> usize {
         let (older, newer) = self.marks.as_slices();
-        // Of at most `MOST_REMEMBERED`; sixteen bits are added eight at a time.
+        // Sixteen bits hold `MOST_REMEMBERED`, and are added eight at a time.
         let marked = |marks: &[u16]| marks.iter().map(|&other| u16::from(other == mark)).sum::<u16>();
         usize::from(marked(older)) + usize::from(marked(newer))
     }

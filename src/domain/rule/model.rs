@@ -167,7 +167,7 @@ impl RuleSet {
         self.rules.get(index)
     }
 
-    /// Its name.
+    /// The name of its id, which every post that it takes is known by.
     pub fn name(&self, index: RuleIndex) -> Option<Key> {
         self.names.get(index).copied()
     }

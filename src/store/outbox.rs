@@ -66,6 +66,17 @@ const HEADS: &str = "SELECT seq, incident, critical, coalesce(leased_until, due)
 /// So many lines are looked at when it is decided whose turn it is: the oldest, critical ones before all.
 const CANDIDATES: usize = 256;
 
+/// Those that are due.
+fn due() -> String {
+    format!(
+        "SELECT seq, incident, critical FROM ({HEADS}) WHERE ready <= ?2 ORDER BY critical DESC, seq LIMIT {CANDIDATES}"
+    )
+}
+
+/// How many of each incident are being sent.
+const UNDER_WAY: &str = "SELECT incident, count(*) FROM outbox
+     WHERE receiver = ?1 AND state = 'leased' AND leased_until > ?2 GROUP BY incident";
+
 impl Store {
     /// Makes every message that waits for a retry due at `now`, with its patience renewed.
     ///
@@ -145,9 +156,7 @@ impl Writing<'_> {
 
     /// The first message of every line that is due.
     fn due(&self, receiver: &ReceiverName, now: Timestamp) -> Result<Vec<Waiting>, StoreError> {
-        let mut select = self.sql.prepare_cached(&format!(
-            "SELECT seq, incident, critical FROM ({HEADS}) WHERE ready <= ?2 ORDER BY critical DESC, seq LIMIT {CANDIDATES}"
-        ))?;
+        let mut select = self.sql.prepare_cached(&due())?;
         let waiting = |row: &Row<'_>| Ok(Waiting { seq: row.get(0)?, incident: row.get(1)?, critical: row.get(2)? });
         let rows = select.query_map(params![receiver.as_str(), now.micros()], waiting)?.collect::<Result<_, _>>()?;
         Ok(rows)
@@ -155,9 +164,7 @@ impl Writing<'_> {
 
     /// How many messages of each incident are being sent.
     fn under_way(&self, receiver: &ReceiverName, now: Timestamp) -> Result<BTreeMap<String, u32>, StoreError> {
-        let mut select = self.sql.prepare_cached(
-            "SELECT incident, count(*) FROM outbox WHERE receiver = ?1 AND state = 'leased' AND leased_until > ?2 GROUP BY incident",
-        )?;
+        let mut select = self.sql.prepare_cached(UNDER_WAY)?;
         let counts = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
         let rows = select.query_map(params![receiver.as_str(), now.micros()], counts)?.collect::<Result<_, _>>()?;
         Ok(rows)
@@ -278,5 +285,25 @@ impl Taken {
             give_up: Timestamp::from_micros(self.give_up),
         };
         Ok(Leased { delivery, sample, attempt: self.attempts })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Delivered messages stay for as long as incidents do, and every message that goes out asks.
+    #[test]
+    fn whose_turn_it_is_is_found_without_reading_what_was_delivered() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("a.db")).unwrap();
+        for query in [&due(), UNDER_WAY] {
+            let mut plan = store.conn().prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
+            let steps = plan.query_map(params!["hook", 0], |row| row.get::<_, String>(3)).unwrap();
+            let steps: Vec<String> = steps.collect::<Result<_, _>>().unwrap();
+            let looks = |step: &&String| step.starts_with("SEARCH") || step.starts_with("SCAN");
+            assert!(steps.iter().filter(looks).all(|step| step.contains("INDEX outbox_")), "{steps:#?}");
+            assert!(steps.iter().all(|step| !step.contains("TEMP B-TREE")), "{steps:#?}");
+        }
     }
 }

@@ -8,3 +8,7 @@ WHERE state IN ('pending', 'leased') AND EXISTS (
 -- How long it is tried in all, whatever clocks do.
 ALTER TABLE outbox ADD COLUMN patience INTEGER NOT NULL DEFAULT 86400000000;
 CREATE INDEX outbox_turn ON outbox (receiver, critical DESC, seq) WHERE state IN ('pending', 'leased');
+-- Asked with every lease, and delivered messages stay for weeks.
+CREATE INDEX outbox_leased ON outbox (receiver, incident, leased_until) WHERE state = 'leased';
+-- What became of an incident's messages is asked each second while a drill waits.
+CREATE INDEX outbox_of ON outbox (incident, seq);

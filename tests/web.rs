@@ -187,6 +187,7 @@ impl Backend for Pretended {
         Ok(StatusView {
             version: "1".to_owned(),
             organization: "St. Brigid's Hospital".to_owned(),
+            timezone: "UTC".to_owned(),
             started_at: at(0).to_string(),
             ready: true,
             reasons: vec![],

@@ -15,6 +15,7 @@ use crate::domain::event::{Ledger, Rejected};
 use crate::domain::id::{IncidentId, ReceiverName, SilenceId};
 use crate::domain::incident::{Gap, Incident, IncidentState};
 use crate::domain::oncall::People;
+use crate::domain::organization::Organization;
 use crate::domain::rule::RuleSet;
 use crate::domain::silence::{Draft, Order, Refused as NotSilenced, Silence};
 use crate::domain::time::{Clock, Timestamp};
@@ -44,7 +45,7 @@ pub(super) struct Daemon {
     /// Every configured receiver.
     pub receivers: Vec<ReceiverName>,
     /// Whom the daemon listens for.
-    pub organization: String,
+    pub organization: Organization,
     /// When it started.
     pub started: Timestamp,
     /// The present.
@@ -155,7 +156,7 @@ impl Backend for Daemon {
     }
 
     async fn drill(&self, scenario: String, by: String) -> Result<Vec<Incident>, BackendError> {
-        let posts = drill::posts(&scenario, &self.organization, self.clock.now()).ok_or_else(|| {
+        let posts = drill::posts(&scenario, &self.organization.name, self.clock.now()).ok_or_else(|| {
             BackendError::Invalid(format!("there is no scenario “{scenario}”; there are {}", drill::names()))
         })?;
         let (answer, answered) = oneshot::channel();
@@ -236,7 +237,8 @@ impl Backend for Daemon {
         let state = |wanted| incidents.iter().filter(|incident| incident.state == wanted).count() as u64;
         Ok(StatusView {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            organization: self.organization.clone(),
+            organization: self.organization.name.clone(),
+            timezone: self.organization.timezone.clone(),
             started_at: self.started.to_string(),
             ready: reasons.is_empty(),
             reasons,

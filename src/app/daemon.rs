@@ -179,7 +179,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
             people,
             statuses,
             receivers,
-            organization: config.organization.name.clone(),
+            organization: config.organization.clone(),
             started,
             clock: Arc::clone(&clock),
         };

@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::Builder;
 
 use super::client::{DaemonArgs, who};
+use super::receipts::{Receipt, seconds_between};
 use super::{Exit, say};
 use crate::domain::quantity::duration;
-use crate::domain::time::{Timestamp, human};
+use crate::domain::time::human;
 use crate::web::view::DeliveryView;
 
 /// How often the daemon is asked.
@@ -76,19 +77,6 @@ struct Report {
     receipts: Vec<Receipt>,
 }
 
-/// What became of one message.
-#[derive(Debug, Serialize)]
-struct Receipt {
-    receiver: String,
-    person: Option<String>,
-    kind: String,
-    state: String,
-    attempts: u32,
-    /// From the beginning of the exercise.
-    after_seconds: Option<f64>,
-    error: Option<String>,
-}
-
 impl Drill {
     pub(super) fn main(self) -> anyhow::Result<Exit> {
         let by = who(self.by.clone())?;
@@ -136,24 +124,15 @@ impl Drill {
     }
 
     fn report(&self, seen: Seen, deliveries: Vec<DeliveryView>) -> Report {
-        let opened = Timestamp::parse(&seen.opened_at).ok();
-        let after = |at: &str| Some(Timestamp::parse(at).ok()?.since(opened?).as_secs_f64());
-        let receipt = |delivery: DeliveryView| Receipt {
-            after_seconds: delivery.finished_at.as_deref().and_then(after),
-            receiver: delivery.receiver,
-            person: delivery.person,
-            kind: delivery.kind,
-            state: delivery.state,
-            attempts: delivery.attempts,
-            error: delivery.error,
-        };
+        let opened = seen.opened_at.as_str();
+        let after = |at: &str| seconds_between(opened, at);
         Report {
             kind: "exercise",
             scenario: self.scenario.clone(),
             acknowledged: seen.acknowledged.is_some() || seen.state == "acknowledged",
             acknowledged_after_seconds: seen.acknowledged.as_ref().and_then(|signed| after(&signed.at)),
             acknowledged_by: seen.acknowledged.map(|signed| signed.by),
-            receipts: deliveries.into_iter().map(receipt).collect(),
+            receipts: deliveries.into_iter().map(|delivery| Receipt::of(delivery, opened)).collect(),
             incident: seen.id,
             title: seen.title,
             severity: seen.severity,
@@ -165,18 +144,7 @@ impl Drill {
 fn show(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
     writeln!(out, "{} · {} · {}", report.title, report.severity, report.incident)?;
     for receipt in &report.receipts {
-        let whom = match &receipt.person {
-            Some(person) => format!("{person} ({})", receipt.receiver),
-            None => receipt.receiver.clone(),
-        };
-        let what = receipt.kind.strip_prefix("incident.").unwrap_or(&receipt.kind);
-        let tries = if receipt.attempts > 1 { format!(", {} tries", receipt.attempts) } else { String::new() };
-        let how = match (receipt.state.as_str(), receipt.after_seconds) {
-            ("delivered", Some(after)) => format!("taken after {after:.1} s{tries}"),
-            ("parked", _) => format!("GIVEN UP{tries}: {}", receipt.error.as_deref().unwrap_or("no reason")),
-            _ => format!("NOT TAKEN yet{tries}: {}", receipt.error.as_deref().unwrap_or("on its way")),
-        };
-        writeln!(out, "  {what:<12} {whom:<24} {how}")?;
+        writeln!(out, "  {:<12} {:<24} {receipt}", receipt.what(), receipt.whom())?;
     }
     match (&report.acknowledged_by, report.acknowledged_after_seconds) {
         (Some(by), Some(after)) => writeln!(out, "  {by} took charge after {after:.1} s"),

@@ -16,7 +16,9 @@ mod oncall;
 mod player;
 mod profile;
 mod progress;
+mod receipts;
 mod replay;
+mod report;
 mod run;
 mod silence;
 mod tune;
@@ -32,7 +34,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::domain::diagnostic::Diagnostic;
 use crate::domain::message::counted;
-use crate::report::{self, Colours};
+use crate::report::{Colours, render};
 
 /// Listens to social streams for a hospital and rings the right people within a second.
 #[derive(Debug, Parser)]
@@ -83,6 +85,8 @@ enum Command {
     Resolve(client::Act),
     /// Write something into an incident's history
     Note(client::Note),
+    /// Write the report of one incident: when it was seen, who was told, who took charge
+    Report(report::Report),
     /// Send a marked EXERCISE through the running daemon, until somebody takes charge
     Drill(drill::Drill),
     /// Stop telling people of some rules for a while
@@ -155,6 +159,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Ack(act) => act.main("ack"),
         Command::Resolve(act) => act.main("resolve"),
         Command::Note(note) => note.main(),
+        Command::Report(report) => report.main(),
         Command::Drill(drill) => drill.main(),
         Command::Silence(silence) => silence.main(),
     };
@@ -194,6 +199,6 @@ fn say(line: &str) {
 fn show(findings: &[Diagnostic]) {
     let colours = if std::io::stderr().is_terminal() { Colours::Ansi } else { Colours::Plain };
     if !findings.is_empty() {
-        drop(write!(std::io::stderr().lock(), "{}", report::render(findings, colours)));
+        drop(write!(std::io::stderr().lock(), "{}", render(findings, colours)));
     }
 }

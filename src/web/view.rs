@@ -207,6 +207,8 @@ pub struct StatusView {
     pub version: String,
     /// Whom it listens for.
     pub organization: String,
+    /// Its zone, an IANA name: what its clocks show.
+    pub timezone: String,
     /// RFC 3339.
     pub started_at: String,
     /// Whether sources and store are fine.

@@ -56,6 +56,11 @@ fn an_incident_of_the_demo_is_seen_taken_and_ended() {
     assert!(ran.out.starts_with(&format!("{id} is acknowledged: ")), "{}", ran.text());
     let ran = demo.ask(&["resolve", id, "--by", "ann", "--reason", "a film set"]);
     assert!(ran.out.starts_with(&format!("{id} is resolved: ")), "{}", ran.text());
+    let report = demo.ask(&["report", id]);
+    assert!(report.out.contains("**note** by bob: police are on site"), "{}", report.text());
+    assert!(report.out.contains("- State: resolved by ann\n"), "{}", report.text());
+    let report: serde_json::Value = serde_json::from_str(&demo.ask(&["report", id, "--json"]).out).unwrap();
+    assert!(report["seconds"]["opened_to_acknowledged"].is_number(), "{report}");
     let ran = demo.ask(&["ack", "inc-nope", "--by", "ann"]);
     assert_eq!(ran.code, 1);
     assert!(ran.err.contains("`stormbell incidents` lists those there are"), "{}", ran.err);

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::support::{Desk, golden};
 
-const COMMANDS: [&str; 23] = [
+const COMMANDS: [&str; 24] = [
     "run",
     "demo",
     "check",
@@ -22,6 +22,7 @@ const COMMANDS: [&str; 23] = [
     "ack",
     "resolve",
     "note",
+    "report",
     "drill",
     "silence",
     "silence add",

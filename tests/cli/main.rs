@@ -16,6 +16,7 @@ mod memory;
 mod oncall;
 mod reference;
 mod replay;
+mod report;
 mod support;
 mod tune;
 mod volume;

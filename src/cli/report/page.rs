@@ -1,0 +1,211 @@
+//! The report as Markdown: a document people file, print and send, so what strangers wrote is only text in it.
+
+use std::fmt::{self, Write as _};
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use super::super::receipts::Receipt;
+use super::{Post, Spans, Told};
+use crate::domain::message::counted;
+use crate::domain::time::{Timestamp, human};
+use crate::notify::untrusted::{clean, markdown, shown};
+use crate::web::view::AlertView;
+
+/// Characters of a post's text.
+const LONGEST_TEXT: usize = 1000;
+/// Characters of an author's name.
+const LONGEST_NAME: usize = 100;
+
+/// The clocks people in the report have on the wall.
+pub(super) struct Clock(TimeZone);
+
+impl Clock {
+    /// Those of an IANA zone; of UTC when this machine does not know it.
+    pub(super) fn of(zone: &str) -> Self {
+        Self(TimeZone::get(zone).unwrap_or(TimeZone::UTC))
+    }
+
+    fn reads(&self, time: &str, format: &str) -> String {
+        let instant = Timestamp::parse(time).ok().map(|at| jiff::Timestamp::from_microsecond(at.micros()));
+        match instant {
+            Some(Ok(instant)) => instant.to_zoned(self.0.clone()).strftime(format).to_string(),
+            _ => clean(time),
+        }
+    }
+
+    /// `2026-11-22 05:04:10-05:00`: nobody has to ask which night of the two it was.
+    fn full(&self, time: &str) -> String {
+        self.reads(time, "%Y-%m-%d %H:%M:%S%:z")
+    }
+
+    /// Ends, too, when clocks are set.
+    fn day(&self, time: &str) -> String {
+        self.reads(time, "%A, %Y-%m-%d (%:z)")
+    }
+
+    fn time(&self, time: &str) -> String {
+        self.reads(time, "%H:%M:%S")
+    }
+}
+
+/// The whole report.
+pub(super) fn page(
+    told: &Told,
+    receipts: &[Receipt],
+    spans: &Spans,
+    organization: &str,
+    clock: &Clock,
+    with_posts: bool,
+) -> Result<String, fmt::Error> {
+    let mut page = String::new();
+    head(&mut page, told, organization, clock)?;
+    figures(&mut page, told, spans)?;
+    alerts(&mut page, &told.alerts, clock)?;
+    history(&mut page, told, receipts, clock)?;
+    not_taken(&mut page, receipts)?;
+    if with_posts {
+        posts(&mut page, &told.sample, clock)?;
+    }
+    Ok(page)
+}
+
+fn head(page: &mut String, told: &Told, organization: &str, clock: &Clock) -> fmt::Result {
+    writeln!(page, "# {}\n", line(&told.title))?;
+    if told.exercise {
+        writeln!(page, "**An exercise: nothing of this happened.**\n")?;
+    }
+    writeln!(page, "- Incident: {} of {}", line(&told.id), line(organization))?;
+    writeln!(page, "- Severity: {}, topic {}", told.severity, line(&told.topic))?;
+    writeln!(page, "- State: {}", state(told))?;
+    writeln!(page, "- Opened: {}", clock.full(&told.opened_at))?;
+    if told.posts > 0 {
+        writeln!(page, "- First post: {}", clock.full(&told.first_post_at))?;
+    }
+    writeln!(page, "- Seen: {}", line(&told.summary))?;
+    writeln!(page, "- Why: {}", line(&told.why))?;
+    if !told.rules.is_empty() {
+        writeln!(page, "- Rules: {}", line(&told.rules.join(", ")))?;
+    }
+    if told.late {
+        writeln!(page, "- Learned late: a source had been away")?;
+    }
+    match &told.playbook {
+        Some(playbook) => writeln!(page, "- Playbook: {}", line(playbook)),
+        None => Ok(()),
+    }
+}
+
+fn state(told: &Told) -> String {
+    match (&told.resolved, &told.acknowledged) {
+        (Some(by), _) if told.state == "resolved" => format!("resolved by {}", line(&by.by)),
+        (_, Some(by)) if told.state == "acknowledged" => format!("acknowledged by {}", line(&by.by)),
+        _ => told.state.clone(),
+    }
+}
+
+fn figures(page: &mut String, told: &Told, spans: &Spans) -> fmt::Result {
+    writeln!(page, "\n## How long it took\n")?;
+    let span = |seconds: Option<f64>, otherwise: &str| seconds.map_or_else(|| otherwise.to_owned(), took);
+    let who = told.acknowledged.as_ref().map_or_else(String::new, |by| format!(", by {}", line(&by.by)));
+    if told.posts > 0 {
+        writeln!(page, "- From the first post to the incident: {}", span(spans.first_post_to_opened, "unknown"))?;
+    }
+    writeln!(page, "- From the incident to the first receipt: {}", span(spans.opened_to_first_receipt, "none so far"))?;
+    writeln!(
+        page,
+        "- From the incident until somebody took charge: {}{who}",
+        span(spans.opened_to_acknowledged, "nobody has")
+    )?;
+    writeln!(page, "- From the incident to its end: {}", span(spans.opened_to_resolved, "it goes on"))
+}
+
+/// Below a minute with a tenth: pages are measured in seconds.
+fn took(seconds: f64) -> String {
+    if seconds < 60.0 {
+        format!("{seconds:.1} s")
+    } else {
+        human(Duration::try_from_secs_f64(seconds.round()).unwrap_or_default())
+    }
+}
+
+fn alerts(page: &mut String, alerts: &[AlertView], clock: &Clock) -> fmt::Result {
+    if alerts.is_empty() {
+        return Ok(());
+    }
+    writeln!(page, "\n## What raised it\n")?;
+    for alert in alerts {
+        let counts = match alert.posts {
+            0 => String::new(),
+            posts => format!(" ({}, {})", counted(posts, "post"), counted(alert.authors, "author")),
+        };
+        let when = clock.full(&alert.at);
+        writeln!(page, "- {when} {} {}{counts}: {}", alert.severity, line(&alert.rule), line(&alert.why))?;
+    }
+    Ok(())
+}
+
+/// What the daemon and people did, and what each device took, in one order of time.
+fn history(page: &mut String, told: &Told, receipts: &[Receipt], clock: &Clock) -> fmt::Result {
+    let acts = told.timeline.iter().map(|entry| {
+        let by = if entry.by == "stormbell" { String::new() } else { format!(" by {}", line(&entry.by)) };
+        let text = if entry.text.is_empty() { String::new() } else { format!(": {}", line(&entry.text)) };
+        (entry.at.as_str(), format!("**{}**{by}{text}", line(&entry.what)))
+    });
+    let ends = receipts.iter().filter_map(|receipt| Some((receipt.at.as_deref()?, ended(receipt))));
+    let mut all: Vec<(&str, String)> = acts.chain(ends).collect();
+    // Stable: what happened at one instant stays in the order in which it was written.
+    all.sort_by_key(|(at, _)| Timestamp::parse(at).ok());
+    writeln!(page, "\n## What happened\n\nTimes as clocks in {} show them.", clock.0.iana_name().unwrap_or("UTC"))?;
+    let mut today = String::new();
+    for (at, text) in all {
+        let day = clock.day(at);
+        if day != today {
+            writeln!(page, "\n### {day}\n")?;
+            today = day;
+        }
+        writeln!(page, "- {} {text}", clock.time(at))?;
+    }
+    Ok(())
+}
+
+/// When it was taken stands before it.
+fn ended(receipt: &Receipt) -> String {
+    let (whom, what) = (line(&receipt.whom()), receipt.what());
+    let tries = if receipt.attempts > 1 { format!(" after {} tries", receipt.attempts) } else { String::new() };
+    let error = receipt.error.as_deref().map_or_else(String::new, |error| format!(": {}", line(error)));
+    if receipt.is_taken() {
+        format!("{whom} took “{what}”{tries}")
+    } else {
+        format!("{whom} did NOT take “{what}”, given up{tries}{error}")
+    }
+}
+
+fn not_taken(page: &mut String, receipts: &[Receipt]) -> fmt::Result {
+    let mut waiting = receipts.iter().filter(|receipt| receipt.at.is_none()).peekable();
+    if waiting.peek().is_some() {
+        writeln!(page, "\n## Not taken by anybody yet\n")?;
+    }
+    waiting.try_for_each(|receipt| {
+        writeln!(page, "- “{}” to {}: {}", receipt.what(), line(&receipt.whom()), line(&receipt.to_string()))
+    })
+}
+
+fn posts(page: &mut String, posts: &[Post], clock: &Clock) -> fmt::Result {
+    writeln!(page, "\n## Posts\n")?;
+    if posts.is_empty() {
+        writeln!(page, "None is kept any more.")?;
+    }
+    for post in posts {
+        let author = shown(post.author.handle.as_ref().unwrap_or(&post.author.id), LONGEST_NAME);
+        let text = markdown(&shown(&post.text, LONGEST_TEXT));
+        let (when, id) = (clock.full(&post.created_at), line(&post.id));
+        writeln!(page, "- {when} {}: “{text}” ({id})", markdown(&author))?;
+    }
+    Ok(())
+}
+
+/// One line of somebody else's words.
+fn line(text: &str) -> String {
+    markdown(&clean(text))
+}

@@ -1,0 +1,107 @@
+//! The report of an incident, as people file it.
+
+use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+
+use serde_json::{Value, json};
+
+use super::support::{Desk, golden};
+
+/// A daemon that knows one incident; its address. It ends with the test.
+fn daemon(incident: Value, deliveries: Value) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let status = json!({ "version": "1", "organization": "St. Brigid's Hospital", "timezone": "America/New_York",
+        "started_at": "2026-11-01T00:00:00Z", "ready": true, "reasons": [], "rules": 1, "open": 0, "acknowledged": 0,
+        "sources": [], "receivers": [] });
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = BufReader::new(&stream).lines().map_while(Result::ok);
+            let line = request.next().unwrap();
+            request.take_while(|line| !line.is_empty()).for_each(drop);
+            let body = match line.split(' ').nth(1).unwrap() {
+                "/api/v1/status" => status.to_string(),
+                path if path.ends_with("/deliveries") => deliveries.to_string(),
+                _ => incident.to_string(),
+            };
+            write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+                .unwrap();
+        }
+    });
+    url
+}
+
+/// Through the night in which clocks go back, with words of people who mean harm.
+fn incident() -> Value {
+    json!({
+        "id": "inc-1", "title": "Gunman or shots reported at our site", "severity": "critical", "state": "resolved",
+        "topic": "active-threat", "rules": ["active-threat.gunman"],
+        "opened_at": "2026-11-01T05:59:10.500Z", "first_post_at": "2026-11-01T05:58:00Z",
+        "last_post_at": "2026-11-01T06:10:00Z", "posts": 2, "authors": 2, "stories": 1,
+        "summary": "1 story · 2 authors · 2 posts", "why": "2 authors within 10 min, a link to ‘evil[.]example’",
+        "playbook": "playbooks/active-threat.md", "url": null, "exercise": false, "late": true,
+        "acknowledged": { "by": "Ann", "at": "2026-11-01T06:03:10.500Z" },
+        "resolved": { "by": "Bob_B", "at": "2026-11-01T08:30:00Z" },
+        "sample": [
+            { "id": "at://did:plc:a/app.bsky.feed.post/1", "source": "sky", "url": "https://bsky.app/x",
+              "created_at": "2026-11-01T05:58:00Z", "author": { "id": "did:plc:a", "handle": "a.example" },
+              "text": "gunman\n# not a heading\n[click](https://evil.example/x) <script>\u{202e}@all" },
+            { "id": "p2", "source": "sky", "url": null, "created_at": "2026-11-01T05:59:09Z",
+              "author": { "id": "did:plc:b", "handle": null }, "text": "shots" },
+        ],
+        "timeline": [
+            { "at": "2026-11-01T05:59:10.500Z", "what": "opened", "by": "stormbell", "text": "telling on-call" },
+            { "at": "2026-11-01T06:03:10.500Z", "what": "acknowledged", "by": "Ann", "text": "" },
+            { "at": "2026-11-01T06:04:00Z", "what": "note", "by": "Ann", "text": "- a list\n1. *no*" },
+            { "at": "2026-11-01T08:30:00Z", "what": "resolved", "by": "Bob_B", "text": "a film set" },
+        ],
+        "alerts": [
+            { "at": "2026-11-01T05:59:09Z", "rule": "active-threat.gunman", "severity": "critical",
+              "condition": "count", "posts": 2, "authors": 2, "post": "p2", "why": "2 authors within 10 min" },
+        ],
+    })
+}
+
+fn deliveries() -> Value {
+    let delivery = |receiver: &str, person: Option<&str>, kind: &str, state: &str, finished: Option<&str>| {
+        let error = (state != "delivered").then_some("the server answered 500");
+        json!({ "id": "d", "receiver": receiver, "person": person, "kind": kind, "at": "2026-11-01T05:59:10.500Z",
+            "state": state, "attempts": if error.is_some() { 7 } else { 1 }, "finished_at": finished, "error": error })
+    };
+    json!([
+        delivery("on-call", None, "incident.opened", "delivered", Some("2026-11-01T05:59:11.700Z")),
+        delivery("sms", Some("Ann"), "incident.opened", "parked", Some("2026-11-01T06:09:10.500Z")),
+        delivery("mail", None, "incident.resolved", "pending", None),
+    ])
+}
+
+#[test]
+fn a_report_says_when_who_and_how_long() {
+    let url = daemon(incident(), deliveries());
+    let desk = Desk::new();
+    let mut pages = String::new();
+    for arguments in [&["report", "inc-1"][..], &["report", "inc-1", "--posts"], &["report", "inc-1", "--json"]] {
+        let ran = desk.run(&[arguments, &["--url", &url]].concat());
+        writeln!(pages, "=== {}\n{}", arguments.join(" "), ran.text()).unwrap();
+    }
+    golden!("cli-report", pages);
+}
+
+#[test]
+fn an_incident_that_goes_on_and_is_about_a_silence_has_a_report() {
+    let mut going_on = incident();
+    for (key, value) in [("state", json!("open")), ("posts", json!(0)), ("exercise", json!(true))] {
+        going_on[key] = value;
+    }
+    for key in ["acknowledged", "resolved"] {
+        going_on.as_object_mut().unwrap().remove(key);
+    }
+    for key in ["sample", "timeline", "alerts", "rules"] {
+        going_on[key] = json!([]);
+    }
+    let url = daemon(going_on, json!([]));
+    let ran = Desk::new().run(&["report", "inc-1", "--posts", "--url", &url]);
+    golden!("cli-report-going-on", ran.text());
+}

@@ -1,0 +1,100 @@
+//! What the daemon has to say about itself, as incidents.
+
+use super::{Live, SELF, UNDELIVERED, blank, entry, incident_id};
+use crate::domain::commit::Commit;
+use crate::domain::engine::Engine;
+use crate::domain::engine::telling::Unreached;
+use crate::domain::id::Topic;
+use crate::domain::incident::{Alert, ConditionKind, Severity};
+use crate::domain::message::Undelivered;
+use crate::domain::time::Timestamp;
+
+/// Something the daemon has to say about itself.
+pub(in crate::domain::engine) struct Notice {
+    pub(in crate::domain::engine) rule: &'static str,
+    pub(in crate::domain::engine) topic: String,
+    pub(in crate::domain::engine) severity: Severity,
+    pub(in crate::domain::engine) title: String,
+    pub(in crate::domain::engine) why: String,
+    /// Goes to everybody else instead of along the routes.
+    pub(in crate::domain::engine) not_to: Option<Unreached>,
+}
+
+impl Engine {
+    /// A delivery will never arrive: another receiver learns of it, with the incident it
+    /// was about. A failure to tell that is not told again, or two dead receivers would
+    /// tell each other for ever; nor is one about an incident that is over.
+    pub(in crate::domain::engine) fn undelivered(
+        &mut self,
+        undelivered: Undelivered,
+        now: Timestamp,
+        commit: &mut Commit,
+    ) {
+        let Undelivered { id, receiver, person, incident, error } = undelivered;
+        let mut whom = Unreached { receiver, person, among_many: false };
+        commit.told.push(id);
+        commit.timeline.push(entry(&incident, now, "undelivered", &whom.to_string(), error.clone()));
+        let Some(Live { incident: about, .. }) = self.live.get(&incident) else { return };
+        if about.topic.as_str().starts_with(UNDELIVERED) {
+            return;
+        }
+        whom.among_many = self.many_are_unreached(&whom, &incident);
+        let notice = Notice {
+            rule: "stormbell.undelivered",
+            topic: whom.topic(&incident),
+            severity: about.severity.max(Severity::High),
+            title: format!("{whom} could not be told of “{}”", about.title),
+            why: format!("{error}; {}", whom.what_to_do()),
+            not_to: Some(whom),
+        };
+        self.raise_notice(notice, now, commit);
+        if self.nobody_knows(&incident, now) {
+            self.escalate(&incident, now, commit);
+        }
+    }
+
+    /// Opens an incident about the daemon itself, unless one of that topic is open.
+    pub(in crate::domain::engine) fn raise_notice(&mut self, notice: Notice, now: Timestamp, commit: &mut Commit) {
+        let Notice { rule, topic, severity, title, why, not_to } = notice;
+        let topic = Topic::from(topic);
+        if self.by_topic.contains_key(&topic) {
+            return;
+        }
+        let id = incident_id(&topic, "", now);
+        let mut incident = blank(id.clone(), topic.clone(), severity, title, why.clone(), now);
+        incident.rules.insert(rule.into());
+        self.by_topic.insert(topic.clone(), id.clone());
+        self.live.insert(id.clone(), Live::new(incident));
+        let (condition, incident) = (ConditionKind::Match, id.clone());
+        let alert = Alert {
+            at: now,
+            rule: rule.into(),
+            severity,
+            topic,
+            condition,
+            incident,
+            new_incident: true,
+            posts: 0,
+            authors: 0,
+            within: None,
+            volume: None,
+            figures: None,
+            post: None,
+            key: None,
+            decided_by: Vec::new(),
+            why,
+        };
+        commit.alerts.push(alert);
+        self.tell_opened(&id, not_to.as_ref(), now, commit);
+        if let Some(live) = self.live.get(&id) {
+            commit.record(live.incident.clone());
+        }
+    }
+
+    /// Ends the daemon's own incident of that topic.
+    pub(in crate::domain::engine) fn end_notice(&mut self, topic: &str, now: Timestamp, commit: &mut Commit) {
+        if let Some(id) = self.by_topic.get(topic).cloned() {
+            self.resolve(&id, SELF, String::new(), now, commit);
+        }
+    }
+}

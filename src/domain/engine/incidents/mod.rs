@@ -1,0 +1,132 @@
+//! Incidents: how they begin and grow, who is told, and how they end.
+//!
+//! One file for each of the four that change them: posts ([`begun`]), time ([`in_time`]), people ([`by_order`]) and the
+//! daemon itself ([`by_daemon`]). What any of them has to say goes out through [`told`].
+
+mod begun;
+mod by_daemon;
+mod by_order;
+mod in_time;
+mod told;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+pub(super) use by_daemon::Notice;
+
+use super::storage::STORAGE;
+use crate::domain::condition::Seen;
+use crate::domain::id::{IncidentId, Topic, typeable};
+use crate::domain::incident::{Incident, IncidentState, OWN, Severity, TimelineEntry, Told};
+use crate::domain::key::{Key, Keys};
+use crate::domain::tally::Tally;
+use crate::domain::time::Timestamp;
+
+/// News this much older than its telling is marked late.
+const LATE: Duration = Duration::from_mins(5);
+/// Topics of incidents about receivers that cannot be told. Nobody silences them.
+pub(super) const UNDELIVERED: &str = "stormbell.undelivered.";
+/// The name under which the daemon signs.
+pub(super) const SELF: &str = "stormbell";
+
+/// An incident that is not resolved, with what is needed to count on.
+pub(super) struct Live {
+    pub(super) incident: Incident,
+    authors: Tally,
+    stories: Tally,
+    posts: Keys,
+    /// Nobody has been told yet.
+    new: bool,
+}
+
+impl Live {
+    /// Posts told apart; beyond it (a flood) every sighting counts as a post.
+    const EXACT_POSTS: usize = 100_000;
+
+    pub(super) fn new(incident: Incident) -> Self {
+        Self { incident, authors: Tally::default(), stories: Tally::default(), posts: Keys::default(), new: false }
+    }
+
+    /// Counts a sighting that the incident's figures already hold.
+    pub(super) fn remember(&mut self, seen: &Seen) {
+        self.posts.insert(Key::of(&seen.post));
+        self.authors.insert(Key::of(&seen.author));
+        self.stories.insert(Key::of(&seen.story));
+    }
+
+    /// Counts a sighting, each post once; false when nothing changed.
+    pub(super) fn add(&mut self, seen: &Seen) -> bool {
+        let post = Key::of(&seen.post);
+        if self.posts.contains(&post) {
+            return false;
+        }
+        if self.posts.len() < Self::EXACT_POSTS {
+            self.posts.insert(post);
+        }
+        self.authors.insert(Key::of(&seen.author));
+        self.stories.insert(Key::of(&seen.story));
+        let incident = &mut self.incident;
+        if incident.posts == 0 {
+            (incident.first_post_at, incident.last_post_at) = (seen.at, seen.at);
+        }
+        incident.posts += 1;
+        incident.authors = self.authors.count().max(incident.authors);
+        incident.stories = self.stories.count().max(incident.stories);
+        incident.first_post_at = incident.first_post_at.min(seen.at);
+        incident.last_post_at = incident.last_post_at.max(seen.at);
+        if incident.sample.len() == 5 {
+            incident.sample.remove(3); // the first three and the newest two
+        }
+        incident.sample.push(seen.post.clone());
+        true
+    }
+}
+
+impl Incident {
+    /// Whether it is about the daemon itself.
+    pub fn is_own(&self) -> bool {
+        self.topic.as_str().starts_with(OWN)
+    }
+
+    /// Whether it is about a source that is not seen, or a disk that cannot be written: it lasts until that is over.
+    fn is_of_blindness(&self) -> bool {
+        self.topic.as_str().starts_with("stormbell.blind.") || self.topic.as_str() == STORAGE
+    }
+}
+
+fn blank(id: IncidentId, topic: Topic, severity: Severity, title: String, why: String, now: Timestamp) -> Incident {
+    Incident {
+        id,
+        topic,
+        title,
+        severity,
+        state: IncidentState::Open,
+        rules: BTreeSet::new(),
+        opened_at: now,
+        first_post_at: now,
+        last_post_at: now,
+        posts: 0,
+        authors: 0,
+        stories: 0,
+        why,
+        playbook: None,
+        exercise: false,
+        late: false,
+        sample: Vec::new(),
+        acknowledged: None,
+        resolved: None,
+        reopened: None,
+        muted: None,
+        revision: 0,
+        told: Told { severity, authors: 0, receivers: BTreeSet::new() },
+        escalations: Vec::new(),
+    }
+}
+
+pub(super) fn entry(incident: &IncidentId, at: Timestamp, what: &'static str, by: &str, text: String) -> TimelineEntry {
+    TimelineEntry { incident: incident.clone(), at, what, by: by.to_owned(), text }
+}
+
+fn incident_id(topic: &Topic, opened_by: &str, at: Timestamp) -> IncidentId {
+    IncidentId::from(format!("inc-{}", typeable(&format!("{topic}\n{opened_by}\n{}", at.micros()))))
+}

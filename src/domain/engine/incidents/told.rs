@@ -1,0 +1,221 @@
+//! Who is told what of an incident: that it began, that it grew.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use super::{LATE, Live, SELF, UNDELIVERED, entry};
+use crate::domain::addressee::{Addressee, Recipient};
+use crate::domain::commit::Commit;
+use crate::domain::engine::Engine;
+use crate::domain::engine::muted::{Occasion, Standing};
+use crate::domain::engine::telling::{Unreached, in_words};
+use crate::domain::id::{DeliveryId, IncidentId, ReceiverName, hex};
+use crate::domain::incident::{Escalation, Incident, IncidentState, Severity};
+use crate::domain::message::{Delivery, Message, MessageKind};
+use crate::domain::route::Routes;
+use crate::domain::time::Timestamp;
+
+/// A delivery is tried for so long; then it is parked and another receiver is told.
+const GIVE_UP: Duration = Duration::from_mins(10);
+/// A delivery is tried for so long when nobody would be told instead.
+const LAST_RESORT: Duration = Duration::from_hours(24);
+/// People are told again when so many times more authors joined.
+const GROWTH: u64 = 3;
+
+impl Engine {
+    /// Tells people what they need to know of incidents that changed.
+    pub(in crate::domain::engine) fn tell_changes(&mut self, now: Timestamp, commit: &mut Commit) {
+        for id in std::mem::take(&mut self.changed) {
+            let Some(live) = self.live.get_mut(&id) else { continue };
+            let Live { incident, .. } = live;
+            let graver = incident.severity > incident.told.severity;
+            // What is read up after an outage is told as a whole, see `tell_growth`.
+            let grown = incident.has_grown() && now.since(incident.last_post_at) <= LATE;
+            if std::mem::take(&mut live.new) {
+                self.tell_opened(&id, None, now, commit);
+            } else if self.weigh(&id, Occasion::News, now, commit) == Standing::Told && (graver || grown) {
+                self.tell_updated(&id, now, commit);
+            }
+            self.unwritten.insert(id);
+        }
+    }
+
+    /// Writes the incidents that posts changed, as they stand after the last of them.
+    pub(in crate::domain::engine) fn record_changes(&mut self, commit: &mut Commit) {
+        for id in std::mem::take(&mut self.unwritten) {
+            // What ended meanwhile is written already.
+            if let Some(live) = self.live.get(&id) {
+                commit.record(live.incident.clone());
+            }
+        }
+    }
+
+    pub(super) fn tell_opened(
+        &mut self,
+        id: &IncidentId,
+        not_to: Option<&Unreached>,
+        now: Timestamp,
+        commit: &mut Commit,
+    ) {
+        let others = not_to.map(|unreached| self.all_but(unreached));
+        let Some(Live { incident, .. }) = self.live.get(id) else { return };
+        let text = format!("{}: {}", incident.title, incident.why);
+        let line = commit.timeline.len();
+        commit.timeline.push(entry(id, now, "opened", SELF, text));
+        if self.weigh(id, Occasion::News, now, commit) != Standing::Told {
+            return;
+        }
+        let Some(Live { incident, .. }) = self.live.get_mut(id) else { return };
+        let told = others.unwrap_or_else(|| first_told(incident, &self.routes, &self.receivers, now));
+        if let Some(opened) = commit.timeline.get_mut(line) {
+            opened.text = format!("{}; telling {}", opened.text, in_words(&told));
+        }
+        send(incident, MessageKind::Opened, told, &self.receivers, &self.routes, now, commit);
+    }
+
+    /// Tells everybody who knows of the incident, and those of whom its routes say so: a graver
+    /// one may take new ones, and of a muted one nobody was told.
+    pub(in crate::domain::engine) fn tell_updated(&mut self, id: &IncidentId, now: Timestamp, commit: &mut Commit) {
+        let Some(Live { incident, .. }) = self.live.get_mut(id) else { return };
+        let graver = incident.severity > incident.told.severity;
+        let knowing = incident.told.receivers.clone();
+        if graver && let Some(before) = incident.acknowledged.take() {
+            // Whoever took charge of a rumour has not taken charge of a crisis yet.
+            (incident.state, incident.reopened) = (IncidentState::Open, Some(now));
+            self.routes.wait_anew(&mut incident.escalations, now);
+            let text = format!("graver than when {} acknowledged it", before.by);
+            commit.timeline.push(entry(id, now, "updated", SELF, text));
+        }
+        let mut fresh = first_told(incident, &self.routes, &self.receivers, now);
+        fresh.retain(|receiver| !knowing.contains(receiver));
+        let text = crate::domain::message::summary(incident);
+        commit.timeline.push(entry(id, now, "updated", SELF, text));
+        send(incident, MessageKind::Updated, knowing, &self.receivers, &self.routes, now, commit);
+        send(incident, MessageKind::Opened, fresh, &self.receivers, &self.routes, now, commit);
+    }
+
+    /// Fits incidents to the routes there are now: a place among the old ones may stand for
+    /// other people. Whoever is to be told first, and has not been told yet, is.
+    pub(in crate::domain::engine) fn reroute(&mut self, now: Timestamp, commit: &mut Commit) {
+        for Live { incident, .. } in self.live.values_mut() {
+            if incident.topic.as_str().starts_with(UNDELIVERED) {
+                continue; // never took a route
+            }
+            let before = incident.escalations.clone();
+            let mut kept = before.clone();
+            kept.retain(|escalation| self.routes.may_stand(escalation, incident));
+            incident.escalations = kept;
+            if incident.muted.is_some() || incident.state != IncidentState::Open {
+                continue; // takes its routes when it is told
+            }
+            let mut fresh = take_routes(incident, &self.routes, now);
+            if incident.escalations == before {
+                continue;
+            }
+            fresh.retain(|receiver| !incident.told.receivers.contains(receiver));
+            send(incident, MessageKind::Opened, fresh, &self.receivers, &self.routes, now, commit);
+            commit.record(incident.clone());
+        }
+    }
+
+    /// Growth that was read up after an outage is told once all of it is read, not step by step.
+    pub(super) fn tell_growth(&mut self, id: &IncidentId, now: Timestamp, commit: &mut Commit) {
+        let all_see = self.all_see();
+        let Some(Live { incident, .. }) = self.live.get(id) else { return };
+        if all_see && incident.muted.is_none() && incident.has_grown() {
+            self.tell_updated(id, now, commit);
+            if let Some(live) = self.live.get(id) {
+                commit.record(live.incident.clone());
+            }
+        }
+    }
+}
+
+impl Incident {
+    /// Whether so many more people speak of it than when it was last told, that it is news.
+    fn has_grown(&self) -> bool {
+        self.authors >= self.told.authors.max(1) * GROWTH
+    }
+}
+
+/// One message to each receiver that is still `configured`, with ids that a repetition of
+/// this step gives again.
+pub(super) fn send(
+    incident: &mut Incident,
+    kind: MessageKind,
+    mut receivers: BTreeSet<Addressee>,
+    configured: &[ReceiverName],
+    routes: &Routes,
+    now: Timestamp,
+    commit: &mut Commit,
+) {
+    receivers.retain(|addressee| configured.contains(&addressee.receiver) && routes.knows(addressee));
+    incident.told.severity = incident.severity;
+    incident.told.authors = incident.authors;
+    incident.told.receivers.extend(receivers.iter().cloned());
+    if receivers.is_empty() {
+        return;
+    }
+    incident.revision += 1;
+    let mut message = Message { kind, at: now, incident: incident.clone() };
+    // Not to each of a hundred people the addresses of all.
+    message.incident.told.receivers.clear();
+    let about_receivers = incident.topic.as_str().starts_with(UNDELIVERED);
+    // Of a person others can be told, also where there is one receiver.
+    let nobody_instead = |to: &Addressee| about_receivers || configured.len() == 1 && to.recipient.is_none();
+    commit.outbox.extend(receivers.into_iter().map(|addressee| Delivery {
+        id: delivery_id(incident, &addressee),
+        give_up: now + if nobody_instead(&addressee) { LAST_RESORT } else { GIVE_UP },
+        receiver: addressee.receiver,
+        recipient: addressee.recipient,
+        message: message.clone(),
+        due: now,
+    }));
+}
+
+/// Whoever is told first of an incident that takes its routes now; and whoever its routes stand
+/// at, for they may have been taken while somebody had it and nobody else was told.
+fn first_told(
+    incident: &mut Incident,
+    routes: &Routes,
+    configured: &[ReceiverName],
+    now: Timestamp,
+) -> BTreeSet<Addressee> {
+    let mut receivers = take_routes(incident, routes, now);
+    if incident.state == IncidentState::Open {
+        receivers.extend(incident.escalations.iter().flat_map(|escalation| routes.addressees(escalation, now)));
+    }
+    let unknown = receivers.is_empty() && incident.told.receivers.is_empty();
+    if unknown && incident.is_own() && incident.severity >= Severity::High {
+        // Routes name the topics of rules; that the daemon is blind concerns everybody.
+        return configured.iter().cloned().map(Addressee::from).collect();
+    }
+    receivers
+}
+
+/// Starts the routes that fit the incident and have not taken it yet; returns who is
+/// told first.
+fn take_routes(incident: &mut Incident, routes: &Routes, now: Timestamp) -> BTreeSet<Addressee> {
+    let mut receivers = BTreeSet::new();
+    for route in routes.taking(incident) {
+        if incident.escalations.iter().any(|escalation| escalation.route == route) {
+            continue;
+        }
+        let mut escalation = Escalation { route, step: 0, due: None };
+        receivers.extend(routes.reach(&mut escalation, incident.severity, now));
+        escalation.due = routes.due(&escalation, now).filter(|_| incident.state == IncidentState::Open);
+        incident.escalations.push(escalation);
+    }
+    receivers
+}
+
+fn delivery_id(incident: &Incident, addressee: &Addressee) -> DeliveryId {
+    let mut name = format!("{}\n{}\n{}", incident.id, incident.revision, addressee.receiver);
+    if let Some(Recipient { person, address }) = &addressee.recipient {
+        name = format!("{name}\n{person}\n{address}");
+    }
+    let digest = Sha256::digest(name);
+    DeliveryId::from(format!("msg_{}", hex(&digest, 12)))
+}

@@ -6,6 +6,8 @@
 mod support;
 
 use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
 use base64::Engine as _;
 use stormbell::config::model::{Proxy, ReceiverConfig, ReceiverKind, Transport};
@@ -17,6 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use support::child::{Process, Reads};
 use support::message::{leased, noon};
 use support::sink::SimSink;
 
@@ -105,6 +108,43 @@ async fn a_proxy_gets_its_password_and_its_refusal_does_not_print_it() {
     let (listener, port) = listen().await;
     let mut tasks = JoinSet::new();
     tasks.spawn(proxy(listener));
+    knows_the_password(&private, port).await;
+}
+
+/// Debian's squid, which wants `hosp:secret` as any hospital's proxy does.
+#[tokio::test]
+#[ignore = "needs Debian's squid and apache2-utils; run by .ci/run"]
+async fn squid_gets_its_password_and_its_refusal_does_not_print_it() {
+    let private = Private::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    // Squid gives up being root.
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    let made = Command::new("htpasswd").args(["-bc", &path("users"), "hosp", "secret"]).status().unwrap();
+    assert!(made.success());
+    let (free, port) = listen().await;
+    drop(free);
+    let config = format!(
+        "http_port 127.0.0.1:{port}\nauth_param basic program /usr/lib/squid/basic_ncsa_auth {}\n\
+         acl known proxy_auth REQUIRED\nhttp_access allow known\nhttp_access deny all\ncache deny all\n\
+         access_log none\npid_filename none\ncache_log {}\ncoredump_dir {}\n",
+        path("users"),
+        path("cache.log"),
+        path(""),
+    );
+    std::fs::write(path("squid.conf"), config).unwrap();
+    let mut squid = Process::start(Command::new("squid").args(["-N", "-d1", "-f", &path("squid.conf")]), Reads::Errors);
+    squid.line_with("Accepting HTTP Socket connections");
+    // It says so just before it does.
+    let mut looks = tokio::time::interval(Duration::from_millis(20));
+    while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+        looks.tick().await;
+    }
+    knows_the_password(&private, port).await;
+}
+
+/// A message goes through the proxy at that port with `hosp:secret`, and with nothing else.
+async fn knows_the_password(private: &Private, port: u16) {
     let message = leased("i", MessageKind::Opened);
     let through = |password: &str| {
         let login = Some(("hosp".to_owned(), Secret::new(password.to_owned())));
@@ -113,7 +153,6 @@ async fn a_proxy_gets_its_password_and_its_refusal_does_not_print_it() {
     };
     through("secret").send(&message, noon()).await.unwrap();
     assert_eq!(private.sink.requests().len(), 1);
-
     let refused = through("PLANTED").send(&message, noon()).await.unwrap_err();
     assert!(refused.to_string().contains("proxy authorization required"), "{refused}");
     assert!(!refused.to_string().contains("PLANTED"), "{refused}");

@@ -546,6 +546,53 @@ fn a_receiver_that_cannot_be_told_is_told_of_to_the_others_once() {
 }
 
 #[test]
+fn a_receipt_that_does_not_come_has_the_next_step_told_at_once() {
+    let steps: [(&[&str], Option<u64>); 2] = [(&["pager"], Some(10)), (&["mail"], None)];
+    let threat = || rule("threat.shots", "threat", Critical, "$org shots", Condition::Match);
+    let begun = |receivers: &[(&[&str], Option<u64>)]| {
+        let mut sim = Sim::new(vec![threat()], vec![route(&[], &["threat"], receivers, None)]);
+        sim.post("1", "ann", 0, "shots at St Brigids");
+        sim
+    };
+    let overdue = |sim: &Sim, receiver: &str| {
+        let of = |delivery: &&Delivery| delivery.receiver.as_str() == receiver && !delivery.message.incident.is_own();
+        let (id, incident) =
+            sim.model.outbox.values().find(of).map(|d| (d.id.clone(), d.message.incident.id.clone())).unwrap();
+        Input::Overdue(Undelivered { id, receiver: receiver.into(), person: None, incident, error: "503".to_owned() })
+    };
+    let mut sim = begun(&steps);
+    let (opened, mail) = (sim.incident().id.clone(), |sim: &Sim| {
+        let to_mail = sim.model.outbox.values().filter(|delivery| delivery.receiver.as_str() == "mail");
+        to_mail.map(|delivery| delivery.message.incident.title.clone()).collect::<Vec<_>>()
+    });
+    sim.now = at(45);
+    let late = overdue(&sim, "pager");
+    sim.step(late);
+    assert_eq!(mail(&sim), ["pager has not received “title of threat.shots”", "title of threat.shots"]);
+    let own = sim.model.incidents.values().find(|incident| incident.is_own()).unwrap();
+    assert!(own.why.starts_with("no receipt within 45 s: 503; it is tried on; see to it"), "{}", own.why);
+    // That it is given up in the end is no news.
+    let sent = sim.model.outbox.len();
+    let Input::Overdue(parked) = overdue(&sim, "pager") else { panic!() };
+    sim.step(Input::Undelivered(parked));
+    assert_eq!(sim.model.outbox.len(), sent);
+
+    // One of two has it: the other's failure is told, and the step goes on in its time.
+    let mut sim = begun(&[(&["pager", "chat"], Some(10)), (&["mail"], None)]);
+    sim.now = at(45);
+    let late = overdue(&sim, "pager");
+    sim.step(late);
+    assert_eq!(mail(&sim), ["pager has not received “title of threat.shots”"]);
+
+    // Somebody has it: nobody waits for a receipt.
+    let mut sim = begun(&steps);
+    sim.command(&opened, Action::Acknowledge).unwrap();
+    let late = overdue(&sim, "pager");
+    sim.step(late);
+    assert_eq!(mail(&sim), Vec::<String>::new());
+}
+
+#[test]
 fn others_are_told_soon_and_who_is_alone_is_tried_for_a_day() {
     let patience = |receivers: &[&str]| {
         let mut sim = Sim::new(vec![rumour()], vec![route(&[], &[], &[(receivers, None)], None)]);

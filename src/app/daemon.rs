@@ -4,7 +4,7 @@
 //! what they read, then the dispatchers, then the API, the store last. Each stage has
 //! its share of the 20 seconds and is named when it is late.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -35,7 +35,7 @@ use super::tasks::{Ended, Stage, Tasks};
 use crate::config::model::{Config, HeartbeatConfig, ReceiverConfig, ReceiverKind, SourceConfig, SourceKind};
 use crate::domain::commit::Restored;
 use crate::domain::engine::{Engine, Exercise, Outcome};
-use crate::domain::id::{ReceiverName, SourceName};
+use crate::domain::id::{DeliveryId, ReceiverName, SourceName};
 use crate::domain::message::Undelivered;
 use crate::domain::rule::RuleSet;
 use crate::domain::time::{Clock, Timestamp};
@@ -65,6 +65,9 @@ const STORE_CLOSES: Duration = Duration::from_secs(2);
 const STORE_ENDS: Duration = Duration::from_secs(1);
 /// Old posts are looked for this often.
 const RETENTION_EVERY: Duration = Duration::from_hours(1);
+
+/// Receipts that should be here are asked for this often.
+const RECEIPTS_EVERY: Duration = Duration::from_secs(1);
 
 /// How far each source was processed.
 type Positions = BTreeMap<SourceName, Position>;
@@ -117,7 +120,6 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let started = clock.now();
     let metrics = Arc::new(Metrics::default());
     metrics.rules(rules.rules().len());
-
     let (database, restored) = open_database(&config, started)?;
     let web = bind(&config).await?;
     let console = web.as_ref().and_then(|(listener, _)| console_url(listener));
@@ -127,8 +129,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     storing.spawn_blocking("store", move || Ok(crate::store::run(database, requests)?));
 
     let receivers: Vec<ReceiverName> = config.receivers.iter().map(|receiver| receiver.name.clone()).collect();
-    let mut engine = Engine::new(Arc::clone(&rules), config.routes.clone(), receivers.clone());
-    engine.keep_sample(config.store.sample_one_in);
+    let mut engine = engine(&config, &rules, &receivers);
     let positions = positions(&config, &restored);
     let (exercise, first) = restore(&mut engine, restored, started);
     let (rules_in_force, rules) = watch::channel(rules);
@@ -139,7 +140,8 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let mut rest = Stage::new("rest", REST_STOPS);
     let (undelivered, queue) = mpsc::channel(REQUESTS);
     let abandoned = outbox::abandon_unknown(&store, &config.store.path, &receivers, started).await;
-    rest.tasks.spawn("undelivered", until(rest.stop.clone(), tell_engine(abandoned, queue, to_engine.clone())));
+    let telling = tell_engine(abandoned, queue, to_engine.clone(), parts.clone());
+    rest.tasks.spawn("undelivered", until(rest.stop.clone(), telling));
     rest.tasks.spawn("retention", until(rest.stop.clone(), forget_old(parts.clone(), config.store.retention)));
     let Sending { stage: sending, bells, workers: at_work } =
         start_receivers(&config, console.as_ref(), &undelivered, &parts).await?;
@@ -195,6 +197,13 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     stop_in_order(stages, &store, storing, clock.as_ref(), &mut signals, ended).await?;
     events::shutdown_done();
     Ok(())
+}
+
+/// An engine without a past.
+fn engine(config: &Config, rules: &Arc<RuleSet>, receivers: &[ReceiverName]) -> Engine {
+    let mut engine = Engine::new(Arc::clone(rules), config.routes.clone(), receivers.to_vec());
+    engine.keep_sample(config.store.sample_one_in);
+    engine
 }
 
 /// One clock: as the engine's task sets it, and as everybody reads it.
@@ -453,23 +462,34 @@ async fn until(cancel: CancellationToken, task: impl Future<Output = anyhow::Res
     }
 }
 
-/// Parked deliveries become incidents. What is lost here on the way down is found again
+/// Parked deliveries become incidents, and so do overdue ones. What is lost here on the way down is found again
 /// at the next start: the outbox remembers who has not been told.
 async fn tell_engine(
     abandoned: Vec<Undelivered>,
     mut queue: mpsc::Receiver<Undelivered>,
     engine: mpsc::Sender<Request>,
+    Parts { clock, store, .. }: Parts,
 ) -> anyhow::Result<()> {
-    let mut abandoned = abandoned.into_iter();
-    while let Some(undelivered) = match abandoned.next() {
-        None => queue.recv().await,
-        some => some,
-    } {
-        if engine.send(Request::Undelivered(undelivered)).await.is_err() {
-            break;
+    let mut waiting: VecDeque<Request> = abandoned.into_iter().map(Request::Undelivered).collect();
+    let mut tick = tokio::time::interval(RECEIPTS_EVERY);
+    let mut asked: BTreeSet<DeliveryId> = BTreeSet::new();
+    loop {
+        while let Some(request) = waiting.pop_front() {
+            if engine.send(request).await.is_err() {
+                return Ok(()); // the daemon stops
+            }
+        }
+        tokio::select! {
+            Some(undelivered) = queue.recv() => waiting.push_back(Request::Undelivered(undelivered)),
+            _ = tick.tick() => {
+                // A disk that cannot be written tells of itself.
+                let Ok(overdue) = store.overdue(clock.now()).await else { continue };
+                let fresh = overdue.iter().filter(|one| !asked.contains(&one.id));
+                waiting.extend(fresh.cloned().map(Request::Overdue));
+                asked = overdue.into_iter().map(|one| one.id).collect();
+            }
         }
     }
-    Ok(())
 }
 
 fn open_store(path: &Path) -> Result<Store, Failure> {

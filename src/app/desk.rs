@@ -21,7 +21,7 @@ use super::service;
 use super::status::{Status, Statuses};
 use crate::domain::commit::Commit;
 use crate::domain::engine::{Command, Engine, Exercise, Input, Outcome, Refused, STORAGE};
-use crate::domain::id::{ReceiverName, SourceName};
+use crate::domain::id::{IncidentId, ReceiverName, SourceName};
 use crate::domain::incident::{Incident, IncidentState, Severity, TimelineEntry};
 use crate::domain::message::{Delivery, Undelivered};
 use crate::domain::oncall::People;
@@ -58,6 +58,8 @@ pub enum Request {
     Silence(silence::Order, oneshot::Sender<Result<Silence, silence::Refused>>),
     /// A delivery that will never arrive.
     Undelivered(Undelivered),
+    /// A delivery that should have arrived.
+    Overdue(Undelivered),
     /// Posts of an exercise, and where its incidents go once they are on disk.
     Drill(Vec<Post>, oneshot::Sender<Result<Vec<Incident>, NoDrill>>),
     /// New rules and routes.
@@ -231,11 +233,7 @@ impl Desk {
         let now = self.clock.now();
         match request {
             Request::Command(command, asker) => {
-                let input = Input::Command(command.clone());
-                let mut outcome = match self.exercise.as_mut().filter(|exercise| exercise.knows(&command.incident)) {
-                    Some(exercise) => exercise.step(input, now),
-                    None => self.engine.step(input, now),
-                };
+                let mut outcome = self.step_of(&command.incident.clone(), Input::Command(command), now);
                 pending.answers.extend(outcome.reply.take().map(|reply| answer(asker, reply)));
                 self.took(outcome, pending);
             }
@@ -245,10 +243,11 @@ impl Desk {
                 self.took(outcome, pending);
             }
             Request::Undelivered(undelivered) => {
-                let outcome = match self.exercise.as_mut().filter(|exercise| exercise.knows(&undelivered.incident)) {
-                    Some(exercise) => exercise.step(Input::Undelivered(undelivered), now),
-                    None => self.engine.step(Input::Undelivered(undelivered), now),
-                };
+                let outcome = self.step_of(&undelivered.incident.clone(), Input::Undelivered(undelivered), now);
+                self.took(outcome, pending);
+            }
+            Request::Overdue(overdue) => {
+                let outcome = self.step_of(&overdue.incident.clone(), Input::Overdue(overdue), now);
                 self.took(outcome, pending);
             }
             Request::Drill(posts, asker) => {
@@ -268,6 +267,14 @@ impl Desk {
                 self.took(outcome, pending);
                 done.send(()).unwrap_or_default();
             }
+        }
+    }
+
+    /// A step about an incident, by the engine that has it.
+    fn step_of(&mut self, incident: &IncidentId, input: Input, now: Timestamp) -> Outcome {
+        match self.exercise.as_mut().filter(|exercise| exercise.knows(incident)) {
+            Some(exercise) => exercise.step(input, now),
+            None => self.engine.step(input, now),
         }
     }
 

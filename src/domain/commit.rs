@@ -37,6 +37,8 @@ pub struct Commit {
     pub outbox: Vec<Delivery>,
     /// Parked deliveries that an incident of this commit tells about.
     pub told: Vec<DeliveryId>,
+    /// Deliveries of which nobody waits for the receipt any more.
+    pub overdue: Vec<DeliveryId>,
     /// Insert or replace by (source, from).
     pub gaps: Vec<Gap>,
     /// What rules and sources have learnt, and since when it is quiet: insert or replace by rule; at most one of a rule, see
@@ -94,6 +96,7 @@ impl Commit {
             timeline,
             outbox,
             told,
+            overdue,
             gaps,
             volumes: _,
             progress: _,
@@ -109,6 +112,7 @@ impl Commit {
             && timeline.is_empty()
             && outbox.is_empty()
             && told.is_empty()
+            && overdue.is_empty()
             && gaps.is_empty())
     }
 
@@ -149,6 +153,7 @@ impl Commit {
         self.timeline.extend(later.timeline);
         self.outbox.extend(later.outbox);
         self.told.extend(later.told);
+        self.overdue.extend(later.overdue);
         self.gaps.extend(later.gaps);
         self.volumes.extend(later.volumes);
         for (source, progress) in later.progress {

@@ -322,7 +322,7 @@ pub struct TimelineEntry {
     /// Wall time.
     pub at: Timestamp,
     /// What happened: `opened`, `alert`, `updated`, `acknowledged`, `escalated`, `repeated`, `resolved`, `note`,
-    /// `held`, `undelivered`, `muted`, `unmuted`.
+    /// `held`, `overdue`, `undelivered`, `muted`, `unmuted`.
     pub what: &'static str,
     /// Who did it.
     pub by: String,

@@ -1,8 +1,10 @@
 //! What is said to a receiver, before any receiver's own form.
 
+use std::time::Duration;
+
 use super::addressee::Recipient;
 use super::id::{DeliveryId, IncidentId, PersonName, ReceiverName};
-use super::incident::Incident;
+use super::incident::{Incident, Severity};
 use super::post::Post;
 use super::time::Timestamp;
 
@@ -127,7 +129,17 @@ pub struct Delivery {
     pub give_up: Timestamp,
 }
 
+/// Whoever is to be woken has it by then, or others are told: so long after it was due.
+pub const RECEIPT: Duration = Duration::from_secs(45);
+
 impl Delivery {
+    /// When its receipt must be here at the latest; none when nobody waits for that. An attempt may take 20 s, so
+    /// one that hangs and the next one fit.
+    pub fn receipt_by(&self) -> Option<Timestamp> {
+        let alarms = matches!(self.message.kind, MessageKind::Opened | MessageKind::Updated | MessageKind::Escalated);
+        (alarms && self.message.incident.severity == Severity::Critical).then(|| self.due + RECEIPT)
+    }
+
     /// Where to send it instead of the receiver's own address.
     pub fn address(&self) -> Option<&str> {
         self.recipient.as_ref().map(|recipient| recipient.address.as_str())

@@ -17,7 +17,7 @@ use super::stored;
 use super::write::{Store, Writing, passing};
 use crate::domain::addressee::Recipient;
 use crate::domain::id::{DeliveryId, IncidentId, PostId, ReceiverName};
-use crate::domain::message::{Attempt, Delivery, Leased, Undelivered};
+use crate::domain::message::{Attempt, Delivery, Leased, RECEIPT, Undelivered};
 use crate::domain::post::Post;
 use crate::domain::time::{ClockSet, Timestamp};
 use crate::domain::turn::{Room, Waiting, turns};
@@ -89,6 +89,10 @@ impl Store {
                            give_up = min(give_up, ?1 + patience)
                          WHERE state = 'pending' AND coalesce(held_until, ?1) <= ?1";
             writing.sql.execute(hurry, [now.micros()])?;
+            // Nobody was there to take a receipt.
+            let wait = "UPDATE outbox SET receipt_by = ?1
+                        WHERE receipt_by IS NOT NULL AND state IN ('pending', 'leased') AND coalesce(held_until, ?2) <= ?2";
+            writing.sql.execute(wait, [(now + RECEIPT).micros(), now.micros()])?;
             Ok(())
         })
         .or_else(passing)
@@ -117,6 +121,12 @@ impl Store {
         self.transact(|writing| writing.finish(id, attempt, now))
     }
 
+    /// Messages about something critical whose receipt should be here, oldest first. They are so until a commit
+    /// says that nobody waits any more, see [`crate::domain::commit::Commit::overdue`].
+    pub fn overdue(&self, now: Timestamp) -> Result<Vec<Undelivered>, StoreError> {
+        overdue(self.conn(), now)
+    }
+
     /// When the next message for a receiver can be leased; may lie in the past.
     pub fn next_due(&self, receiver: &ReceiverName) -> Result<Option<Timestamp>, StoreError> {
         next_due(self.conn(), receiver)
@@ -127,7 +137,8 @@ impl Writing<'_> {
     /// Moves deadlines with the clock, but not the end of quiet hours, which the clock on the wall says.
     pub(super) fn clock_set(&self, set: &ClockSet) -> Result<(), StoreError> {
         let mut update = self.sql.prepare_cached(
-            "UPDATE outbox SET due = due + ?1, give_up = give_up + ?1, leased_until = leased_until + ?1
+            "UPDATE outbox SET due = due + ?1, give_up = give_up + ?1, leased_until = leased_until + ?1,
+               receipt_by = receipt_by + ?1
              WHERE state IN ('pending', 'leased') AND coalesce(held_until, ?2) <= ?2",
         )?;
         update.execute(params![set.by, set.at.micros()])?;
@@ -209,6 +220,15 @@ pub(super) fn next_due(sql: &Connection, receiver: &ReceiverName) -> Result<Opti
     let mut select = sql.prepare_cached(&format!("SELECT min(ready) FROM ({HEADS})"))?;
     let ready: Option<i64> = select.query_row([receiver.as_str()], |row| row.get(0))?;
     Ok(ready.map(Timestamp::from_micros))
+}
+
+pub(super) fn overdue(sql: &Connection, now: Timestamp) -> Result<Vec<Undelivered>, StoreError> {
+    let mut select = sql.prepare_cached(
+        "SELECT id, receiver, incident, coalesce(error, ''), person FROM outbox
+         WHERE receipt_by <= ?1 AND state IN ('pending', 'leased') ORDER BY receipt_by, seq",
+    )?;
+    let rows = select.query_map([now.micros()], read_undelivered)?.collect::<Result<_, _>>()?;
+    Ok(rows)
 }
 
 /// Parked messages nobody has been told of, oldest first.

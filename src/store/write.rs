@@ -134,6 +134,7 @@ impl Writing<'_> {
             timeline,
             outbox,
             told,
+            overdue,
             gaps,
             volumes,
             progress,
@@ -155,6 +156,7 @@ impl Writing<'_> {
         timeline.iter().try_for_each(|entry| self.timeline(entry))?;
         outbox.iter().try_for_each(|delivery| self.delivery(delivery))?;
         told.iter().try_for_each(|id| self.told(id))?;
+        overdue.iter().try_for_each(|id| self.no_longer_awaited(id))?;
         gaps.iter().try_for_each(|gap| self.gap(gap))?;
         volumes.values().try_for_each(|volume| self.volume(volume))?;
         progress.iter().try_for_each(|(source, progress)| self.progress(source, progress))
@@ -275,8 +277,8 @@ impl Writing<'_> {
         let Delivery { id, receiver, recipient, message, due, give_up } = delivery;
         let (person, incident) = (recipient.as_ref().map(|to| to.person.as_str()), message.incident.id.as_str());
         let mut insert = self.sql.prepare_cached(
-            "INSERT INTO outbox (id, receiver, incident, message, due, give_up, person, address, held_until, critical, patience)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (id) DO NOTHING",
+            "INSERT INTO outbox (id, receiver, incident, message, due, give_up, person, address, held_until, critical, patience, receipt_by)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (id) DO NOTHING",
         )?;
         // An exercise never goes before what is real.
         let critical = message.incident.severity == Severity::Critical && !message.incident.exercise;
@@ -293,6 +295,7 @@ impl Writing<'_> {
             held_until,
             critical,
             give_up.micros() - due.micros(),
+            delivery.receipt_by().map(Timestamp::micros),
         ])?;
         if inserted > 0 && critical {
             // It cannot overtake what waits before it in its line, so that hurries as well.
@@ -312,6 +315,12 @@ impl Writing<'_> {
             )?;
             release.execute(params![receiver.as_str(), incident, person, due.micros(), give_up.micros()])?;
         }
+        Ok(())
+    }
+
+    fn no_longer_awaited(&self, id: &DeliveryId) -> Result<(), StoreError> {
+        let mut update = self.sql.prepare_cached("UPDATE outbox SET receipt_by = NULL WHERE id = ?1")?;
+        update.execute([id.as_str()])?;
         Ok(())
     }
 

@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::aside::Aside;
 use super::error::StoreError;
-use super::outbox::next_due;
+use super::outbox::{next_due, overdue};
 use super::write::{Store, Writing, passing};
 use crate::domain::commit::Commit;
 use crate::domain::id::{DeliveryId, ReceiverName};
@@ -221,6 +221,11 @@ impl StoreHandle {
     /// Since when and why nothing can be written; none when all is well.
     pub fn trouble(&self) -> Option<Trouble> {
         lock(&self.trouble).clone()
+    }
+
+    /// See [`Store::overdue`].
+    pub async fn overdue(&self, now: Timestamp) -> Result<Vec<Undelivered>, StoreError> {
+        self.job(move |writing| overdue(writing.sql, now)).await
     }
 
     /// See [`Store::next_due`].

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use stormbell::domain::addressee::Addressee;
 use stormbell::domain::commit::Commit;
 use stormbell::domain::engine::{Action, Command};
 use stormbell::domain::event::SourceEvent;
 use stormbell::domain::id::{DeliveryId, IncidentId};
 use stormbell::domain::incident::{Alert, Incident, IncidentState, TimelineEntry};
-use stormbell::domain::message::{Attempt, Delivery, Leased, MessageKind};
+use stormbell::domain::message::{Attempt, Delivery, Leased, MessageKind, RECEIPT};
 use stormbell::domain::time::Timestamp;
 
 use super::night::{LOOK, MORNING, NIGHT, Night, REPEAT, STEPS};
@@ -34,6 +35,7 @@ pub struct Account {
     messages: BTreeMap<DeliveryId, (i64, Delivery)>,
     /// Messages that were written down as ended, and how.
     ended: BTreeMap<DeliveryId, Attempt>,
+    ended_at: BTreeMap<DeliveryId, i64>,
     /// Calls that nobody wrote down the end of, or whose answer was no yes.
     unsure: BTreeSet<DeliveryId>,
     alerts: Vec<Alert>,
@@ -96,7 +98,7 @@ impl Account {
     }
 
     /// The store knows how a call ended.
-    pub fn finished(&mut self, leased: &Leased, attempt: &Attempt) {
+    pub fn finished(&mut self, leased: &Leased, attempt: &Attempt, second: i64) {
         let id = &leased.delivery.id;
         match attempt {
             Attempt::Retry { .. } => return,
@@ -104,6 +106,7 @@ impl Account {
             Attempt::Delivered => {}
         }
         self.ended.insert(id.clone(), attempt.clone());
+        self.ended_at.insert(id.clone(), second);
     }
 
     /// Whoever is woken can be told why: by the incident, its rule, and a line of its history of that moment.
@@ -121,6 +124,7 @@ impl Account {
         self.every_crisis_was_found_once(night);
         self.every_message_came_to_an_end(night);
         self.every_failure_was_told();
+        self.every_missing_receipt_was_told_in_time();
         self.somebody_learnt_of_every_crisis();
         self.services_show_how_things_stand(night);
         let mut events = self.events.clone();
@@ -183,6 +187,32 @@ impl Account {
         }
     }
 
+    /// Who is to be woken has it within three quarters of a minute, or somebody else is told that they do not.
+    fn every_missing_receipt_was_told_in_time(&self) {
+        let awaited = self.messages.iter().filter(|(_, (_, delivery))| {
+            delivery.receipt_by().is_some() && !delivery.message.incident.topic.as_str().starts_with("stormbell.")
+        });
+        for (id, (second, delivery)) in awaited {
+            let by = second + i64::try_from(RECEIPT.as_secs()).unwrap() + 2 * LOOK;
+            let incident = &delivery.message.incident.id;
+            let to = Addressee { receiver: delivery.receiver.clone(), recipient: delivery.recipient.clone() };
+            let said = |what: &[&str]| {
+                let mut entries = self.timeline.iter().filter(|(at, entry)| *at <= by && entry.incident == *incident);
+                entries.any(|(at, entry)| {
+                    what.contains(&entry.what)
+                        && (entry.what != "overdue" || *at >= *second && entry.by == to.to_string())
+                })
+            };
+            let has_it = self.ended_at.get(id).is_some_and(|ended| *ended <= by);
+            let nobody_waits = said(&["acknowledged", "resolved"]);
+            let other_world = self.clock_lost || by > NIGHT + MORNING || self.down_between(*second, by) > 0;
+            assert!(
+                has_it || nobody_waits || other_world || said(&["overdue"]),
+                "no receipt, and nobody told: {delivery:?}"
+            );
+        }
+    }
+
     /// Somebody has heard of every crisis, or at least that somebody could not be told of it.
     fn somebody_learnt_of_every_crisis(&self) {
         for incident in self.incidents.values().filter(|incident| incident.topic.as_str() == "threat") {
@@ -232,7 +262,7 @@ impl Account {
             let taken_care = of("acknowledged").into_iter().chain(of("resolved")).min().unwrap_or(i64::MAX);
             let mut told: Vec<i64> = of("opened").into_iter().chain(of("escalated")).collect();
             told.sort_unstable();
-            let unreached = of("undelivered");
+            let unreached: Vec<i64> = of("undelivered").into_iter().chain(of("overdue")).collect();
             let mut step = 0;
             for pair in told.windows(2) {
                 let (before, then) = (pair[0], pair[1]);

@@ -1,6 +1,6 @@
 //! One night: what happens, drawn from a seed, and the daemon that lives through it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +39,7 @@ pub const REPEAT: i64 = 3600;
 pub const LOOK: i64 = 10;
 
 /// What a run of many nights has to have seen.
-pub const EVERYTHING: [&str; 22] = [
+pub const EVERYTHING: [&str; 23] = [
     "died before the commit was written",
     "died after the commit was written",
     "died with messages taken out",
@@ -58,6 +58,7 @@ pub const EVERYTHING: [&str; 22] = [
     "call: Mute",
     "call: Refuses",
     "given up",
+    "overdue",
     "somebody answered",
     "nobody answered to the last resort",
     "taken twice",
@@ -116,6 +117,8 @@ struct Daemon {
     store: Store,
     workers: BTreeMap<ReceiverName, Worker>,
     undelivered: Vec<Undelivered>,
+    /// Overdue messages that the engine has been told of.
+    overdue: BTreeSet<DeliveryId>,
     next_frame: usize,
 }
 
@@ -223,6 +226,13 @@ impl Night {
             self.mortal(Death::BeforeTelling)?;
             self.step(Input::Undelivered(undelivered))?;
         }
+        let now = self.now();
+        for overdue in self.daemon().store.overdue(now).unwrap() {
+            if self.daemon().overdue.insert(overdue.id.clone()) {
+                self.account.happened("overdue");
+                self.step(Input::Overdue(overdue))?;
+            }
+        }
         Ok(())
     }
 
@@ -289,7 +299,7 @@ impl Night {
             }
             let attempt = ending(&leased.delivery, leased.attempt, now, sent);
             let told = self.daemon().store.finish(&leased.delivery.id, &attempt, now).unwrap();
-            self.account.finished(&leased, &attempt);
+            self.account.finished(&leased, &attempt, second);
             self.daemon().undelivered.extend(told);
         }
         loop {
@@ -391,7 +401,8 @@ impl Night {
             look: Some(now),
         };
         let workers = receivers().into_iter().map(|name| (name.clone(), worker(&name))).collect();
-        self.daemon = Some(Daemon { engine, store, workers, undelivered: Vec::new(), next_frame });
+        self.daemon =
+            Some(Daemon { engine, store, workers, undelivered: Vec::new(), overdue: BTreeSet::new(), next_frame });
         self.mortal(Death::Starting)?;
         self.commit(&first.commit)?;
         self.step(Input::Connected { source: "stream".into(), resumed_from: cursor })

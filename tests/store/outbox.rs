@@ -193,6 +193,39 @@ fn what_is_held_back_for_quiet_hours_waits_through_a_restart_and_goes_with_what_
 }
 
 #[test]
+fn a_receipt_is_awaited_for_what_is_critical_until_it_comes_or_nobody_waits() {
+    let folder = Folder::new();
+    let mut store = folder.open();
+    let of = |severity| Incident { severity, ..incident("i", IncidentState::Open, &[]) };
+    let grave = |id: &str| delivery(id, id, of(Severity::Critical), 100);
+    store
+        .commit(&[outbox(vec![grave("a"), grave("b"), grave("c"), delivery("d", "d", of(Severity::High), 100)])])
+        .unwrap();
+    let overdue = |store: &Store, second| {
+        let all = store.overdue(at(second)).unwrap();
+        all.into_iter().map(|overdue| overdue.id.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(overdue(&store, 144), Vec::<String>::new());
+    assert_eq!(lease(&mut store, "a", 100).len(), 1);
+    store.finish(&"a".into(), &Attempt::Delivered, at(101)).unwrap();
+    assert_eq!(lease(&mut store, "b", 100).len(), 1);
+    store.finish(&"b".into(), &Attempt::Retry { due: at(400), error: "503".to_owned() }, at(101)).unwrap();
+    assert_eq!(overdue(&store, 145), ["b", "c"]);
+    assert_eq!(store.overdue(at(145)).unwrap()[0].error, "503");
+    store.commit(&[Commit { overdue: vec!["b".into()], ..Commit::default() }]).unwrap();
+    assert_eq!(overdue(&store, 146), ["c"]);
+    // A new daemon has as long as the one before had.
+    store.hurry(at(200)).unwrap();
+    assert_eq!(overdue(&store, 244), Vec::<String>::new());
+    assert_eq!(overdue(&store, 245), ["c"]);
+    // And so it has when the clock is set.
+    let set = ClockSet { by: 3_600_000_000, at: at(3845) };
+    store.commit(&[Commit { clock_set: Some(set), ..Commit::default() }]).unwrap();
+    assert_eq!(overdue(&store, 3844), Vec::<String>::new());
+    assert_eq!(overdue(&store, 3845), ["c"]);
+}
+
+#[test]
 fn a_parked_message_is_reported_until_somebody_was_told() {
     let folder = Folder::new();
     let mut store = folder.open();

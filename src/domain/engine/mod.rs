@@ -137,6 +137,8 @@ pub enum Input {
     Silence(Order),
     /// A delivery that will never arrive.
     Undelivered(Undelivered),
+    /// A delivery about something critical that should have arrived; it is still tried.
+    Overdue(Undelivered),
     /// New rules, routes and receivers, all at once (invariant 7).
     Swap {
         /// The rules.
@@ -316,6 +318,7 @@ impl Engine {
             Input::Command(command) => outcome.reply = Some(self.command(command, now, commit)),
             Input::Silence(order) => outcome.silence = Some(self.silence(order, now, commit)),
             Input::Undelivered(undelivered) => self.undelivered(undelivered, now, commit),
+            Input::Overdue(overdue) => self.overdue(overdue, now, commit),
             Input::Swap { rules, routes, receivers } => {
                 self.windows.swap(&self.rules, &rules, |was, is, _| asks_the_same(was, is));
                 self.keyed.keep(&rules);

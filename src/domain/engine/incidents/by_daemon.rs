@@ -4,10 +4,10 @@ use super::{Live, SELF, UNDELIVERED, blank, entry, incident_id};
 use crate::domain::commit::Commit;
 use crate::domain::engine::Engine;
 use crate::domain::engine::telling::Unreached;
-use crate::domain::id::Topic;
-use crate::domain::incident::{Alert, ConditionKind, Severity};
-use crate::domain::message::Undelivered;
-use crate::domain::time::Timestamp;
+use crate::domain::id::{IncidentId, Topic};
+use crate::domain::incident::{Alert, ConditionKind, IncidentState, Severity};
+use crate::domain::message::{RECEIPT, Undelivered};
+use crate::domain::time::{Timestamp, human};
 
 /// Something the daemon has to say about itself.
 pub(in crate::domain::engine) struct Notice {
@@ -31,25 +31,53 @@ impl Engine {
         commit: &mut Commit,
     ) {
         let Undelivered { id, receiver, person, incident, error } = undelivered;
-        let mut whom = Unreached { receiver, person, among_many: false };
         commit.told.push(id);
+        let whom = Unreached { receiver, person, among_many: false };
         commit.timeline.push(entry(&incident, now, "undelivered", &whom.to_string(), error.clone()));
-        let Some(Live { incident: about, .. }) = self.live.get(&incident) else { return };
+        self.tell_others(whom, &incident, "could not be told of", &error, now, commit);
+    }
+
+    /// A delivery about something critical has not arrived in time: others are told as if it never would, while
+    /// it is tried on. Whoever has the incident has heard of it.
+    pub(in crate::domain::engine) fn overdue(&mut self, overdue: Undelivered, now: Timestamp, commit: &mut Commit) {
+        let Undelivered { id, receiver, person, incident, error } = overdue;
+        commit.overdue.push(id);
+        if self.live.get(&incident).is_none_or(|live| live.incident.state != IncidentState::Open) {
+            return;
+        }
+        let whom = Unreached { receiver, person, among_many: false };
+        let because = if error.is_empty() { String::new() } else { format!(": {error}") };
+        let why = format!("no receipt within {}{because}; it is tried on", human(RECEIPT));
+        commit.timeline.push(entry(&incident, now, "overdue", &whom.to_string(), why.clone()));
+        self.tell_others(whom, &incident, "has not received", &why, now, commit);
+    }
+
+    /// Somebody does not hear of an incident that lasts: all others do, and if nobody else knows, its next step is told.
+    fn tell_others(
+        &mut self,
+        mut whom: Unreached,
+        incident: &IncidentId,
+        how: &str,
+        why: &str,
+        now: Timestamp,
+        commit: &mut Commit,
+    ) {
+        let Some(Live { incident: about, .. }) = self.live.get(incident) else { return };
         if about.topic.as_str().starts_with(UNDELIVERED) {
             return;
         }
-        whom.among_many = self.many_are_unreached(&whom, &incident);
+        whom.among_many = self.many_are_unreached(&whom, incident);
         let notice = Notice {
             rule: "stormbell.undelivered",
-            topic: whom.topic(&incident),
+            topic: whom.topic(incident),
             severity: about.severity.max(Severity::High),
-            title: format!("{whom} could not be told of “{}”", about.title),
-            why: format!("{error}; {}", whom.what_to_do()),
+            title: format!("{whom} {how} “{}”", about.title),
+            why: format!("{why}; {}", whom.what_to_do()),
             not_to: Some(whom),
         };
         self.raise_notice(notice, now, commit);
-        if self.nobody_knows(&incident, now) {
-            self.escalate(&incident, now, commit);
+        if self.nobody_knows(incident, now) {
+            self.escalate(incident, now, commit);
         }
     }
 

@@ -66,6 +66,7 @@ impl Account {
         self.alerts.extend(commit.alerts.iter().cloned());
         self.incidents.extend(commit.incidents.iter().map(|incident| (incident.id.clone(), incident.clone())));
         self.timeline.extend(commit.timeline.iter().map(|entry| (second, entry.clone())));
+        commit.timeline.iter().filter(|e| e.what == "reopened").for_each(|_| self.happened("began again"));
         for delivery in &commit.outbox {
             let known = self.messages.insert(delivery.id.clone(), (second, delivery.clone()));
             assert!(known.is_none(), "written twice: {delivery:?}");
@@ -199,7 +200,7 @@ impl Account {
         }
     }
 
-    /// Behind the pager an alarm is open exactly while its incident is; and it rings anew only for a graver matter.
+    /// Behind the pager an alarm is open exactly while its incident is; and it rings anew only when that begins again.
     fn services_show_how_things_stand(&self, night: &Night) {
         let pager = &night.services[&stormbell::domain::id::ReceiverName::from("pager")];
         for (incident, alarm) in &pager.alarms {
@@ -215,7 +216,13 @@ impl Account {
             };
             if !self.ended.iter().any(gave_up) && !self.messages.iter().any(is_under_way) {
                 assert_eq!(alarm.open, incident.state != IncidentState::Resolved, "{incident:?}");
-                assert_eq!(alarm.opened, 1, "{incident:?}");
+                let told = self.messages.values().map(|(_, delivery)| delivery).filter(|delivery| {
+                    let news = !matches!(delivery.message.kind, MessageKind::Resolved | MessageKind::Acknowledged);
+                    news && delivery.message.incident.id == incident.id && delivery.receiver.as_str() == "pager"
+                });
+                let lives: BTreeSet<u32> =
+                    told.map(|told| told.message.incident.again.map_or(0, |again| again.times)).collect();
+                assert_eq!(alarm.opened as usize, lives.len(), "{incident:?}");
             }
         }
     }
@@ -225,29 +232,35 @@ impl Account {
     fn escalations_came_in_time(&self) -> u64 {
         let mut to_the_end = 0;
         for incident in self.incidents.values().filter(|incident| incident.topic.as_str() == "threat") {
-            let of = |what: &str| {
-                let entries = self.timeline.iter().filter(move |(_, e)| e.incident == incident.id && e.what == what);
-                entries.map(|(second, _)| *second).collect::<Vec<i64>>()
-            };
-            let taken_care = of("acknowledged").into_iter().chain(of("resolved")).min().unwrap_or(i64::MAX);
-            let mut told: Vec<i64> = of("opened").into_iter().chain(of("escalated")).collect();
-            told.sort_unstable();
-            let unreached = of("undelivered");
-            let mut step = 0;
-            for pair in told.windows(2) {
-                let (before, then) = (pair[0], pair[1]);
-                assert!(then <= taken_care, "told though somebody has it: {incident:?}");
-                let wait = STEPS.get(step).copied().unwrap_or(REPEAT);
-                let early = then - before < wait - LOOK;
-                let late = then - before > wait + 2 * LOOK + self.down_between(before, then);
-                let nobody_there = unreached.iter().any(|second| (before..=then).contains(second));
-                assert!(
-                    !early || nobody_there || self.clock_lost,
-                    "step {step} of {incident:?} after {} s",
-                    then - before
-                );
-                assert!(!late || self.clock_lost, "step {step} of {incident:?} after {} s", then - before);
-                step += 1;
+            let history = self.timeline.iter().filter(|(_, entry)| entry.incident == incident.id);
+            let history: Vec<(i64, &str)> = history.map(|(second, entry)| (*second, entry.what)).collect();
+            let (mut step, mut before, mut taken_care) = (0, i64::MIN, false);
+            for &(then, what) in &history {
+                match what {
+                    // Whoever is told anew has all the time there is once more.
+                    "opened" | "reopened" => {
+                        to_the_end += u64::from(step >= STEPS.len());
+                        (step, before, taken_care) = (0, then, false);
+                    }
+                    "acknowledged" | "resolved" => taken_care = true,
+                    "escalated" => {
+                        assert!(!taken_care, "told though somebody has it: {incident:?}");
+                        let wait = STEPS.get(step).copied().unwrap_or(REPEAT);
+                        let early = then - before < wait - LOOK;
+                        let late = then - before > wait + 2 * LOOK + self.down_between(before, then);
+                        let unreached =
+                            |(second, what): &(i64, &str)| *what == "undelivered" && (before..=then).contains(second);
+                        let nobody_there = history.iter().any(unreached);
+                        let after = then - before;
+                        assert!(
+                            !early || nobody_there || self.clock_lost,
+                            "step {step} of {incident:?} after {after} s"
+                        );
+                        assert!(!late || self.clock_lost, "step {step} of {incident:?} after {after} s");
+                        (step, before) = (step + 1, then);
+                    }
+                    _ => {}
+                }
             }
             to_the_end += u64::from(step >= STEPS.len());
         }

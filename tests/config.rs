@@ -24,6 +24,7 @@ use stormbell::domain::incident::Severity;
 use stormbell::domain::organization::Organization;
 use stormbell::domain::route::Target;
 use stormbell::domain::rule::raw::{RawFile, Status};
+use stormbell::domain::terms::{Journalist, Terms};
 use stormbell::domain::time::Timestamp;
 use stormbell::domain::volume::Promise;
 use stormbell::report::{Colours, render, summary};
@@ -221,6 +222,22 @@ fn a_budget_of_false_alarms_is_a_rate() {
     assert_eq!(budget("[volume]\nfalse_alarms = \"1 per 7d\"\n"), Some(weekly));
     assert_eq!(budget("[volume]\n"), None);
     golden_config("budget", "[volume]\nfalse_alarms = \"weekly\"\nfalse_alarm = \"1 per 7d\"\n");
+}
+
+#[test]
+fn incidents_end_and_begin_again_as_the_configuration_says() {
+    let terms = |text: &str| works(&format!("{HEAD}{SOURCE}{RECEIVER}{text}")).routes.terms;
+    assert_eq!(terms(""), Terms::default());
+    let journalists = "journalists = [\"@ann.example\", \"did:plc:bob\"]";
+    let own =
+        terms(&format!("[incidents]\nquiet = \"2h\"\nreopen_within = \"0s\"\nlarge_account = 1\n{journalists}\n"));
+    let journalists = vec![Journalist::Handle("ann.example".to_owned()), Journalist::Id("did:plc:bob".into())];
+    let (quiet, reopen_within) = (Duration::from_hours(2), Duration::ZERO);
+    assert_eq!(own, Terms { quiet, reopen_within, large_account: 1, journalists });
+    golden_config(
+        "incidents",
+        "[incidents]\nquiet = \"5s\"\nreopen_within = \"90d\"\nlarge_account = 0\njournalists = [\"ann\", \"@\"]\nreopen = \"1h\"\n",
+    );
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn a_graver_rule_joins_the_incident_and_wakes_its_own_route() {
 }
 
 #[test]
-fn a_crisis_confirmed_after_somebody_called_it_off_pages_again() {
+fn a_crisis_confirmed_after_somebody_called_it_off_pages_again_as_the_same_incident() {
     let alone = rule("threat.alone", "threat", High, "$org gunman inside", Condition::Match);
     let mut sim = Sim::new(vec![alone, gunman()], vec![route(&[], &[], &[(&["pager"], None)], None)]);
     sim.post("1", "ann", 0, "gunman inside St Brigids");
@@ -125,8 +125,10 @@ fn a_crisis_confirmed_after_somebody_called_it_off_pages_again() {
     sim.post("2", "bob", 120, REPORT);
     let opened = sim.model.sent(MessageKind::Opened);
     assert_eq!(names(&opened), ["pager", "pager"]);
-    assert_ne!(opened[0].1, opened[1].1, "an incident of its own, though the same post is its first");
-    assert_eq!(sim.model.incidents[&called_off].state, IncidentState::Resolved);
+    assert_eq!(opened[1].1, called_off, "with its history");
+    let incident = sim.incident();
+    assert_eq!((incident.state, incident.severity, &incident.resolved), (IncidentState::Open, Critical, &None));
+    assert_eq!(incident.title, "title of threat.gunman");
 }
 
 #[test]
@@ -426,7 +428,7 @@ fn a_quiet_topic_ends_and_the_next_crisis_is_a_new_incident() {
     sim.post("1", "ann", 0, REPORT);
     sim.run_until(6 * 3600 + 5);
     assert_eq!(sim.incident().state, IncidentState::Resolved);
-    sim.post("2", "bob", 7 * 3600, REPORT);
+    sim.post("2", "bob", 7 * 3600 + 10, REPORT);
     assert_eq!(sim.model.incidents.len(), 2);
     assert_eq!(sim.model.sent(MessageKind::Opened).len(), 2);
 }

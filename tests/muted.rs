@@ -341,8 +341,10 @@ impl Watched {
             }
             if delivery.message.kind == Opened {
                 let twice = before.outbox.values().any(|old| {
+                    let old_about = &old.message.incident;
                     old.message.kind == Opened
-                        && (&old.receiver, &old.message.incident.id) == (&delivery.receiver, &about.id)
+                        && (&old.receiver, &old_about.id) == (&delivery.receiver, &about.id)
+                        && old_about.again == about.again
                 });
                 assert!(!twice, "{} heard of {} as new twice", delivery.receiver, about.id);
             }
@@ -353,8 +355,11 @@ impl Watched {
     }
 
     fn legal(&self, incident: &Incident, before: Option<&Incident>) {
-        if before.is_some_and(|before| before.state == IncidentState::Resolved) {
-            assert_eq!(Some(incident), before, "what is over is over");
+        if let Some(before) = before.filter(|before| before.state == IncidentState::Resolved) {
+            let times = |incident: &Incident| incident.again.map_or(0, |again| again.times);
+            let traced = self.sim.model.history(&incident.id).iter().filter(|what| **what == "reopened").count();
+            assert!(incident == before || times(incident) == times(before) + 1, "what is over is over: {incident:?}");
+            assert_eq!(times(incident) as usize, traced, "each beginning has its line");
         }
         let signed = (incident.acknowledged.is_some(), incident.resolved.is_some());
         match incident.state {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use stormbell::config::model::{ReceiverConfig, ReceiverKind, Transport};
 use stormbell::config::secret::Secret;
 use stormbell::domain::addressee::Recipient;
-use stormbell::domain::incident::Severity;
+use stormbell::domain::incident::{Again, Severity};
 use stormbell::domain::message::{Attempt, Delivery, MessageKind, Undelivered};
 use stormbell::domain::time::Clock;
 use stormbell::notify::dispatch::{Dispatcher, Outcome};
@@ -345,6 +345,26 @@ async fn what_outgrew_its_acknowledgement_rings_anew_at_pagerduty() {
     assert_eq!(actions, ["trigger", "acknowledge", "resolve", "trigger", "trigger"]);
     let alert = sink.alerts().into_values().next().unwrap();
     assert_eq!((sink.alerts().len(), alert.opened, alert.acknowledged, alert.open), (1, 2, false, true));
+}
+
+#[tokio::test]
+async fn what_begins_again_rings_anew_at_pagerduty_under_the_same_key_even_if_its_end_got_lost() {
+    for end_was_told in [true, false] {
+        let sink = SimSink::start().await;
+        let receiver = pagerduty(&sink);
+        let mut again = leased("i", MessageKind::Opened);
+        let message = &mut again.delivery.message;
+        message.incident.again = Some(Again { at: message.at, times: 1 });
+        let before = [MessageKind::Opened, MessageKind::Acknowledged].map(|kind| leased("i", kind));
+        let end = Some(leased("i", MessageKind::Resolved)).filter(|_| end_was_told);
+        for message in before.into_iter().chain(end).chain([again]) {
+            receiver.send(&message, noon()).await.unwrap();
+        }
+        let alert = sink.alerts().into_values().next().unwrap();
+        assert_eq!((sink.alerts().len(), alert.opened, alert.acknowledged, alert.open), (1, 2, false, true));
+        let summary = sink.requests().pop().unwrap().json()["payload"]["summary"].to_string();
+        assert!(summary.starts_with("\"again: "), "{summary}");
+    }
 }
 
 #[tokio::test]

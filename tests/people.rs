@@ -78,7 +78,7 @@ fn routes(people: People) -> Routes {
     let steps =
         vec![step(on_call(), Some(10)), step(on_call(), Some(10)), step(Target::Person("meg".into()), Some(15)), last];
     let route = Route { steps, repeat_every: Some(minutes(60)), last_resort: true, ..Route::default() };
-    Routes { list: vec![route], people: Arc::new(people) }
+    Routes { list: vec![route], people: Arc::new(people), ..Routes::default() }
 }
 
 fn sim(severity: Severity, routes: Routes) -> Sim {
@@ -228,7 +228,7 @@ fn a_team_that_cannot_be_reached_is_no_storm_of_notices() {
     }
     people.teams.insert("all".into(), names.iter().map(|name| name.as_str().into()).collect());
     let route = Route { steps: vec![step(Target::Team("all".into()), None)], ..Route::default() };
-    let mut sim = sim(Critical, Routes { list: vec![route], people: Arc::new(people) });
+    let mut sim = sim(Critical, Routes { list: vec![route], people: Arc::new(people), ..Routes::default() });
     sim.now = at(night("04:00:00"));
     sim.post("1", "eve", night("04:10:00"), "shots at St Brigids");
     let to_all: Vec<Delivery> = sim.model.outbox.values().cloned().collect();
@@ -247,7 +247,7 @@ fn a_team_that_cannot_be_reached_is_no_storm_of_notices() {
 fn a_team_is_told_together_and_an_overlap_only_once() {
     let both = vec![Target::Team("leads".into()), Target::Person("bob".into()), Target::Receiver("log".into())];
     let route = Route { steps: vec![Step { notify: both, ack_within: None }], ..Route::default() };
-    let mut sim = sim(High, Routes { list: vec![route], people: Arc::new(people()) });
+    let mut sim = sim(High, Routes { list: vec![route], people: Arc::new(people()), ..Routes::default() });
     sim.now = at(night("05:00:00"));
     sim.post("1", "eve", night("05:25:00"), "shots at St Brigids");
     assert_eq!(told(&sim, MessageKind::Opened), ["05:25 bob (sms)", "05:25 log", "05:25 meg (sms)"]);
@@ -368,7 +368,7 @@ fn when_nobody_told_could_be_reached_the_next_step_is_told_at_once() {
 fn each_person_at_a_receiver_has_messages_of_their_own() {
     let route = Route { steps: vec![step(Target::Team("leads".into()), None)], ..Route::default() };
     let told = |people: People| {
-        let mut sim = sim(High, Routes { list: vec![route.clone()], people: Arc::new(people) });
+        let mut sim = sim(High, Routes { list: vec![route.clone()], people: Arc::new(people), ..Routes::default() });
         sim.now = at(0);
         sim.post("1", "eve", 0, "shots at St Brigids");
         sim.model.outbox

@@ -16,7 +16,7 @@ use stormbell::config::model::{
 };
 use stormbell::config::secret::Secret;
 use stormbell::domain::addressee::Recipient;
-use stormbell::domain::incident::Severity;
+use stormbell::domain::incident::{Again, Severity};
 use stormbell::domain::message::{Leased, MessageKind};
 use stormbell::notify::{Receiver, SendError};
 use tokio::io::AsyncReadExt;
@@ -360,13 +360,44 @@ async fn what_outgrew_its_acknowledgement_ends_and_begins_anew_where_it_would_ri
     let mut graver = leased("i", MessageKind::Updated);
     graver.delivery.message.incident.reopened = Some(graver.delivery.message.at);
     for (name, kind) in over_http(&sink, false).into_iter().filter(|(name, _)| matches!(*name, "opsgenie" | "jsm")) {
-        let from = sink.requests().len();
-        build(kind).send(&graver, noon()).await.unwrap();
-        let lines: Vec<String> = sink.requests()[from..].iter().map(|request| request.line.clone()).collect();
-        assert!(lines[0].contains("/close?identifierType=alias"), "{name}: {lines:?}");
-        assert!(lines.len() == 2 && !lines[1].contains("/close"), "{name}: {lines:?}");
+        let receiver = build(kind);
+        for message in [&graver, &begun_again()] {
+            let from = sink.requests().len();
+            receiver.send(message, noon()).await.unwrap();
+            let lines: Vec<String> = sink.requests()[from..].iter().map(|request| request.line.clone()).collect();
+            assert!(lines[0].contains("/close?identifierType=alias"), "{name}: {lines:?}");
+            assert!(lines.len() == 2 && !lines[1].contains("/close"), "{name}: {lines:?}");
+        }
     }
     assert!(!sink.requests().is_empty());
+}
+
+fn begun_again() -> Leased {
+    let mut again = leased("i", MessageKind::Opened);
+    let message = &mut again.delivery.message;
+    message.incident.again = Some(Again { at: message.at, times: 1 });
+    again
+}
+
+#[tokio::test]
+async fn every_receiver_says_that_it_began_again_and_none_takes_it_for_an_end() {
+    let sink = SimSink::start().await;
+    for (name, kind) in over_http(&sink, false) {
+        build(kind).send(&begun_again(), noon()).await.unwrap();
+        let last = sink.requests().pop().unwrap();
+        let told = readable(&last);
+        assert!(told.contains("again"), "{name}: {told}");
+        match name {
+            "alertmanager" => {
+                let ends = last.json()[0]["endsAt"]
+                    .as_str()
+                    .map(|ends| stormbell::domain::time::Timestamp::parse(ends).unwrap());
+                assert!(ends.unwrap() > noon() && last.json().as_array().unwrap().len() == 1, "{told}");
+            }
+            "goalert" => assert!(last.json().get("action").is_none(), "{told}"),
+            _ => {}
+        }
+    }
 }
 
 #[tokio::test]

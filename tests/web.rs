@@ -59,9 +59,16 @@ fn incident(state: IncidentState) -> Incident {
         acknowledged: (state == IncidentState::Acknowledged).then(|| Signature { by: "ann".to_owned(), at: at(9) }),
         resolved: None,
         reopened: None,
+        again: None,
+        notable: Vec::new(),
         muted: None,
         revision: 1,
-        told: Told { severity: Severity::Critical, authors: 2, receivers: std::collections::BTreeSet::new() },
+        told: Told {
+            severity: Severity::Critical,
+            authors: 2,
+            notable: 0,
+            receivers: std::collections::BTreeSet::new(),
+        },
         escalations: vec![],
     }
 }

@@ -217,7 +217,7 @@ fn clocks() -> (Arc<SteadyClock>, Arc<dyn Clock>) {
 fn open_database(config: &Config, now: Timestamp) -> Result<(Store, Restored), Failure> {
     let mut database = open_store(&config.store.path)?;
     database.hurry(now).context("hurrying what the last run could not send")?;
-    let restored = what_the_last_run_left(&database, config)?;
+    let restored = what_the_last_run_left(&database, config, now)?;
     Ok((database, restored))
 }
 
@@ -234,8 +234,10 @@ fn restore(engine: &mut Engine, mut restored: Restored, now: Timestamp) -> (Opti
 
 /// Everything that is still kept, of sources that are still read: windows reach back hours,
 /// erasures as far as the evidence.
-fn what_the_last_run_left(database: &Store, config: &Config) -> anyhow::Result<Restored> {
+fn what_the_last_run_left(database: &Store, config: &Config, now: Timestamp) -> anyhow::Result<Restored> {
     let mut restored = database.restore(Timestamp::default()).context("reading what the last run left")?;
+    let ended = database.ended_since(now - config.routes.terms.reopen_within);
+    restored.ended = ended.context("reading which incidents ended lately")?;
     let is_read = |name: &SourceName| config.sources.iter().any(|source| source.name == *name);
     restored.cursors.retain(|source, _| is_read(source));
     restored.open_gaps.retain(|gap| is_read(&gap.source));

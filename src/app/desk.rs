@@ -405,6 +405,7 @@ impl Desk {
             let incident = commit.incidents.iter().rev().find(|incident| incident.id == entry.incident);
             match (entry.what, incident) {
                 ("opened", Some(incident)) => events::incident_opened(incident),
+                ("reopened", Some(incident)) => events::incident_reopened(incident),
                 ("updated", Some(incident)) if incident.state != IncidentState::Resolved => {
                     events::incident_updated(incident);
                 }
@@ -427,7 +428,8 @@ impl Desk {
 /// Incidents that began with effects which are not on disk.
 fn unwritten(pending: &Pending) -> Vec<(Severity, String)> {
     let began = |incident: &&Incident| {
-        let opened = |entry: &TimelineEntry| entry.what == "opened" && entry.incident == incident.id;
+        let is_beginning = |entry: &TimelineEntry| matches!(entry.what, "opened" | "reopened");
+        let opened = |entry: &TimelineEntry| is_beginning(entry) && entry.incident == incident.id;
         !incident.is_own() && pending.commit.timeline.iter().any(opened)
     };
     pending.commit.incidents.iter().filter(began).map(|one| (one.severity, one.title.clone())).collect()

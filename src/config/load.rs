@@ -13,6 +13,7 @@ use jiff::tz::TimeZone;
 
 use super::environment::Environment;
 use super::file::{TEXT_LIMIT, read_text};
+use super::incidents::terms;
 use super::model::{Config, ReceiverConfig, RuleEntry, RuleOrigin, SourceConfig, StoreConfig, WebConfig};
 use super::naming::{names, names_beside};
 use super::organization::organization as organization_of;
@@ -24,11 +25,11 @@ use super::table::{Checked, Noted, Table, TextKind, Value, all, read};
 use super::{heartbeat, receiver, source};
 use crate::domain::diagnostic::{Diagnostic, SourceText, has_errors};
 use crate::domain::quantity::{duration, rate};
-use crate::domain::route::Target;
+use crate::domain::route::{Routes, Target};
 use crate::domain::time::Zone;
 use crate::domain::volume::Promise;
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "schema",
     "rules",
     "organization",
@@ -40,6 +41,7 @@ const KEYS: [&str; 13] = [
     "team",
     "schedule",
     "route",
+    "incidents",
     "web",
     "heartbeat",
 ];
@@ -103,7 +105,8 @@ fn config(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<Config> {
     let home = organization.as_ref().ok().and_then(|organization| TimeZone::get(&organization.timezone).ok());
     let found = people(root, &ways, &home.map_or_else(Zone::default, Zone::of), &mut taken);
     known.extend(found.known);
-    let routes = routes(root, &known, found.people);
+    let terms = terms(root);
+    let routes = routes(root, &known, found.people).and_then(|routes| Ok(Routes { terms: terms?, ..routes }));
     let web = root.get("web").map(|value| web(&value.table("[web]")?, around)).transpose();
     let beat =
         root.table("heartbeat").and_then(|table| table.map(|table| heartbeat::heartbeat(&table, around)).transpose());

@@ -15,6 +15,7 @@ mod contact;
 mod endpoint;
 mod file;
 mod heartbeat;
+mod incidents;
 mod naming;
 mod organization;
 mod people;

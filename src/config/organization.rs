@@ -31,7 +31,8 @@ fn accounts(value: &Value<'_>) -> Checked<Vec<String>> {
     all(value.strings()?.iter().map(|(value, text)| account(value, text)))
 }
 
-fn account(value: &Value<'_>, text: &str) -> Checked<String> {
+/// An account as people mention it, with its `@`.
+pub(super) fn account(value: &Value<'_>, text: &str) -> Checked<String> {
     let handle = text.strip_prefix('@').unwrap_or_default();
     if handle.is_empty() || handle.contains(|c: char| c.is_whitespace() || c == '@') {
         let help = "write it as people mention it: \"@name.example\"";

@@ -49,7 +49,7 @@ pub(super) fn routes(root: &Table<'_>, known: &[Known<'_>], people: Checked<Peop
     if let Some(people) = people.as_ref().ok().filter(|_| root.is_whole()) {
         reader.warn_of_unused(root, people);
     }
-    Ok(Routes { list: list?, people: Arc::new(people?) })
+    Ok(Routes { list: list?, people: Arc::new(people?), ..Routes::default() })
 }
 
 fn warn_of_unreachable(routes: &[(&Table<'_>, Checked<Route>)]) {

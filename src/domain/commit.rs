@@ -183,6 +183,8 @@ pub struct Restored {
     pub sightings: Vec<Sighting>,
     /// Incidents that are not resolved.
     pub incidents: Vec<Incident>,
+    /// Incidents that ended lately enough to begin again, oldest end first.
+    pub ended: Vec<Incident>,
     /// Silences that are not over.
     pub silences: Vec<Silence>,
     /// Parked deliveries nobody has been told of.

@@ -8,6 +8,7 @@ use super::condition::Figures;
 use super::event::DownReason;
 use super::id::{AuthorId, IncidentId, PostId, RuleId, SilenceId, SourceName, Topic};
 use super::story::Story;
+use super::terms::Notable;
 use super::time::Timestamp;
 
 /// Topics of the daemon's own incidents begin like this.
@@ -212,6 +213,10 @@ pub struct Incident {
     pub resolved: Option<Signature>,
     /// When it last became too grave for whoever had it, and was open again.
     pub reopened: Option<Timestamp>,
+    /// That it began again after its end.
+    pub again: Option<Again>,
+    /// Those who speak of it and whose word spreads, in the order they came; at most [`Incident::NOTABLE`].
+    pub notable: Vec<Notable>,
     /// Why nobody is told of it for now.
     pub muted: Option<Muted>,
     /// Grows with every change; part of delivery ids.
@@ -225,6 +230,8 @@ pub struct Incident {
 impl Incident {
     /// Posts from which on so few accounts are a flood.
     const FLOOD: u64 = 50;
+    /// Of so many whose word spreads people are told one by one.
+    pub const NOTABLE: usize = 5;
     /// So many posts of an account on average are more than people write who tell news.
     const FLOOD_PER_AUTHOR: u64 = 20;
 
@@ -238,6 +245,15 @@ impl Incident {
     pub fn is_flood(&self) -> bool {
         self.posts >= Self::FLOOD && self.posts / self.authors.max(1) >= Self::FLOOD_PER_AUTHOR
     }
+}
+
+/// That an incident began again after its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Again {
+    /// When it last did (wall time).
+    pub at: Timestamp,
+    /// How often it did.
+    pub times: u32,
 }
 
 /// Who did something, and when.
@@ -265,6 +281,8 @@ pub struct Told {
     pub severity: Severity,
     /// Authors then.
     pub authors: u64,
+    /// How many of [`Incident::notable`] then.
+    pub notable: usize,
     /// Everybody who was told anything; they will also hear how it ends.
     pub receivers: BTreeSet<Addressee>,
 }
@@ -321,8 +339,9 @@ pub struct TimelineEntry {
     pub incident: IncidentId,
     /// Wall time.
     pub at: Timestamp,
-    /// What happened: `opened`, `alert`, `updated`, `acknowledged`, `escalated`, `repeated`, `resolved`, `note`,
-    /// `held`, `overdue`, `undelivered`, `muted`, `unmuted`.
+    /// What happened: `opened`, `alert`, `updated`, `acknowledged`, `escalated`, `repeated`, `resolved`, `reopened`,
+    /// `joined` (somebody whose word spreads), `note`, `held`,
+    /// `overdue`, `undelivered`, `muted`, `unmuted`.
     pub what: &'static str,
     /// Who did it.
     pub by: String,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::addressee::Recipient;
 use super::id::{DeliveryId, IncidentId, PersonName, ReceiverName};
-use super::incident::{Incident, Severity};
+use super::incident::{Incident, IncidentState, Severity};
 use super::post::Post;
 use super::time::Timestamp;
 
@@ -56,10 +56,15 @@ pub struct Message {
 }
 
 impl Message {
-    /// Whether it says that the incident outgrew whoever had it. A service where it is acknowledged
-    /// rings nobody for news of it: there it must end and begin anew.
+    /// Whether it says that the incident began again after its end.
+    pub fn begins_again(&self) -> bool {
+        self.kind == MessageKind::Opened && self.incident.again.is_some_and(|again| again.at == self.at)
+    }
+
+    /// Whether it says that the incident outgrew whoever had it, or began again. A service where it is
+    /// acknowledged, or that never heard of its end, rings nobody for news of it: there it must end and begin anew.
     pub fn reopens(&self) -> bool {
-        self.kind == MessageKind::Updated && self.incident.reopened == Some(self.at)
+        self.kind == MessageKind::Updated && self.incident.reopened == Some(self.at) || self.begins_again()
     }
 
     /// Counts and times in a sentence; no post's text.
@@ -85,6 +90,10 @@ pub fn summary(incident: &Incident) -> String {
             }
         }
     };
+    if !incident.notable.is_empty() {
+        let notable: Vec<&str> = incident.notable.iter().map(|notable| notable.what.as_str()).collect();
+        text = format!("{text}; among its authors: {}", notable.join(", "));
+    }
     if incident.is_flood() {
         text = format!("a flood by few accounts: {text}");
     }
@@ -137,7 +146,9 @@ impl Delivery {
     /// one that hangs and the next one fit.
     pub fn receipt_by(&self) -> Option<Timestamp> {
         let alarms = matches!(self.message.kind, MessageKind::Opened | MessageKind::Updated | MessageKind::Escalated);
-        (alarms && self.message.incident.severity == Severity::Critical).then(|| self.due + RECEIPT)
+        let incident = &self.message.incident;
+        let wakes = alarms && incident.severity == Severity::Critical && incident.state == IncidentState::Open;
+        wakes.then(|| self.due + RECEIPT)
     }
 
     /// Where to send it instead of the receiver's own address.

@@ -32,6 +32,7 @@ pub mod message;
 pub mod route;
 pub mod rule;
 pub mod silence;
+pub mod terms;
 pub mod turn;
 
 pub mod commit;

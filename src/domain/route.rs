@@ -8,6 +8,7 @@ use super::addressee::{Addressee, Recipient};
 use super::id::{PersonName, ReceiverName, ScheduleName, TeamName, Topic};
 use super::incident::{Escalation, Incident, Severity};
 use super::oncall::People;
+use super::terms::Terms;
 use super::time::Timestamp;
 
 /// The routes of a configuration, and the people they name.
@@ -17,6 +18,8 @@ pub struct Routes {
     pub list: Vec<Route>,
     /// Everybody who can be told in person.
     pub people: Arc<People>,
+    /// When what they are told of ends and begins again, and what is news.
+    pub terms: Terms,
 }
 
 /// One `[[route]]`.
@@ -99,7 +102,7 @@ impl Route {
 impl Routes {
     /// Routes that name receivers only.
     pub fn of(list: Vec<Route>) -> Self {
-        Self { list, people: Arc::default() }
+        Self { list, ..Self::default() }
     }
 
     /// Who is told at this point of the route, as things are `now`: who is on call, and where

@@ -138,6 +138,7 @@ fn title(message: &Message) -> String {
     let mark = if incident.exercise { "EXERCISE " } else { "" };
     let severity = incident.severity.as_str();
     let state = match message.kind {
+        MessageKind::Opened if message.begins_again() => format!("{} · again", severity.to_uppercase()),
         MessageKind::Opened | MessageKind::Updated => severity.to_uppercase(),
         MessageKind::Acknowledged => "Acknowledged".to_owned(),
         MessageKind::Escalated => format!("{} · still open", severity.to_uppercase()),

@@ -13,6 +13,7 @@ pub(super) fn write(message: &Message) {
         (clean(incident.unmarked_title()), message.summary(), without_terms(&clean(&incident.why)));
     let exercise = if incident.exercise { "EXERCISE " } else { "" };
     let what = match message.kind {
+        MessageKind::Opened if message.begins_again() => "reopened",
         MessageKind::Opened => "opened",
         MessageKind::Updated => "updated",
         MessageKind::Acknowledged => "acknowledged",
@@ -70,9 +71,11 @@ mod tests {
             acknowledged: None,
             resolved: None,
             reopened: None,
+            again: None,
+            notable: Vec::new(),
             muted: None,
             revision: 1,
-            told: Told { severity: Severity::Critical, authors: 1, receivers: BTreeSet::new() },
+            told: Told { severity: Severity::Critical, authors: 1, notable: 0, receivers: BTreeSet::new() },
             escalations: Vec::new(),
         }
     }

@@ -137,7 +137,8 @@ fn request<'a>(routing_key: &'a str, message: &'a Message, url: Option<&'a str>)
 fn payload(message: &Message) -> Payload<'_> {
     let incident = &message.incident;
     let mark = if incident.exercise { "EXERCISE " } else { "" };
-    let summary = format!("{mark}{}: {}", incident.unmarked_title(), message.summary());
+    let again = if message.begins_again() { "again: " } else { "" };
+    let summary = format!("{mark}{again}{}: {}", incident.unmarked_title(), message.summary());
     Payload {
         summary: clip(&clean(&summary), MAX_SUMMARY),
         source: "stormbell",

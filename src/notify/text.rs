@@ -200,6 +200,7 @@ fn headline(message: &Message) -> String {
     let incident = &message.incident;
     let severity = incident.severity.as_str().to_uppercase();
     let what = match message.kind {
+        MessageKind::Opened if message.begins_again() => format!("{severity} · again"),
         MessageKind::Opened => severity,
         MessageKind::Updated => format!("{severity} · grows"),
         MessageKind::Acknowledged => "Acknowledged".to_owned(),

@@ -42,6 +42,7 @@ impl Store {
             tellings,
             sightings,
             incidents: incidents(sql, "state <> 'resolved' ORDER BY opened_at, id", ())?,
+            ended: Vec::new(), // see [`Store::ended_since`]
             silences: silences::since(sql, horizon)?,
             undelivered: outbox::undelivered(sql)?,
         })
@@ -49,6 +50,12 @@ impl Store {
 }
 
 impl Store {
+    /// Incidents that ended since then, oldest end first: for [`Restored::ended`].
+    pub fn ended_since(&self, since: Timestamp) -> Result<Vec<Incident>, StoreError> {
+        let which = "state = 'resolved' AND detail ->> '$.resolved.at' >= ?1 ORDER BY detail ->> '$.resolved.at', id";
+        incidents(self.conn(), which, [since.micros()])
+    }
+
     /// What rules have learnt.
     pub fn volumes(&self) -> Result<Vec<VolumeState>, StoreError> {
         let mut volumes = self.conn().prepare("SELECT rule, meaning, at, state FROM volume")?;

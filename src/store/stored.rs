@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::addressee::{Addressee, Recipient};
 use crate::domain::id::{PostId, RuleId, SourceName};
-use crate::domain::incident::{Escalation, Incident, IncidentState, Muted, Severity, Signature, Told};
+use crate::domain::incident::{Again, Escalation, Incident, IncidentState, Muted, Severity, Signature, Told};
+use crate::domain::key::Key;
 use crate::domain::message::{Message, MessageKind};
 use crate::domain::post::Post;
+use crate::domain::terms::Notable;
 use crate::domain::time::Timestamp;
 use crate::wire::post::PostJson;
 
@@ -101,11 +103,27 @@ struct IncidentJson {
     resolved: Option<SignatureJson>,
     #[serde(default)]
     reopened: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    again: Option<AgainJson>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    notable: Vec<NotableJson>,
     #[serde(default)]
     muted: Option<MutedJson>,
     revision: u32,
     told: ToldJson,
     escalations: Vec<EscalationJson>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AgainJson {
+    at: i64,
+    times: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct NotableJson {
+    author: u64,
+    what: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -124,6 +142,8 @@ struct MutedJson {
 struct ToldJson {
     severity: String,
     authors: u64,
+    #[serde(default)]
+    notable: usize,
     /// Told as a whole.
     receivers: Vec<String>,
     /// Told in person.
@@ -140,7 +160,7 @@ struct RecipientJson {
 
 impl From<&Told> for ToldJson {
     fn from(told: &Told) -> Self {
-        let Told { severity, authors, receivers: addressees } = told;
+        let Told { severity, authors, notable, receivers: addressees } = told;
         let mut receivers = Vec::new();
         let mut recipients = Vec::new();
         for Addressee { receiver, recipient } in addressees {
@@ -153,7 +173,7 @@ impl From<&Told> for ToldJson {
                 }),
             }
         }
-        Self { severity: severity.as_str().to_owned(), authors: *authors, receivers, recipients }
+        Self { severity: severity.as_str().to_owned(), authors: *authors, notable: *notable, receivers, recipients }
     }
 }
 
@@ -167,6 +187,7 @@ impl ToldJson {
         Ok(Told {
             severity: Severity::parse(&self.severity).ok_or(Unreadable)?,
             authors: self.authors,
+            notable: self.notable,
             receivers: receivers.chain(self.recipients.into_iter().map(in_person)).collect(),
         })
     }
@@ -203,6 +224,8 @@ impl From<&Incident> for IncidentJson {
             acknowledged,
             resolved,
             reopened,
+            again,
+            notable,
             muted,
             revision,
             told,
@@ -237,6 +260,11 @@ impl From<&Incident> for IncidentJson {
             acknowledged: signature(acknowledged),
             resolved: signature(resolved),
             reopened: reopened.map(Timestamp::micros),
+            again: again.map(|Again { at, times }| AgainJson { at: at.micros(), times }),
+            notable: notable
+                .iter()
+                .map(|Notable { author, what }| NotableJson { author: author.bits(), what: what.clone() })
+                .collect(),
             muted: muted.as_ref().map(|Muted { since, silences }| MutedJson {
                 since: since.micros(),
                 silences: silences.iter().map(ToString::to_string).collect(),
@@ -274,6 +302,12 @@ impl IncidentJson {
             acknowledged: self.acknowledged.map(signature),
             resolved: self.resolved.map(signature),
             reopened: self.reopened.map(time),
+            again: self.again.map(|AgainJson { at, times }| Again { at: time(at), times }),
+            notable: self
+                .notable
+                .into_iter()
+                .map(|NotableJson { author, what }| Notable { author: Key::from_bits(author), what })
+                .collect(),
             muted: self.muted.map(|MutedJson { since, silences }| Muted {
                 since: time(since),
                 silences: silences.into_iter().map(Into::into).collect(),
@@ -319,9 +353,16 @@ mod tests {
             acknowledged: Some(Signature { by: "ann".to_owned(), at }),
             resolved: Some(Signature { by: "stormbell".to_owned(), at }),
             reopened: Some(at),
+            again: Some(Again { at, times: 2 }),
+            notable: vec![Notable { author: Key::from_bits(u64::MAX), what: "the journalist @ann.example".to_owned() }],
             muted: Some(Muted { since: at, silences: ["sil-a".into()].into() }),
             revision: 7,
-            told: Told { severity: Severity::High, authors: 1, receivers: ["on-call".into(), in_person].into() },
+            told: Told {
+                severity: Severity::High,
+                authors: 1,
+                notable: 1,
+                receivers: ["on-call".into(), in_person].into(),
+            },
             escalations: vec![
                 Escalation { route: 1, step: 2, due: Some(at) },
                 Escalation { route: 0, step: 0, due: None },

@@ -71,6 +71,12 @@ pub fn incident_opened(incident: &Incident) {
     warn!(target: INCIDENTS, event = "incident.state.opened", incident = %id, %topic, severity = severity.as_str(), exercise, late, "incident opened");
 }
 
+/// An incident began again after its end.
+pub fn incident_reopened(incident: &Incident) {
+    let Incident { id, topic, severity, late, .. } = incident;
+    warn!(target: INCIDENTS, event = "incident.state.reopened", incident = %id, %topic, severity = severity.as_str(), late, "incident reopened");
+}
+
 /// An incident grew.
 pub fn incident_updated(incident: &Incident) {
     let Incident { id, topic, severity, posts, authors, .. } = incident;

@@ -52,6 +52,9 @@ pub struct IncidentJson<'a> {
     pub rules: Vec<&'a str>,
     /// RFC 3339, wall time.
     pub opened_at: String,
+    /// RFC 3339, wall time: when it last began again after its end, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reopened_at: Option<String>,
     /// RFC 3339, event time.
     pub first_post_at: String,
     /// RFC 3339, event time.
@@ -136,6 +139,7 @@ impl<'a> IncidentJson<'a> {
             topic: incident.topic.as_str(),
             rules: incident.rules.iter().map(crate::domain::id::RuleId::as_str).collect(),
             opened_at: incident.opened_at.to_string(),
+            reopened_at: incident.again.map(|again| again.at.to_string()),
             first_post_at: incident.first_post_at.to_string(),
             last_post_at: incident.last_post_at.to_string(),
             posts: incident.posts,

@@ -39,7 +39,7 @@ pub const REPEAT: i64 = 3600;
 pub const LOOK: i64 = 10;
 
 /// What a run of many nights has to have seen.
-pub const EVERYTHING: [&str; 23] = [
+pub const EVERYTHING: [&str; 24] = [
     "died before the commit was written",
     "died after the commit was written",
     "died with messages taken out",
@@ -63,6 +63,7 @@ pub const EVERYTHING: [&str; 23] = [
     "nobody answered to the last resort",
     "taken twice",
     "incidents",
+    "began again",
 ];
 
 /// Where the process may die.
@@ -386,7 +387,8 @@ impl Night {
         let now = self.now();
         let mut store = Store::open(&self.database()).unwrap();
         store.hurry(now).unwrap();
-        let restored = store.restore(Timestamp::default()).unwrap();
+        let mut restored = store.restore(Timestamp::default()).unwrap();
+        restored.ended = store.ended_since(now - self.routes.terms.reopen_within).unwrap();
         let cursor = restored.cursors.values().next().copied();
         let mut engine = Engine::new(Arc::clone(&self.rules), self.routes.clone(), receivers());
         let first = engine.restore(restored, now);
@@ -518,7 +520,7 @@ fn routes() -> Routes {
         steps: vec![step(vec![receiver("mail")], Some(minutes(15))), step(vec![receiver("pager")], None)],
         ..Route::default()
     };
-    Routes { list: vec![grave, other], people: Arc::new(people) }
+    Routes { list: vec![grave, other], people: Arc::new(people), ..Routes::default() }
 }
 
 /// A night's posts: crises, rumours, queues, and other events all the time.

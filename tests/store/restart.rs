@@ -2,7 +2,7 @@
 
 use stormbell::domain::commit::{Commit, Erasure, Progress, VolumeState};
 use stormbell::domain::event::{Cursor, Ledger, Rejected};
-use stormbell::domain::incident::{Alert, Gap, IncidentState, Severity, Sighting};
+use stormbell::domain::incident::{Alert, Gap, Incident, IncidentState, Severity, Sighting, Signature};
 use stormbell::domain::story::Story;
 
 use crate::support::*;
@@ -14,6 +14,8 @@ fn after_a_restart_the_engine_finds_what_it_had() {
     ledger.reject(Rejected::NotJson);
     let progress = |cursor| [("bluesky".into(), Progress { cursor, ledger })].into();
     let open = incident("open", IncidentState::Open, &["p1"]);
+    let resolved = Some(Signature { by: "ann".to_owned(), at: at(30) });
+    let over = Incident { resolved, ..incident("over", IncidentState::Resolved, &[]) };
     let mut store = folder.open();
     store
         .commit(&[
@@ -21,11 +23,7 @@ fn after_a_restart_the_engine_finds_what_it_had() {
                 tellings: vec![telling("p2", Some(&[3, 5])), telling("p1", None), telling("p3", Some(&[7]))],
                 sightings: vec![sighting("p2", 100, None), sighting("p1", 99, None), sighting("old", 10, None)],
                 posts: vec![post("p3", "a", "text")],
-                incidents: vec![
-                    incident("open", IncidentState::Open, &[]),
-                    open.clone(),
-                    incident("over", IncidentState::Resolved, &[]),
-                ],
+                incidents: vec![incident("open", IncidentState::Open, &[]), open.clone(), over.clone()],
                 gaps: vec![gap(10, None), gap(50, None)],
                 progress: progress(Some(Cursor(70))),
                 ..Commit::default()
@@ -53,6 +51,9 @@ fn after_a_restart_the_engine_finds_what_it_had() {
     assert_eq!(restored.incidents, [open]);
     assert_eq!(restored.open_gaps, [gap(50, None)]);
     assert_eq!(restored.cursors, [("bluesky".into(), Cursor(70))].into(), "a cursor never goes back");
+    let ended = |seconds| folder.open().ended_since(at(seconds)).unwrap();
+    assert_eq!(ended(30), [over]);
+    assert_eq!(ended(31), []);
     let sources = folder.reader().sources(at(0)).unwrap();
     assert_eq!(sources.len(), 1);
     assert_eq!(

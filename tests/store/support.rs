@@ -46,9 +46,16 @@ pub(crate) fn incident(id: &str, state: IncidentState, sample: &[&str]) -> Incid
         acknowledged: None,
         resolved: None,
         reopened: None,
+        again: None,
+        notable: Vec::new(),
         muted: None,
         revision: 1,
-        told: Told { severity: Severity::Critical, authors: 2, receivers: std::collections::BTreeSet::new() },
+        told: Told {
+            severity: Severity::Critical,
+            authors: 2,
+            notable: 0,
+            receivers: std::collections::BTreeSet::new(),
+        },
         escalations: vec![],
     }
 }

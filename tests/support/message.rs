@@ -41,9 +41,16 @@ pub fn incident(id: &str, kind: MessageKind) -> Incident {
         acknowledged,
         resolved,
         reopened: None,
+        again: None,
+        notable: Vec::new(),
         muted: None,
         revision: 1,
-        told: Told { severity: Severity::Critical, authors: 2, receivers: std::collections::BTreeSet::new() },
+        told: Told {
+            severity: Severity::Critical,
+            authors: 2,
+            notable: 0,
+            receivers: std::collections::BTreeSet::new(),
+        },
         escalations: Vec::new(),
     }
 }

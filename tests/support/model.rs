@@ -87,9 +87,16 @@ impl Model {
             tellings: self.tellings.clone(),
             sightings: self.sightings.clone(),
             incidents: self.incidents.values().filter(|i| i.state != IncidentState::Resolved).cloned().collect(),
+            ended: self.ended(),
             silences: self.silences.values().cloned().collect(),
             undelivered: Vec::new(),
         }
+    }
+
+    fn ended(&self) -> Vec<Incident> {
+        let mut ended: Vec<Incident> = self.incidents.values().filter(|one| one.resolved.is_some()).cloned().collect();
+        ended.sort_by_key(|one| (one.resolved.as_ref().map(|over| over.at), one.id.clone()));
+        ended
     }
 
     /// The alerts that matter to people: which rule fired at which post.

@@ -96,6 +96,8 @@ pub struct Engine {
     handles: Handles,
     live: BTreeMap<IncidentId, Live>,
     by_topic: HashMap<Topic, IncidentId>,
+    /// Incidents that ended lately, the last of each topic.
+    ended: BTreeMap<Topic, Live>,
     /// Silences in force or to come.
     silences: BTreeMap<SilenceId, Silence>,
     /// Incidents that grew since people were last told of them.
@@ -224,6 +226,7 @@ impl Engine {
             handles: Handles::new(1 << 14),
             live: BTreeMap::new(),
             by_topic: HashMap::new(),
+            ended: BTreeMap::new(),
             silences: BTreeMap::new(),
             changed: BTreeSet::new(),
             unwritten: BTreeSet::new(),
@@ -257,6 +260,7 @@ impl Engine {
             self.by_topic.insert(incident.topic.clone(), incident.id.clone());
             self.live.insert(incident.id.clone(), Live::new(incident));
         }
+        self.restore_ended(restored.ended, now);
         let lasting = restored.silences.into_iter().filter(|silence| silence.state(now) != SilenceState::Expired);
         self.silences = lasting.map(|silence| (silence.id.clone(), silence)).collect();
         restored.lost_gaps.iter().for_each(|gap| self.spikes.exposure.ended(gap));
@@ -282,7 +286,7 @@ impl Engine {
             self.sighted.insert(sighted(Key::of(&sighting.rule), seen.post_key));
             self.evidence.insert(seen.post_key);
             self.evidence.insert(seen.author_key);
-            if let Some(live) = sighting.incident.and_then(|id| self.live.get_mut(&id)) {
+            if let Some(live) = sighting.incident.and_then(|id| self.known(&id)) {
                 live.remember(&seen);
             }
             let Some((index, rule)) = self.rules.find(sighting.rule.as_str()) else { continue };

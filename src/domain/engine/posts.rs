@@ -167,10 +167,14 @@ impl Engine {
         let (story, telling) = self.stories.tell(post, std::mem::take(&mut taken.sketch));
         commit.tellings.extend(telling);
         let seen = seen(post, story);
+        let notable = self.routes.terms.notable(&post.author);
         for &hit in &taken.hits {
             let (Some(rule), Some(name)) = (rules.get(hit), rules.name(hit)) else { continue };
             if self.sighted.insert(sighted(name, seen.post_key)) {
                 self.sighting((hit, rule), post, taken.words(hit), &seen, now, commit);
+                if let Some(what) = &notable {
+                    self.notice(rule, &post.author, what, now, commit);
+                }
             }
         }
     }

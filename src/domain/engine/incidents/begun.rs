@@ -1,54 +1,133 @@
-//! An alert opens an incident, or joins the one of its topic.
+//! An alert opens an incident, joins the one of its topic, or has the one begin again that ended lately.
+//!
+//! What flares up after its end is the same matter: the same people hear of it, with its history. It begins again as
+//! grave as what flares up is, not as it once was: a rumour an hour after a crisis is a rumour. Who was told of the
+//! crisis hears of it only if that is as grave.
+//!
+//! Only what came after its end has it begin again. A post from before it that is read late was nobody's reason to
+//! believe that it was over, and begins an incident of its own, as it would have without the other.
 
-use super::{LATE, Live, blank, incident_id};
-use crate::domain::condition::Fired;
+use super::{LATE, Live, News, blank, incident_id};
+use crate::domain::commit::Commit;
 use crate::domain::engine::Engine;
+use crate::domain::engine::alerts::Firing;
+use crate::domain::engine::incidents::{SELF, entry};
 use crate::domain::id::IncidentId;
+use crate::domain::incident::{Again, Incident, IncidentState};
+use crate::domain::key::Key;
+use crate::domain::post::Author;
 use crate::domain::rule::Rule;
+use crate::domain::terms::Notable;
 use crate::domain::time::Timestamp;
 
 impl Engine {
-    /// The incident for an alert, and whether it is a new one. A rule is made to fire `by`
+    /// What ended lately may begin again after a restart, too.
+    pub(in crate::domain::engine) fn restore_ended(&mut self, ended: Vec<Incident>, now: Timestamp) {
+        for incident in ended.into_iter().filter(|ended| ended.may_begin_again(&self.routes.terms, now)) {
+            self.ended.insert(incident.topic.clone(), Live::new(incident));
+        }
+    }
+
+    /// An incident that is open, or ended lately.
+    pub(in crate::domain::engine) fn known(&mut self, id: &IncidentId) -> Option<&mut Live> {
+        let ended = &mut self.ended;
+        self.live.get_mut(id).or_else(|| ended.values_mut().find(|live| live.incident.id == *id))
+    }
+
+    /// The incident for an alert, and whether it is a new one. A rule is made to fire by
     /// the same only once: a post at its time, or a silence since then.
     pub(in crate::domain::engine) fn open_or_join(
         &mut self,
         rule: &Rule,
-        by: &str,
-        at: Timestamp,
-        fired: &Fired,
-        why: &str,
+        firing: &Firing<'_>,
         now: Timestamp,
     ) -> (IncidentId, bool) {
-        let known = self.by_topic.get(&rule.topic).cloned();
+        let known = self.by_topic.get(&rule.topic).cloned().or_else(|| self.reopen(rule, firing, now));
         let is_new = known.is_none();
         let id = known.unwrap_or_else(|| {
             // A rule takes a post once, so these two name one opening. The first post of
             // the window would not do: an earlier incident may have begun with it.
-            let id = incident_id(&rule.topic, &format!("{}\n{by}", rule.id), at);
-            let mut incident =
-                blank(id.clone(), rule.topic.clone(), rule.severity, rule.title.clone(), why.to_owned(), now);
+            let id = incident_id(&rule.topic, &format!("{}\n{}", rule.id, firing.opener), firing.opened);
+            let (title, why) = (rule.title.clone(), firing.why.clone());
+            let mut incident = blank(id.clone(), rule.topic.clone(), rule.severity, title, why, now);
             incident.playbook.clone_from(&rule.playbook);
-            // By its newest post: that a count's window began long ago makes nothing late.
-            incident.late = fired.seen.last().is_some_and(|newest| now.since(newest.at) > LATE);
+            incident.late = firing.is_late(now);
             self.by_topic.insert(rule.topic.clone(), id.clone());
-            self.live.insert(id.clone(), Live { new: true, ..Live::new(incident) });
+            self.live.insert(id.clone(), Live { news: News::Opened, ..Live::new(incident) });
             id
         });
         if let Some(live) = self.live.get_mut(&id) {
-            for seen in &fired.seen {
+            for seen in &firing.fired.seen {
                 live.add(seen);
             }
             let incident = &mut live.incident;
             if rule.severity > incident.severity {
                 // The gravest rule gives the headline and the playbook.
-                incident.severity = rule.severity;
-                incident.title.clone_from(&rule.title);
-                why.clone_into(&mut incident.why);
-                incident.playbook.clone_from(&rule.playbook);
+                incident.headed_by(rule, &firing.why);
             }
             incident.rules.insert(rule.id.clone());
             self.changed.insert(id.clone());
         }
         (id, is_new)
+    }
+
+    /// The incident of that topic that ended lately, open again, if this is news since its end.
+    fn reopen(&mut self, rule: &Rule, firing: &Firing<'_>, now: Timestamp) -> Option<IncidentId> {
+        let ended = self.ended.get(&rule.topic)?.incident.resolved.as_ref()?.at;
+        if firing.at <= ended || now.since(ended) > self.routes.terms.reopen_within {
+            return None;
+        }
+        let Live { mut incident, authors, stories, posts, .. } = self.ended.remove(&rule.topic)?;
+        let id = incident.id.clone();
+        if rule.severity < incident.severity {
+            incident.told.receivers.clear();
+        }
+        incident.headed_by(rule, &firing.why);
+        incident.state = IncidentState::Open;
+        (incident.acknowledged, incident.resolved) = (None, None);
+        incident.again =
+            Some(Again { at: now, times: incident.again.map_or(0, |again| again.times).saturating_add(1) });
+        incident.late = firing.is_late(now);
+        incident.escalations.clear();
+        self.by_topic.insert(rule.topic.clone(), id.clone());
+        self.live.insert(id.clone(), Live { incident, authors, stories, posts, news: News::Reopened });
+        Some(id)
+    }
+
+    /// Somebody speaks of the incident of that topic; if their word spreads, people are told so, once of each.
+    pub(in crate::domain::engine) fn notice(
+        &mut self,
+        rule: &Rule,
+        author: &Author,
+        what: &str,
+        now: Timestamp,
+        commit: &mut Commit,
+    ) {
+        let Some(id) = self.by_topic.get(&rule.topic) else { return };
+        let Some(Live { incident, .. }) = self.live.get_mut(id) else { return };
+        let author = Key::of(&author.id);
+        let is_known = incident.notable.iter().any(|notable| notable.author == author);
+        if is_known || incident.notable.len() >= Incident::NOTABLE {
+            return;
+        }
+        incident.notable.push(Notable { author, what: what.to_owned() });
+        commit.timeline.push(entry(id, now, "joined", SELF, format!("{what} speaks of it")));
+        self.changed.insert(id.clone());
+    }
+}
+
+impl Firing<'_> {
+    /// By its newest post: that a count's window began long ago makes nothing late.
+    fn is_late(&self, now: Timestamp) -> bool {
+        self.fired.seen.last().is_some_and(|newest| now.since(newest.at) > LATE)
+    }
+}
+
+impl Incident {
+    fn headed_by(&mut self, rule: &Rule, why: &str) {
+        self.severity = rule.severity;
+        self.title.clone_from(&rule.title);
+        why.clone_into(&mut self.why);
+        self.playbook.clone_from(&rule.playbook);
     }
 }

@@ -1,6 +1,6 @@
 //! What the daemon has to say about itself, as incidents.
 
-use super::{Live, SELF, UNDELIVERED, blank, entry, incident_id};
+use super::{Live, News, SELF, UNDELIVERED, blank, entry, incident_id};
 use crate::domain::commit::Commit;
 use crate::domain::engine::Engine;
 use crate::domain::engine::telling::Unreached;
@@ -81,6 +81,18 @@ impl Engine {
         }
     }
 
+    /// An incident begins again. Who could not be told of it before is told as anybody else; that this fails once more is
+    /// news to the others, so what they were told of it ends.
+    pub(super) fn tell_failures_anew(&mut self, id: &IncidentId, now: Timestamp, commit: &mut Commit) {
+        let about = format!("{UNDELIVERED}{id}.");
+        let topics = self.by_topic.iter().filter(|(topic, _)| topic.as_str().starts_with(&about));
+        let mut notices: Vec<IncidentId> = topics.map(|(_, notice)| notice.clone()).collect();
+        notices.sort_unstable();
+        for notice in notices {
+            self.resolve(&notice, SELF, format!("{id} began again, and whoever it concerns is told anew"), now, commit);
+        }
+    }
+
     /// Opens an incident about the daemon itself, unless one of that topic is open.
     pub(in crate::domain::engine) fn raise_notice(&mut self, notice: Notice, now: Timestamp, commit: &mut Commit) {
         let Notice { rule, topic, severity, title, why, not_to } = notice;
@@ -113,7 +125,7 @@ impl Engine {
             why,
         };
         commit.alerts.push(alert);
-        self.tell_opened(&id, not_to.as_ref(), now, commit);
+        self.tell_began(&id, News::Opened, not_to.as_ref(), now, commit);
         if let Some(live) = self.live.get(&id) {
             commit.record(live.incident.clone());
         }

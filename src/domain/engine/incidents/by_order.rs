@@ -45,15 +45,20 @@ impl Engine {
         now: Timestamp,
         commit: &mut Commit,
     ) -> Option<Incident> {
-        let Live { mut incident, .. } = self.live.remove(id)?;
+        let mut live = self.live.remove(id)?;
+        let incident = &mut live.incident;
         self.by_topic.remove(&incident.topic);
         incident.state = IncidentState::Resolved;
         incident.muted = None; // its history says by what, and when
         incident.resolved = Some(Signature { by: by.to_owned(), at: now });
         commit.timeline.push(entry(id, now, "resolved", by, why));
         let knowing = incident.told.receivers.clone();
-        send(&mut incident, MessageKind::Resolved, knowing, &self.receivers, &self.routes, now, commit);
+        send(incident, MessageKind::Resolved, knowing, &self.receivers, &self.routes, now, commit);
         commit.record(incident.clone());
+        let incident = incident.clone();
+        if incident.may_begin_again(&self.routes.terms, now) {
+            self.ended.insert(incident.topic.clone(), live);
+        }
         Some(incident)
     }
 }

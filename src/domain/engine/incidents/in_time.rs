@@ -7,12 +7,10 @@ use super::{Live, SELF, entry};
 use crate::domain::commit::Commit;
 use crate::domain::engine::Engine;
 use crate::domain::id::IncidentId;
-use crate::domain::incident::IncidentState;
+use crate::domain::incident::{Incident, IncidentState};
 use crate::domain::message::MessageKind;
 use crate::domain::time::{Timestamp, human};
 
-/// An incident ends by itself when its topic has been quiet for so long.
-const QUIET: Duration = Duration::from_hours(6);
 /// A present this much earlier than the last one means that somebody set the clock.
 const CLOCK_SET_BACK: Duration = Duration::from_mins(2);
 
@@ -28,10 +26,11 @@ impl Engine {
         self.advanced = now;
         self.watch_silence(now, commit);
         self.review(None, now, commit);
+        self.ended.retain(|_, live| live.incident.may_begin_again(&self.routes.terms, now));
         let ids: Vec<IncidentId> = self.live.keys().cloned().collect();
         for id in ids {
             if self.is_quiet(&id, now) {
-                self.resolve(&id, SELF, fell_quiet(), now, commit);
+                self.end_quiet(&id, now, commit);
             } else {
                 self.tell_growth(&id, now, commit);
                 self.escalate(&id, now, commit);
@@ -47,7 +46,7 @@ impl Engine {
         }
         while let Some((due, id)) = self.next_due().filter(|(due, _)| *due < now) {
             if self.is_quiet(&id, due) {
-                self.resolve(&id, SELF, fell_quiet(), due, commit);
+                self.end_quiet(&id, due, commit);
             } else {
                 self.escalate(&id, due, commit);
             }
@@ -60,7 +59,7 @@ impl Engine {
         let due = |Live { incident, .. }: &Live| {
             let open = incident.state == IncidentState::Open && incident.muted.is_none();
             let escalations = incident.escalations.iter().filter(|_| open).filter_map(|escalation| escalation.due);
-            let end = incident.last_post_at.max(incident.opened_at) + QUIET + Duration::from_micros(1);
+            let end = incident.newest() + self.routes.terms.quiet_for(incident) + Duration::from_micros(1);
             escalations.chain(Some(end).filter(|_| all_see && !incident.is_of_blindness())).min()
         };
         let dues = self.live.iter().filter_map(|(id, live)| Some((due(live)?, id)));
@@ -70,8 +69,14 @@ impl Engine {
     /// Silence counts as the end only while every source sees (invariant 2).
     fn is_quiet(&self, id: &IncidentId, now: Timestamp) -> bool {
         let Some(Live { incident, .. }) = self.live.get(id) else { return false };
-        let newest = incident.last_post_at.max(incident.opened_at).max(self.clock_set_at);
-        !incident.is_of_blindness() && self.all_see() && now.since(newest) > QUIET
+        let newest = incident.newest().max(self.clock_set_at);
+        !incident.is_of_blindness() && self.all_see() && now.since(newest) > self.routes.terms.quiet_for(incident)
+    }
+
+    fn end_quiet(&mut self, id: &IncidentId, now: Timestamp, commit: &mut Commit) {
+        let Some(Live { incident, .. }) = self.live.get(id) else { return };
+        let why = format!("nothing new for {}", human(self.routes.terms.quiet_for(incident)));
+        self.resolve(id, SELF, why, now, commit);
     }
 
     pub(super) fn escalate(&mut self, id: &IncidentId, now: Timestamp, commit: &mut Commit) {
@@ -88,6 +93,9 @@ impl Engine {
     }
 }
 
-fn fell_quiet() -> String {
-    format!("nothing new for {}", human(QUIET))
+impl Incident {
+    /// When it was last spoken of, or began.
+    fn newest(&self) -> Timestamp {
+        self.last_post_at.max(self.opened_at).max(self.again.map_or(self.opened_at, |again| again.at))
+    }
 }

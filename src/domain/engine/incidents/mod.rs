@@ -17,9 +17,10 @@ pub(super) use by_daemon::Notice;
 use super::storage::STORAGE;
 use crate::domain::condition::Seen;
 use crate::domain::id::{IncidentId, Topic, typeable};
-use crate::domain::incident::{Incident, IncidentState, OWN, Severity, TimelineEntry, Told};
+use crate::domain::incident::{Incident, IncidentState, OWN, Severity, Signature, TimelineEntry, Told};
 use crate::domain::key::{Key, Keys};
 use crate::domain::tally::Tally;
+use crate::domain::terms::Terms;
 use crate::domain::time::Timestamp;
 
 /// News this much older than its telling is marked late.
@@ -29,14 +30,24 @@ pub(super) const UNDELIVERED: &str = "stormbell.undelivered.";
 /// The name under which the daemon signs.
 pub(super) const SELF: &str = "stormbell";
 
-/// An incident that is not resolved, with what is needed to count on.
+/// An incident, with what is needed to count on.
 pub(super) struct Live {
     pub(super) incident: Incident,
     authors: Tally,
     stories: Tally,
     posts: Keys,
-    /// Nobody has been told yet.
-    new: bool,
+    news: News,
+}
+
+/// What people have not been told yet, beyond that it grew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum News {
+    #[default]
+    None,
+    /// It began.
+    Opened,
+    /// It began again after its end.
+    Reopened,
 }
 
 impl Live {
@@ -44,7 +55,13 @@ impl Live {
     const EXACT_POSTS: usize = 100_000;
 
     pub(super) fn new(incident: Incident) -> Self {
-        Self { incident, authors: Tally::default(), stories: Tally::default(), posts: Keys::default(), new: false }
+        Self {
+            incident,
+            authors: Tally::default(),
+            stories: Tally::default(),
+            posts: Keys::default(),
+            news: News::None,
+        }
     }
 
     /// Counts a sighting that the incident's figures already hold.
@@ -88,6 +105,13 @@ impl Incident {
         self.topic.as_str().starts_with(OWN)
     }
 
+    /// Whether it ended, and what flares up now would have it begin again: nothing that the daemon says of itself, and
+    /// never an exercise.
+    pub(super) fn may_begin_again(&self, terms: &Terms, now: Timestamp) -> bool {
+        let lately = |over: &Signature| now.since(over.at) <= terms.reopen_within;
+        !terms.reopen_within.is_zero() && !self.is_own() && !self.exercise && self.resolved.as_ref().is_some_and(lately)
+    }
+
     /// Whether it is about a source that is not seen, or a disk that cannot be written: it lasts until that is over.
     fn is_of_blindness(&self) -> bool {
         self.topic.as_str().starts_with("stormbell.blind.") || self.topic.as_str() == STORAGE
@@ -116,9 +140,11 @@ fn blank(id: IncidentId, topic: Topic, severity: Severity, title: String, why: S
         acknowledged: None,
         resolved: None,
         reopened: None,
+        again: None,
+        notable: Vec::new(),
         muted: None,
         revision: 0,
-        told: Told { severity, authors: 0, receivers: BTreeSet::new() },
+        told: Told { severity, authors: 0, notable: 0, receivers: BTreeSet::new() },
         escalations: Vec::new(),
     }
 }

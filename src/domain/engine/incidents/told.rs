@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{LATE, Live, SELF, UNDELIVERED, entry};
+use super::{LATE, Live, News, SELF, UNDELIVERED, entry};
 use crate::domain::addressee::{Addressee, Recipient};
 use crate::domain::commit::Commit;
 use crate::domain::engine::Engine;
@@ -33,8 +33,9 @@ impl Engine {
             let graver = incident.severity > incident.told.severity;
             // What is read up after an outage is told as a whole, see `tell_growth`.
             let grown = incident.has_grown() && now.since(incident.last_post_at) <= LATE;
-            if std::mem::take(&mut live.new) {
-                self.tell_opened(&id, None, now, commit);
+            let news = std::mem::take(&mut live.news);
+            if news != News::None {
+                self.tell_began(&id, news, None, now, commit);
             } else if self.weigh(&id, Occasion::News, now, commit) == Standing::Told && (graver || grown) {
                 self.tell_updated(&id, now, commit);
             }
@@ -52,9 +53,11 @@ impl Engine {
         }
     }
 
-    pub(super) fn tell_opened(
+    /// Tells that it began: to whom its routes say first, and if it began again, also to all who heard that it was over.
+    pub(super) fn tell_began(
         &mut self,
         id: &IncidentId,
+        news: News,
         not_to: Option<&Unreached>,
         now: Timestamp,
         commit: &mut Commit,
@@ -62,13 +65,21 @@ impl Engine {
         let others = not_to.map(|unreached| self.all_but(unreached));
         let Some(Live { incident, .. }) = self.live.get(id) else { return };
         let text = format!("{}: {}", incident.title, incident.why);
-        let line = commit.timeline.len();
-        commit.timeline.push(entry(id, now, "opened", SELF, text));
-        if self.weigh(id, Occasion::News, now, commit) != Standing::Told {
+        let again = news == News::Reopened;
+        if again {
+            self.tell_failures_anew(id, now, commit);
+        }
+        commit.timeline.push(entry(id, now, if again { "reopened" } else { "opened" }, SELF, text));
+        let line = commit.timeline.len().saturating_sub(1);
+        let standing = self.weigh(id, Occasion::News, now, commit);
+        let Some(Live { incident, .. }) = self.live.get_mut(id) else { return };
+        if standing != Standing::Told {
+            // Who heard that it was over hears of it again with the first step, should it still go on then.
+            incident.told.receivers.clear();
             return;
         }
-        let Some(Live { incident, .. }) = self.live.get_mut(id) else { return };
-        let told = others.unwrap_or_else(|| first_told(incident, &self.routes, &self.receivers, now));
+        let mut told = others.unwrap_or_else(|| first_told(incident, &self.routes, &self.receivers, now));
+        told.extend(incident.told.receivers.iter().cloned());
         if let Some(opened) = commit.timeline.get_mut(line) {
             opened.text = format!("{}; telling {}", opened.text, in_words(&told));
         }
@@ -134,9 +145,10 @@ impl Engine {
 }
 
 impl Incident {
-    /// Whether so many more people speak of it than when it was last told, that it is news.
+    /// Whether so many more people speak of it than when it was last told, or somebody whose word spreads, that it
+    /// is news.
     fn has_grown(&self) -> bool {
-        self.authors >= self.told.authors.max(1) * GROWTH
+        self.authors >= self.told.authors.max(1) * GROWTH || self.notable.len() > self.told.notable
     }
 }
 
@@ -154,6 +166,7 @@ pub(super) fn send(
     receivers.retain(|addressee| configured.contains(&addressee.receiver) && routes.knows(addressee));
     incident.told.severity = incident.severity;
     incident.told.authors = incident.authors;
+    incident.told.notable = incident.notable.len();
     incident.told.receivers.extend(receivers.iter().cloned());
     if receivers.is_empty() {
         return;

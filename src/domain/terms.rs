@@ -1,0 +1,84 @@
+//! On which terms incidents end and begin again, and whose word is news.
+
+use std::time::Duration;
+
+use super::id::AuthorId;
+use super::incident::Incident;
+use super::key::Key;
+use super::message::counted;
+use super::post::Author;
+
+/// `[incidents]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// An incident ends by itself when its topic has been quiet for so long.
+    pub quiet: Duration,
+    /// What flares up again so soon after its end is the same incident; zero: it never is.
+    pub reopen_within: Duration,
+    /// An account with so many followers is a large one.
+    pub large_account: u64,
+    /// Accounts whose word spreads, however few follow them.
+    pub journalists: Vec<Journalist>,
+}
+
+/// An account of a journalist, as the configuration names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Journalist {
+    /// By the name others mention, without `@`. Authors can change it.
+    Handle(String),
+    /// By its stable key, such as a DID.
+    Id(AuthorId),
+}
+
+/// Somebody whose word spreads speaks of an incident.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notable {
+    /// The author.
+    pub author: Key,
+    /// What they are, in words of the configuration and numbers: nothing that a stranger wrote.
+    pub what: String,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            quiet: Self::QUIET,
+            reopen_within: Duration::from_hours(1),
+            large_account: 50_000,
+            journalists: Vec::new(),
+        }
+    }
+}
+
+impl Terms {
+    /// The usual quiet time; that of what the daemon says of itself is always this.
+    const QUIET: Duration = Duration::from_hours(6);
+    /// From then on one doubling more makes no difference.
+    const DOUBLINGS: u32 = 20;
+
+    /// How long an incident must be quiet to end by itself. One that began again has to be quiet for twice as long each
+    /// time, up to the usual time: who posts once a minute where a minute is quiet enough, must not ring as often.
+    pub fn quiet_for(&self, incident: &Incident) -> Duration {
+        if incident.is_own() {
+            return Self::QUIET;
+        }
+        let times = incident.again.map_or(0, |again| again.times).min(Self::DOUBLINGS);
+        self.quiet.saturating_mul(1 << times).min(self.quiet.max(Self::QUIET))
+    }
+
+    /// What makes an author somebody whose word spreads.
+    pub fn notable(&self, author: &Author) -> Option<String> {
+        let is = |journalist: &&Journalist| match journalist {
+            Journalist::Handle(handle) => author.handle.as_ref().is_some_and(|is| is.eq_ignore_ascii_case(handle)),
+            Journalist::Id(id) => author.id == *id,
+        };
+        if let Some(journalist) = self.journalists.iter().find(is) {
+            return Some(match journalist {
+                Journalist::Handle(handle) => format!("the journalist @{handle}"),
+                Journalist::Id(id) => format!("the journalist {id}"),
+            });
+        }
+        let followers = author.followers.filter(|followers| *followers >= self.large_account)?;
+        Some(format!("an account with {}", counted(followers, "follower")))
+    }
+}

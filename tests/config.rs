@@ -251,6 +251,26 @@ fn a_heartbeat_goes_to_an_address_at_intervals() {
 }
 
 #[test]
+fn the_public_address_is_safe_and_short() {
+    let web = |url: &str| format!("[web]\nlisten = \"127.0.0.1:8787\"\npublic_url = {url}\n");
+    for (name, url) in [
+        ("in-the-clear", "\"http://stormbell.hospital.example\""),
+        ("with-query", "\"https://stormbell.hospital.example/?from=mail\""),
+        ("with-login", "\"https://ann:hunter2@stormbell.hospital.example\""),
+        ("relative", "\"stormbell.hospital.example\""),
+        ("long", &format!("\"https://stormbell.example/{}\"", "long/".repeat(30))),
+        ("a-number", "8787"),
+    ] {
+        golden_config(&format!("public-url-{name}"), &web(url));
+    }
+    for url in ["https://h.example", "https://h.example:8443/bell/", "http://127.0.0.1:8787", "http://localhost:1/"] {
+        let config = works(&format!("{HEAD}{SOURCE}{RECEIVER}{}", web(&format!("\"{url}\""))));
+        assert_eq!(config.web.unwrap().public_url, Some(url.parse().unwrap()));
+    }
+    assert_eq!(works(SAMPLE).web.unwrap().public_url, None, "no links without it");
+}
+
+#[test]
 fn kinds_of_the_future_are_told_from_slips_of_the_pen() {
     golden_config(
         "kinds",

@@ -16,6 +16,7 @@ use stormbell::domain::message::{Attempt, Delivery, MessageKind, Undelivered};
 use stormbell::domain::time::Clock;
 use stormbell::notify::dispatch::{Dispatcher, Outcome};
 use stormbell::notify::{Receiver, SendError};
+use stormbell::wire::link::Console;
 use stormbell::wire::message::MessageJson;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
@@ -30,7 +31,7 @@ use support::sink::{Act, SimSink};
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
 fn build(kind: ReceiverKind, console: Option<&str>) -> Receiver {
-    let console = console.map(|text| Url::parse(text).unwrap());
+    let console = console.map(|text| Console::with_links(Url::parse(text).unwrap(), "planted-link-key"));
     Receiver::build(&ReceiverConfig { name: "there".into(), kind }, console.as_ref()).unwrap()
 }
 
@@ -290,8 +291,9 @@ async fn the_webhook_payload_is_what_the_references_promise() {
     }
     let requests = sink.requests();
     for (request, kind) in requests.iter().zip(MessageKind::ALL) {
-        let (leased, console) = (leased("7h3x", kind), "http://desk:8787".parse().unwrap());
-        let payload = MessageJson::new(&leased.delivery.message, &leased.sample, Some(&console));
+        let console = Console::with_links("http://desk:8787".parse().unwrap(), "planted-link-key");
+        let leased = leased("7h3x", kind);
+        let payload = MessageJson::of(&leased, Some(&console));
         assert_eq!(request.body, serde_json::to_vec(&payload).unwrap());
         if !matches!(kind, MessageKind::Opened | MessageKind::Resolved) {
             continue;

@@ -18,12 +18,13 @@ use stormbell::config::secret::Secret;
 use stormbell::domain::message::{Leased, MessageKind};
 use stormbell::domain::time::Clock;
 use stormbell::notify::{Receiver, SendError};
+use stormbell::wire::link::Console;
 
 use support::child::{Process, Reads};
 use support::message::leased;
 
 fn build(kind: ReceiverKind) -> Receiver {
-    let console = "http://desk:8787".parse().unwrap();
+    let console = Console::with_links("https://bell.hospital.example".parse().unwrap(), "planted-link-key");
     Receiver::build(&ReceiverConfig { name: "there".into(), kind }, Some(&console)).unwrap()
 }
 

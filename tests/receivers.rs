@@ -19,6 +19,7 @@ use stormbell::domain::addressee::Recipient;
 use stormbell::domain::incident::{Again, Severity};
 use stormbell::domain::message::{Leased, MessageKind};
 use stormbell::notify::{Receiver, SendError};
+use stormbell::wire::link::Console;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, UdpSocket};
 
@@ -113,8 +114,13 @@ fn over_http(sink: &SimSink, cleared: bool) -> Vec<(&'static str, ReceiverKind)>
     ]
 }
 
+fn pagerduty(sink: &SimSink) -> ReceiverKind {
+    let (url, routing_key) = (sink.url("/v2/enqueue"), secret("pagerduty"));
+    ReceiverKind::PagerDuty { url, routing_key, transport: Transport::default() }
+}
+
 fn build(kind: ReceiverKind) -> Receiver {
-    let console = "http://desk:8787".parse().unwrap();
+    let console = Console::with_links("https://bell.hospital.example".parse().unwrap(), "planted-link-key");
     Receiver::build(&ReceiverConfig { name: "there".into(), kind }, Some(&console)).unwrap()
 }
 
@@ -210,6 +216,41 @@ async fn a_drill_and_a_late_one_say_so_everywhere_and_a_real_one_does_not() {
             let request = sink.requests().pop().unwrap();
             let body = String::from_utf8(request.body).unwrap();
             assert_eq!((body.contains("EXERCISE"), body.contains("LATE")), (exercise, exercise), "{name}: {body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn whoever_reads_a_message_can_take_charge_while_nobody_has() {
+    let (sink, server) = (SimSink::start().await, MailServer::start().await);
+    let mut receivers = over_http(&sink, false);
+    receivers.push(("smtp", ReceiverKind::Smtp(mail(&server, &["a@h.example"]))));
+    receivers.push(("pagerduty", pagerduty(&sink)));
+    receivers
+        .push(("webhook", ReceiverKind::Webhook { url: sink.url("/"), secret: None, transport: Transport::default() }));
+    for (name, kind) in receivers {
+        let receiver = build(kind);
+        let acknowledges_itself = ["alertmanager", "opsgenie", "goalert", "pagerduty"].contains(&name);
+        for kind in MessageKind::ALL {
+            let mut links = Vec::new();
+            for attempt in [1, 2] {
+                let before = sink.requests().len();
+                // A number that took the message is not asked again; here it is another message each time.
+                let mut message = Leased { attempt, ..leased("7h3x", kind) };
+                message.delivery.id = format!("{name}-{attempt}-{}", kind.as_str()).as_str().into();
+                receiver.send(&message, noon()).await.unwrap();
+                let mut said = sink.requests()[before..].iter().map(readable).collect::<String>();
+                said.extend(server.mails().pop().filter(|_| name == "smtp").map(|mail| mail.text.replace("=\r\n", "")));
+                let below = said.split("https://bell.hospital.example/a/").skip(1);
+                let token = |rest: &str| {
+                    rest.split(|c: char| !c.is_ascii_alphanumeric() && !"-_".contains(c)).next().map(str::to_owned)
+                };
+                links.extend(below.map(token));
+            }
+            let open = !matches!(kind, MessageKind::Acknowledged | MessageKind::Resolved);
+            assert_eq!(!links.is_empty(), open && !acknowledges_itself, "{name} {kind:?}: {links:?}");
+            links.dedup();
+            assert!(links.len() <= 1, "{name} {kind:?}, the same at every attempt: {links:?}");
         }
     }
 }

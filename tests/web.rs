@@ -9,9 +9,11 @@ use std::time::Duration;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use stormbell::config::secret::Secret;
+use stormbell::domain::addressee::Recipient;
 use stormbell::domain::event::Ledger;
 use stormbell::domain::id::{IncidentId, PersonName, SilenceId};
 use stormbell::domain::incident::{Incident, IncidentState, Severity, Signature, Told};
+use stormbell::domain::message::{Delivery, Message, MessageKind};
 use stormbell::domain::oncall::{Layer, People, Person, Schedule, WallTime};
 use stormbell::domain::post::Post;
 use stormbell::domain::silence::{Draft, Silence};
@@ -19,6 +21,7 @@ use stormbell::domain::time::{Timestamp, Zone};
 use stormbell::telemetry::metrics::Metrics;
 use stormbell::web::view::{AlertView, DeliveryView, RuleView, SourceView, StatusView, TimelineView};
 use stormbell::web::{Access, Action, ActionKind, Backend, BackendError, IncidentDetail, serve};
+use stormbell::wire::link::{Console, LASTS};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -57,7 +60,7 @@ fn incident(state: IncidentState) -> Incident {
         late: false,
         sample: vec!["at://1".into()],
         acknowledged: (state == IncidentState::Acknowledged).then(|| Signature { by: "ann".to_owned(), at: at(9) }),
-        resolved: None,
+        resolved: (state == IncidentState::Resolved).then(|| Signature { by: "bob".to_owned(), at: at(70) }),
         reopened: None,
         again: None,
         notable: Vec::new(),
@@ -91,9 +94,13 @@ impl Backend for Pretended {
     }
 
     async fn incident(&self, id: IncidentId) -> Result<Option<IncidentDetail>, BackendError> {
-        if id.as_str() != "active-threat/1" {
-            return Ok(None);
-        }
+        let state = match id.as_str() {
+            "active-threat/1" | "drill" => IncidentState::Open,
+            "taken" => IncidentState::Acknowledged,
+            "over" => IncidentState::Resolved,
+            "stuck" => return Err(BackendError::Unavailable("the store is stuck".to_owned())),
+            _ => return Ok(None),
+        };
         let timeline = TimelineView {
             at: at(1).to_string(),
             what: "opened".to_owned(),
@@ -111,7 +118,7 @@ impl Backend for Pretended {
             key: Some("example.org/leak".to_owned()),
             why: "two authors".to_owned(),
         };
-        let incident = incident(IncidentState::Open);
+        let incident = Incident { exercise: id.as_str() == "drill", ..incident(state) };
         Ok(Some(IncidentDetail { incident, timeline: vec![timeline], alerts: vec![alert], posts: vec![post()] }))
     }
 
@@ -122,11 +129,14 @@ impl Backend for Pretended {
         if id.as_str() == "over" {
             return Err(BackendError::Conflict("the incident is resolved".to_owned()));
         }
-        if id.as_str() != "i1" {
-            return Ok(None);
-        }
-        self.acted.lock().unwrap().push((id, action));
-        Ok(Some(incident(IncidentState::Acknowledged)))
+        let taken = incident(IncidentState::Acknowledged);
+        let acknowledged = match id.as_str() {
+            "i1" | "taken" => taken.acknowledged.clone(),
+            "active-threat/1" | "drill" => Some(Signature { by: action.by.clone(), at: self.now() }),
+            _ => return Ok(None),
+        };
+        self.acted.lock().unwrap().push((id.clone(), action));
+        Ok(Some(Incident { acknowledged, exercise: id.as_str() == "drill", ..taken }))
     }
 
     async fn drill(&self, scenario: String, by: String) -> Result<Vec<Incident>, BackendError> {
@@ -207,6 +217,22 @@ impl Backend for Pretended {
     }
 }
 
+/// Where people reach the daemon.
+fn public() -> Console {
+    Console::with_links("https://bell.hospital.example".parse().unwrap(), "planted-link-key")
+}
+
+/// Where the link leads that a message at `sent` had, sent to `person` or everybody behind `sms`.
+fn link(incident_id: &str, person: Option<&str>, sent: Timestamp) -> String {
+    let incident = Incident { id: incident_id.into(), ..incident(IncidentState::Open) };
+    let recipient = person.map(|person| Recipient { person: person.into(), address: "+1555".to_owned() });
+    let message = Message { kind: MessageKind::Opened, at: sent, incident };
+    let (id, receiver) = ("msg".into(), "sms".into());
+    let delivery = Delivery { id, receiver, recipient, message, due: sent, give_up: sent };
+    let url = public().acknowledge_url(&delivery).unwrap();
+    url.strip_prefix("https://bell.hospital.example").unwrap().to_owned()
+}
+
 /// A server that stops when the test ends.
 struct Server {
     address: SocketAddr,
@@ -218,22 +244,49 @@ struct Server {
 }
 
 impl Server {
-    async fn start(access: Access) -> Self {
+    async fn start(access: Access, console: Option<Console>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (backend, metrics) = (Arc::new(Pretended::default()), Arc::new(Metrics::default()));
         let (cancel, mut tasks) = (CancellationToken::new(), JoinSet::new());
-        tasks.spawn(serve(listener, Arc::clone(&backend), access, Arc::clone(&metrics), cancel.clone()));
+        let console = console.unwrap_or_else(|| Console::at(format!("http://{address}").parse().unwrap()));
+        let served = serve(listener, Arc::clone(&backend), access, Some(console), Arc::clone(&metrics), cancel.clone());
+        tasks.spawn(served);
         let client = Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap();
         Self { address, backend, metrics, client, cancel, tasks }
     }
 
     async fn open() -> Self {
-        Self::start(Access::Open).await
+        Self::start(Access::Open, None).await
     }
 
     async fn guarded() -> Self {
-        Self::start(Access::Token(Secret::new(TOKEN.to_owned()))).await
+        Self::start(Access::Token(Secret::new(TOKEN.to_owned())), None).await
+    }
+
+    async fn with_links() -> Self {
+        Self::start(Access::Token(Secret::new(TOKEN.to_owned())), Some(public())).await
+    }
+
+    /// What a browser gets that was sent to the public address; `origin` says on which page a button was pressed.
+    async fn browse(&self, method: Method, path: &str, origin: Option<&str>) -> (StatusCode, String) {
+        let mut request = self.ask(method, path).header("host", "bell.hospital.example");
+        if let Some(origin) = origin {
+            request = request.header("origin", origin);
+        }
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await.unwrap();
+        if text.starts_with('<') {
+            let header = |name: &str| headers[name].to_str().unwrap().to_owned();
+            assert_eq!(header("content-type"), "text/html; charset=utf-8");
+            assert_eq!((header("cache-control"), header("referrer-policy")), ("no-store".into(), "same-origin".into()));
+            assert!(header("x-robots-tag").contains("noindex"));
+            let policy = header("content-security-policy");
+            assert!(policy.starts_with("default-src 'none'; style-src 'sha256-") && !policy.contains("unsafe"));
+            assert!(policy.contains("form-action 'self'; frame-ancestors 'none'"), "{policy}");
+        }
+        (status, text)
     }
 
     fn ask(&self, method: Method, path: &str) -> RequestBuilder {
@@ -483,4 +536,90 @@ async fn stopping_does_not_wait_for_an_idle_client() {
     let stopped = tokio::time::timeout(Duration::from_secs(30), server.tasks.join_next()).await;
     stopped.expect("stops in time").unwrap().unwrap().unwrap();
     assert!(TcpStream::connect(server.address).await.is_err());
+}
+
+#[tokio::test]
+async fn the_page_of_a_link_says_where_the_incident_stands() {
+    let server = Server::with_links().await;
+    let own = Some("https://bell.hospital.example");
+    let (ann, carl) = (Some("ann"), Some("carl"));
+    let old = at(99) - LASTS - Duration::from_mins(2);
+    let mut told = String::new();
+    for (what, method, path, status) in [
+        ("open, a person's", Method::GET, link("active-threat/1", carl, at(0)), 200),
+        ("open, a receiver's", Method::GET, link("active-threat/1", None, at(0)), 200),
+        ("pressed", Method::POST, link("active-threat/1", carl, at(0)), 200),
+        ("pressed by somebody who reads a receiver", Method::POST, link("active-threat/1", None, at(0)), 200),
+        ("an exercise", Method::GET, link("drill", carl, at(0)), 200),
+        ("an exercise, pressed", Method::POST, link("drill", carl, at(0)), 200),
+        ("somebody else has it", Method::GET, link("taken", carl, at(0)), 200),
+        ("somebody else was faster", Method::POST, link("taken", carl, at(0)), 200),
+        ("whoever it was sent to has it", Method::GET, link("taken", ann, at(0)), 200),
+        ("over", Method::GET, link("over", carl, at(0)), 200),
+        ("pressed when it was over", Method::POST, link("over", carl, at(0)), 200),
+        ("too old", Method::POST, link("active-threat/1", carl, old), 410),
+        ("none of ours", Method::POST, "/a/AAAA".to_owned(), 404),
+        ("forgotten", Method::GET, link("gone", carl, at(0)), 404),
+        ("the store is stuck", Method::GET, link("stuck", carl, at(0)), 503),
+        ("the store is stuck, pressed", Method::POST, link("stuck", carl, at(0)), 503),
+    ] {
+        let (answered, page) = server.browse(method.clone(), &path, own).await;
+        assert_eq!(answered.as_u16(), status, "{what}");
+        let (head, rest) = page.split_once("<style>").unwrap();
+        let body = rest.split_once("</style>").unwrap().1;
+        for hostile in ["<script", "onclick", "http-equiv", "src=", "href=", "shots", "<b>", "two authors"] {
+            assert!(!head.contains(hostile) && !body.contains(hostile), "{hostile}: {page}");
+        }
+        told = format!("{told}===== {what}: {method} {answered}\n{head}{body}");
+    }
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("golden");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!("web-link-pages", told));
+    let acted = server.backend.acted.lock().unwrap();
+    let who: Vec<&str> = acted.iter().map(|(_, action)| action.by.as_str()).collect();
+    assert_eq!(who, ["carl", "sms", "carl", "carl"], "the button alone acts");
+    assert!(acted.iter().all(|(_, action)| action.text == "by link, sent to sms"));
+}
+
+#[tokio::test]
+async fn whoever_only_looks_takes_nothing() {
+    let server = Server::with_links().await;
+    let path = link("active-threat/1", Some("carl"), at(0));
+    for method in [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE, Method::PATCH] {
+        let (status, text) = server.browse(method.clone(), &path, None).await;
+        assert_eq!(status.is_success(), matches!(method, Method::GET | Method::HEAD), "{method}: {text}");
+    }
+    for origin in ["https://evil.example", "null", "https://bell.hospital.example.evil"] {
+        let (status, text) = server.browse(Method::POST, &path, Some(origin)).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{origin}: {text}");
+    }
+    assert!(server.backend.acted.lock().unwrap().is_empty());
+    // A proxy may call us by our address, and an old browser say nothing of the page.
+    for request in [
+        server.ask(Method::POST, &path).header("origin", "https://bell.hospital.example"),
+        server.ask(Method::POST, &path).header("host", "bell.hospital.example:443"),
+    ] {
+        assert_eq!(request.send().await.unwrap().status(), StatusCode::OK);
+    }
+    assert_eq!(server.backend.acted.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn the_public_name_opens_links_and_nothing_else() {
+    let server = Server::with_links().await;
+    for path in ["/metrics", "/healthz", "/readyz", "/a", "/api/v1/incidents"] {
+        let (status, text) = server.browse(Method::GET, path, None).await;
+        assert_eq!(status, StatusCode::MISDIRECTED_REQUEST, "{path}: {text}");
+    }
+    let stranger = server.ask(Method::GET, &link("active-threat/1", None, at(0))).header("host", "evil.example");
+    is_error(&answer(stranger).await, 421, "Host");
+    let long = format!("/a/{}", "A".repeat(60_000));
+    for path in [long.as_str(), "/a/%ff", "/a/%00", "/a/..%2f..", &format!("{}x", link("taken", None, at(0)))] {
+        assert_eq!(server.browse(Method::GET, path, None).await.0, StatusCode::NOT_FOUND, "{path}");
+    }
+    // Without a public address there are no links, whoever signed them.
+    let path = link("active-threat/1", None, at(0));
+    assert_eq!(Server::open().await.ask(Method::POST, &path).send().await.unwrap().status(), StatusCode::NOT_FOUND);
 }

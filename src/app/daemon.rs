@@ -50,6 +50,7 @@ use crate::store::{Store, StoreError, StoreHandle};
 use crate::telemetry::events;
 use crate::telemetry::metrics::Metrics;
 use crate::web::{self, Access};
+use crate::wire::link::Console;
 
 /// Batches of frames that may wait for a worker; then the sources wait. What a replay after
 /// an outage piles up here decides how much memory the daemon ever needs; BENCHMARKS.md has
@@ -63,6 +64,8 @@ const RECEIVERS_STOP: Duration = Duration::from_secs(8);
 const REST_STOPS: Duration = Duration::from_secs(2);
 const STORE_CLOSES: Duration = Duration::from_secs(2);
 const STORE_ENDS: Duration = Duration::from_secs(1);
+/// What signs links, beside the database. Without this file all links made so far are void, and a new one is made.
+const LINK_KEY: &str = "link-key";
 /// Old posts are looked for this often.
 const RETENTION_EVERY: Duration = Duration::from_hours(1);
 
@@ -122,7 +125,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     metrics.rules(rules.rules().len());
     let (database, restored) = open_database(&config, started)?;
     let web = bind(&config).await?;
-    let console = web.as_ref().and_then(|(listener, _)| console_url(listener));
+    let console = web.as_ref().and_then(|web| web.console.clone());
     let (store, requests) = crate::store::channel(Arc::clone(&clock), Arc::clone(&metrics));
     let parts = Parts { clock: Arc::clone(&clock), metrics: Arc::clone(&metrics), store: store.clone() };
     let mut storing = Tasks::default();
@@ -172,7 +175,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let mut working = Stage::new("engine", ENGINE_STOPS);
     working.tasks.spawn("engine", desk.run(arrived, engine_requests));
 
-    if let Some((listener, token)) = web {
+    if let Some(web) = web {
         let daemon = backend::Daemon {
             database: config.store.path.clone(),
             readiness,
@@ -185,8 +188,8 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
             started,
             clock: Arc::clone(&clock),
         };
-        let access = if open_api { Access::Open } else { token };
-        serve_api(&mut rest, listener, daemon, access, metrics, listening)?;
+        let web = Web { access: if open_api { Access::Open } else { web.access }, ..web };
+        serve_api(&mut rest, web, daemon, metrics, listening)?;
     }
 
     service::ready();
@@ -253,14 +256,14 @@ fn positions(config: &Config, restored: &Restored) -> Positions {
 /// Whoever wants to know where the API listens may have gone away by then.
 fn serve_api(
     stage: &mut Stage,
-    listener: TcpListener,
+    web: Web,
     daemon: backend::Daemon,
-    access: Access,
     metrics: Arc<Metrics>,
     listening: Option<oneshot::Sender<SocketAddr>>,
 ) -> anyhow::Result<()> {
+    let Web { listener, access, console } = web;
     let address = listener.local_addr().context("the address of the API")?;
-    let served = web::serve(listener, Arc::new(daemon), access, metrics, stage.stop.clone());
+    let served = web::serve(listener, Arc::new(daemon), access, console, metrics, stage.stop.clone());
     stage.tasks.spawn("web", async move { served.await.context("the API") });
     events::api_listens(address);
     if let Some(listening) = listening {
@@ -300,7 +303,7 @@ struct Sending {
 /// One worker for each receiver, its bell and its pulse.
 async fn start_receivers(
     config: &Config,
-    console: Option<&Url>,
+    console: Option<&Console>,
     undelivered: &mpsc::Sender<Undelivered>,
     parts: &Parts,
 ) -> anyhow::Result<Sending> {
@@ -502,19 +505,31 @@ fn open_store(path: &Path) -> Result<Store, Failure> {
     })
 }
 
-/// The API's socket and key, taken before anything else runs.
-async fn bind(config: &Config) -> Result<Option<(TcpListener, Access)>, Failure> {
+/// The API's socket and keys, taken before anything else runs.
+struct Web {
+    listener: TcpListener,
+    access: Access,
+    console: Option<Console>,
+}
+
+async fn bind(config: &Config) -> Result<Option<Web>, Failure> {
     let Some(web) = &config.web else { return Ok(None) };
     let listener = TcpListener::bind(web.listen).await;
     let listener =
         listener.with_context(|| format!("[web] listen = \"{}\"", web.listen)).map_err(Failure::Temporary)?;
-    let token = if let Some(token) = &web.token {
-        token.clone()
-    } else {
-        let path = token_path(&config.store.path);
-        web::token(&path).with_context(|| format!("the API's token in {}", path.display()))?
+    let kept = |path: &Path, what: &str| web::token(path).with_context(|| format!("{what} in {}", path.display()));
+    let token = match &web.token {
+        Some(token) => token.clone(),
+        None => kept(&token_path(&config.store.path), "the API's token")?,
     };
-    Ok(Some((listener, Access::Token(token))))
+    let console = match &web.public_url {
+        Some(public) => {
+            let key = kept(&config.store.path.with_file_name(LINK_KEY), "the key of links")?;
+            Some(Console::with_links(public.clone(), key.expose()))
+        }
+        None => console_url(&listener).map(Console::at),
+    };
+    Ok(Some(Web { listener, access: Access::Token(token), console }))
 }
 
 /// Whether popups can be seen here. A session whose service is late may yet show them;

@@ -1,15 +1,18 @@
 //! Addresses, and how to get out of the building to them.
 
 use std::fs::File;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
-use url::Url;
+use url::{Host, Url};
 
 use super::model::{Proxy, Transport};
 use super::reference::{Surroundings, secret};
 use super::secret::Secret;
 use super::table::{Checked, Table, Value};
 
+/// Characters of a public address; with the longest token a link still fits where there is room for one.
+const MAX_PUBLIC: usize = 120;
 /// The keys [`transport`] reads.
 pub(super) const TRANSPORT_KEYS: [&str; 4] = ["proxy", "proxy_user", "proxy_password", "ca_file"];
 
@@ -37,6 +40,36 @@ pub(super) fn address(value: &Value<'_>, schemes: &[&str]) -> Checked<Url> {
         return wrong(format!("`{key}` holds a login"), "take the part before `@` out; secrets are never in this file");
     }
     Ok(url)
+}
+
+/// The address of this daemon as people's browsers know it: of a page, so without query and fragment, and
+/// not in the clear, because whoever reads a link on its way can use it.
+pub(super) fn public_address(value: &Value<'_>) -> Checked<Url> {
+    let url = address(value, &["https", "http"])?;
+    let key = value.key();
+    if url.query().is_some() || url.fragment().is_some() {
+        let help = "write it up to the path, such as https://stormbell.hospital.example";
+        return value.error("SB0406", format!("`{key}` has a query or a fragment"), help);
+    }
+    if url.scheme() == "http" && !on_this_machine(&url) {
+        let help = "use https://: whoever reads a link on its way can take charge by it; a proxy with a certificate in front of `listen` will do";
+        return value.error("SB0406", format!("`{key}` is in the clear"), help);
+    }
+    if url.as_str().len() > MAX_PUBLIC {
+        let help = "choose a shorter one: it is part of every text message";
+        return value.error("SB0406", format!("`{key}` has more than {MAX_PUBLIC} characters"), help);
+    }
+    Ok(url)
+}
+
+/// Whether an address can only mean this machine.
+pub(super) fn on_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => IpAddr::from(ip).is_loopback(),
+        Some(Host::Ipv6(ip)) => IpAddr::from(ip).is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
 }
 
 /// Proxy and authorities of one source or receiver.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
+use super::endpoint::public_address;
 use super::environment::Environment;
 use super::file::{TEXT_LIMIT, read_text};
 use super::incidents::terms;
@@ -208,12 +209,13 @@ fn default_store_path(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<Pa
 }
 
 fn web(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<WebConfig> {
-    table.allow_only(&["listen", "token"]);
+    table.allow_only(&["listen", "token", "public_url"]);
+    let public_url = table.get("public_url").map(|value| public_address(&value)).transpose();
     let token = table.get("token").map(|value| secret(&value, around)).transpose();
     let listen = table.require("listen", "`listen = \"127.0.0.1:8787\"`")?.parsed(|text| {
         text.parse::<SocketAddr>().or(Err("write an IP address and a port, such as 127.0.0.1:8787 or [::1]:8787"))
     })?;
-    Ok(WebConfig { listen, token: token? })
+    Ok(WebConfig { listen, token: token?, public_url: public_url? })
 }
 
 #[cfg(test)]

@@ -162,4 +162,6 @@ pub struct WebConfig {
     pub listen: SocketAddr,
     /// The bearer token of `/api`; none means the daemon makes one beside the database.
     pub token: Option<Secret>,
+    /// Where people who are told reach the daemon; without it messages carry no links to take charge by.
+    pub public_url: Option<Url>,
 }

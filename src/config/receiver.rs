@@ -4,11 +4,9 @@ mod mail;
 mod phone;
 mod service;
 
-use std::net::IpAddr;
+use url::Url;
 
-use url::{Host, Url};
-
-use super::endpoint::{TRANSPORT_KEYS, address, transport};
+use super::endpoint::{TRANSPORT_KEYS, address, on_this_machine, transport};
 use super::model::{Chat, ChatKind, ReceiverConfig, ReceiverKind};
 use super::naming::kind;
 use super::reference::{Surroundings, secret};
@@ -152,13 +150,4 @@ fn hook_address(value: &Value<'_>, around: &Surroundings<'_>) -> Checked<Secret>
     }
     let help = "the secret is the whole address that the service shows, from https:// on";
     value.error("SB0406", format!("`{}`: the secret is no address", value.key()), help)
-}
-
-fn on_this_machine(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(ip)) => IpAddr::from(ip).is_loopback(),
-        Some(Host::Ipv6(ip)) => IpAddr::from(ip).is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
 }

@@ -64,3 +64,13 @@ pub fn clip(text: &str, max_chars: usize) -> String {
     out.push('…');
     out
 }
+
+/// Escapes what the desktop's body markup (and XML) gives a meaning to.
+pub fn escape_markup(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// The same for HTML, also between double quotes.
+pub fn escape_html(text: &str) -> String {
+    escape_markup(text).replace('"', "&quot;").replace('\'', "&#39;")
+}

@@ -31,6 +31,7 @@ use crate::config::model::Transport;
 use crate::domain::incident::Severity;
 use crate::domain::message::{Leased, MessageKind};
 use crate::domain::time::Timestamp;
+use crate::wire::link::Console;
 
 /// An alert that nobody speaks of any more ends by itself after so long.
 const LASTS: Duration = Duration::from_hours(7 * 24);
@@ -39,7 +40,7 @@ const LASTS: Duration = Duration::from_hours(7 * 24);
 pub struct Alertmanager {
     replicas: Vec<Endpoint>,
     clearance: Clearance,
-    console: Option<Url>,
+    console: Option<Console>,
 }
 
 #[derive(Serialize)]
@@ -59,7 +60,7 @@ impl Alertmanager {
         urls: &[Url],
         cleared: bool,
         transport: &Transport,
-        console: Option<Url>,
+        console: Option<Console>,
     ) -> Result<Self, BuildError> {
         let replicas: Result<_, _> = urls.iter().map(|url| Endpoint::new(url.clone(), transport)).collect();
         Ok(Self { replicas: replicas?, clearance: Clearance::of(cleared), console })

@@ -19,6 +19,7 @@ use super::{BuildError, SendError};
 use crate::config::model::{self, ChatKind};
 use crate::domain::message::Leased;
 use crate::domain::time::Timestamp;
+use crate::wire::link::Console;
 
 /// A channel that somebody made a webhook for.
 pub struct Chat {
@@ -26,11 +27,11 @@ pub struct Chat {
     endpoint: Endpoint,
     channel: Option<String>,
     clearance: Clearance,
-    console: Option<Url>,
+    console: Option<Console>,
 }
 
 impl Chat {
-    pub(super) fn new(config: &model::Chat, console: Option<Url>) -> Result<Self, BuildError> {
+    pub(super) fn new(config: &model::Chat, console: Option<Console>) -> Result<Self, BuildError> {
         let mut url = Url::parse(config.hook.expose()).or(Err(BuildError::Address))?;
         if config.kind == ChatKind::Discord {
             // Answers when the message is there, not when it is queued.

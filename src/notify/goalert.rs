@@ -8,7 +8,6 @@
 
 use reqwest::header::HeaderMap;
 use serde_json::json;
-use url::Url;
 
 use super::http::Endpoint;
 use super::text::{Clearance, Parts};
@@ -18,6 +17,7 @@ use crate::config::model;
 use crate::config::secret::Secret;
 use crate::domain::message::{Leased, MessageKind};
 use crate::domain::time::Timestamp;
+use crate::wire::link::Console;
 
 /// Characters.
 const MAX_SUMMARY: usize = 1024;
@@ -28,11 +28,11 @@ pub struct GoAlert {
     endpoint: Endpoint,
     token: Secret,
     clearance: Clearance,
-    console: Option<Url>,
+    console: Option<Console>,
 }
 
 impl GoAlert {
-    pub(super) fn new(config: &model::GoAlert, console: Option<Url>) -> Result<Self, BuildError> {
+    pub(super) fn new(config: &model::GoAlert, console: Option<Console>) -> Result<Self, BuildError> {
         let mut url = config.url.clone();
         url.query_pairs_mut().append_pair("token", config.token.expose());
         Ok(Self {

@@ -11,7 +11,6 @@ use std::time::Duration;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
-use url::Url;
 
 use super::http::{Endpoint, Refused, authorization};
 use super::text::{Clearance, Parts, Urgency, urgency};
@@ -21,6 +20,7 @@ use crate::config::model;
 use crate::config::secret::Secret;
 use crate::domain::message::Leased;
 use crate::domain::time::Timestamp;
+use crate::wire::link::Console;
 
 /// Bytes of the content. An event may have 65,536, signatures and other servers' additions included.
 const MAX_CONTENT: usize = 32_000;
@@ -34,11 +34,11 @@ pub struct Matrix {
     room: String,
     headers: HeaderMap,
     clearance: Clearance,
-    console: Option<Url>,
+    console: Option<Console>,
 }
 
 impl Matrix {
-    pub(super) fn new(config: &model::Matrix, console: Option<Url>) -> Result<Self, BuildError> {
+    pub(super) fn new(config: &model::Matrix, console: Option<Console>) -> Result<Self, BuildError> {
         Ok(Self {
             endpoint: Endpoint::new(config.url.clone(), &config.transport)?,
             token: config.token.clone(),
@@ -78,9 +78,9 @@ fn content(parts: &Parts, loudness: Urgency) -> Value {
     let msgtype = if loudness <= Urgency::Normal { "m.notice" } else { "m.text" };
     let text = |text: &str| escape_html(&unmentioned(text));
     let facts = parts.facts.iter().map(|fact| format!("<b>{}</b>: {}<br>", fact.name, text(&fact.value)));
-    let link = parts.link.iter().map(|link| format!("<a href=\"{}\">Open in stormbell</a><br>", escape_html(link)));
+    let ways = parts.links().map(|(says, link)| format!("<a href=\"{}\">{says}</a><br>", escape_html(link)));
     let posts = parts.posts.iter().map(|post| format!("<blockquote>{}</blockquote>", text(&post.line())));
-    let lines: String = facts.chain(link).chain(posts).collect();
+    let lines: String = facts.chain(ways).chain(posts).collect();
     json!({
         "msgtype": msgtype,
         "body": unmentioned(&parts.plain()),

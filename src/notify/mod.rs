@@ -32,12 +32,11 @@ pub mod webhook;
 
 use std::time::Duration;
 
-use url::Url;
-
 use crate::config::model::{ReceiverConfig, ReceiverKind};
 use crate::domain::message::Leased;
 use crate::domain::time::Timestamp;
 use crate::domain::turn::Limit;
+use crate::wire::link::Console;
 
 /// Somebody or something that can be told, ready to send.
 pub enum Receiver {
@@ -127,18 +126,21 @@ pub enum BuildError {
 }
 
 impl Receiver {
-    /// A receiver ready to send; `console` is where people can open an incident.
+    /// A receiver ready to send; `console` is where people reach the daemon. Links to take charge go to
+    /// those where somebody reads the message. Services with an acknowledgement of their own have none
+    /// beside it, a log is read by too many, and a popup cannot be clicked through.
     ///
     /// # Errors
     /// [`BuildError`] when a certificate file, a proxy or a secret cannot be used.
-    pub fn build(config: &ReceiverConfig, console: Option<&Url>) -> Result<Self, BuildError> {
+    pub fn build(config: &ReceiverConfig, console: Option<&Console>) -> Result<Self, BuildError> {
+        let bare = console.map(Console::without_links);
         let console = console.cloned();
         Ok(match &config.kind {
             ReceiverKind::Webhook { url, secret, transport } => {
                 Self::Webhook(webhook::Webhook::new(url.clone(), secret.as_ref(), transport, console)?)
             }
             ReceiverKind::PagerDuty { url, routing_key, transport } => {
-                Self::PagerDuty(pagerduty::PagerDuty::new(url.clone(), routing_key.clone(), transport, console)?)
+                Self::PagerDuty(pagerduty::PagerDuty::new(url.clone(), routing_key.clone(), transport, bare)?)
             }
             ReceiverKind::Desktop => Self::Desktop(desktop::Desktop::new()),
             ReceiverKind::Log => Self::Log,
@@ -146,14 +148,14 @@ impl Receiver {
             ReceiverKind::Ntfy(ntfy) => Self::Ntfy(ntfy::Ntfy::new(ntfy, console)?),
             ReceiverKind::Chat(chat) => Self::Chat(chat::Chat::new(chat, console)?),
             ReceiverKind::Alertmanager { urls, cleared, transport } => {
-                Self::Alertmanager(alertmanager::Alertmanager::new(urls, *cleared, transport, console)?)
+                Self::Alertmanager(alertmanager::Alertmanager::new(urls, *cleared, transport, bare)?)
             }
-            ReceiverKind::Opsgenie(opsgenie) => Self::Opsgenie(opsgenie::Opsgenie::new(opsgenie, console)?),
-            ReceiverKind::GoAlert(goalert) => Self::GoAlert(goalert::GoAlert::new(goalert, console)?),
+            ReceiverKind::Opsgenie(opsgenie) => Self::Opsgenie(opsgenie::Opsgenie::new(opsgenie, bare)?),
+            ReceiverKind::GoAlert(goalert) => Self::GoAlert(goalert::GoAlert::new(goalert, bare)?),
             ReceiverKind::Pushover(pushover) => Self::Pushover(pushover::Pushover::new(pushover, console)?),
             ReceiverKind::Matrix(matrix) => Self::Matrix(matrix::Matrix::new(matrix, console)?),
             ReceiverKind::Twilio(sms) => Self::Twilio(twilio::Twilio::new(sms, console)?),
-            ReceiverKind::Syslog(syslog) => Self::Syslog(syslog::Syslog::new(syslog, console)?),
+            ReceiverKind::Syslog(syslog) => Self::Syslog(syslog::Syslog::new(syslog, bare)?),
         })
     }
 

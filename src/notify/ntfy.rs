@@ -10,7 +10,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::HeaderMap;
 use serde::Serialize;
-use url::Url;
 
 use super::http::{Endpoint, authorization};
 use super::text::{Clearance, Parts, Urgency, urgency};
@@ -19,6 +18,7 @@ use crate::config::model::{self, NtfyLogin};
 use crate::config::secret::Secret;
 use crate::domain::message::Leased;
 use crate::domain::time::Timestamp;
+use crate::wire::link::Console;
 
 /// Bytes of a message that stay a message.
 const MAX_MESSAGE: usize = 4096;
@@ -29,7 +29,7 @@ pub struct Ntfy {
     topic: Secret,
     headers: HeaderMap,
     clearance: Clearance,
-    console: Option<Url>,
+    console: Option<Console>,
 }
 
 #[derive(Serialize)]
@@ -54,7 +54,7 @@ struct Action<'a> {
 }
 
 impl Ntfy {
-    pub(super) fn new(config: &model::Ntfy, console: Option<Url>) -> Result<Self, BuildError> {
+    pub(super) fn new(config: &model::Ntfy, console: Option<Console>) -> Result<Self, BuildError> {
         let headers = match &config.login {
             None => HeaderMap::new(),
             Some(NtfyLogin::Token(token)) => authorization("Bearer", token.expose())?,
@@ -91,8 +91,8 @@ fn body(topic: &str, parts: &Parts, loudness: Urgency) -> (Vec<u8>, usize) {
         Urgency::Normal => (3, "information_source"),
         Urgency::Quiet => (2, "white_check_mark"),
     };
-    let click = parts.link.as_deref();
-    let actions = click.map(|url| Action { kind: "view", label: "Open", url }).into_iter().collect();
+    let click = parts.links().next().map(|(_, url)| url);
+    let actions = parts.links().map(|(label, url)| Action { kind: "view", label, url }).collect();
     let body = Body { topic, title: &parts.headline, message, priority, tags: [tag], click, actions };
     (serde_json::to_vec(&body).unwrap_or_default(), length)
 }

@@ -22,6 +22,7 @@ use crate::config::secret::Secret;
 use crate::domain::incident::{Severity, Signature};
 use crate::domain::message::{Leased, MessageKind};
 use crate::domain::time::Timestamp;
+use crate::wire::link::Console;
 
 /// Characters.
 const MAX_MESSAGE: usize = 130;
@@ -36,11 +37,11 @@ pub struct Opsgenie {
     headers: HeaderMap,
     team: Option<String>,
     clearance: Clearance,
-    console: Option<Url>,
+    console: Option<Console>,
 }
 
 impl Opsgenie {
-    pub(super) fn new(config: &model::Opsgenie, console: Option<Url>) -> Result<Self, BuildError> {
+    pub(super) fn new(config: &model::Opsgenie, console: Option<Console>) -> Result<Self, BuildError> {
         Ok(Self {
             endpoint: Endpoint::new(config.url.clone(), &config.transport)?,
             key: config.key.clone(),

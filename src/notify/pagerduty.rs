@@ -18,7 +18,7 @@ use crate::config::secret::Secret;
 use crate::domain::incident::Severity;
 use crate::domain::message::{Leased, Message, MessageKind};
 use crate::domain::time::Timestamp;
-use crate::wire::message::incident_url;
+use crate::wire::link::Console;
 
 /// Characters of `payload.summary` that `PagerDuty` keeps.
 const MAX_SUMMARY: usize = 1024;
@@ -29,7 +29,7 @@ const MAX_EVENT: usize = 512_000;
 pub struct PagerDuty {
     endpoint: Endpoint,
     routing_key: Secret,
-    console: Option<Url>,
+    console: Option<Console>,
 }
 
 impl PagerDuty {
@@ -37,14 +37,14 @@ impl PagerDuty {
         url: Url,
         routing_key: Secret,
         transport: &Transport,
-        console: Option<Url>,
+        console: Option<Console>,
     ) -> Result<Self, BuildError> {
         Ok(Self { endpoint: Endpoint::new(url, transport)?, routing_key, console })
     }
 
     pub(super) async fn send(&self, leased: &Leased, now: Timestamp) -> Result<(), SendError> {
         let message = &leased.delivery.message;
-        let url = self.console.as_ref().map(|console| incident_url(console, &message.incident.id));
+        let url = self.console.as_ref().map(|console| console.incident_url(&message.incident.id));
         if message.reopens() {
             self.post(&Message { kind: MessageKind::Resolved, ..message.clone() }, url.as_deref(), now).await?;
         }

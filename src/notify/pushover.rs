@@ -20,6 +20,7 @@ use crate::config::secret::Secret;
 use crate::domain::incident::Severity;
 use crate::domain::message::{Leased, MessageKind};
 use crate::domain::time::Timestamp;
+use crate::wire::link::Console;
 
 /// Characters.
 const MAX_MESSAGE: usize = 1024;
@@ -35,11 +36,11 @@ pub struct Pushover {
     token: Secret,
     user: Secret,
     clearance: Clearance,
-    console: Option<Url>,
+    console: Option<Console>,
 }
 
 impl Pushover {
-    pub(super) fn new(config: &model::Pushover, console: Option<Url>) -> Result<Self, BuildError> {
+    pub(super) fn new(config: &model::Pushover, console: Option<Console>) -> Result<Self, BuildError> {
         Ok(Self {
             endpoint: Endpoint::new(config.url.clone(), &config.transport)?,
             token: config.token.clone(),
@@ -63,9 +64,11 @@ impl Pushover {
         }
         let parts = Parts::of(leased, self.console.as_ref(), self.clearance).repeated(leased.attempt);
         let title = clip(&parts.headline, MAX_TITLE);
-        // The link has a field of its own.
-        let link = parts.link.clone().filter(|link| link.chars().count() <= MAX_URL);
-        let text = Parts { link: None, ..parts }.fitted(Parts::plain_body, |text| text.chars().count() <= MAX_MESSAGE);
+        // There is a field for one link; where to read on can be left out beside where to take charge.
+        let link = parts.links().next().map(|(says, link)| (says, link.to_owned()));
+        let link = link.filter(|(_, link)| link.chars().count() <= MAX_URL);
+        let text = Parts { acknowledge: None, link: None, ..parts };
+        let text = text.fitted(Parts::plain_body, |text| text.chars().count() <= MAX_MESSAGE);
         let time = (message.at.micros() / 1_000_000).to_string();
         let mut fields = vec![
             ("token", self.token.expose()),
@@ -74,8 +77,8 @@ impl Pushover {
             ("message", if text.is_empty() { "…" } else { &text }),
             ("timestamp", &time),
         ];
-        if let Some(link) = &link {
-            fields.extend([("url", link.as_str()), ("url_title", "Open in stormbell")]);
+        if let Some((says, link)) = &link {
+            fields.extend([("url", link.as_str()), ("url_title", says)]);
         }
         match urgency(message) {
             Urgency::Wake => {

@@ -20,7 +20,6 @@ use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParam
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::ClientId;
 use tokio::time::timeout;
-use url::Url;
 
 use super::taken::{Outcome, Taken};
 use super::text::{Clearance, Parts, Urgency, urgency};
@@ -30,6 +29,7 @@ use crate::config::model::{self, TlsMode};
 use crate::config::secret::Secret;
 use crate::domain::message::Leased;
 use crate::domain::time::Timestamp;
+use crate::wire::link::Console;
 
 /// For the connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -49,7 +49,7 @@ pub struct Smtp {
     from: Mailbox,
     to: Vec<Mailbox>,
     clearance: Clearance,
-    console: Option<Url>,
+    console: Option<Console>,
     taken: Taken,
 }
 
@@ -60,7 +60,7 @@ enum Tls {
 }
 
 impl Smtp {
-    pub(super) fn new(config: &model::Mail, console: Option<Url>) -> Result<Self, BuildError> {
+    pub(super) fn new(config: &model::Mail, console: Option<Console>) -> Result<Self, BuildError> {
         let tls = match config.tls {
             TlsMode::Off => Tls::Off,
             TlsMode::StartTls => Tls::Start(tls_parameters(config)?),
@@ -254,8 +254,7 @@ fn html(parts: &Parts) -> String {
         let style = "padding:2px 12px 2px 0;vertical-align:top;color:#555";
         format!("<tr><td style=\"{style}\">{}</td><td>{}</td></tr>\n", fact.name, escape_html(&fact.value))
     });
-    let link =
-        parts.link.iter().map(|link| format!("<p><a href=\"{}\">Open in stormbell</a></p>\n", escape_html(link)));
+    let ways = parts.links().map(|(says, link)| format!("<p><a href=\"{}\">{says}</a></p>\n", escape_html(link)));
     let posts = parts.posts.iter().map(|post| {
         let style = "margin:8px 0;padding-left:8px;border-left:3px solid #bbb";
         format!("<blockquote style=\"{style}\">{}</blockquote>\n", escape_html(&post.line()))
@@ -264,7 +263,7 @@ fn html(parts: &Parts) -> String {
         "<!DOCTYPE html>\n<html><body style=\"font-family:sans-serif\">\n<h2>{}</h2>\n<table>\n{}</table>\n{}{}</body></html>\n",
         escape_html(&parts.headline),
         facts.collect::<String>(),
-        link.collect::<String>(),
+        ways.collect::<String>(),
         posts.collect::<String>(),
     )
 }

@@ -23,13 +23,13 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use url::Url;
 
 use super::text::{Clearance, Parts, Urgency, urgency};
 use super::untrusted::structured_data;
 use super::{BuildError, SendError};
 use crate::config::model::{self, SyslogWay};
 use crate::domain::message::{Leased, Message};
+use crate::wire::link::Console;
 
 /// Bytes that every collector should take.
 const MAX_MESSAGE: usize = 2048;
@@ -46,11 +46,11 @@ pub struct Syslog {
     host: String,
     port: u16,
     tls: Option<(TlsConnector, ServerName<'static>)>,
-    console: Option<Url>,
+    console: Option<Console>,
 }
 
 impl Syslog {
-    pub(super) fn new(config: &model::Syslog, console: Option<Url>) -> Result<Self, BuildError> {
+    pub(super) fn new(config: &model::Syslog, console: Option<Console>) -> Result<Self, BuildError> {
         let tls = (config.way == SyslogWay::Tls).then(|| connector(config)).transpose()?;
         Ok(Self { way: config.way, host: config.host.clone(), port: config.port, tls, console })
     }

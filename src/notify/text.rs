@@ -9,14 +9,12 @@
 //! nothing, not even the term or link that an alert was counted by. Posts go only to a
 //! receiver whose configuration says `cleared = true`.
 
-use url::Url;
-
 use super::untrusted::{clean, clip, shown, without_terms};
 use crate::domain::id::RuleId;
 use crate::domain::incident::Severity;
 use crate::domain::message::{Leased, Message, MessageKind};
 use crate::domain::post::Post;
-use crate::wire::message::incident_url;
+use crate::wire::link::Console;
 
 /// Characters of each part; what is longer is no message but an attack or a mistake.
 const MAX_TITLE: usize = 200;
@@ -24,6 +22,10 @@ const MAX_FACT: usize = 600;
 const MAX_LINK: usize = 400;
 const MAX_POST: usize = 500;
 const MAX_HANDLE: usize = 40;
+/// What a link or button says by which somebody takes charge.
+const TAKE_CHARGE: &str = "Take charge";
+/// The same of one that shows the incident.
+const OPEN: &str = "Open in stormbell";
 /// The mark of a drill.
 const EXERCISE: &str = "EXERCISE ";
 /// Posts shown.
@@ -65,7 +67,9 @@ pub(super) struct Parts {
     pub(super) headline: String,
     /// The most important first.
     pub(super) facts: Vec<Fact>,
-    /// Where to read on, and act.
+    /// Where whoever reads it takes charge, while nobody has.
+    pub(super) acknowledge: Option<String>,
+    /// Where to read on.
     pub(super) link: Option<String>,
     /// What people wrote; empty unless the receiver is cleared.
     pub(super) posts: Vec<Quote>,
@@ -91,17 +95,20 @@ pub(super) struct Quote {
 
 impl Parts {
     /// The parts of a message.
-    pub(super) fn of(leased: &Leased, console: Option<&Url>, clearance: Clearance) -> Self {
+    pub(super) fn of(leased: &Leased, console: Option<&Console>, clearance: Clearance) -> Self {
         let message = &leased.delivery.message;
         let posts = match clearance {
             Clearance::Cleared => leased.sample.iter().take(MAX_POSTS).map(Quote::of).collect(),
             Clearance::Thin => Vec::new(),
         };
-        let link = console.map(|console| incident_url(console, &message.incident.id));
+        let short = |link: &String| link.chars().count() <= MAX_LINK;
+        let link = console.map(|console| console.incident_url(&message.incident.id));
+        let acknowledge = console.and_then(|console| console.acknowledge_url(&leased.delivery));
         Self {
             headline: headline(message),
             facts: facts(message, clearance),
-            link: link.filter(|link| link.chars().count() <= MAX_LINK),
+            acknowledge: acknowledge.filter(short),
+            link: link.filter(short),
             posts,
         }
     }
@@ -133,8 +140,9 @@ impl Parts {
         }
     }
 
-    /// Leaves out what matters least: posts from the last, facts from the last down to the
-    /// first, the link, half of the headline. Whether there was anything.
+    /// Leaves out what matters least: posts from the last, facts from the last down to the first,
+    /// where to read on if there is where to take charge, the first fact, the other link, half of the
+    /// headline. Whether there was anything.
     fn lighten(&mut self) -> bool {
         if self.posts.pop().is_some() {
             return true;
@@ -143,7 +151,10 @@ impl Parts {
             self.facts.pop();
             return true;
         }
-        if self.facts.pop().is_some() || self.link.take().is_some() {
+        if self.acknowledge.is_some() && self.link.take().is_some() || self.facts.pop().is_some() {
+            return true;
+        }
+        if self.link.take().is_some() || self.acknowledge.take().is_some() {
             return true;
         }
         let length = self.headline.chars().count();
@@ -151,11 +162,18 @@ impl Parts {
         length > 8
     }
 
+    /// Both links with what is written on them, the more urgent first.
+    pub(super) fn links(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let acknowledge = self.acknowledge.as_deref().map(|link| (TAKE_CHARGE, link));
+        acknowledge.into_iter().chain(self.link.as_deref().map(|link| (OPEN, link)))
+    }
+
     /// Plain text: a line a part, without the headline; posts in quotation marks.
     pub(super) fn plain_body(&self) -> String {
         let facts = self.facts.iter().map(Fact::line);
         let posts = self.posts.iter().map(Quote::line);
-        let lines: Vec<String> = facts.chain(self.link.iter().cloned()).chain(posts).collect();
+        let acknowledge = self.acknowledge.iter().map(|link| format!("{TAKE_CHARGE}: {link}"));
+        let lines: Vec<String> = facts.chain(acknowledge).chain(self.link.iter().cloned()).chain(posts).collect();
         lines.join("\n")
     }
 

@@ -11,7 +11,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
-use url::Url;
 use url::form_urlencoded::Serializer;
 
 use super::http::{Endpoint, authorization};
@@ -23,6 +22,7 @@ use crate::config::model;
 use crate::config::secret::Secret;
 use crate::domain::message::Leased;
 use crate::domain::time::Timestamp;
+use crate::wire::link::Console;
 
 /// Characters: three parts of 153. Twilio takes 1,600, telephones and budgets do not.
 const MAX_TEXT: usize = 459;
@@ -35,12 +35,12 @@ pub struct Twilio {
     from: String,
     to: Vec<String>,
     headers: HeaderMap,
-    console: Option<Url>,
+    console: Option<Console>,
     taken: Taken,
 }
 
 impl Twilio {
-    pub(super) fn new(config: &model::Sms, console: Option<Url>) -> Result<Self, BuildError> {
+    pub(super) fn new(config: &model::Sms, console: Option<Console>) -> Result<Self, BuildError> {
         let login = STANDARD.encode(format!("{}:{}", config.account, config.token.expose()));
         let mut headers = authorization("Basic", &login)?;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
@@ -57,7 +57,10 @@ impl Twilio {
     }
 
     pub(super) async fn send(&self, to: Option<&str>, leased: &Leased, now: Timestamp) -> Result<(), SendError> {
-        let parts = Parts::of(leased, self.console.as_ref(), Clearance::Thin).repeated(leased.attempt);
+        let mut parts = Parts::of(leased, self.console.as_ref(), Clearance::Thin).repeated(leased.attempt);
+        if parts.acknowledge.is_some() {
+            parts.link = None; // one link is enough for a telephone, and letters cost
+        }
         let text = parts.fitted(|parts| sms(&parts.plain()), |text| text.chars().count() <= MAX_TEXT);
         let one = to.map(|to| vec![to.to_owned()]);
         let numbers = one.as_ref().unwrap_or(&self.to);

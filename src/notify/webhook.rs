@@ -15,6 +15,7 @@ use crate::config::model::Transport;
 use crate::config::secret::Secret;
 use crate::domain::message::Leased;
 use crate::domain::time::Timestamp;
+use crate::wire::link::Console;
 use crate::wire::message::MessageJson;
 
 const ID: HeaderName = HeaderName::from_static("webhook-id");
@@ -25,7 +26,7 @@ const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 pub struct Webhook {
     endpoint: Endpoint,
     signer: Option<Signer>,
-    console: Option<Url>,
+    console: Option<Console>,
 }
 
 impl Webhook {
@@ -33,15 +34,14 @@ impl Webhook {
         url: Url,
         secret: Option<&Secret>,
         transport: &Transport,
-        console: Option<Url>,
+        console: Option<Console>,
     ) -> Result<Self, BuildError> {
         let signer = secret.map(Signer::new).transpose()?;
         Ok(Self { endpoint: Endpoint::new(url, transport)?, signer, console })
     }
 
     pub(super) async fn send(&self, leased: &Leased, now: Timestamp) -> Result<(), SendError> {
-        let payload = MessageJson::new(&leased.delivery.message, &leased.sample, self.console.as_ref());
-        let payload = payload.to(leased.delivery.recipient.as_ref());
+        let payload = MessageJson::of(leased, self.console.as_ref());
         let permanent = |error: String| SendError::Permanent { error };
         let body = serde_json::to_vec(&payload).map_err(|error| permanent(error.to_string()))?;
         let headers = self.headers(leased.delivery.id.as_str(), now, &body);

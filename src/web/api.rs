@@ -10,12 +10,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use serde::{Deserialize, Serialize};
-use url::Url;
 
 use super::backend::{Action, ActionKind, Backend, BackendError, IncidentDetail};
 use super::guard::guard;
 use super::view::{IncidentDetailView, ReadyView};
-use super::{Shared, drills, silences};
+use super::{Shared, drills, links, silences};
 use crate::domain::id::IncidentId;
 use crate::domain::incident::IncidentState;
 use crate::domain::time::Timestamp;
@@ -44,6 +43,7 @@ pub(super) fn router<B: Backend>(shared: Arc<Shared<B>>) -> Router {
         .route("/api/v1/incidents/{id}/{action}", post(act::<B>))
         .merge(silences::routes::<B>())
         .merge(drills::routes::<B>())
+        .merge(links::routes::<B>())
         .route("/api/v1/sources", get(sources::<B>))
         .route("/api/v1/rules", get(rules::<B>))
         .route("/api/v1/oncall", get(oncall::<B>))
@@ -86,8 +86,8 @@ async fn incidents<B: Backend>(State(shared): App<B>, uri: Uri) -> Answer {
         ),
     };
     let incidents = shared.backend.incidents(state, INCIDENTS).await?;
-    let console = shared.console();
-    let json = incidents.iter().map(|incident| IncidentJson::new(incident, &[], console.as_ref()));
+    let console = shared.console.as_ref();
+    let json = incidents.iter().map(|incident| IncidentJson::new(incident, &[], console));
     Ok(Json(json.collect::<Vec<_>>()).into_response())
 }
 
@@ -95,8 +95,8 @@ async fn incident<B: Backend>(State(shared): App<B>, id: Result<Path<String>, Pa
     let Path(id) = id?;
     let Some(detail) = shared.backend.incident(IncidentId::from(id)).await? else { return Err(no_such_incident()) };
     let IncidentDetail { incident, timeline, alerts, posts } = &detail;
-    let console = shared.console();
-    let incident = IncidentJson::new(incident, posts, console.as_ref());
+    let console = shared.console.as_ref();
+    let incident = IncidentJson::new(incident, posts, console);
     Ok(Json(IncidentDetailView { incident, timeline, alerts }).into_response())
 }
 
@@ -114,7 +114,7 @@ async fn act<B: Backend>(
     let Some(incident) = shared.backend.act(IncidentId::from(id), action).await? else {
         return Err(no_such_incident());
     };
-    Ok(Json(IncidentJson::new(&incident, &[], shared.console().as_ref())).into_response())
+    Ok(Json(IncidentJson::new(&incident, &[], shared.console.as_ref())).into_response())
 }
 
 async fn sources<B: Backend>(State(shared): App<B>) -> Answer {
@@ -201,13 +201,6 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
 
 fn no_such_incident() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "there is no such incident")
-}
-
-impl<B> Shared<B> {
-    /// Where this server is, for links.
-    pub(super) fn console(&self) -> Option<Url> {
-        Url::parse(&format!("http://{}", self.listen)).ok()
-    }
 }
 
 /// An answer that is not what was asked for: `{"error": …}` with the status that fits.

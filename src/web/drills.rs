@@ -46,8 +46,8 @@ async fn begin<B: Backend>(State(shared): App<B>, headers: HeaderMap, body: Resu
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, text));
     }
     let incidents = shared.backend.drill(scenario, by).await?;
-    let console = shared.console();
-    let json = incidents.iter().map(|incident| IncidentJson::new(incident, &[], console.as_ref()));
+    let console = shared.console.as_ref();
+    let json = incidents.iter().map(|incident| IncidentJson::new(incident, &[], console));
     Ok((StatusCode::CREATED, Json(json.collect::<Vec<_>>())).into_response())
 }
 

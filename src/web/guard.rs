@@ -4,7 +4,8 @@
 //! from an open demo: the `Host` must name this server by address (a name could be the
 //! attacker's, pointed here: DNS rebinding), and an `Origin`, which browsers add to all that
 //! could change something, must be this server's own. Whoever sends the token is past the
-//! first check: a browser that was lured here does not have it.
+//! first check: a browser that was lured here does not have it. The public name, where there is one, is
+//! ours for links alone: a proxy that passes on everything still shows nothing else without the token.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -15,10 +16,12 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
+use url::Url;
 
 use super::api::Problem;
 use super::backend::Backend;
 use super::{Access, Shared};
+use crate::wire::link::Console;
 
 /// Reading the request and answering it.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,18 +40,31 @@ const HEADERS: [(HeaderName, HeaderValue); 5] = [
 
 /// The middleware around everything.
 pub(super) async fn guard<B: Backend>(State(shared): State<Arc<Shared<B>>>, request: Request, next: Next) -> Response {
-    let answer = match admit(&shared.access, shared.listen, request.uri().path(), request.headers()) {
+    let answer = match admit(&shared, request.uri().path(), request.headers()) {
         Err(problem) => problem.into_response(),
         Ok(()) => tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await.unwrap_or_else(|_| {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the answer took too long; try again").into_response()
         }),
     };
-    (HEADERS, answer).into_response()
+    with_manners(answer)
 }
 
-fn admit(access: &Access, listen: SocketAddr, path: &str, headers: &HeaderMap) -> Result<(), Problem> {
+/// What a page says for itself counts.
+fn with_manners(mut answer: Response) -> Response {
+    for (name, value) in HEADERS {
+        answer.headers_mut().entry(name).or_insert(value);
+    }
+    answer
+}
+
+fn admit<B>(shared: &Shared<B>, path: &str, headers: &HeaderMap) -> Result<(), Problem> {
+    let Shared { access, listen, console, .. } = shared;
     let host = single(headers, &header::HOST);
-    if headers.contains_key(header::ORIGIN) && !own_origin(single(headers, &header::ORIGIN), host) {
+    let public = console.as_ref().and_then(Console::public_url);
+    let origin = single(headers, &header::ORIGIN);
+    // Behind a proxy the Host may be what the proxy calls us; the page knows only the public name.
+    let own = own_origin(origin, host) || public.is_some_and(|public| public_origin(origin, public));
+    if headers.contains_key(header::ORIGIN) && !own {
         return Err(Problem::new(StatusCode::FORBIDDEN, "the request comes from a page of another site"));
     }
     let presented = single(headers, &header::AUTHORIZATION).and_then(bearer);
@@ -56,7 +72,11 @@ fn admit(access: &Access, listen: SocketAddr, path: &str, headers: &HeaderMap) -
         Access::Token(token) => (true, presented.is_some_and(|presented| same(presented, token.expose()))),
         Access::Open => (false, false),
     };
-    if !authorized && !host.is_some_and(|host| names_us(host, listen)) {
+    let by_link = path.starts_with("/a/");
+    let public = public.filter(|_| by_link).and_then(Url::host_str);
+    let named =
+        |host: &str| names_us(host, *listen) || public.is_some_and(|public| public.eq_ignore_ascii_case(name_of(host)));
+    if !authorized && !host.is_some_and(named) {
         let text = "the Host header must be the address this server listens on, or a loopback address";
         return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, text));
     }
@@ -80,12 +100,21 @@ fn own_origin(origin: Option<&str>, host: Option<&str>) -> bool {
     authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
 }
 
-/// Whether the Host is an address of this server (or `localhost`), on any port: a tunnel may change it.
-fn names_us(host: &str, listen: SocketAddr) -> bool {
-    let name = match host.strip_prefix('[') {
+fn public_origin(origin: Option<&str>, public: &Url) -> bool {
+    origin.is_some_and(|origin| origin.eq_ignore_ascii_case(&public.origin().ascii_serialization()))
+}
+
+/// The Host without its port; of an IPv6 address what is between the brackets.
+fn name_of(host: &str) -> &str {
+    match host.strip_prefix('[') {
         Some(rest) => rest.split_once(']').map_or("", |(name, _)| name),
         None => host.rsplit_once(':').map_or(host, |(name, _)| name),
-    };
+    }
+}
+
+/// Whether the Host is an address of this server (or `localhost`), on any port: a tunnel may change it.
+fn names_us(host: &str, listen: SocketAddr) -> bool {
+    let name = name_of(host);
     match name.parse::<IpAddr>() {
         Ok(ip) => ip.is_loopback() || listen.ip().is_unspecified() || ip == listen.ip(),
         Err(_) => name.eq_ignore_ascii_case("localhost"),

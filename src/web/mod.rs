@@ -8,7 +8,9 @@ mod api;
 mod backend;
 mod drills;
 mod guard;
+mod links;
 mod listener;
+mod page;
 mod silences;
 mod token;
 pub mod view;
@@ -28,6 +30,7 @@ use listener::Bounded;
 
 use crate::config::secret::Secret;
 use crate::telemetry::metrics::Metrics;
+use crate::wire::link::Console;
 
 /// Connections at a time; the next ones wait in the system's queue.
 const CONNECTIONS: usize = 64;
@@ -52,9 +55,12 @@ struct Shared<B> {
     metrics: Arc<Metrics>,
     access: Access,
     listen: SocketAddr,
+    /// Where people reach this server.
+    console: Option<Console>,
 }
 
-/// Serves until `cancel`, then finishes the answers under way.
+/// Serves until `cancel`, then finishes the answers under way. `console` is the address that answers name, and
+/// knows the links that messages carry.
 ///
 /// # Errors
 /// When the listener has no address; a connection's trouble is its own.
@@ -62,11 +68,12 @@ pub async fn serve<B: Backend>(
     listener: TcpListener,
     backend: Arc<B>,
     access: Access,
+    console: Option<Console>,
     metrics: Arc<Metrics>,
     cancel: CancellationToken,
 ) -> io::Result<()> {
     let listen = listener.local_addr()?;
-    let router = api::router(Arc::new(Shared { backend, metrics, access, listen }));
+    let router = api::router(Arc::new(Shared { backend, metrics, access, listen, console }));
     let stop = cancel.clone();
     let server = axum::serve(Bounded::new(listener, CONNECTIONS, PATIENCE), router)
         .with_graceful_shutdown(async move { stop.cancelled().await });

@@ -2,13 +2,13 @@
 //! API. Both are promises to other programs and hold what people need.
 
 use serde::Serialize;
-use url::Url;
 
+use super::link::Console;
 use super::post::PostJson;
 use crate::domain::addressee::Recipient;
-use crate::domain::id::{IncidentId, SilenceId};
+use crate::domain::id::SilenceId;
 use crate::domain::incident::{Incident, Muted, Signature};
-use crate::domain::message::{self, Message};
+use crate::domain::message::{self, Leased};
 use crate::domain::post::Post;
 
 /// The webhook payload.
@@ -73,6 +73,9 @@ pub struct IncidentJson<'a> {
     pub playbook: Option<&'a str>,
     /// Where to read about it; null when the daemon serves nothing.
     pub url: Option<String>,
+    /// Where whoever reads this takes charge without signing in; only in messages, while nobody has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acknowledge_url: Option<String>,
     /// A drill.
     pub exercise: bool,
     /// Learned long after it happened.
@@ -109,28 +112,27 @@ pub struct MutedJson<'a> {
 }
 
 impl<'a> MessageJson<'a> {
-    /// The payload of a message; `console` is the address of the console, if there is one.
-    pub fn new(message: &'a Message, sample: &'a [Post], console: Option<&Url>) -> Self {
+    /// The payload of a message; `console` is where people reach the daemon, if they can.
+    pub fn of(leased: &'a Leased, console: Option<&Console>) -> Self {
+        let Leased { delivery, sample, .. } = leased;
+        let message = &delivery.message;
+        let recipient = delivery.recipient.as_ref();
         Self {
             kind: message.kind.as_str(),
             at: message.at.to_string(),
-            recipient: None,
-            incident: IncidentJson::new(&message.incident, sample, console),
+            recipient: recipient
+                .map(|Recipient { person, address }| RecipientJson { person: person.as_str(), address }),
+            incident: IncidentJson {
+                acknowledge_url: console.and_then(|console| console.acknowledge_url(delivery)),
+                ..IncidentJson::new(&message.incident, sample, console)
+            },
         }
-    }
-
-    /// The same for one person.
-    #[must_use]
-    pub fn to(self, recipient: Option<&'a Recipient>) -> Self {
-        let recipient =
-            recipient.map(|Recipient { person, address }| RecipientJson { person: person.as_str(), address });
-        Self { recipient, ..self }
     }
 }
 
 impl<'a> IncidentJson<'a> {
     /// The incident as it stands, with the posts to show.
-    pub fn new(incident: &'a Incident, sample: &'a [Post], console: Option<&Url>) -> Self {
+    pub fn new(incident: &'a Incident, sample: &'a [Post], console: Option<&Console>) -> Self {
         Self {
             id: incident.id.as_str(),
             title: &incident.title,
@@ -148,7 +150,8 @@ impl<'a> IncidentJson<'a> {
             summary: message::summary(incident),
             why: &incident.why,
             playbook: incident.playbook.as_deref(),
-            url: console.map(|console| incident_url(console, &incident.id)),
+            url: console.map(|console| console.incident_url(&incident.id)),
+            acknowledge_url: None,
             exercise: incident.exercise,
             late: incident.late,
             acknowledged: incident.acknowledged.as_ref().map(SignatureJson::from),
@@ -165,26 +168,5 @@ impl<'a> IncidentJson<'a> {
 impl<'a> From<&'a Signature> for SignatureJson<'a> {
     fn from(signature: &'a Signature) -> Self {
         Self { by: &signature.by, at: signature.at.to_string() }
-    }
-}
-
-/// An incident's address on the daemon's server.
-pub fn incident_url(console: &Url, id: &IncidentId) -> String {
-    let mut url = console.clone();
-    if let Ok(mut path) = url.path_segments_mut() {
-        path.pop_if_empty().extend(["api", "v1", "incidents", id.as_str()]);
-    }
-    url.into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_incident_has_an_address_below_any_server() {
-        let url = |base: &str| incident_url(&Url::parse(base).unwrap(), &IncidentId::from("a/b"));
-        assert_eq!(url("http://h:8787"), "http://h:8787/api/v1/incidents/a%2Fb");
-        assert_eq!(url("https://h/bell/"), "https://h/bell/api/v1/incidents/a%2Fb");
     }
 }

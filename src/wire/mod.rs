@@ -1,8 +1,9 @@
-//! The JSON other programs rely on (posts, webhook payloads, what `replay` prints).
+//! What other programs and people's browsers rely on: JSON (posts, webhook payloads, what `replay` prints) and links.
 //!
 //! Shapes only: domain values in, JSON out, and back where a source, the store or a
 //! receiver reads it again. The field names are promises; see the README's references.
 
+pub mod link;
 pub mod message;
 pub mod oncall;
 pub mod post;

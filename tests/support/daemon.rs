@@ -110,6 +110,12 @@ impl Config {
         self
     }
 
+    /// Where people reach it, for links.
+    pub fn public(mut self, url: &str) -> Self {
+        self.text = self.text.replace("[web]\n", &format!("[web]\npublic_url = \"{url}\"\n"));
+        self
+    }
+
     /// What listens where, replaced.
     pub fn listening(mut self, port: u16) -> Self {
         self.text = self.text.replace("127.0.0.1:0", &format!("127.0.0.1:{port}"));

@@ -14,9 +14,9 @@ const MAX_DESCRIPTION: usize = 4096;
 
 pub(super) fn body(parts: &Parts, loudness: Urgency) -> Value {
     let facts = parts.facts.iter().map(|fact| format!("**{}:** {}", fact.name, markdown(&fact.value)));
-    let link = parts.link.iter().map(|link| format!("[Open in stormbell]({})", link.replace(')', "%29")));
+    let ways = parts.links().map(|(says, link)| format!("[{says}]({})", link.replace(')', "%29")));
     let posts = parts.posts.iter().map(|post| format!("> {}", markdown(&post.line())));
-    let lines: Vec<String> = facts.chain(link).chain(posts).collect();
+    let lines: Vec<String> = facts.chain(ways).chain(posts).collect();
     let color = match loudness {
         Urgency::Wake => 0x00d3_2f2f,
         Urgency::High => 0x00f5_7c00,

@@ -13,10 +13,10 @@ const MAX_TEXT: usize = 16_383;
 
 pub(super) fn body(parts: &Parts, loudness: Urgency, channel: Option<&str>) -> Value {
     let facts = parts.facts.iter().map(|fact| format!("**{}:** {}", fact.name, markdown(&fact.value)));
-    let link = parts.link.iter().map(|link| format!("[Open in stormbell]({})", link.replace(')', "%29")));
+    let ways = parts.links().map(|(says, link)| format!("[{says}]({})", link.replace(')', "%29")));
     let posts = parts.posts.iter().map(|post| format!("> {}", markdown(&post.line())));
     let mut lines = vec![format!("**{}**", markdown(&parts.headline))];
-    lines.extend(facts.chain(link));
+    lines.extend(facts.chain(ways));
     // A line break of its own, or quotation swallows what stands before it.
     let text = [lines.join("\n"), posts.collect::<Vec<_>>().join("\n\n")].join("\n\n");
     let mut body = json!({ "text": text.trim_end() });

@@ -18,11 +18,11 @@ const MAX_MESSAGE: usize = 12_000;
 pub(super) fn body(parts: &Parts) -> Value {
     let plain = |text: &str| json!({ "type": "plain_text", "text": escape_markup(&unmentioned(text)), "emoji": false });
     let facts = parts.facts.iter().map(|fact| format!("*{}:* {}", fact.name, mrkdwn(&fact.value)));
-    let link = parts.link.iter().map(|link| {
+    let ways = parts.links().map(|(says, link)| {
         let address = escape_markup(link).replace('|', "%7C");
-        format!("<{address}|Open in stormbell>")
+        format!("<{address}|{says}>")
     });
-    let facts: Vec<String> = facts.chain(link).collect();
+    let facts: Vec<String> = facts.chain(ways).collect();
     let mut blocks = vec![json!({ "type": "header", "text": plain(&clip(&parts.headline, MAX_HEADER)) })];
     if !facts.is_empty() {
         let text = json!({ "type": "mrkdwn", "text": facts.join("\n"), "verbatim": true });

@@ -31,15 +31,14 @@ pub(super) fn body(parts: &Parts, loudness: Urgency) -> Value {
         lines.push(line(&[name, run(&fact.value, &json!({}))]));
     }
     lines.extend(parts.posts.iter().map(|post| line(&[run(&post.line(), &json!({ "isSubtle": true }))])));
-    let open =
-        parts.link.iter().map(|link| json!({ "type": "Action.OpenUrl", "title": "Open in stormbell", "url": link }));
+    let actions = parts.links().map(|(says, link)| json!({ "type": "Action.OpenUrl", "title": says, "url": link }));
     let card = json!({
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
         "version": "1.4",
         "fallbackText": unmentioned(&parts.headline),
         "body": lines,
-        "actions": open.collect::<Vec<_>>(),
+        "actions": actions.collect::<Vec<_>>(),
         "msteams": { "width": "Full" },
     });
     let content = json!({

@@ -14,6 +14,7 @@ use jiff::tz::TimeZone;
 use super::environment::Environment;
 use super::file::{TEXT_LIMIT, read_text};
 use super::incidents::terms;
+use super::inhibit::inhibitions;
 use super::model::{Config, ReceiverConfig, RuleEntry, RuleOrigin, SourceConfig, StoreConfig, WebConfig};
 use super::naming::{names, names_beside};
 use super::organization::organization as organization_of;
@@ -29,7 +30,7 @@ use crate::domain::route::{Routes, Target};
 use crate::domain::time::Zone;
 use crate::domain::volume::Promise;
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "schema",
     "rules",
     "organization",
@@ -41,6 +42,7 @@ const KEYS: [&str; 14] = [
     "team",
     "schedule",
     "route",
+    "inhibit",
     "incidents",
     "web",
     "heartbeat",
@@ -105,8 +107,9 @@ fn config(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<Config> {
     let home = organization.as_ref().ok().and_then(|organization| TimeZone::get(&organization.timezone).ok());
     let found = people(root, &ways, &home.map_or_else(Zone::default, Zone::of), &mut taken);
     known.extend(found.known);
-    let terms = terms(root);
-    let routes = routes(root, &known, found.people).and_then(|routes| Ok(Routes { terms: terms?, ..routes }));
+    let (terms, inhibitions) = (terms(root), inhibitions(root));
+    let routes = routes(root, &known, found.people)
+        .and_then(|routes| Ok(Routes { terms: terms?, inhibitions: inhibitions?, ..routes }));
     let web = root.get("web").map(|value| web(&value.table("[web]")?, around)).transpose();
     let beat =
         root.table("heartbeat").and_then(|table| table.map(|table| heartbeat::heartbeat(&table, around)).transpose());

@@ -16,6 +16,7 @@ mod endpoint;
 mod file;
 mod heartbeat;
 mod incidents;
+mod inhibit;
 mod naming;
 mod organization;
 mod people;

@@ -272,6 +272,8 @@ pub struct Muted {
     pub since: Timestamp,
     /// The silences; together they cover all its rules.
     pub silences: BTreeSet<SilenceId>,
+    /// A bigger incident that it comes with, see [`super::inhibit`].
+    pub incident: Option<IncidentId>,
 }
 
 /// Who was told of an incident, and what the last message said of its size.

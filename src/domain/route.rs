@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::addressee::{Addressee, Recipient};
 use super::id::{PersonName, ReceiverName, ScheduleName, TeamName, Topic};
 use super::incident::{Escalation, Incident, Severity};
+use super::inhibit::Inhibition;
 use super::oncall::People;
 use super::terms::Terms;
 use super::time::Timestamp;
@@ -18,6 +19,8 @@ pub struct Routes {
     pub list: Vec<Route>,
     /// Everybody who can be told in person.
     pub people: Arc<People>,
+    /// Which incidents people are not told of while a bigger one is open.
+    pub inhibitions: Vec<Inhibition>,
     /// When what they are told of ends and begins again, and what is news.
     pub terms: Terms,
 }

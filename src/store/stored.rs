@@ -136,6 +136,8 @@ struct SignatureJson {
 struct MutedJson {
     since: i64,
     silences: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    incident: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -265,9 +267,10 @@ impl From<&Incident> for IncidentJson {
                 .iter()
                 .map(|Notable { author, what }| NotableJson { author: author.bits(), what: what.clone() })
                 .collect(),
-            muted: muted.as_ref().map(|Muted { since, silences }| MutedJson {
+            muted: muted.as_ref().map(|Muted { since, silences, incident }| MutedJson {
                 since: since.micros(),
                 silences: silences.iter().map(ToString::to_string).collect(),
+                incident: incident.as_ref().map(ToString::to_string),
             }),
             revision: *revision,
             told: told.into(),
@@ -308,9 +311,10 @@ impl IncidentJson {
                 .into_iter()
                 .map(|NotableJson { author, what }| Notable { author: Key::from_bits(author), what })
                 .collect(),
-            muted: self.muted.map(|MutedJson { since, silences }| Muted {
+            muted: self.muted.map(|MutedJson { since, silences, incident }| Muted {
                 since: time(since),
                 silences: silences.into_iter().map(Into::into).collect(),
+                incident: incident.map(Into::into),
             }),
             revision: self.revision,
             told: self.told.into_told()?,
@@ -355,7 +359,7 @@ mod tests {
             reopened: Some(at),
             again: Some(Again { at, times: 2 }),
             notable: vec![Notable { author: Key::from_bits(u64::MAX), what: "the journalist @ann.example".to_owned() }],
-            muted: Some(Muted { since: at, silences: ["sil-a".into()].into() }),
+            muted: Some(Muted { since: at, silences: ["sil-a".into()].into(), incident: Some("i0".into()) }),
             revision: 7,
             told: Told {
                 severity: Severity::High,

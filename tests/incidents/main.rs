@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod inhibited;
 mod notable;
 mod reopened;
 

@@ -64,6 +64,11 @@ impl Live {
         }
     }
 
+    /// Whether people are told of it: they have been, or are in this step.
+    pub(super) fn is_told_of(&self) -> bool {
+        self.incident.muted.is_none() && (self.news != News::None || !self.incident.told.receivers.is_empty())
+    }
+
     /// Counts a sighting that the incident's figures already hold.
     pub(super) fn remember(&mut self, seen: &Seen) {
         self.posts.insert(Key::of(&seen.post));

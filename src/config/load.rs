@@ -30,7 +30,7 @@ use crate::domain::route::{Routes, Target};
 use crate::domain::time::Zone;
 use crate::domain::volume::Promise;
 
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "schema",
     "rules",
     "organization",
@@ -41,6 +41,7 @@ const KEYS: [&str; 15] = [
     "person",
     "team",
     "schedule",
+    "time",
     "route",
     "inhibit",
     "incidents",
@@ -105,10 +106,11 @@ fn config(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<Config> {
     let mut taken = HashSet::new();
     let Receivers { checked: receivers, mut known, ways } = receivers(root, around, &mut taken);
     let home = organization.as_ref().ok().and_then(|organization| TimeZone::get(&organization.timezone).ok());
-    let found = people(root, &ways, &home.map_or_else(Zone::default, Zone::of), &mut taken);
+    let home = home.map_or_else(Zone::default, Zone::of);
+    let found = people(root, &ways, &home, &mut taken);
     known.extend(found.known);
     let (terms, inhibitions) = (terms(root), inhibitions(root));
-    let routes = routes(root, &known, found.people)
+    let routes = routes(root, &known, found.people, &home)
         .and_then(|routes| Ok(Routes { terms: terms?, inhibitions: inhibitions?, ..routes }));
     let web = root.get("web").map(|value| web(&value.table("[web]")?, around)).transpose();
     let beat =

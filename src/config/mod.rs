@@ -24,3 +24,4 @@ mod receiver;
 mod reference;
 mod route;
 mod source;
+mod times;

@@ -200,6 +200,8 @@ struct EscalationJson {
     route: usize,
     step: usize,
     due: Option<i64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    muted: bool,
 }
 
 impl From<&Incident> for IncidentJson {
@@ -236,10 +238,11 @@ impl From<&Incident> for IncidentJson {
         let signature = |signature: &Option<Signature>| {
             signature.as_ref().map(|Signature { by, at }| SignatureJson { by: by.clone(), at: at.micros() })
         };
-        let escalation = |&Escalation { route, step, due }: &Escalation| EscalationJson {
+        let escalation = |&Escalation { route, step, due, muted }: &Escalation| EscalationJson {
             route,
             step,
             due: due.map(Timestamp::micros),
+            muted,
         };
         Self {
             id: id.to_string(),
@@ -321,7 +324,7 @@ impl IncidentJson {
             escalations: self
                 .escalations
                 .into_iter()
-                .map(|EscalationJson { route, step, due }| Escalation { route, step, due: due.map(time) })
+                .map(|EscalationJson { route, step, due, muted }| Escalation { route, step, due: due.map(time), muted })
                 .collect(),
         })
     }
@@ -368,8 +371,8 @@ mod tests {
                 receivers: ["on-call".into(), in_person].into(),
             },
             escalations: vec![
-                Escalation { route: 1, step: 2, due: Some(at) },
-                Escalation { route: 0, step: 0, due: None },
+                Escalation { route: 1, step: 2, due: Some(at), muted: false },
+                Escalation { route: 0, step: 0, due: None, muted: true },
             ],
         }
     }

@@ -8,6 +8,7 @@ mod support;
 
 mod inhibited;
 mod notable;
+mod off_times;
 mod reopened;
 
 use stormbell::domain::condition::Condition;

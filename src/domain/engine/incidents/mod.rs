@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 pub(super) use by_daemon::Notice;
+pub(super) use told::send;
 
 use super::storage::STORAGE;
 use crate::domain::condition::Seen;

@@ -21,7 +21,9 @@ use stormbell::domain::condition::{Condition, Count, Distinct};
 use stormbell::domain::diagnostic::{Diagnostic, SourceText, has_errors};
 use stormbell::domain::id::ReceiverName;
 use stormbell::domain::incident::Severity;
+use stormbell::domain::inhibit::Inhibition;
 use stormbell::domain::organization::Organization;
+use stormbell::domain::route::Routes;
 use stormbell::domain::route::Target;
 use stormbell::domain::rule::raw::{RawFile, Status};
 use stormbell::domain::terms::{Journalist, Terms};
@@ -238,6 +240,54 @@ fn incidents_end_and_begin_again_as_the_configuration_says() {
         "incidents",
         "[incidents]\nquiet = \"5s\"\nreopen_within = \"90d\"\nlarge_account = 0\njournalists = [\"ann\", \"@\"]\nreopen = \"1h\"\n",
     );
+}
+
+#[test]
+fn smaller_incidents_are_muted_as_the_configuration_says() {
+    let text =
+        "[[inhibit]]\nsource = [\"topic=active-threat\"]\ntarget = [\"topic=press,feedback.*\"]\nequal = [\"topic\"]\n";
+    let inhibitions = works(&format!("{HEAD}{SOURCE}{RECEIVER}{text}")).routes.inhibitions;
+    let matchers = |text: &str| vec![text.parse().unwrap()];
+    let expected = Inhibition {
+        source: matchers("topic=active-threat"),
+        target: matchers("topic=press,feedback.*"),
+        same_family: true,
+    };
+    assert_eq!(inhibitions, [expected]);
+    golden_config(
+        "inhibit",
+        "[[inhibit]]\nsource = [\"active-threat\"]\ntarget = []\nequal = [\"place\"]\n[[inhibit]]\nsources = [\"severity=grave\"]\ntarget = [\"topic=~press\"]\n",
+    );
+}
+
+#[test]
+fn routes_tell_nobody_at_the_times_they_name() {
+    let office = "[[time]]\nname = \"office\"\ntimezone = \"Europe/Berlin\"\nhours = { weekdays = [\"mon\"], from = \"08:00\", to = \"18:00\" }\n";
+    let nights = "[[time]]\nname = \"nights\"\nhours = [{ from = \"22:00\", to = \"06:00\" }]\n";
+    let route = "[[route]]\nseverity = [\"low\"]\nsteps = [{ notify = [\"log\"] }]\nmute_times = [\"nights\"]\nactive_times = [\"office\"]\n";
+    let config = works(&format!("{HEAD}{SOURCE}{RECEIVER}{office}{nights}{route}"));
+    let off = &config.routes.list[0].off;
+    assert_eq!((off.mute[0].name.as_str(), off.active[0].name.as_str()), ("nights", "office"));
+    let at = |text: &str| off.at(Timestamp::parse(text).unwrap());
+    assert_eq!(at("2026-11-30T09:00:00Z"), None, "a Monday");
+    assert_eq!(at("2026-11-30T17:30:00Z"), Some("it is outside its active times: office".to_owned()), "18:30 there");
+    assert_eq!(at("2026-11-30T05:00:00Z"), Some("it is its mute time nights".to_owned()), "midnight at the hospital");
+    golden_config(
+        "times",
+        "[[time]]\nname = \"nights\"\nhours = { from = \"22:00\", to = \"06:00\" }\n\
+         [[time]]\nname = \"ever\"\nhours = {}\n[[time]]\nname = \"never\"\nhours = []\n\
+         [[time]]\nname = \"nights\"\nhours = { form = \"22:00\" }\n[[time]]\nname = \"spare\"\nhours = { to = \"06:00\" }\n\
+         [[route]]\nsteps = [{ notify = [\"log\"] }]\nmute_times = [\"night\"]\nactive_times = [\"ever\", \"never\"]\n",
+    );
+    // Whoever is told of what is critical by a route that tells nobody at night, and by no other.
+    golden_config(
+        "critical-at-night",
+        &format!("{nights}[[route]]\nmute_times = [\"nights\"]\nsteps = [{{ notify = [\"log\"] }}]\n"),
+    );
+    let own = "[[route]]\nseverity = [\"critical\"]\nsteps = [{ notify = [\"log\"] }]\n";
+    let both = format!("{nights}{own}[[route]]\nmute_times = [\"nights\"]\nsteps = [{{ notify = [\"log\"] }}]\n");
+    let loaded = read(&format!("{HEAD}{SOURCE}{RECEIVER}{both}"), &home(), SecretPolicy::Required);
+    assert_eq!(loaded.findings, [], "{}", shown(&loaded.findings));
 }
 
 #[test]
@@ -482,6 +532,29 @@ fn the_examples_of_people_in_documents_can_be_used() {
         let people = &config.routes.people;
         assert_eq!((people.persons.len(), people.schedules.len()), (2, 1));
         assert_eq!(gaps(&config, Timestamp::parse("2026-11-28T00:00:00Z").unwrap()), []);
+    }
+}
+
+#[test]
+fn the_examples_of_times_and_terms_in_documents_can_be_used() {
+    let document = |name: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
+    let deployed = document("deploy/stormbell.toml");
+    let example = between(&deployed, "# ---- Hours by name", "# ---- Console and API");
+    let settings = example.lines().filter_map(|line| line.strip_prefix("# ")).filter(|line| !line.starts_with("----"));
+    let route = "[[route]]\nseverity = [\"low\"]\nsteps = [{ notify = [\"log\"] }]\nmute_times = [\"nights\"]\n";
+    let settings = settings.collect::<Vec<_>>().join("\n");
+    let deployed = works(&format!("{HEAD}{SOURCE}{RECEIVER}{route}{settings}\n"));
+    assert_eq!(deployed.routes.terms.journalists.len(), 1);
+    let readme = document("README.md");
+    let block = |title: &str| between(between(&readme, title, "\n## "), "```toml\n", "```");
+    let (ends, mutes) = (block("## When an incident ends"), block("## Mute times"));
+    let receiver = RECEIVER.replace("\"log\"\nkind", "\"press\"\nkind");
+    let readme = works(&format!("{HEAD}{SOURCE}{receiver}{ends}{mutes}"));
+    assert_eq!(readme.routes.terms.journalists.len(), 2);
+    for config in [deployed, readme] {
+        let Routes { list, inhibitions, terms, .. } = config.routes;
+        assert!(list[0].off.are_set() && inhibitions.len() == 1);
+        assert_eq!(terms, Terms { journalists: terms.journalists.clone(), ..Terms::default() }, "the usual ones");
     }
 }
 

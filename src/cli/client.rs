@@ -107,6 +107,7 @@ struct IncidentLine {
 #[derive(Debug, Deserialize)]
 struct MutedBy {
     silences: Vec<String>,
+    incident: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -190,7 +191,10 @@ impl Incidents {
         for incident in incidents {
             let IncidentLine { id, title, severity, state, summary, opened_at, acknowledged, muted } = incident;
             let owner = acknowledged.map_or_else(String::new, |by| format!(" by {}", by.by));
-            let muted = muted.map_or_else(String::new, |by| format!(", MUTED by {}", by.silences.join(", ")));
+            let muted = muted.map_or_else(String::new, |MutedBy { mut silences, incident }| {
+                silences.extend(incident);
+                format!(", MUTED by {}", silences.join(", "))
+            });
             writeln!(out, "{id}  {severity:<8} {state}{owner}{muted}  {title}")?;
             writeln!(out, "                opened {}; {summary}", seconds(&opened_at))?;
         }

@@ -15,6 +15,7 @@ use super::endpoint::public_address;
 use super::environment::Environment;
 use super::file::{TEXT_LIMIT, read_text};
 use super::incidents::terms;
+use super::inhibit::inhibitions;
 use super::model::{Config, ReceiverConfig, RuleEntry, RuleOrigin, SourceConfig, StoreConfig, WebConfig};
 use super::naming::{names, names_beside};
 use super::organization::organization as organization_of;
@@ -30,7 +31,7 @@ use crate::domain::route::{Routes, Target};
 use crate::domain::time::Zone;
 use crate::domain::volume::Promise;
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 16] = [
     "schema",
     "rules",
     "organization",
@@ -41,7 +42,9 @@ const KEYS: [&str; 14] = [
     "person",
     "team",
     "schedule",
+    "time",
     "route",
+    "inhibit",
     "incidents",
     "web",
     "heartbeat",
@@ -104,10 +107,12 @@ fn config(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<Config> {
     let mut taken = HashSet::new();
     let Receivers { checked: receivers, mut known, ways } = receivers(root, around, &mut taken);
     let home = organization.as_ref().ok().and_then(|organization| TimeZone::get(&organization.timezone).ok());
-    let found = people(root, &ways, &home.map_or_else(Zone::default, Zone::of), &mut taken);
+    let home = home.map_or_else(Zone::default, Zone::of);
+    let found = people(root, &ways, &home, &mut taken);
     known.extend(found.known);
-    let terms = terms(root);
-    let routes = routes(root, &known, found.people).and_then(|routes| Ok(Routes { terms: terms?, ..routes }));
+    let (terms, inhibitions) = (terms(root), inhibitions(root));
+    let routes = routes(root, &known, found.people, &home)
+        .and_then(|routes| Ok(Routes { terms: terms?, inhibitions: inhibitions?, ..routes }));
     let web = root.get("web").map(|value| web(&value.table("[web]")?, around)).transpose();
     let beat =
         root.table("heartbeat").and_then(|table| table.map(|table| heartbeat::heartbeat(&table, around)).transpose());

@@ -6,7 +6,7 @@ use super::contact::{Addressing, addressing};
 use super::naming::names_beside;
 use super::organization::zone;
 use super::route::Known;
-use super::schedule::{hours, schedule};
+use super::schedule::{hours_of, schedule};
 use super::table::{Checked, Table, Value, all, quoted, suggestion};
 use crate::domain::diagnostic::Place;
 use crate::domain::id::{PersonName, ReceiverName, ScheduleName};
@@ -87,11 +87,7 @@ fn person(table: &Table<'_>, ways: &[Way<'_>], home: &Zone) -> Checked<Person> {
     let contact = contact.and_then(|value| contacts(&value, ways));
     let zone = table.get("timezone").map_or_else(|| Ok(home.clone()), |value| zone(&value));
     let quiet = table.get("quiet").map_or(Ok(Vec::new()), |value| {
-        let hours = if value.is_table() {
-            vec![hours(&value)?]
-        } else {
-            all(value.list("a table, or a list of tables")?.iter().map(hours))?
-        };
+        let hours = hours_of(&value)?;
         if cover_the_week(&hours) {
             let help = "leave some hours; or name the person only in routes with `severity = [\"critical\"]`";
             return value.error("SB0005", "quiet hours that never end", help);

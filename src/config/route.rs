@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use super::naming::{Letters, is_name};
 use super::table::{Checked, Table, Value, all, nearest, quoted, suggestion};
+use super::times::{Times, warn_of_nights_without_anybody};
 use crate::domain::id::{PersonName, ReceiverName};
 use crate::domain::incident::Severity;
 use crate::domain::oncall::People;
 use crate::domain::quantity::duration;
 use crate::domain::route::{Glob, Route, Routes, Step, Target};
+use crate::domain::time::Zone;
 
 /// A receiver, person, team or schedule as far as routes are concerned.
 pub(super) struct Known<'d> {
@@ -32,9 +34,9 @@ impl Known<'_> {
 }
 
 /// Reads all of them. Without any, every receiver is told of every incident at once.
-pub(super) fn routes(root: &Table<'_>, known: &[Known<'_>], people: Checked<People>) -> Checked<Routes> {
+pub(super) fn routes(root: &Table<'_>, known: &[Known<'_>], people: Checked<People>, home: &Zone) -> Checked<Routes> {
     let tables = root.tables("route", "[[route]]");
-    let mut reader = Reader { known, used: BTreeSet::new() };
+    let mut reader = Reader { known, used: BTreeSet::new(), times: Times::read(root, home) };
     let list = if tables.is_empty() {
         let receivers = known.iter().filter(|known| matches!(known.target, Target::Receiver(_)));
         reader.used.extend(receivers.clone().map(|known| known.name));
@@ -44,11 +46,14 @@ pub(super) fn routes(root: &Table<'_>, known: &[Known<'_>], people: Checked<Peop
     } else {
         let routes: Vec<_> = tables.iter().map(|table| (table, reader.route(table))).collect();
         warn_of_unreachable(&routes);
+        warn_of_nights_without_anybody(&routes);
         all(routes.into_iter().map(|(_, route)| route))
     };
     if let Some(people) = people.as_ref().ok().filter(|_| root.is_whole()) {
         reader.warn_of_unused(root, people);
     }
+    let times = reader.times.close(root);
+    times?;
     Ok(Routes { list: list?, people: Arc::new(people?), ..Routes::default() })
 }
 
@@ -65,6 +70,7 @@ fn warn_of_unreachable(routes: &[(&Table<'_>, Checked<Route>)]) {
 struct Reader<'d> {
     known: &'d [Known<'d>],
     used: BTreeSet<&'d str>,
+    times: Times<'d>,
 }
 
 impl Reader<'_> {
@@ -88,7 +94,16 @@ impl Reader<'_> {
     }
 
     fn route(&mut self, table: &Table<'_>) -> Checked<Route> {
-        table.allow_only(&["severity", "topics", "steps", "last_resort", "repeat_every", "continue"]);
+        table.allow_only(&[
+            "severity",
+            "topics",
+            "steps",
+            "last_resort",
+            "repeat_every",
+            "continue",
+            "mute_times",
+            "active_times",
+        ]);
         let severity = table.get("severity").map_or(Ok(Vec::new()), |value| severities(&value));
         let topics = table.get("topics").map_or(Ok(Vec::new()), |value| globs(&value));
         let last_resort = table.get("last_resort").map(|value| Ok((value.parsed(duration)?, value))).transpose();
@@ -98,7 +113,9 @@ impl Reader<'_> {
         };
         let repeat_every = table.get("repeat_every").map(|value| value.parsed(duration)).transpose();
         let go_on = table.get("continue").map_or(Ok(false), |value| value.boolean());
+        let off = self.times.off(table);
         Ok(Route {
+            off: off?,
             severity: severity?,
             topics: topics?,
             steps: steps?,

@@ -82,8 +82,16 @@ fn stand_in(table: &Table<'_>, persons: &[&str], zone: Option<&Zone>) -> Checked
     Ok(Override { person: person?, from, to })
 }
 
+/// A table of hours, or a list of them.
+pub(super) fn hours_of(value: &Value<'_>) -> Checked<Vec<Hours>> {
+    if value.is_table() {
+        return Ok(vec![hours(value)?]);
+    }
+    all(value.list("a table, or a list of tables")?.iter().map(hours))
+}
+
 /// Reads `{ weekdays = […], from = "18:00", to = "08:00" }`.
-pub(super) fn hours(value: &Value<'_>) -> Checked<Hours> {
+fn hours(value: &Value<'_>) -> Checked<Hours> {
     let table = value.table("hours")?;
     table.allow_only(&["weekdays", "from", "to"]);
     let days = table.get("weekdays").map_or(Ok(Weekdays::ALL), |value| weekdays(&value));

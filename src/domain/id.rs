@@ -109,6 +109,13 @@ string_id! {
     SilenceId
 }
 
+impl Topic {
+    /// What stands before the first dot: of `service.question` that is `service`.
+    pub fn family(&self) -> &str {
+        self.0.split_once('.').map_or(&*self.0, |(family, _)| family)
+    }
+}
+
 /// A name short enough to type: 50 bits of SHA-256 in the letters of RFC 4648's base32, which
 /// leave out 0, 1, 8 and 9.
 pub(super) fn typeable(text: &str) -> String {

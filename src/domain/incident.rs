@@ -272,6 +272,8 @@ pub struct Muted {
     pub since: Timestamp,
     /// The silences; together they cover all its rules.
     pub silences: BTreeSet<SilenceId>,
+    /// A bigger incident that it comes with, see [`super::inhibit`].
+    pub incident: Option<IncidentId>,
 }
 
 /// Who was told of an incident, and what the last message said of its size.
@@ -296,6 +298,8 @@ pub struct Escalation {
     pub step: usize,
     /// When to go on (next step, or repetition), wall time.
     pub due: Option<Timestamp>,
+    /// Something was kept from its people while it told nobody; they are told when it does again.
+    pub muted: bool,
 }
 
 /// A post that satisfied a rule's query, kept so that counts survive a restart.

@@ -28,6 +28,7 @@ pub mod oncall;
 pub mod condition;
 pub mod engine;
 pub mod incident;
+pub mod inhibit;
 pub mod message;
 pub mod route;
 pub mod rule;

@@ -7,9 +7,10 @@ use std::time::Duration;
 use super::addressee::{Addressee, Recipient};
 use super::id::{PersonName, ReceiverName, ScheduleName, TeamName, Topic};
 use super::incident::{Escalation, Incident, Severity};
-use super::oncall::People;
+use super::inhibit::Inhibition;
+use super::oncall::{Hours, People};
 use super::terms::Terms;
-use super::time::Timestamp;
+use super::time::{Timestamp, Zone};
 
 /// The routes of a configuration, and the people they name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct Routes {
     pub list: Vec<Route>,
     /// Everybody who can be told in person.
     pub people: Arc<People>,
+    /// Which incidents people are not told of while a bigger one is open.
+    pub inhibitions: Vec<Inhibition>,
     /// When what they are told of ends and begins again, and what is news.
     pub terms: Terms,
 }
@@ -37,6 +40,54 @@ pub struct Route {
     pub go_on: bool,
     /// The last step is the last resort: it names everybody there is.
     pub last_resort: bool,
+    /// When it tells nobody.
+    pub off: OffTimes,
+}
+
+/// When a route tells nobody: at any of its mute times, and outside all of its active times, if it has some.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OffTimes {
+    /// Then it tells nobody.
+    pub mute: Vec<NamedTime>,
+    /// Only then it tells anybody; always, when there are none.
+    pub active: Vec<NamedTime>,
+}
+
+/// One `[[time]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedTime {
+    /// Its name, as history has it.
+    pub name: String,
+    /// By whose clocks.
+    pub zone: Zone,
+    /// Hours of certain days; never empty.
+    pub hours: Vec<Hours>,
+}
+
+impl NamedTime {
+    /// Whether it is that time.
+    fn covers(&self, at: Timestamp) -> bool {
+        self.hours.iter().any(|hours| hours.cover(&self.zone, at))
+    }
+}
+
+impl OffTimes {
+    /// Whether there are any.
+    pub fn are_set(&self) -> bool {
+        !self.mute.is_empty() || !self.active.is_empty()
+    }
+
+    /// Why nobody is told at that instant; none: people are.
+    pub fn at(&self, at: Timestamp) -> Option<String> {
+        if let Some(mute) = self.mute.iter().find(|mute| mute.covers(at)) {
+            return Some(format!("it is its mute time {}", mute.name));
+        }
+        if self.active.is_empty() || self.active.iter().any(|active| active.covers(at)) {
+            return None;
+        }
+        let names: Vec<&str> = self.active.iter().map(|active| active.name.as_str()).collect();
+        Some(format!("it is outside its active times: {}", names.join(", ")))
+    }
 }
 
 /// One step of a route.
@@ -171,9 +222,30 @@ impl Routes {
         escalation.due = self.due(escalation, now);
     }
 
-    /// Has escalations wait anew from where they stand.
+    /// Why a route tells nobody now; none: it does.
+    pub fn off(&self, route: usize, now: Timestamp) -> Option<String> {
+        self.list.get(route)?.off.at(now)
+    }
+
+    /// Whether a route names an addressee in any of its steps, now or at some time.
+    pub fn names(&self, route: usize, addressee: &Addressee) -> bool {
+        let steps = self.list.get(route).into_iter().flat_map(|route| &route.steps);
+        steps.flat_map(|step| &step.notify).any(|target| match (target, addressee.person()) {
+            (Target::Receiver(receiver), None) => *receiver == addressee.receiver,
+            (Target::Receiver(_), Some(_)) | (_, None) => false,
+            (Target::Person(name), Some(person)) => name == person,
+            (Target::Team(team), Some(person)) => {
+                self.people.teams.get(team).is_some_and(|members| members.contains(person))
+            }
+            (Target::Schedule(name), Some(person)) => {
+                self.people.schedules.get(name).is_some_and(|schedule| schedule.persons().any(|on| on == person))
+            }
+        })
+    }
+
+    /// Has escalations wait anew from where they stand; not those that were kept back, see [`Escalation::muted`].
     pub fn wait_anew(&self, escalations: &mut [Escalation], now: Timestamp) {
-        for escalation in escalations {
+        for escalation in escalations.iter_mut().filter(|escalation| !escalation.muted) {
             escalation.due = self.due(escalation, now);
         }
     }

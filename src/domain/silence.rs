@@ -184,7 +184,7 @@ impl Silence {
 }
 
 /// What keeps matchers from silencing what they fit.
-fn protection(matchers: &[Matcher], topic: &Topic, severity: Severity) -> Option<Because> {
+pub(super) fn protection(matchers: &[Matcher], topic: &Topic, severity: Severity) -> Option<Because> {
     let own = topic.as_str().starts_with(OWN);
     if severity == Severity::Critical && !matchers.iter().any(Matcher::names_critical) {
         return Some(Because::Critical);
@@ -295,7 +295,8 @@ pub enum NotAMatcher {
 }
 
 impl Matcher {
-    fn fits(&self, rule: &RuleId, topic: &Topic, severity: Severity) -> bool {
+    /// Whether it fits one of a topic's rules at a severity.
+    pub fn fits(&self, rule: &RuleId, topic: &Topic, severity: Severity) -> bool {
         let text = match self.field {
             Field::Rule => rule.as_str(),
             Field::Topic => topic.as_str(),

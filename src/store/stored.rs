@@ -136,6 +136,8 @@ struct SignatureJson {
 struct MutedJson {
     since: i64,
     silences: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    incident: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -198,6 +200,8 @@ struct EscalationJson {
     route: usize,
     step: usize,
     due: Option<i64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    muted: bool,
 }
 
 impl From<&Incident> for IncidentJson {
@@ -234,10 +238,11 @@ impl From<&Incident> for IncidentJson {
         let signature = |signature: &Option<Signature>| {
             signature.as_ref().map(|Signature { by, at }| SignatureJson { by: by.clone(), at: at.micros() })
         };
-        let escalation = |&Escalation { route, step, due }: &Escalation| EscalationJson {
+        let escalation = |&Escalation { route, step, due, muted }: &Escalation| EscalationJson {
             route,
             step,
             due: due.map(Timestamp::micros),
+            muted,
         };
         Self {
             id: id.to_string(),
@@ -265,9 +270,10 @@ impl From<&Incident> for IncidentJson {
                 .iter()
                 .map(|Notable { author, what }| NotableJson { author: author.bits(), what: what.clone() })
                 .collect(),
-            muted: muted.as_ref().map(|Muted { since, silences }| MutedJson {
+            muted: muted.as_ref().map(|Muted { since, silences, incident }| MutedJson {
                 since: since.micros(),
                 silences: silences.iter().map(ToString::to_string).collect(),
+                incident: incident.as_ref().map(ToString::to_string),
             }),
             revision: *revision,
             told: told.into(),
@@ -308,16 +314,17 @@ impl IncidentJson {
                 .into_iter()
                 .map(|NotableJson { author, what }| Notable { author: Key::from_bits(author), what })
                 .collect(),
-            muted: self.muted.map(|MutedJson { since, silences }| Muted {
+            muted: self.muted.map(|MutedJson { since, silences, incident }| Muted {
                 since: time(since),
                 silences: silences.into_iter().map(Into::into).collect(),
+                incident: incident.map(Into::into),
             }),
             revision: self.revision,
             told: self.told.into_told()?,
             escalations: self
                 .escalations
                 .into_iter()
-                .map(|EscalationJson { route, step, due }| Escalation { route, step, due: due.map(time) })
+                .map(|EscalationJson { route, step, due, muted }| Escalation { route, step, due: due.map(time), muted })
                 .collect(),
         })
     }
@@ -355,7 +362,7 @@ mod tests {
             reopened: Some(at),
             again: Some(Again { at, times: 2 }),
             notable: vec![Notable { author: Key::from_bits(u64::MAX), what: "the journalist @ann.example".to_owned() }],
-            muted: Some(Muted { since: at, silences: ["sil-a".into()].into() }),
+            muted: Some(Muted { since: at, silences: ["sil-a".into()].into(), incident: Some("i0".into()) }),
             revision: 7,
             told: Told {
                 severity: Severity::High,
@@ -364,8 +371,8 @@ mod tests {
                 receivers: ["on-call".into(), in_person].into(),
             },
             escalations: vec![
-                Escalation { route: 1, step: 2, due: Some(at) },
-                Escalation { route: 0, step: 0, due: None },
+                Escalation { route: 1, step: 2, due: Some(at), muted: false },
+                Escalation { route: 0, step: 0, due: None, muted: true },
             ],
         }
     }

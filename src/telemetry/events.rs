@@ -91,7 +91,9 @@ pub fn incident_acknowledged(id: &IncidentId, by: &str) {
 /// An incident goes on, and nobody is told for now.
 pub fn incident_muted(incident: &Incident) {
     let Incident { id, topic, severity, .. } = incident;
-    let by: Vec<&str> = incident.muted.iter().flat_map(|muted| &muted.silences).map(SilenceId::as_str).collect();
+    let silences = incident.muted.iter().flat_map(|muted| &muted.silences).map(SilenceId::as_str);
+    let bigger = incident.muted.iter().filter_map(|muted| muted.incident.as_ref()).map(IncidentId::as_str);
+    let by: Vec<&str> = silences.chain(bigger).collect();
     warn!(target: INCIDENTS, event = "incident.state.muted", incident = %id, %topic, severity = severity.as_str(), by = by.join(" "), "incident muted");
 }
 

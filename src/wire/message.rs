@@ -109,6 +109,9 @@ pub struct MutedJson<'a> {
     pub since: String,
     /// The silences.
     pub silences: Vec<&'a str>,
+    /// The bigger incident that it comes with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incident: Option<&'a str>,
 }
 
 impl<'a> MessageJson<'a> {
@@ -156,9 +159,10 @@ impl<'a> IncidentJson<'a> {
             late: incident.late,
             acknowledged: incident.acknowledged.as_ref().map(SignatureJson::from),
             resolved: incident.resolved.as_ref().map(SignatureJson::from),
-            muted: incident.muted.as_ref().map(|Muted { since, silences }| MutedJson {
+            muted: incident.muted.as_ref().map(|Muted { since, silences, incident }| MutedJson {
                 since: since.to_string(),
                 silences: silences.iter().map(SilenceId::as_str).collect(),
+                incident: incident.as_ref().map(IncidentId::as_str),
             }),
             sample: sample.iter().map(PostJson::from).collect(),
         }

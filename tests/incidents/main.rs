@@ -6,7 +6,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod inhibited;
 mod notable;
+mod off_times;
 mod reopened;
 
 use stormbell::domain::condition::Condition;

@@ -12,7 +12,7 @@ use stormbell::domain::matcher::Scratch;
 use stormbell::domain::organization::Organization;
 use stormbell::domain::post::Post;
 use stormbell::domain::query::{Lists, parse};
-use stormbell::domain::route::{Glob, Route, Routes, Step, Target};
+use stormbell::domain::route::{Glob, OffTimes, Route, Routes, Step, Target};
 use stormbell::domain::rule::raw::Status;
 use stormbell::domain::rule::{Rule, RuleSet};
 use stormbell::domain::silence::{Draft, Order, Refused as NotSilenced, Silence};
@@ -89,6 +89,7 @@ pub fn route(severity: &[Severity], topics: &[&str], steps: &[(&[&str], Option<u
         repeat_every: repeat.map(minutes),
         go_on: false,
         last_resort: false,
+        off: OffTimes::default(),
     }
 }
 

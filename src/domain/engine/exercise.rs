@@ -16,6 +16,7 @@ use crate::domain::incident::{EXERCISE, Incident};
 use crate::domain::matcher::Scratch;
 use crate::domain::message::Undelivered;
 use crate::domain::post::Post;
+use crate::domain::route::Routes;
 use crate::domain::time::Timestamp;
 
 /// An exercise that nobody ends is over after so long: people must not be called all night for one.
@@ -59,7 +60,10 @@ impl Exercise {
     }
 
     /// As [`Engine::step`].
-    pub fn step(&mut self, input: Input, now: Timestamp) -> Outcome {
+    pub fn step(&mut self, mut input: Input, now: Timestamp) -> Outcome {
+        if let Input::Swap { routes, .. } = &mut input {
+            routes.inhibitions.clear();
+        }
         let is_tick = matches!(input, Input::Tick);
         let mut outcome = self.engine.step(input, now);
         if is_tick {
@@ -85,9 +89,11 @@ impl Exercise {
     }
 }
 
-/// An engine that knows nothing, with the rules, routes and people of another.
+/// An engine that knows nothing, with the rules, routes and people of another. That people are told is what a drill is
+/// for: none of its incidents mutes another.
 fn empty(beside: &Engine) -> Engine {
-    Engine::new(Arc::clone(&beside.rules), beside.routes.clone(), beside.receivers.clone())
+    let routes = Routes { inhibitions: Vec::new(), ..beside.routes.clone() };
+    Engine::new(Arc::clone(&beside.rules), routes, beside.receivers.clone())
 }
 
 /// What may leave an exercise, and that it is one.

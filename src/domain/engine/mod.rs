@@ -24,6 +24,7 @@ pub mod learning;
 mod memories;
 mod minutes;
 mod muted;
+mod off_times;
 mod posts;
 mod quiets;
 mod recent;

@@ -6,6 +6,8 @@ use super::told::send;
 use super::{Live, SELF, entry};
 use crate::domain::commit::Commit;
 use crate::domain::engine::Engine;
+use crate::domain::engine::muted::Occasion;
+use crate::domain::engine::off_times::Telling;
 use crate::domain::id::IncidentId;
 use crate::domain::incident::{Incident, IncidentState};
 use crate::domain::message::MessageKind;
@@ -33,6 +35,7 @@ impl Engine {
                 self.end_quiet(&id, now, commit);
             } else {
                 self.tell_growth(&id, now, commit);
+                self.tell_kept_back(&id, Occasion::Time, now, commit);
                 self.escalate(&id, now, commit);
             }
         }
@@ -83,6 +86,9 @@ impl Engine {
         let Some(Live { incident, .. }) = self.live.get_mut(id) else { return };
         if incident.state != IncidentState::Open || incident.muted.is_some() {
             return;
+        }
+        if self.routes.keep_back(incident, Telling::Steps, now, commit) {
+            commit.record(incident.clone());
         }
         let Some((receivers, text)) = self.routes.escalate(incident, now) else { return };
         if !receivers.is_empty() {

@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 pub(super) use by_daemon::Notice;
+pub(super) use told::send;
 
 use super::storage::STORAGE;
 use crate::domain::condition::Seen;
@@ -62,6 +63,11 @@ impl Live {
             posts: Keys::default(),
             news: News::None,
         }
+    }
+
+    /// Whether people are told of it: they have been, or are in this step.
+    pub(super) fn is_told_of(&self) -> bool {
+        self.incident.muted.is_none() && (self.news != News::None || !self.incident.told.receivers.is_empty())
     }
 
     /// Counts a sighting that the incident's figures already hold.

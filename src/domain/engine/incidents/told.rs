@@ -10,6 +10,7 @@ use crate::domain::addressee::{Addressee, Recipient};
 use crate::domain::commit::Commit;
 use crate::domain::engine::Engine;
 use crate::domain::engine::muted::{Occasion, Standing};
+use crate::domain::engine::off_times::Telling;
 use crate::domain::engine::telling::{Unreached, in_words};
 use crate::domain::id::{DeliveryId, IncidentId, ReceiverName, hex};
 use crate::domain::incident::{Escalation, Incident, IncidentState, Severity};
@@ -39,6 +40,7 @@ impl Engine {
             } else if self.weigh(&id, Occasion::News, now, commit) == Standing::Told && (graver || grown) {
                 self.tell_updated(&id, now, commit);
             }
+            self.tell_kept_back(&id, Occasion::News, now, commit);
             self.unwritten.insert(id);
         }
     }
@@ -78,10 +80,16 @@ impl Engine {
             incident.told.receivers.clear();
             return;
         }
-        let mut told = others.unwrap_or_else(|| first_told(incident, &self.routes, &self.receivers, now));
-        told.extend(incident.told.receivers.iter().cloned());
+        let mut told = others.unwrap_or_else(|| {
+            self.routes.keep_back(incident, Telling::News, now, commit);
+            first_told(incident, &self.routes, &self.receivers, now)
+        });
+        let knowing = incident.told.receivers.iter().filter(|to| !self.routes.spares(incident, to, now));
+        told.extend(knowing.cloned());
         if let Some(opened) = commit.timeline.get_mut(line) {
-            opened.text = format!("{}; telling {}", opened.text, in_words(&told));
+            let is_kept_back = told.is_empty() && incident.escalations.iter().any(|taken| taken.muted);
+            let whom = if is_kept_back { "nobody for now".to_owned() } else { in_words(&told) };
+            opened.text = format!("{}; telling {whom}", opened.text);
         }
         send(incident, MessageKind::Opened, told, &self.receivers, &self.routes, now, commit);
     }
@@ -91,7 +99,7 @@ impl Engine {
     pub(in crate::domain::engine) fn tell_updated(&mut self, id: &IncidentId, now: Timestamp, commit: &mut Commit) {
         let Some(Live { incident, .. }) = self.live.get_mut(id) else { return };
         let graver = incident.severity > incident.told.severity;
-        let knowing = incident.told.receivers.clone();
+        let mut knowing = incident.told.receivers.clone();
         if graver && let Some(before) = incident.acknowledged.take() {
             // Whoever took charge of a rumour has not taken charge of a crisis yet.
             (incident.state, incident.reopened) = (IncidentState::Open, Some(now));
@@ -99,8 +107,11 @@ impl Engine {
             let text = format!("graver than when {} acknowledged it", before.by);
             commit.timeline.push(entry(id, now, "updated", SELF, text));
         }
+        self.routes.keep_back(incident, Telling::News, now, commit);
         let mut fresh = first_told(incident, &self.routes, &self.receivers, now);
+        fresh.extend(self.routes.take_up(incident, now, commit));
         fresh.retain(|receiver| !knowing.contains(receiver));
+        knowing.retain(|to| !self.routes.spares(incident, to, now));
         let text = crate::domain::message::summary(incident);
         commit.timeline.push(entry(id, now, "updated", SELF, text));
         send(incident, MessageKind::Updated, knowing, &self.receivers, &self.routes, now, commit);
@@ -121,6 +132,7 @@ impl Engine {
             if incident.muted.is_some() || incident.state != IncidentState::Open {
                 continue; // takes its routes when it is told
             }
+            self.routes.keep_back(incident, Telling::Steps, now, commit);
             let mut fresh = take_routes(incident, &self.routes, now);
             if incident.escalations == before {
                 continue;
@@ -154,7 +166,7 @@ impl Incident {
 
 /// One message to each receiver that is still `configured`, with ids that a repetition of
 /// this step gives again.
-pub(super) fn send(
+pub(in crate::domain::engine) fn send(
     incident: &mut Incident,
     kind: MessageKind,
     mut receivers: BTreeSet<Addressee>,
@@ -198,9 +210,11 @@ fn first_told(
 ) -> BTreeSet<Addressee> {
     let mut receivers = take_routes(incident, routes, now);
     if incident.state == IncidentState::Open {
-        receivers.extend(incident.escalations.iter().flat_map(|escalation| routes.addressees(escalation, now)));
+        let speaking = incident.escalations.iter().filter(|escalation| !escalation.muted);
+        receivers.extend(speaking.flat_map(|escalation| routes.addressees(escalation, now)));
     }
-    let unknown = receivers.is_empty() && incident.told.receivers.is_empty();
+    let spared = incident.escalations.iter().any(|escalation| escalation.muted);
+    let unknown = receivers.is_empty() && incident.told.receivers.is_empty() && !spared;
     if unknown && incident.is_own() && incident.severity >= Severity::High {
         // Routes name the topics of rules; that the daemon is blind concerns everybody.
         return configured.iter().cloned().map(Addressee::from).collect();
@@ -216,7 +230,7 @@ fn take_routes(incident: &mut Incident, routes: &Routes, now: Timestamp) -> BTre
         if incident.escalations.iter().any(|escalation| escalation.route == route) {
             continue;
         }
-        let mut escalation = Escalation { route, step: 0, due: None };
+        let mut escalation = Escalation { route, step: 0, due: None, muted: false };
         receivers.extend(routes.reach(&mut escalation, incident.severity, now));
         escalation.due = routes.due(&escalation, now).filter(|_| incident.state == IncidentState::Open);
         incident.escalations.push(escalation);

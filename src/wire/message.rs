@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::link::Console;
 use super::post::PostJson;
 use crate::domain::addressee::Recipient;
-use crate::domain::id::SilenceId;
+use crate::domain::id::{IncidentId, SilenceId};
 use crate::domain::incident::{Incident, Muted, Signature};
 use crate::domain::message::{self, Leased};
 use crate::domain::post::Post;

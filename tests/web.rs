@@ -196,6 +196,7 @@ impl Backend for Pretended {
             acknowledged: 0,
             sources: vec![],
             receivers: vec![],
+            desks: None,
         })
     }
 }

@@ -45,6 +45,8 @@ pub struct Config {
     pub web: Option<WebConfig>,
     /// Who rings when the daemon falls silent.
     pub heartbeat: Option<HeartbeatConfig>,
+    /// A place for desks; none means that the receiver `desktop` speaks to the daemon's own session.
+    pub desk: Option<DeskConfig>,
 }
 
 /// One entry of `rules`, or one path given on the command line.
@@ -162,4 +164,11 @@ pub struct WebConfig {
     pub listen: SocketAddr,
     /// The bearer token of `/api`; none means the daemon makes one beside the database.
     pub token: Option<Secret>,
+}
+
+/// `[desk]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeskConfig {
+    /// Where desks of this machine connect; those of others come by `[web]`.
+    pub socket: Option<PathBuf>,
 }

@@ -45,7 +45,7 @@ pub enum Receiver {
     Webhook(webhook::Webhook),
     /// `PagerDuty` Events API v2.
     PagerDuty(pagerduty::PagerDuty),
-    /// A notification in the session the daemon runs in.
+    /// Popups on people's desks, or in the session the daemon runs in.
     Desktop(desktop::Desktop),
     /// A line in the daemon's log.
     Log,
@@ -127,7 +127,8 @@ pub enum BuildError {
 }
 
 impl Receiver {
-    /// A receiver ready to send; `console` is where people can open an incident.
+    /// A receiver ready to send; `console` is where people can open an incident. Of the kind `desktop` it is the daemon's
+    /// own session; [`desktop::Desktop::of_desks`] is the other.
     ///
     /// # Errors
     /// [`BuildError`] when a certificate file, a proxy or a secret cannot be used.
@@ -140,7 +141,7 @@ impl Receiver {
             ReceiverKind::PagerDuty { url, routing_key, transport } => {
                 Self::PagerDuty(pagerduty::PagerDuty::new(url.clone(), routing_key.clone(), transport, console)?)
             }
-            ReceiverKind::Desktop => Self::Desktop(desktop::Desktop::new()),
+            ReceiverKind::Desktop => Self::Desktop(desktop::Desktop::of_session()),
             ReceiverKind::Log => Self::Log,
             ReceiverKind::Smtp(mail) => Self::Smtp(Box::new(smtp::Smtp::new(mail, console)?)),
             ReceiverKind::Ntfy(ntfy) => Self::Ntfy(ntfy::Ntfy::new(ntfy, console)?),

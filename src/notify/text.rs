@@ -92,9 +92,13 @@ pub(super) struct Quote {
 impl Parts {
     /// The parts of a message.
     pub(super) fn of(leased: &Leased, console: Option<&Url>, clearance: Clearance) -> Self {
-        let message = &leased.delivery.message;
+        Self::of_message(&leased.delivery.message, &leased.sample, console, clearance)
+    }
+
+    /// The same of a message that is in no outbox.
+    pub(super) fn of_message(message: &Message, sample: &[Post], console: Option<&Url>, clearance: Clearance) -> Self {
         let posts = match clearance {
-            Clearance::Cleared => leased.sample.iter().take(MAX_POSTS).map(Quote::of).collect(),
+            Clearance::Cleared => sample.iter().take(MAX_POSTS).map(Quote::of).collect(),
             Clearance::Thin => Vec::new(),
         };
         let link = console.map(|console| incident_url(console, &message.incident.id));

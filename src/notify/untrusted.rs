@@ -6,7 +6,7 @@
 //! [`markdown`], [`structured_data`], [`sms`]. Mentions are defused by [`unmentioned`], which every
 //! chat's form goes through: a stranger must not be able to ring a whole channel.
 
-pub use crate::domain::harmless::{clean, clip};
+pub use crate::domain::harmless::{clean, clip, escape_markup};
 
 /// One line of plain text of at most `max_chars` characters, without hidden characters
 /// and with links that cannot be clicked.
@@ -93,12 +93,7 @@ impl Link<'_> {
     }
 }
 
-/// Escapes what the desktop's body markup (and XML) gives a meaning to.
-pub fn escape_markup(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
-/// The same for HTML, also between double quotes.
+/// Escapes for HTML, also between double quotes.
 pub fn escape_html(text: &str) -> String {
     escape_markup(text).replace('"', "&quot;").replace('\'', "&#39;")
 }

@@ -13,6 +13,7 @@ pub mod wire;
 pub mod config;
 
 pub mod demo;
+pub mod desk;
 pub mod notify;
 pub mod source;
 pub mod store;

@@ -23,12 +23,16 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("wire", &["domain"]),
     ("config", &["domain"]),
     ("demo", &["domain"]),
-    ("notify", EDGE),
+    ("desk", &["domain", "telemetry", "wire"]),
+    ("notify", &["config::model", "config::secret", "desk", "domain", "telemetry", "wire"]),
     ("source", EDGE),
     ("store", EDGE),
     ("web", EDGE),
-    ("app", &["config", "domain", "notify", "report", "source", "store", "telemetry", "web", "wire"]),
-    ("cli", &["app", "config", "demo", "domain", "notify", "report", "source", "store", "telemetry", "web", "wire"]),
+    ("app", &["config", "desk", "domain", "notify", "report", "source", "store", "telemetry", "web", "wire"]),
+    (
+        "cli",
+        &["app", "config", "demo", "desk", "domain", "notify", "report", "source", "store", "telemetry", "web", "wire"],
+    ),
 ];
 
 /// The crates the core may use: functions of their arguments, all of them.

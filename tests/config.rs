@@ -321,6 +321,24 @@ fn the_public_address_is_safe_and_short() {
 }
 
 #[test]
+fn desks_have_a_place_where_somebody_says_so_or_a_service_manager_gives_one() {
+    let desktop = "[[receiver]]\nname = \"popups\"\nkind = \"desktop\"\n";
+    let service: Environment = [("HOME", "/"), ("RUNTIME_DIRECTORY", "/run/stormbell:/run/x")].into_iter().collect();
+    let socket = |text: &str, environment: &Environment| {
+        let loaded = read(&format!("{HEAD}{SOURCE}{RECEIVER}{text}"), environment, SecretPolicy::MayBeAbsent);
+        loaded.config.expect("it works").desk.map(|desk| desk.socket)
+    };
+    let at = |path: &str| Some(Some(PathBuf::from(path)));
+    assert_eq!(socket(desktop, &home()), None, "the session the daemon runs in");
+    assert_eq!(socket("", &service), None, "nobody is told there");
+    assert_eq!(socket(desktop, &service), at("/run/stormbell/desk.sock"));
+    assert_eq!(socket(&format!("{desktop}[desk]\nsocket = \"d.sock\"\n"), &service), at("/etc/stormbell/d.sock"));
+    assert_eq!(socket(&format!("{desktop}[desk]\n[web]\nlisten = \"127.0.0.1:1\"\n"), &home()), Some(None));
+    golden_config("desk", "[desk]\nsocket = \"\"\nsockets = 1\n");
+    golden_config("desk-nowhere", "[desk]\n");
+}
+
+#[test]
 fn kinds_of_the_future_are_told_from_slips_of_the_pen() {
     golden_config(
         "kinds",

@@ -206,6 +206,7 @@ async fn a_stream_that_misbehaves_loses_no_alert_and_doubles_none() {
     assert_eq!(topics, ["flood", "threat"]);
     assert_eq!(daemon.incidents("threat").await[0]["posts"], 2);
     assert_eq!(daemon.incidents("flood").await[0]["authors"], 2);
+    daemon.until(async || world.pager.alerts().len(), |alerts| *alerts == 2).await;
     let alerts: Vec<_> = world.pager.alerts().into_values().map(|alert| (alert.opened, alert.triggers)).collect();
     assert_eq!(alerts, [(1, 1), (1, 1)]);
 

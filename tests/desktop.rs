@@ -7,8 +7,7 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use stormbell::config::model::{ReceiverConfig, ReceiverKind};
 use stormbell::domain::incident::Severity;
@@ -16,8 +15,9 @@ use stormbell::domain::message::{Leased, MessageKind};
 use stormbell::notify::{Receiver, SendError};
 
 use support::message::{leased, noon, post};
+use support::screen::Session;
 
-/// Set inside the private session, to the markup its dunst understands.
+/// Set inside the private session.
 const INSIDE: &str = "STORMBELL_TEST_DESKTOP";
 
 const HOSTILE: &str = "Help! <span size=\"50000\">BIG</span> \u{202e}live\u{202c} \u{1b}[31m & \u{200b}\
@@ -30,10 +30,17 @@ fn desktop() -> Receiver {
 #[test]
 #[ignore = "needs Xvfb, dbus and dunst; run by .ci/run"]
 fn a_crisis_is_one_popup_that_hostile_text_cannot_forge() {
-    let folder = tempfile::tempdir().unwrap();
     for markup in ["full", "no"] {
-        let shown = in_private_session(folder.path(), markup);
-        let popups: Vec<Popup> = Popup::read(&shown);
+        let mut session = Session::begin();
+        session.start_dunst(markup);
+        let mut inside = session.command(std::env::current_exe().unwrap());
+        inside.args(["--exact", "inside_the_private_session", "--ignored"]).env(INSIDE, markup);
+        let output = inside.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        session.displays(2);
+        session.screenshot(&format!("{markup}-receiver"));
+        session.stop_dunst();
+        let popups = session.popups();
         let titles: Vec<(&str, &str)> =
             popups.iter().map(|popup| (popup.summary.as_str(), popup.urgency.as_str())).collect();
         let title = "Gunman or shots reported at our site";
@@ -41,12 +48,12 @@ fn a_crisis_is_one_popup_that_hostile_text_cannot_forge() {
             titles,
             [
                 (format!("CRITICAL: {title}").as_str(), "CRITICAL"),
-                (format!("CRITICAL: {title}").as_str(), "CRITICAL"),
+                (format!("CRITICAL · grows: {title}").as_str(), "CRITICAL"),
                 (format!("Acknowledged: {title}").as_str(), "NORMAL"),
                 (format!("EXERCISE MEDIUM: {title}").as_str(), "NORMAL"),
                 (format!("Resolved: {title}").as_str(), "LOW"),
             ],
-            "{shown}"
+            "{popups:#?}"
         );
         assert!(popups.iter().all(|popup| popup.appname == "stormbell"));
         let opened = &popups[0].body;
@@ -76,7 +83,6 @@ async fn inside_the_private_session() {
     updated.sample = opened.sample.clone();
     send(&updated).await;
     assert_eq!(displayed(), 1, "an update doubled the popup");
-    screenshot("critical");
     send(&leased("i", MessageKind::Acknowledged)).await;
     assert_eq!(displayed(), 1, "an acknowledgement doubled the popup");
     let mut drill = leased("drill", MessageKind::Opened);
@@ -84,30 +90,30 @@ async fn inside_the_private_session() {
     drill.delivery.message.incident.severity = Severity::Medium;
     send(&drill).await;
     assert_eq!(displayed(), 2);
-    screenshot("several");
     send(&leased("i", MessageKind::Resolved)).await;
     assert_eq!(displayed(), 2, "the end doubled the popup");
+}
+
+/// How many popups are on the screen, asked from within.
+fn displayed() -> u32 {
+    let output = Command::new("dunstctl").args(["count", "displayed"]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
 }
 
 #[test]
 #[ignore = "needs dbus; run by .ci/run"]
 fn without_a_session_the_refusal_says_what_to_do() {
-    let refusal = |wrap: &[&str]| {
-        let (program, arguments) = wrap.split_first().unwrap();
-        let mut command = Command::new(program);
-        command.args(arguments).env_remove("DBUS_SESSION_BUS_ADDRESS").env("XDG_RUNTIME_DIR", "/nonexistent");
-        let output = command
-            .arg(std::env::current_exe().unwrap())
-            .args(["--exact", "inside_no_session", "--ignored", "--nocapture"])
-            .env(INSIDE, "no")
-            .output()
-            .unwrap();
-        String::from_utf8(output.stdout).unwrap()
+    let refusal = |mut command: Command| {
+        command.args(["--exact", "inside_no_session", "--ignored", "--nocapture"]).env(INSIDE, "no");
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
     };
-    let no_bus = refusal(&["env"]);
+    let program = std::env::current_exe().unwrap();
+    let mut outside = Command::new(&program);
+    outside.env_remove("DBUS_SESSION_BUS_ADDRESS").env("XDG_RUNTIME_DIR", "/nonexistent");
+    let no_bus = refusal(outside);
     assert!(no_bus.contains("permanent: no desktop session"), "{no_bus}");
-    assert!(no_bus.contains("run the daemon in a user session or use another receiver"), "{no_bus}");
-    let no_service = refusal(&["dbus-run-session", "--"]);
+    assert!(no_bus.contains("run the daemon in a user session, give it desks, or use another receiver"), "{no_bus}");
+    let no_service = refusal(Session::begin().command(&program));
     assert!(no_service.contains("retry: no notification service in the desktop session"), "{no_service}");
 }
 
@@ -122,91 +128,5 @@ async fn inside_no_session() {
             SendError::Permanent { error } => println!("permanent: {error}"),
             SendError::Retry { error, .. } => println!("retry: {error}"),
         }
-    }
-}
-
-/// Ends its process when dropped.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
-/// Runs [`inside_the_private_session`] and returns what dunst showed.
-fn in_private_session(folder: &std::path::Path, markup: &str) -> String {
-    let mut server = Command::new("Xvfb")
-        .args(["-displayfd", "1", "-screen", "0", "900x500x24", "-nolisten", "tcp"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("Xvfb is installed");
-    let mut display = String::new();
-    BufReader::new(server.stdout.take().unwrap()).read_line(&mut display).unwrap();
-    let _server = Running(server);
-
-    let settings = folder.join("dunstrc");
-    let text = format!(
-        "[global]\nmarkup = {markup}\nfont = DejaVu Sans 11\nwidth = 480\nheight = 400\nenable_recursive_icon_lookup = true\n[urgency_critical]\ntimeout = 0\n"
-    );
-    std::fs::write(&settings, text).unwrap();
-    // To ask dunst itself would have the bus start another one, which prints nothing.
-    let script = r#"dunst -conf "$1" -print & trap "kill $!; wait $!" EXIT
-        until dbus-send --print-reply=literal --dest=org.freedesktop.DBus / org.freedesktop.DBus.NameHasOwner \
-            string:org.freedesktop.Notifications | grep -q true; do kill -0 $! || exit 1; done
-        "$2" --exact inside_the_private_session --ignored >&2"#;
-    let output = Command::new("dbus-run-session")
-        .args(["--", "bash", "-c", script, "bash"])
-        .arg(&settings)
-        .arg(std::env::current_exe().unwrap())
-        .env("DISPLAY", format!(":{}", display.trim()))
-        .env(INSIDE, markup)
-        .output()
-        .expect("dbus-run-session is installed");
-    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{shown}\n{}", String::from_utf8_lossy(&output.stderr));
-    shown
-}
-
-/// How many popups are on the screen.
-fn displayed() -> u32 {
-    let output = Command::new("dunstctl").args(["count", "displayed"]).output().unwrap();
-    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
-}
-
-/// Keeps a picture of the screen for a person to judge, where one is asked for: only that
-/// needs `ImageMagick`.
-fn screenshot(name: &str) {
-    let Some(folder) = std::env::var_os("STORMBELL_KEEP_SCREENSHOTS") else { return };
-    let markup = std::env::var(INSIDE).unwrap();
-    let path = std::path::Path::new(&folder).join(format!("{markup}-{name}.png"));
-    let taken = Command::new("import").args(["-window", "root"]).arg(path).status().expect("ImageMagick is installed");
-    assert!(taken.success());
-}
-
-/// One popup of `dunst -print`.
-struct Popup {
-    appname: String,
-    summary: String,
-    urgency: String,
-    body: String,
-}
-
-impl Popup {
-    /// The popups of `dunst -print`, in the order in which they appeared.
-    fn read(shown: &str) -> Vec<Self> {
-        let popup = |text: &str| {
-            let after = |start: &str| text.split_once(start).unwrap_or_else(|| panic!("no {start} in {text}")).1;
-            let quoted = |name: &str, next: &str| after(name).split_once(next).unwrap().0.to_owned();
-            Self {
-                appname: quoted("\tappname: '", "'\n\t"),
-                summary: quoted("\tsummary: '", "'\n\tbody"),
-                body: quoted("\tbody: '", "'\n\ticon"),
-                urgency: quoted("\turgency: ", "\n"),
-            }
-        };
-        shown.split("\n}\n").filter(|text| text.contains("appname")).map(popup).collect()
     }
 }

@@ -213,6 +213,7 @@ impl Backend for Pretended {
             acknowledged: 0,
             sources: vec![],
             receivers: vec![],
+            desks: None,
         })
     }
 }

@@ -10,6 +10,7 @@ use super::desk::Request;
 use super::drill;
 use super::readiness::Readiness;
 use super::status::{Status, Statuses};
+use crate::desk::hub::Hub;
 use crate::domain::engine::{self, Command, Refused};
 use crate::domain::event::{Ledger, Rejected};
 use crate::domain::id::{IncidentId, ReceiverName, SilenceId};
@@ -44,6 +45,8 @@ pub(super) struct Daemon {
     pub statuses: Statuses,
     /// Every configured receiver.
     pub receivers: Vec<ReceiverName>,
+    /// Desks, if there is a place for them.
+    pub desks: Option<Arc<Hub>>,
     /// Whom the daemon listens for.
     pub organization: Organization,
     /// When it started.
@@ -247,6 +250,7 @@ impl Backend for Daemon {
             acknowledged: state(IncidentState::Acknowledged),
             sources: self.sources().await?,
             receivers: self.receivers.iter().map(|receiver| receiver_view(receiver, &outbox)).collect(),
+            desks: self.desks.as_ref().map(|hub| hub.users()),
         })
     }
 }

@@ -24,6 +24,7 @@ use url::Url;
 use super::backend;
 use super::clock::SteadyClock;
 use super::desk::{Desk, Request};
+use super::desktops;
 use super::outbox::{self, Counter, StoreOutbox};
 use super::pipeline;
 use super::probe::Probe;
@@ -33,12 +34,14 @@ use super::service;
 use super::status::Statuses;
 use super::tasks::{Ended, Stage, Tasks};
 use crate::config::model::{Config, HeartbeatConfig, ReceiverConfig, ReceiverKind, SourceConfig, SourceKind};
+use crate::desk::hub::Hub;
 use crate::domain::commit::Restored;
 use crate::domain::engine::{Engine, Exercise, Outcome};
 use crate::domain::id::{DeliveryId, ReceiverName, SourceName};
 use crate::domain::message::Undelivered;
 use crate::domain::rule::RuleSet;
 use crate::domain::time::{Clock, Timestamp};
+use crate::notify::desktop::Desktop;
 use crate::notify::dispatch::Dispatcher;
 use crate::notify::heartbeat::Heartbeat;
 use crate::notify::{Receiver, SendError};
@@ -110,6 +113,8 @@ struct Parts {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     store: StoreHandle,
+    /// Where desks are, if there is a place for them.
+    desks: Option<Arc<Hub>>,
 }
 
 /// Runs until told to stop.
@@ -127,7 +132,8 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let web = bind(&config).await?;
     let console = web.as_ref().and_then(|web| web.console.clone());
     let (store, requests) = crate::store::channel(Arc::clone(&clock), Arc::clone(&metrics));
-    let parts = Parts { clock: Arc::clone(&clock), metrics: Arc::clone(&metrics), store: store.clone() };
+    let desks = desktops::hub(&config, &metrics);
+    let parts = Parts { clock: Arc::clone(&clock), metrics: Arc::clone(&metrics), store: store.clone(), desks };
     let mut storing = Tasks::default();
     storing.spawn_blocking("store", move || Ok(crate::store::run(database, requests)?));
 
@@ -140,18 +146,15 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let statuses = Statuses::new(positions.keys().cloned(), started);
     let (to_engine, engine_requests) = mpsc::channel(REQUESTS);
 
-    let mut rest = Stage::new("rest", REST_STOPS);
-    let (undelivered, queue) = mpsc::channel(REQUESTS);
-    let abandoned = outbox::abandon_unknown(&store, &config.store.path, &receivers, started).await;
-    let telling = tell_engine(abandoned, queue, to_engine.clone(), parts.clone());
-    rest.tasks.spawn("undelivered", until(rest.stop.clone(), telling));
-    rest.tasks.spawn("retention", until(rest.stop.clone(), forget_old(parts.clone(), config.store.retention)));
+    let (mut rest, undelivered) = start_rest(&config, &receivers, &to_engine, &parts).await;
     let Sending { stage: sending, bells, workers: at_work } =
         start_receivers(&config, console.as_ref(), &undelivered, &parts).await?;
     let pulse = Pulse::starting(started);
     let probe = Probe::starting(started);
     let readiness = readiness(&parts, &statuses, &pulse, at_work, &probe);
     start_heartbeat(&mut rest, &config, &readiness)?;
+    let base = console.as_ref().map(|console| console.base().clone());
+    desktops::start(&mut rest, &config, parts.desks.as_ref(), &to_engine, base)?;
     let (reading, frames) = start_sources(&config, &timing, &positions, &parts, &probe);
 
     let frames = stream::unfold(frames, |mut frames| async move { Some((frames.recv().await?, frames)) });
@@ -185,6 +188,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
             statuses,
             receivers,
             organization: config.organization.clone(),
+            desks: parts.desks.clone(),
             started,
             clock: Arc::clone(&clock),
         };
@@ -272,6 +276,23 @@ fn serve_api(
     Ok(())
 }
 
+/// What nobody waits for, and where messages go that will never arrive.
+async fn start_rest(
+    config: &Config,
+    receivers: &[ReceiverName],
+    engine: &mpsc::Sender<Request>,
+    parts: &Parts,
+) -> (Stage, mpsc::Sender<Undelivered>) {
+    let mut rest = Stage::new("rest", REST_STOPS);
+    let (undelivered, queue) = mpsc::channel(REQUESTS);
+    let now = parts.clock.now();
+    let abandoned = outbox::abandon_unknown(&parts.store, &config.store.path, receivers, now).await;
+    let telling = tell_engine(abandoned, queue, engine.clone(), parts.clone());
+    rest.tasks.spawn("undelivered", until(rest.stop.clone(), telling));
+    rest.tasks.spawn("retention", until(rest.stop.clone(), forget_old(parts.clone(), config.store.retention)));
+    (rest, undelivered)
+}
+
 /// All that must move.
 fn readiness(
     parts: &Parts,
@@ -310,7 +331,10 @@ async fn start_receivers(
     let mut stage = Stage::new("receivers", RECEIVERS_STOP);
     let (mut bells, mut workers) = (Vec::new(), Vec::new());
     for receiver in &config.receivers {
-        let built = Receiver::build(receiver, console).with_context(|| format!("receiver {}", receiver.name))?;
+        let built = match (&receiver.kind, &parts.desks) {
+            (ReceiverKind::Desktop, Some(hub)) => Receiver::Desktop(Desktop::of_desks(Arc::clone(hub))),
+            _ => Receiver::build(receiver, console).with_context(|| format!("receiver {}", receiver.name))?,
+        };
         if let Err(error) = built.probe().await {
             events::receiver_unreachable(&receiver.name, &error);
         }
@@ -564,7 +588,7 @@ mod tests {
         let backup = rusqlite::Connection::open(&path).unwrap();
         backup.execute_batch("BEGIN IMMEDIATE").unwrap();
         storing.spawn_blocking("store", move || Ok(crate::store::run(database, requests)?));
-        let parts = Parts { clock, metrics, store: store.clone() };
+        let parts = Parts { clock, metrics, store: store.clone(), desks: None };
         // The writer's own patience ends after 5 s.
         let forgetting = timeout(Duration::from_secs(7), forget_old(parts, Duration::ZERO)).await;
         assert!(forgetting.is_err(), "{forgetting:?}");

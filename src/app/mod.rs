@@ -7,6 +7,7 @@ mod backend;
 pub mod clock;
 pub mod daemon;
 mod desk;
+mod desktops;
 mod drill;
 mod outbox;
 pub mod pipeline;

@@ -148,7 +148,11 @@ fn show_status(out: &mut impl Write, status: &StatusView) -> std::io::Result<()>
         let waiting = receiver.pending + receiver.leased;
         writeln!(out, "receiver   {}: {waiting} waiting{parked}", receiver.name)?;
     }
-    Ok(())
+    match status.desks.as_deref() {
+        None => Ok(()),
+        Some([]) => writeln!(out, "desks      NONE: nobody sees what is told on desktops"),
+        Some(users) => writeln!(out, "desks      {}: {}", users.len(), users.join(", ")),
+    }
 }
 
 fn show_source(out: &mut impl Write, source: &SourceView) -> std::io::Result<()> {

@@ -5,6 +5,7 @@ mod backtest;
 mod check;
 mod client;
 mod demo;
+mod desk;
 mod drill;
 mod explain;
 mod fmt;
@@ -91,6 +92,8 @@ enum Command {
     Drill(drill::Drill),
     /// Stop telling people of some rules for a while
     Silence(silence::Silence),
+    /// Show the daemon's desktop notices in this session, and carry the acknowledgement back
+    Desk(desk::Desk),
 }
 
 /// Where the configuration is.
@@ -162,6 +165,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Report(report) => report.main(),
         Command::Drill(drill) => drill.main(),
         Command::Silence(silence) => silence.main(),
+        Command::Desk(desk) => desk.main(),
     };
     match result {
         Ok(exit) => exit.into(),

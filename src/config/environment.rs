@@ -35,10 +35,22 @@ impl Environment {
             let first = std::env::split_paths(given).next()?;
             return Some(first.join("stormbell.db"));
         }
+        Some(self.state_folder()?.join("stormbell.db"))
+    }
+
+    /// Where this user's programs keep what they must remember.
+    pub fn state_folder(&self) -> Option<PathBuf> {
         let absolute = |path: &PathBuf| path.is_absolute(); // the XDG specification ignores relative ones
         let state = self.path("XDG_STATE_HOME").filter(absolute);
         let state = state.or_else(|| Some(self.path("HOME")?.join(".local/state")))?;
-        Some(state.join("stormbell/stormbell.db"))
+        Some(state.join("stormbell"))
+    }
+
+    /// Where desks find the daemon when `[desk] socket` is absent: in the folder a service manager gives
+    /// (`$RUNTIME_DIRECTORY`, the first of several).
+    pub fn desk_socket(&self) -> Option<PathBuf> {
+        let first = std::env::split_paths(self.get("RUNTIME_DIRECTORY")?).next()?;
+        Some(first.join("desk.sock"))
     }
 }
 

@@ -16,7 +16,9 @@ use super::environment::Environment;
 use super::file::{TEXT_LIMIT, read_text};
 use super::incidents::terms;
 use super::inhibit::inhibitions;
-use super::model::{Config, ReceiverConfig, RuleEntry, RuleOrigin, SourceConfig, StoreConfig, WebConfig};
+use super::model::{
+    Config, DeskConfig, ReceiverConfig, ReceiverKind, RuleEntry, RuleOrigin, SourceConfig, StoreConfig, WebConfig,
+};
 use super::naming::{names, names_beside};
 use super::organization::organization as organization_of;
 use super::people::{Way, people};
@@ -31,7 +33,7 @@ use crate::domain::route::{Routes, Target};
 use crate::domain::time::Zone;
 use crate::domain::volume::Promise;
 
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "schema",
     "rules",
     "organization",
@@ -48,6 +50,7 @@ const KEYS: [&str; 16] = [
     "incidents",
     "web",
     "heartbeat",
+    "desk",
 ];
 
 /// What became of a configuration.
@@ -116,6 +119,7 @@ fn config(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<Config> {
     let web = root.get("web").map(|value| web(&value.table("[web]")?, around)).transpose();
     let beat =
         root.table("heartbeat").and_then(|table| table.map(|table| heartbeat::heartbeat(&table, around)).transpose());
+    let desk = desk(root, around, receivers.as_deref().unwrap_or_default());
     warn_of_absences(root);
     Ok(Config {
         organization: organization?,
@@ -128,6 +132,7 @@ fn config(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<Config> {
         schedules: found.places,
         web: web?,
         heartbeat: beat?,
+        desk: desk?,
     })
 }
 
@@ -221,6 +226,29 @@ fn web(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<WebConfig> {
         text.parse::<SocketAddr>().or(Err("write an IP address and a port, such as 127.0.0.1:8787 or [::1]:8787"))
     })?;
     Ok(WebConfig { listen, token: token?, public_url: public_url? })
+}
+
+/// A place for desks: where the table says so, or where a service manager gives one and somebody is told there.
+fn desk(root: &Table<'_>, around: &Surroundings<'_>, receivers: &[ReceiverConfig]) -> Checked<Option<DeskConfig>> {
+    let usual = around.environment.desk_socket();
+    let is_told = receivers.iter().any(|receiver| matches!(receiver.kind, ReceiverKind::Desktop));
+    let Some(value) = root.get("desk") else {
+        return Ok(usual.filter(|_| is_told).map(|socket| DeskConfig { socket: Some(socket) }));
+    };
+    let table = value.table("[desk]")?;
+    table.allow_only(&["socket"]);
+    let socket = table.get("socket").map(|value| value.filled().map(|path| around.folder.join(path))).transpose()?;
+    let socket = socket.or(usual);
+    if !is_told {
+        let message = "desks are told nothing: there is no [[receiver]] with `kind = \"desktop\"`";
+        table.warning("SB0415", message, table.span(), "has nothing to show", "add one, and name it in a route");
+    }
+    if socket.is_none() && root.get("web").is_none() {
+        let message = "no desk can connect: there is neither a socket nor [web]".to_owned();
+        let help = "add `socket = \"/run/stormbell/desk.sock\"` for this machine, or [web] for others";
+        return table.absent("SB0415", message, table.span(), help);
+    }
+    Ok(Some(DeskConfig { socket }))
 }
 
 #[cfg(test)]

@@ -45,6 +45,8 @@ pub struct Config {
     pub web: Option<WebConfig>,
     /// Who rings when the daemon falls silent.
     pub heartbeat: Option<HeartbeatConfig>,
+    /// A place for desks; none means that the receiver `desktop` speaks to the daemon's own session.
+    pub desk: Option<DeskConfig>,
 }
 
 /// One entry of `rules`, or one path given on the command line.
@@ -164,4 +166,11 @@ pub struct WebConfig {
     pub token: Option<Secret>,
     /// Where people who are told reach the daemon; without it messages carry no links to take charge by.
     pub public_url: Option<Url>,
+}
+
+/// `[desk]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeskConfig {
+    /// Where desks of this machine connect; those of others come by `[web]`.
+    pub socket: Option<PathBuf>,
 }

@@ -54,6 +54,11 @@ pub fn is_hidden(c: char) -> bool {
         )
 }
 
+/// Escapes what XML, and the markup of desktop popups, give a meaning to.
+pub fn escape_markup(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
 /// The text, cut to `max_chars` characters of which the last is `…` when something is missing.
 pub fn clip(text: &str, max_chars: usize) -> String {
     if text.chars().nth(max_chars).is_none() {
@@ -65,12 +70,7 @@ pub fn clip(text: &str, max_chars: usize) -> String {
     out
 }
 
-/// Escapes what the desktop's body markup (and XML) gives a meaning to.
-pub fn escape_markup(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
-/// The same for HTML, also between double quotes.
+/// Escapes for HTML, also between double quotes.
 pub fn escape_html(text: &str) -> String {
     escape_markup(text).replace('"', "&quot;").replace('\'', "&#39;")
 }

@@ -1,194 +1,161 @@
-//! The receiver `desktop`: a popup in the session the daemon runs in.
+//! The receiver `desktop`: popups on the screens of people.
 //!
-//! For a newcomer at a screen and for the demo. A system service has no session and
-//! cannot join anybody's; it says so instead of failing silently. News of an incident
-//! replaces its popup, so that a crisis is one popup and not fifty.
+//! Two ways to one text. A daemon that has a place for desks ([`crate::desk`]) tells those, and what none of them
+//! showed was not delivered. Without one it speaks to the session it runs in: for a newcomer at a screen and for
+//! the demo. A system service has no session and cannot join anybody's; it says so instead of failing silently.
+//! News of an incident replaces its popup, so that a crisis is one popup and not fifty.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use notify_rust::{Hint, Notification, Timeout, Urgency};
+use tokio::sync::Mutex;
 
 use super::SendError;
-use super::untrusted::{clean, clip, escape_markup, shown};
+use super::text::{self, Clearance, Fact, Parts, Quote};
+use crate::desk::hub::Hub;
+use crate::desk::popups::{NoPopup, Popups};
+use crate::desk::protocol::{Show, State, Urgency};
 use crate::domain::id::IncidentId;
-use crate::domain::incident::{Severity, Signature};
 use crate::domain::message::{Leased, Message, MessageKind};
 use crate::domain::post::Post;
 
 /// Incidents whose popups are remembered; an older one gets a popup of its own again.
 const REMEMBERED: usize = 64;
-/// How long the session's bus and its notification service may take.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// Characters shown; popups are small, and some servers draw whatever they get.
-const MAX_TITLE: usize = 120;
-const MAX_WHY: usize = 240;
-const MAX_POST: usize = 200;
-const MAX_HANDLE: usize = 40;
-const SAMPLE: usize = 2;
+/// Whatever no desk has shown by then was not delivered.
+const SHOWN_WITHIN: Duration = Duration::from_secs(5);
+/// A popup is small.
+const QUOTES: usize = 2;
 
-/// The session's notification service.
-pub struct Desktop {
+/// People at their screens.
+pub struct Desktop(Way);
+
+enum Way {
+    /// The session the daemon runs in.
+    Session(Mutex<Session>),
+    /// Desks that have dialled the daemon.
+    Desks(Arc<Hub>),
+}
+
+#[derive(Default)]
+struct Session {
+    popups: Option<Popups>,
     /// Popups by incident, the oldest first.
-    popups: Mutex<VecDeque<(IncidentId, u32)>>,
-    /// Held while the service is asked what it can do; see [`Desktop::capabilities`].
-    asking: Arc<tokio::sync::Mutex<()>>,
+    standing: VecDeque<(IncidentId, u32)>,
 }
 
 impl Desktop {
-    pub(super) fn new() -> Self {
-        Self { popups: Mutex::default(), asking: Arc::default() }
+    /// In the daemon's own session.
+    pub(super) fn of_session() -> Self {
+        Self(Way::Session(Mutex::default()))
     }
 
-    /// Whether there is a session with a notification service.
+    /// On the desks that are connected.
+    pub fn of_desks(hub: Arc<Hub>) -> Self {
+        Self(Way::Desks(hub))
+    }
+
+    /// Whether there is a session with a notification service. Desks may come at any time.
     pub(super) async fn probe(&self) -> Result<(), SendError> {
-        self.capabilities().await.map(drop)
+        match &self.0 {
+            Way::Session(session) => session.lock().await.probe().await,
+            Way::Desks(_) => Ok(()),
+        }
     }
 
     pub(super) async fn send(&self, leased: &Leased) -> Result<(), SendError> {
-        let markup = self.capabilities().await?.iter().any(|word| word == "body-markup");
-        let incident = &leased.delivery.message.incident.id;
-        let popup = popup(leased, markup, self.remembered(incident));
-        let shown = answered(popup.show_async()).await?;
-        self.remember(incident, shown.id());
+        let message = &leased.delivery.message;
+        let show = show(message, &leased.sample);
+        match &self.0 {
+            Way::Desks(hub) => hub
+                .show(show, SHOWN_WITHIN)
+                .await
+                .map_err(|not_shown| SendError::Retry { after: None, error: not_shown.to_string() }),
+            Way::Session(session) => session.lock().await.show(&message.incident.id, &show).await,
+        }
+    }
+}
+
+impl Session {
+    /// One connection for all popups: some services take them away with it.
+    async fn popups(&mut self) -> Result<&Popups, SendError> {
+        let popups = match self.popups.take() {
+            Some(popups) => popups,
+            None => Popups::connect().await.map_err(|error| why(&error))?,
+        };
+        Ok(self.popups.insert(popups))
+    }
+
+    async fn probe(&mut self) -> Result<(), SendError> {
+        let asked = self.popups().await?.capabilities().await;
+        asked.map(drop).map_err(|error| why(&error))
+    }
+
+    async fn show(&mut self, incident: &IncidentId, show: &Show) -> Result<(), SendError> {
+        let replaces = self.standing.iter().find(|(known, _)| known == incident).map(|&(_, popup)| popup);
+        let popup = match self.popups().await?.show(show, &[], replaces).await {
+            Ok(popup) => popup,
+            Err(error) => {
+                self.popups = None; // the session may have ended, and another begun
+                return Err(why(&error));
+            }
+        };
+        self.standing.retain(|(known, _)| known != incident);
+        self.standing.push_back((incident.clone(), popup));
+        if self.standing.len() > REMEMBERED {
+            self.standing.pop_front();
+        }
         Ok(())
     }
+}
 
-    /// What the service can do; asked for every popup, because the service can be replaced
-    /// while the session lasts. notify-rust has no async form of this call, so it blocks a
-    /// thread. The lock travels with it: a service that hangs takes one thread, not one an attempt.
-    async fn capabilities(&self) -> Result<Vec<String>, SendError> {
-        answered(async {
-            let asking = Arc::clone(&self.asking).lock_owned().await;
-            let asked = tokio::task::spawn_blocking(move || {
-                let answer = notify_rust::get_capabilities();
-                drop(asking);
-                answer
-            });
-            asked.await.unwrap_or_else(|panic| Err(panic.to_string().as_str().into()))
-        })
-        .await
-    }
-
-    fn remembered(&self, incident: &IncidentId) -> Option<u32> {
-        let popups = self.popups.lock().unwrap_or_else(PoisonError::into_inner);
-        popups.iter().find(|(known, _)| known == incident).map(|&(_, popup)| popup)
-    }
-
-    fn remember(&self, incident: &IncidentId, popup: u32) {
-        let mut popups = self.popups.lock().unwrap_or_else(PoisonError::into_inner);
-        popups.retain(|(known, _)| known != incident);
-        popups.push_back((incident.clone(), popup));
-        if popups.len() > REMEMBERED {
-            popups.pop_front();
-        }
+fn why(error: &NoPopup) -> SendError {
+    match error {
+        NoPopup::NoSession(_) => SendError::Permanent {
+            error: format!(
+                "{error}: nobody sees this popup; run the daemon in a user session, give it desks, or use another receiver"
+            ),
+        },
+        NoPopup::NoService(_) | NoPopup::Silent => SendError::Retry { after: None, error: error.to_string() },
     }
 }
 
-async fn answered<T>(asking: impl Future<Output = notify_rust::error::Result<T>>) -> Result<T, SendError> {
-    match tokio::time::timeout(ANSWER_TIMEOUT, asking).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(refusal(&error.to_string())),
-        Err(_) => Err(SendError::Retry {
-            after: None,
-            error: "the desktop's notification service does not answer".to_owned(),
-        }),
-    }
-}
-
-/// An error of the bus itself proves that there is a session: its service may yet start.
-fn refusal(error: &str) -> SendError {
-    let error = clip(&clean(error), 200);
-    if error.contains("org.freedesktop.") {
-        return SendError::Retry {
-            after: None,
-            error: format!("no notification service in the desktop session ({error}); start one, for instance dunst"),
-        };
-    }
-    SendError::Permanent {
-        error: format!(
-            "no desktop session ({error}): nobody sees this popup; run the daemon in a user session or use another receiver"
-        ),
-    }
-}
-
-fn popup(leased: &Leased, markup: bool, replaces: Option<u32>) -> Notification {
-    let message = &leased.delivery.message;
-    let body = body(message, &leased.sample);
-    let mut popup = Notification::new();
-    popup
-        .appname("stormbell")
-        .summary(&title(message))
-        .body(&if markup { escape_markup(&body) } else { body })
-        .icon(icon(message))
-        .urgency(urgency(message))
-        // Where the daemon's memory was lost in a restart, dunst still knows which popup it is.
-        .hint(Hint::Custom("x-dunst-stack-tag".to_owned(), format!("stormbell/{}", message.incident.id)))
-        .hint(Hint::Category("im.received".to_owned()))
-        .timeout(if urgency(message) == Urgency::Critical { Timeout::Never } else { Timeout::Default });
-    if let Some(id) = replaces {
-        popup.id(id);
-    }
-    popup
-}
-
-fn title(message: &Message) -> String {
-    let incident = &message.incident;
-    let mark = if incident.exercise { "EXERCISE " } else { "" };
-    let severity = incident.severity.as_str();
+/// A message as a popup has it: what people say first, then how many and who has it, then why it was raised.
+pub fn show(message: &Message, sample: &[Post]) -> Show {
+    let Parts { headline, facts, posts, .. } = Parts::of_message(message, sample, Clearance::Cleared);
     let state = match message.kind {
-        MessageKind::Opened if message.begins_again() => format!("{} · again", severity.to_uppercase()),
-        MessageKind::Opened | MessageKind::Updated => severity.to_uppercase(),
-        MessageKind::Acknowledged => "Acknowledged".to_owned(),
-        MessageKind::Escalated => format!("{} · still open", severity.to_uppercase()),
-        MessageKind::Resolved => "Resolved".to_owned(),
+        MessageKind::Opened | MessageKind::Updated | MessageKind::Escalated => State::Open,
+        MessageKind::Acknowledged => State::Acknowledged,
+        MessageKind::Resolved => State::Resolved,
     };
-    // The title of an incident is a rule's, but a notification is one line whoever wrote it.
-    clip(&clean(&format!("{mark}{state}: {}", incident.unmarked_title())), MAX_TITLE)
+    let quotes = posts.iter().take(QUOTES).filter(|_| state == State::Open).map(Quote::line);
+    let mut facts: Vec<&Fact> = facts.iter().filter(|fact| tells(fact, state)).collect();
+    // Once somebody has it, that is the news.
+    facts.sort_by_key(|fact| state != State::Open && fact.name == "Seen");
+    let facts = facts.into_iter().map(Fact::line);
+    Show {
+        incident: message.incident.id.to_string(),
+        revision: message.incident.revision,
+        state,
+        urgency: urgency(message),
+        title: headline,
+        body: quotes.chain(facts).collect::<Vec<_>>().join("\n"),
+    }
 }
 
-/// What people say first, then how many, then why it was raised.
-fn body(message: &Message, sample: &[Post]) -> String {
-    let incident = &message.incident;
-    let summary = clean(&message.summary());
-    let signed = |signature: Option<&Signature>| {
-        let by = signature.map(|signature| format!("By {}.", shown(&signature.by, MAX_TITLE)));
-        by.into_iter().chain([summary.clone()]).collect()
-    };
-    let lines: Vec<String> = match message.kind {
-        MessageKind::Acknowledged => signed(incident.acknowledged.as_ref()),
-        MessageKind::Resolved => signed(incident.resolved.as_ref()),
-        MessageKind::Opened | MessageKind::Updated | MessageKind::Escalated => {
-            let mut lines: Vec<String> = sample.iter().take(SAMPLE).map(quotation).collect();
-            lines.extend([summary, format!("Why: {}", shown(&incident.why, MAX_WHY))]);
-            lines
-        }
-    };
-    lines.join("\n")
-}
-
-fn quotation(post: &Post) -> String {
-    let text = shown(&post.text, MAX_POST);
-    match &post.author.handle {
-        Some(handle) => format!("“{text}” @{}", shown(handle, MAX_HANDLE)),
-        None => format!("“{text}”"),
+/// What a glance should take in. The rest is behind the button that opens the incident.
+fn tells(fact: &Fact, state: State) -> bool {
+    match fact.name {
+        "Exercise" | "Seen" | "Taken by" | "Ended by" => true,
+        "Why" | "Playbook" => state == State::Open,
+        _ => false,
     }
 }
 
 fn urgency(message: &Message) -> Urgency {
-    match (message.kind, message.incident.severity) {
-        (MessageKind::Resolved, _) | (_, Severity::Low | Severity::Info) => Urgency::Low,
-        (MessageKind::Acknowledged, _) | (_, Severity::Medium) => Urgency::Normal,
-        (_, Severity::Critical | Severity::High) => Urgency::Critical,
-    }
-}
-
-/// Names of the freedesktop.org icon naming specification, which every theme has.
-fn icon(message: &Message) -> &'static str {
-    match urgency(message) {
-        Urgency::Critical => "dialog-error",
-        Urgency::Normal => "dialog-warning",
-        Urgency::Low => "dialog-information",
+    match text::urgency(message) {
+        text::Urgency::Quiet => Urgency::Low,
+        text::Urgency::Normal => Urgency::Normal,
+        text::Urgency::High | text::Urgency::Wake => Urgency::Critical,
     }
 }

@@ -44,7 +44,7 @@ pub enum Receiver {
     Webhook(webhook::Webhook),
     /// `PagerDuty` Events API v2.
     PagerDuty(pagerduty::PagerDuty),
-    /// A notification in the session the daemon runs in.
+    /// Popups on people's desks, or in the session the daemon runs in.
     Desktop(desktop::Desktop),
     /// A line in the daemon's log.
     Log,
@@ -128,7 +128,8 @@ pub enum BuildError {
 impl Receiver {
     /// A receiver ready to send; `console` is where people reach the daemon. Links to take charge go to
     /// those where somebody reads the message. Services with an acknowledgement of their own have none
-    /// beside it, a log is read by too many, and a popup cannot be clicked through.
+    /// beside it, a log is read by too many, and a popup has a button. Of the kind `desktop` it is
+    /// the daemon's own session; [`desktop::Desktop::of_desks`] is the other.
     ///
     /// # Errors
     /// [`BuildError`] when a certificate file, a proxy or a secret cannot be used.
@@ -142,7 +143,7 @@ impl Receiver {
             ReceiverKind::PagerDuty { url, routing_key, transport } => {
                 Self::PagerDuty(pagerduty::PagerDuty::new(url.clone(), routing_key.clone(), transport, bare)?)
             }
-            ReceiverKind::Desktop => Self::Desktop(desktop::Desktop::new()),
+            ReceiverKind::Desktop => Self::Desktop(desktop::Desktop::of_session()),
             ReceiverKind::Log => Self::Log,
             ReceiverKind::Smtp(mail) => Self::Smtp(Box::new(smtp::Smtp::new(mail, console)?)),
             ReceiverKind::Ntfy(ntfy) => Self::Ntfy(ntfy::Ntfy::new(ntfy, console)?),

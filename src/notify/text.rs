@@ -96,21 +96,25 @@ pub(super) struct Quote {
 impl Parts {
     /// The parts of a message.
     pub(super) fn of(leased: &Leased, console: Option<&Console>, clearance: Clearance) -> Self {
-        let message = &leased.delivery.message;
-        let posts = match clearance {
-            Clearance::Cleared => leased.sample.iter().take(MAX_POSTS).map(Quote::of).collect(),
-            Clearance::Thin => Vec::new(),
-        };
+        let Leased { delivery, sample, .. } = leased;
         let short = |link: &String| link.chars().count() <= MAX_LINK;
-        let link = console.map(|console| console.incident_url(&message.incident.id));
-        let acknowledge = console.and_then(|console| console.acknowledge_url(&leased.delivery));
+        let link = console.map(|console| console.incident_url(&delivery.message.incident.id));
+        let acknowledge = console.and_then(|console| console.acknowledge_url(delivery));
         Self {
-            headline: headline(message),
-            facts: facts(message, clearance),
             acknowledge: acknowledge.filter(short),
             link: link.filter(short),
-            posts,
+            ..Self::of_message(&delivery.message, sample, clearance)
         }
+    }
+
+    /// The same, without links, of a message that is in no outbox.
+    pub(super) fn of_message(message: &Message, sample: &[Post], clearance: Clearance) -> Self {
+        let posts = match clearance {
+            Clearance::Cleared => sample.iter().take(MAX_POSTS).map(Quote::of).collect(),
+            Clearance::Thin => Vec::new(),
+        };
+        let (headline, facts) = (headline(message), facts(message, clearance));
+        Self { headline, facts, acknowledge: None, link: None, posts }
     }
 
     /// Says so when it may have been heard before. For receivers that cannot tell a

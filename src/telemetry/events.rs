@@ -152,6 +152,79 @@ pub fn receiver_unreachable(receiver: &ReceiverName, error: &(dyn std::error::Er
     warn!(event = "receiver.probe.failed", %receiver, error, "receiver cannot be reached now");
 }
 
+/// Somebody's desk is connected.
+pub fn desk_joined(user: &str) {
+    info!(event = "desk.session.opened", user, "desk connected");
+}
+
+/// Somebody's desk is gone.
+pub fn desk_left(user: &str, reason: &(dyn std::error::Error + 'static)) {
+    info!(event = "desk.session.closed", user, reason, "desk disconnected");
+}
+
+/// A popup is gone from somebody's screen.
+pub fn desk_closed(user: &str, incident: &str, reason: &str) {
+    info!(event = "desk.popup.closed", user, incident, reason, "popup closed");
+}
+
+/// Desks of this machine can connect.
+pub fn desks_welcome(socket: &std::path::Path) {
+    info!(event = "desk.socket.opened", socket = %socket.display(), "desks can connect");
+}
+
+/// This desk found its daemon.
+pub fn desk_connected(daemon: &str, user: &str) {
+    info!(event = "desk.daemon.found", daemon, user, "connected to the daemon");
+}
+
+/// This desk has no daemon now.
+pub fn desk_disconnected(daemon: &str, error: &str, wait: Duration) {
+    warn!(event = "desk.daemon.lost", daemon, error, "no connection to the daemon, next try after {}", human(wait));
+}
+
+/// The daemon does not want this desk.
+pub fn desk_turned_away(error: &str) {
+    error!(event = "desk.daemon.refused", error, "the daemon turned this desk away");
+}
+
+/// An acknowledgement did not work.
+pub fn desk_refused(incident: &str, error: &str) {
+    warn!(event = "desk.order.refused", incident, error, "not acknowledged");
+}
+
+/// This desk has shown how an incident stands.
+pub fn desk_shown(incident: &str, revision: u32) {
+    info!(event = "desk.popup.shown", incident, revision, "shown");
+}
+
+/// Nothing can be shown here.
+pub fn desk_sees_nothing(error: &(dyn std::error::Error + 'static)) {
+    warn!(event = "desk.screen.lost", error, "nothing can be shown; waiting for the desktop");
+}
+
+/// Something was shown again.
+pub fn desk_sees_again() {
+    info!(event = "desk.screen.found", "the desktop shows popups");
+}
+
+/// What this desk had shown is not known; what is open may be shown again.
+pub fn desk_forgot(error: &(dyn std::error::Error + 'static)) {
+    warn!(
+        event = "desk.memory.unread",
+        error, "what was shown before cannot be read; open incidents may be shown again"
+    );
+}
+
+/// What this desk has shown cannot be written down.
+pub fn desk_remembers_nothing(path: &std::path::Path, error: &(dyn std::error::Error + 'static)) {
+    warn!(event = "desk.memory.unwritten", path = %path.display(), error, "what was shown cannot be written down; a restart may show it again");
+}
+
+/// The console could not be opened.
+pub fn desk_opens_nothing(error: &(dyn std::error::Error + 'static)) {
+    warn!(event = "desk.console.unopened", error, "xdg-open does not start, so the console cannot be opened");
+}
+
 /// The API listens.
 pub fn api_listens(address: std::net::SocketAddr) {
     info!(event = "api.socket.opened", %address, "api listens");

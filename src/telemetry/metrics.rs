@@ -31,6 +31,7 @@ pub struct Metrics {
     deliveries: Family<2>,
     newest: RwLock<BTreeMap<SourceName, AtomicI64>>,
     rules: AtomicU64,
+    desks: AtomicU64,
     post_to_delivery: Histogram<13>,
     commits: Histogram<12>,
 }
@@ -115,6 +116,11 @@ impl Metrics {
         self.rules.store(count as u64, Relaxed);
     }
 
+    /// Desks that are connected.
+    pub fn desks(&self, count: usize) {
+        self.desks.store(count as u64, Relaxed);
+    }
+
     /// A commit of the engine is on disk.
     pub fn commit(&self, took: Duration) {
         self.commits.observe(&COMMIT_BOUNDS, took);
@@ -127,6 +133,8 @@ impl Metrics {
         page.sample("stormbell_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
         page.head("stormbell_rules", "gauge", "Rules in force.");
         page.sample("stormbell_rules", &[], self.rules.load(Relaxed));
+        page.head("stormbell_desks", "gauge", "Desks that are connected, and so can show desktop notices.");
+        page.sample("stormbell_desks", &[], self.desks.load(Relaxed));
         page.counters("stormbell_frames_total", "Frames received.", ["source"], &self.frames);
         page.counters("stormbell_posts_total", "Posts handed to the rules.", ["source"], &self.posts);
         page.counters(
@@ -371,6 +379,7 @@ mod tests {
         has(&page, r#"stormbell_source_up{source="s"} 1"#);
         has(&page, r#"stormbell_gap_seconds_total{source="s"} 1.5"#);
         has(&page, "stormbell_rules 214");
+        has(&page, "stormbell_desks 0");
         has(&page, r#"stormbell_commit_seconds_bucket{le="0.0025"} 1"#);
         let mut declared = std::collections::BTreeSet::new();
         for line in page.lines() {

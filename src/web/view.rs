@@ -225,6 +225,9 @@ pub struct StatusView {
     pub sources: Vec<SourceView>,
     /// Every receiver.
     pub receivers: Vec<ReceiverView>,
+    /// Whose desks are connected; absent where there is no place for desks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub desks: Option<Vec<String>>,
 }
 
 /// A receiver's line of messages.

@@ -86,6 +86,11 @@ impl Console {
         self.signer.as_ref().map(|_| &self.base)
     }
 
+    /// Its address.
+    pub fn base(&self) -> &Url {
+        &self.base
+    }
+
     /// Where an incident can be read.
     pub fn incident_url(&self, id: &IncidentId) -> String {
         self.below(&["api", "v1", "incidents", id.as_str()])

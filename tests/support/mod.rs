@@ -20,6 +20,7 @@ pub mod message;
 pub mod model;
 pub mod outbox;
 pub mod proxy;
+pub mod screen;
 pub mod sim;
 pub mod sink;
 pub mod tls;

@@ -1,0 +1,98 @@
+//! Desks: where they connect, and the daemon as they need it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::sync::{mpsc, oneshot};
+use url::Url;
+
+use super::desk::Request;
+use super::tasks::Stage;
+use crate::config::model::{Config, ReceiverConfig, ReceiverKind};
+use crate::desk::hub::Hub;
+use crate::desk::protocol::{MAX_LAST, Show};
+use crate::desk::session::{Office, Sessions};
+use crate::desk::socket::Socket;
+use crate::domain::engine::{Action, Command, Refused};
+use crate::domain::id::{IncidentId, ReceiverName};
+use crate::domain::incident::{Incident, IncidentState};
+use crate::domain::message::{Message, MessageKind};
+use crate::notify::desktop::show;
+use crate::store::{Reader, StoreError};
+use crate::telemetry::events;
+use crate::telemetry::metrics::Metrics;
+
+/// The desks of a daemon that has a place for them.
+pub(super) fn hub(config: &Config, metrics: &Arc<Metrics>) -> Option<Arc<Hub>> {
+    config.desk.as_ref().map(|_| Arc::new(Hub::new(Arc::clone(metrics))))
+}
+
+/// Listens for desks, if there is a place for them; what speaks with each.
+pub(super) fn start(
+    stage: &mut Stage,
+    config: &Config,
+    hub: Option<&Arc<Hub>>,
+    engine: &mpsc::Sender<Request>,
+    console: Option<Url>,
+) -> anyhow::Result<Option<Sessions<Front>>> {
+    let (Some(desk), Some(hub)) = (&config.desk, hub) else { return Ok(None) };
+    let is_desktop = |receiver: &&ReceiverConfig| matches!(receiver.kind, ReceiverKind::Desktop);
+    let receivers = config.receivers.iter().filter(is_desktop).map(|receiver| receiver.name.clone()).collect();
+    let office = Front { engine: engine.clone(), database: config.store.path.clone(), receivers };
+    let sessions = Sessions { hub: Arc::clone(hub), office: Arc::new(office), console };
+    if let Some(path) = &desk.socket {
+        let socket = Socket::bind(path).with_context(|| format!("the socket for desks, {}", path.display()))?;
+        events::desks_welcome(path);
+        let (sessions, stop) = (sessions.clone(), stage.stop.clone());
+        stage.tasks.spawn("desks", async move {
+            socket.serve(sessions, stop).await;
+            Ok(())
+        });
+    }
+    Ok(Some(sessions))
+}
+
+/// Engine and store, as desks need them.
+pub(super) struct Front {
+    engine: mpsc::Sender<Request>,
+    database: PathBuf,
+    /// Those whose messages desks show.
+    receivers: Vec<ReceiverName>,
+}
+
+impl Office for Front {
+    async fn acknowledge(&self, incident: IncidentId, by: &str) -> Result<(), String> {
+        let stopping = || "the daemon is stopping; try again in a few seconds".to_owned();
+        let (answer, answered) = oneshot::channel();
+        let reason = "on a desk".to_owned();
+        let command = Command { incident, by: by.to_owned(), action: Action::Acknowledge, reason };
+        self.engine.send(Request::Command(command, answer)).await.or(Err(stopping()))?;
+        match answered.await.or(Err(stopping()))? {
+            Ok(_) => Ok(()),
+            Err(Refused::NoSuchIncident) => Err("the incident is over".to_owned()),
+        }
+    }
+
+    async fn standing(&self) -> Result<Vec<Show>, String> {
+        let (database, receivers) = (self.database.clone(), self.receivers.clone());
+        let read = move || standing(&Reader::open(&database)?, &receivers);
+        let read = tokio::task::spawn_blocking(read).await.map_err(|panic| panic.to_string())?;
+        read.map_err(|error: StoreError| error.to_string())
+    }
+}
+
+/// How all stands that desks were told of and that is not over, with the posts that still exist.
+fn standing(reader: &Reader, receivers: &[ReceiverName]) -> Result<Vec<Show>, StoreError> {
+    let mut shows = Vec::new();
+    for (state, kind) in
+        [(IncidentState::Open, MessageKind::Opened), (IncidentState::Acknowledged, MessageKind::Acknowledged)]
+    {
+        let was_told = |incident: &Incident| incident.told.receivers.iter().any(|to| receivers.contains(&to.receiver));
+        for incident in reader.incidents(Some(state), MAX_LAST)?.into_iter().filter(was_told) {
+            let posts = reader.incident(&incident.id)?.map(|record| record.posts).unwrap_or_default();
+            shows.push(show(&Message { kind, at: incident.opened_at, incident }, &posts));
+        }
+    }
+    Ok(shows)
+}

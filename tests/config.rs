@@ -301,6 +301,23 @@ fn a_heartbeat_goes_to_an_address_at_intervals() {
 }
 
 #[test]
+fn what_pagerduty_sends_back_needs_somebody_who_listens() {
+    let pager = "[[receiver]]\nname = \"pager\"\nkind = \"pagerduty\"\nrouting_key = { env = \"HOME\" }\n";
+    golden_config("hook-without-web", &format!("{pager}webhook_secret = {{ env = \"HOME\" }}\n"));
+    let web = "[web]\nlisten = \"127.0.0.1:8787\"\n";
+    golden_config("hook-in-the-file", &format!("{pager}webhook_secret = \"planted\"\n{web}"));
+    golden_config(
+        "hook-elsewhere",
+        &format!(
+            "{web}[[receiver]]\nname = \"w\"\nkind = \"webhook\"\nurl = \"http://127.0.0.1:9/\"\nwebhook_secret = {{ env = \"HOME\" }}\n"
+        ),
+    );
+    let config = works(&format!("{HEAD}{SOURCE}{RECEIVER}{pager}webhook_secret = {{ env = \"HOME\" }}\n{web}"));
+    let ReceiverKind::PagerDuty { webhook_secret, .. } = &config.receivers[1].kind else { panic!("pagerduty") };
+    assert_eq!(webhook_secret.as_ref().unwrap().expose(), "/home/ann");
+}
+
+#[test]
 fn the_public_address_is_safe_and_short() {
     let web = |url: &str| format!("[web]\nlisten = \"127.0.0.1:8787\"\npublic_url = {url}\n");
     for (name, url) in [

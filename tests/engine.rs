@@ -161,6 +161,68 @@ fn a_rumour_somebody_took_charge_of_escalates_again_when_it_is_a_crisis() {
 }
 
 #[test]
+fn what_a_person_does_at_a_receiver_counts_and_only_the_others_hear_who_has_it() {
+    let steps: &[(&[&str], Option<u64>)] = &[(&["pager", "chat"], Some(5)), (&["manager"], None)];
+    let mut sim = Sim::new(vec![rumour()], vec![route(&[], &[], steps, None)]);
+    sim.post("1", "ann", 0, REPORT);
+    let id = sim.incident().id.clone();
+    // The clock over there is an hour slow: that it names the incident at all is enough.
+    let taken = sim.at_the_pager(&id, Action::Acknowledge, -3600).unwrap();
+    assert_eq!((taken.state, taken.acknowledged.unwrap().by.as_str()), (IncidentState::Acknowledged, "Ann Example"));
+    assert_eq!(names(&sim.model.sent(MessageKind::Acknowledged)), ["chat"], "no echo");
+    let entry = sim.model.timeline.iter().find(|entry| entry.what == "acknowledged").unwrap();
+    assert_eq!((entry.by.as_str(), entry.text.as_str()), ("Ann Example", "in PagerDuty"));
+    sim.run_until(900);
+    assert_eq!(sim.model.sent(MessageKind::Escalated), []);
+
+    let before = sim.model.timeline.len();
+    sim.at_the_pager(&id, Action::Acknowledge, 10).unwrap();
+    assert_eq!(
+        (sim.model.timeline.len(), sim.model.sent(MessageKind::Acknowledged).len()),
+        (before, 1),
+        "a repetition"
+    );
+
+    // The end is told over there, too: news that is still on its way there would begin it anew.
+    sim.at_the_pager(&id, Action::Resolve, 20).unwrap();
+    assert_eq!(names(&sim.model.sent(MessageKind::Resolved)), ["chat", "pager"]);
+    assert_eq!(sim.at_the_pager(&id, Action::Resolve, 20), Err(Refused::NoSuchIncident));
+    assert_eq!(sim.at_the_pager(&id, Action::Acknowledge, 10), Err(Refused::NoSuchIncident));
+}
+
+#[test]
+fn a_late_answer_to_a_rumour_takes_nobody_from_the_crisis_it_became() {
+    let mut sim = Sim::new(vec![rumour(), gunman()], vec![route(&[], &[], &[(&["pager"], Some(5))], None)]);
+    sim.post("1", "ann", 0, "a rumour about St Brigids");
+    let id = sim.incident().id.clone();
+    sim.at_the_pager(&id, Action::Acknowledge, 10).unwrap();
+    sim.post("2", "bob", 60, REPORT);
+    sim.post("3", "eve", 61, REPORT);
+    for (action, seconds) in [(Action::Acknowledge, 10), (Action::Resolve, 30), (Action::Acknowledge, 61)] {
+        let outdated = sim.at_the_pager(&id, action, seconds).unwrap();
+        assert_eq!((outdated.state, outdated.acknowledged), (IncidentState::Open, None));
+    }
+    assert_eq!(sim.incident().state, IncidentState::Open);
+    sim.at_the_pager(&id, Action::Acknowledge, 62).unwrap();
+    assert_eq!(sim.incident().state, IncidentState::Acknowledged);
+}
+
+#[test]
+fn a_late_end_from_a_receiver_does_not_end_what_began_again() {
+    let mut sim = Sim::new(vec![rumour()], vec![route(&[], &[], &[(&["pager"], Some(5))], None)]);
+    sim.post("1", "ann", 0, REPORT);
+    let id = sim.incident().id.clone();
+    sim.at_the_pager(&id, Action::Resolve, 30).unwrap();
+    sim.post("2", "bob", 600, REPORT);
+    assert_eq!((&sim.incident().id, sim.incident().state), (&id, IncidentState::Open), "it is the same one");
+    for action in [Action::Resolve, Action::Acknowledge] {
+        assert_eq!(sim.at_the_pager(&id, action, 30).unwrap().state, IncidentState::Open);
+    }
+    sim.at_the_pager(&id, Action::Resolve, 660).unwrap();
+    assert_eq!(sim.model.incidents[&id].state, IncidentState::Resolved);
+}
+
+#[test]
 fn growth_is_told_in_steps_not_post_by_post() {
     let mut sim = Sim::new(vec![rumour()], vec![route(&[], &[], &[(&["chat"], None)], None)]);
     for n in 0..1000 {

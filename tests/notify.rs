@@ -42,7 +42,7 @@ fn webhook(url: Url) -> Receiver {
 
 fn pagerduty(sink: &SimSink) -> Receiver {
     let (url, routing_key) = (sink.url("/v2/enqueue"), Secret::new(KEY.to_owned()));
-    build(ReceiverKind::PagerDuty { url, routing_key, transport: Transport::default() }, None)
+    build(ReceiverKind::PagerDuty { url, routing_key, webhook_secret: None, transport: Transport::default() }, None)
 }
 
 /// A worker at work.

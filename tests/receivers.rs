@@ -116,7 +116,7 @@ fn over_http(sink: &SimSink, cleared: bool) -> Vec<(&'static str, ReceiverKind)>
 
 fn pagerduty(sink: &SimSink) -> ReceiverKind {
     let (url, routing_key) = (sink.url("/v2/enqueue"), secret("pagerduty"));
-    ReceiverKind::PagerDuty { url, routing_key, transport: Transport::default() }
+    ReceiverKind::PagerDuty { url, routing_key, webhook_secret: None, transport: Transport::default() }
 }
 
 fn build(kind: ReceiverKind) -> Receiver {

@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+mod support;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,7 +13,7 @@ use serde_json::{Value, json};
 use stormbell::config::secret::Secret;
 use stormbell::domain::addressee::Recipient;
 use stormbell::domain::event::Ledger;
-use stormbell::domain::id::{IncidentId, PersonName, SilenceId};
+use stormbell::domain::id::{IncidentId, PersonName, ReceiverName, SilenceId};
 use stormbell::domain::incident::{Incident, IncidentState, Severity, Signature, Told};
 use stormbell::domain::message::{Delivery, Message, MessageKind};
 use stormbell::domain::oncall::{Layer, People, Person, Schedule, WallTime};
@@ -20,19 +22,22 @@ use stormbell::domain::silence::{Draft, Silence};
 use stormbell::domain::time::{Timestamp, Zone};
 use stormbell::telemetry::metrics::Metrics;
 use stormbell::web::view::{AlertView, DeliveryView, RuleView, SourceView, StatusView, TimelineView};
-use stormbell::web::{Access, Action, ActionKind, Backend, BackendError, IncidentDetail, serve};
+use stormbell::web::{Access, Action, ActionKind, Backend, BackendError, Doors, IncidentDetail, serve};
 use stormbell::wire::link::{Console, LASTS};
+use support::sink::{signature, user, webhook};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 const TOKEN: &str = "a-token-of-some-length";
+const HOOK_SECRET: &str = "planted-hook-secret";
 
 #[derive(Default)]
 struct Pretended {
     not_ready: Mutex<Vec<String>>,
     acted: Mutex<Vec<(IncidentId, Action)>>,
+    answered: Mutex<Vec<(IncidentId, Action, ReceiverName, Timestamp)>>,
     silences: Mutex<Vec<Silence>>,
 }
 
@@ -137,6 +142,23 @@ impl Backend for Pretended {
         };
         self.acted.lock().unwrap().push((id.clone(), action));
         Ok(Some(Incident { acknowledged, exercise: id.as_str() == "drill", ..taken }))
+    }
+
+    async fn answered(
+        &self,
+        id: IncidentId,
+        action: Action,
+        receiver: ReceiverName,
+        at: Timestamp,
+    ) -> Result<Option<Incident>, BackendError> {
+        match id.as_str() {
+            "stuck" => Err(BackendError::Unavailable("the store is stuck".to_owned())),
+            "i1" => {
+                self.answered.lock().unwrap().push((id, action, receiver, at));
+                Ok(Some(incident(IncidentState::Acknowledged)))
+            }
+            _ => Ok(None),
+        }
     }
 
     async fn drill(&self, scenario: String, by: String) -> Result<Vec<Incident>, BackendError> {
@@ -251,7 +273,9 @@ impl Server {
         let (backend, metrics) = (Arc::new(Pretended::default()), Arc::new(Metrics::default()));
         let (cancel, mut tasks) = (CancellationToken::new(), JoinSet::new());
         let console = console.unwrap_or_else(|| Console::at(format!("http://{address}").parse().unwrap()));
-        let served = serve(listener, Arc::clone(&backend), access, Some(console), Arc::clone(&metrics), cancel.clone());
+        let hooks = [("pager".into(), Secret::new(HOOK_SECRET.to_owned()))].into();
+        let doors = Doors { access, console: Some(console), hooks };
+        let served = serve(listener, Arc::clone(&backend), doors, Arc::clone(&metrics), cancel.clone());
         tasks.spawn(served);
         let client = Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap();
         Self { address, backend, metrics, client, cancel, tasks }
@@ -623,4 +647,70 @@ async fn the_public_name_opens_links_and_nothing_else() {
     // Without a public address there are no links, whoever signed them.
     let path = link("active-threat/1", None, at(0));
     assert_eq!(Server::open().await.ask(Method::POST, &path).send().await.unwrap().status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn what_a_person_does_at_pagerduty_is_done_here_once_it_is_signed() {
+    let server = Server::guarded().await;
+    let event = |kind: &str, incident: &str, agent: &Value| webhook(kind, incident, "2026-11-22T10:01:30.250Z", agent);
+    let ann = user("Ann\u{202e} Example");
+    let program = json!({ "type": "service_reference", "summary": "Events API" });
+    let acknowledged = |incident: &str| event("acknowledged", incident, &ann);
+    // It comes by whatever name the proxy has, with no token.
+    let send = async |path: &str, body: &str, signature: &str| {
+        let request = server.ask(Method::POST, path).header("host", "bell.hospital.example");
+        let request = request.header("x-pagerduty-signature", signature).header("content-type", "application/json");
+        let (status, answer) = answer(request.body(body.to_owned())).await;
+        (status.as_u16(), answer)
+    };
+    let path = "/hooks/pagerduty/pager";
+    for (body, status) in [
+        (acknowledged("i1"), 204),
+        (acknowledged("i1"), 204),
+        (event("resolved", "i1", &ann), 204),
+        (event("resolved", "i1", &json!({ "type": "user_reference" })), 204),
+        (event("acknowledged", "i1", &program), 202),
+        (event("unacknowledged", "i1", &ann), 202),
+        (event("reopened", "i1", &ann), 202),
+        (acknowledged("over"), 202),
+        (acknowledged("i1").replace("stormbell/", "nagios/"), 202),
+        ("no JSON at all".to_owned(), 202),
+        (format!("{}{}", acknowledged("other"), " ".repeat(200_000)), 202),
+        (acknowledged("stuck"), 503),
+    ] {
+        let (answered, text) = send(path, &body, &signature(HOOK_SECRET, &body)).await;
+        assert_eq!(answered, status, "{body}: {text}");
+    }
+    let done = server.backend.answered.lock().unwrap().clone();
+    let at = Timestamp::parse("2026-11-22T10:01:30.250Z").unwrap();
+    let action = |kind, by: &str| Action { kind, by: by.to_owned(), text: "in PagerDuty (pager)".to_owned() };
+    let expected = [
+        action(ActionKind::Acknowledge, "Ann Example"),
+        action(ActionKind::Acknowledge, "Ann Example"),
+        action(ActionKind::Resolve, "Ann Example"),
+        action(ActionKind::Resolve, "somebody at pager"),
+    ];
+    assert_eq!(done, expected.map(|action| (IncidentId::from("i1"), action, ReceiverName::from("pager"), at)));
+
+    let body = acknowledged("i1");
+    let right = signature(HOOK_SECRET, &body);
+    for (path, body, signature, status, words) in [
+        (path, body.as_str(), signature("another-secret", &body), 401, "webhook_secret"),
+        (path, body.as_str(), String::new(), 401, "webhook_secret"),
+        (path, &format!("{body} "), right.clone(), 401, "webhook_secret"),
+        (path, &" ".repeat(256 * 1024 + 1), right.clone(), 413, "length limit"),
+        ("/hooks/pagerduty/other", &body, right.clone(), 404, "no receiver"),
+        ("/hooks/opsgenie/pager", &body, right.clone(), 404, "nothing at this address"),
+    ] {
+        let (answered, answer) = send(path, body, &signature).await;
+        assert_eq!(answered, status, "{path} {answer}");
+        assert!(answer["error"].as_str().unwrap().contains(words), "{answer}");
+    }
+    is_error(&server.get(path).await, 405, "method");
+    assert_eq!(server.backend.answered.lock().unwrap().len(), 4, "nothing else was done");
+    let page = server.ask(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
+    for line in ["done\"} 4", "ignored\"} 7", "refused\"} 3", "failed\"} 1"] {
+        let line = format!("stormbell_answers_total{{receiver=\"pager\",outcome=\"{line}\n");
+        assert!(page.contains(&line), "{line}{page}");
+    }
 }

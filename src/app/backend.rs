@@ -137,14 +137,8 @@ impl Backend for Daemon {
     }
 
     async fn act(&self, id: IncidentId, action: Action) -> Result<Option<Incident>, BackendError> {
-        let Action { kind, by, text } = action;
-        let what = match kind {
-            ActionKind::Acknowledge => engine::Action::Acknowledge,
-            ActionKind::Resolve => engine::Action::Resolve,
-            ActionKind::Note => engine::Action::Note(text.clone()),
-        };
         let (answer, answered) = oneshot::channel();
-        let command = Command { incident: id.clone(), by, action: what, reason: text };
+        let command = command(id.clone(), action);
         self.engine.send(Request::Command(command, answer)).await.or(Err(stopping()))?;
         match answered.await.or(Err(stopping()))? {
             Ok(incident) => Ok(Some(incident)),
@@ -155,6 +149,22 @@ impl Backend for Daemon {
                     None => Ok(None),
                 }
             }
+        }
+    }
+
+    async fn answered(
+        &self,
+        id: IncidentId,
+        action: Action,
+        receiver: ReceiverName,
+        at: Timestamp,
+    ) -> Result<Option<Incident>, BackendError> {
+        let (answer, answered) = oneshot::channel();
+        let request = Request::Answered(command(id, action), receiver, at, answer);
+        self.engine.send(request).await.or(Err(stopping()))?;
+        match answered.await.or(Err(stopping()))? {
+            Ok(incident) => Ok(Some(incident)),
+            Err(Refused::NoSuchIncident) => Ok(None),
         }
     }
 
@@ -253,6 +263,17 @@ impl Backend for Daemon {
             desks: self.desks.as_ref().map(|hub| hub.users()),
         })
     }
+}
+
+/// As the engine knows it.
+fn command(incident: IncidentId, action: Action) -> Command {
+    let Action { kind, by, text } = action;
+    let action = match kind {
+        ActionKind::Acknowledge => engine::Action::Acknowledge,
+        ActionKind::Resolve => engine::Action::Resolve,
+        ActionKind::Note => engine::Action::Note(text.clone()),
+    };
+    Command { incident, by, action, reason: text }
 }
 
 fn stopping() -> BackendError {

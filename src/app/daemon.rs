@@ -34,6 +34,7 @@ use super::service;
 use super::status::Statuses;
 use super::tasks::{Ended, Stage, Tasks};
 use crate::config::model::{Config, HeartbeatConfig, ReceiverConfig, ReceiverKind, SourceConfig, SourceKind};
+use crate::config::secret::Secret;
 use crate::desk::hub::Hub;
 use crate::domain::commit::Restored;
 use crate::domain::engine::{Engine, Exercise, Outcome};
@@ -52,7 +53,7 @@ use crate::source::{Format, Incoming};
 use crate::store::{Store, StoreError, StoreHandle};
 use crate::telemetry::events;
 use crate::telemetry::metrics::Metrics;
-use crate::web::{self, Access};
+use crate::web::{self, Access, Doors};
 use crate::wire::link::Console;
 
 /// Batches of frames that may wait for a worker; then the sources wait. What a replay after
@@ -129,8 +130,8 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let metrics = Arc::new(Metrics::default());
     metrics.rules(rules.rules().len());
     let (database, restored) = open_database(&config, started)?;
-    let web = bind(&config).await?;
-    let console = web.as_ref().and_then(|web| web.console.clone());
+    let web = bind(&config, open_api).await?;
+    let console = web.as_ref().and_then(|web| web.doors.console.clone());
     let (store, requests) = crate::store::channel(Arc::clone(&clock), Arc::clone(&metrics));
     let desks = desktops::hub(&config, &metrics);
     let parts = Parts { clock: Arc::clone(&clock), metrics: Arc::clone(&metrics), store: store.clone(), desks };
@@ -192,7 +193,6 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
             started,
             clock: Arc::clone(&clock),
         };
-        let web = Web { access: if open_api { Access::Open } else { web.access }, ..web };
         serve_api(&mut rest, web, daemon, metrics, listening)?;
     }
 
@@ -265,9 +265,9 @@ fn serve_api(
     metrics: Arc<Metrics>,
     listening: Option<oneshot::Sender<SocketAddr>>,
 ) -> anyhow::Result<()> {
-    let Web { listener, access, console } = web;
+    let Web { listener, doors } = web;
     let address = listener.local_addr().context("the address of the API")?;
-    let served = web::serve(listener, Arc::new(daemon), access, console, metrics, stage.stop.clone());
+    let served = web::serve(listener, Arc::new(daemon), doors, metrics, stage.stop.clone());
     stage.tasks.spawn("web", async move { served.await.context("the API") });
     events::api_listens(address);
     if let Some(listening) = listening {
@@ -529,14 +529,23 @@ fn open_store(path: &Path) -> Result<Store, Failure> {
     })
 }
 
-/// The API's socket and keys, taken before anything else runs.
+/// What listens, and to whom.
 struct Web {
     listener: TcpListener,
-    access: Access,
-    console: Option<Console>,
+    doors: Doors,
 }
 
-async fn bind(config: &Config) -> Result<Option<Web>, Failure> {
+/// What receivers sign with that send back what people did there.
+fn hooks(config: &Config) -> BTreeMap<ReceiverName, Secret> {
+    let secret = |receiver: &ReceiverConfig| match &receiver.kind {
+        ReceiverKind::PagerDuty { webhook_secret, .. } => Some((receiver.name.clone(), webhook_secret.clone()?)),
+        _ => None,
+    };
+    config.receivers.iter().filter_map(secret).collect()
+}
+
+/// The API's socket and keys, taken before anything else runs.
+async fn bind(config: &Config, open_api: bool) -> Result<Option<Web>, Failure> {
     let Some(web) = &config.web else { return Ok(None) };
     let listener = TcpListener::bind(web.listen).await;
     let listener =
@@ -553,7 +562,9 @@ async fn bind(config: &Config) -> Result<Option<Web>, Failure> {
         }
         None => console_url(&listener).map(Console::at),
     };
-    Ok(Some(Web { listener, access: Access::Token(token), console }))
+    let access = if open_api { Access::Open } else { Access::Token(token) };
+    let doors = Doors { access, console, hooks: hooks(config) };
+    Ok(Some(Web { listener, doors }))
 }
 
 /// Whether popups can be seen here. A session whose service is late may yet show them;

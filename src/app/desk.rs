@@ -54,6 +54,8 @@ const STUCK_FATAL: Duration = Duration::from_mins(1);
 pub enum Request {
     /// A person's order, and where the answer goes once it is on disk.
     Command(Command, oneshot::Sender<Result<Incident, Refused>>),
+    /// What a person did at a receiver, as an order; when, by its clock; and where the answer goes once it is on disk.
+    Answered(Command, ReceiverName, Timestamp, oneshot::Sender<Result<Incident, Refused>>),
     /// A person's order about silences, and where the answer goes once it is on disk.
     Silence(silence::Order, oneshot::Sender<Result<Silence, silence::Refused>>),
     /// A delivery that will never arrive.
@@ -234,6 +236,12 @@ impl Desk {
         match request {
             Request::Command(command, asker) => {
                 let mut outcome = self.step_of(&command.incident.clone(), Input::Command(command), now);
+                pending.answers.extend(outcome.reply.take().map(|reply| answer(asker, reply)));
+                self.took(outcome, pending);
+            }
+            Request::Answered(command, receiver, at, asker) => {
+                let incident = command.incident.clone();
+                let mut outcome = self.step_of(&incident, Input::Answered { command, receiver, at }, now);
                 pending.answers.extend(outcome.reply.take().map(|reply| answer(asker, reply)));
                 self.took(outcome, pending);
             }

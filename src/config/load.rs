@@ -154,6 +154,7 @@ fn receivers<'d>(root: &Table<'d>, around: &Surroundings<'_>, taken: &mut HashSe
     let names = names_beside(&tables, "`name = \"on-call\"`", taken);
     let receivers = tables.iter().zip(names).map(|(table, name)| receiver::receiver(table, name, around));
     let checked = all(receivers);
+    let checked = hooks_lead_somewhere(root, &tables).and(checked);
     let (mut known, mut ways) = (Vec::new(), Vec::new());
     for table in &tables {
         let Some((value, name)) = table.get("name").and_then(|value| Some((value.clone(), value.as_str()?))) else {
@@ -163,6 +164,21 @@ fn receivers<'d>(root: &Table<'d>, around: &Surroundings<'_>, taken: &mut HashSe
         ways.push((name, table.get("kind").and_then(|kind| kind.as_str()).unwrap_or_default()));
     }
     Receivers { checked, known, ways }
+}
+
+/// What a receiver is to send back must find somebody who listens.
+fn hooks_lead_somewhere(root: &Table<'_>, receivers: &[Table<'_>]) -> Checked<()> {
+    match receivers.iter().find_map(|table| table.get("webhook_secret")) {
+        Some(secret) if root.get("web").is_none() => {
+            let message = "`webhook_secret`, but nothing listens for what PagerDuty sends back";
+            secret.absent(
+                "SB0415",
+                message,
+                "add [web] with `listen = \"127.0.0.1:8787\"`, and a proxy that PagerDuty can reach",
+            )
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A configuration without these is whole, and of little use.

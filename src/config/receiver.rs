@@ -84,11 +84,13 @@ fn bare(table: &Table<'_>, kind: ReceiverKind) -> ReceiverKind {
 }
 
 fn pagerduty(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<ReceiverKind> {
-    allow(table, &["routing_key", "url"]);
+    allow(table, &["routing_key", "webhook_secret", "url"]);
     let url = address_or(table, PAGERDUTY_EVENTS);
     let routing_key = required_secret(table, "routing_key", "`routing_key = { credential = \"pagerduty\" }`", around);
+    let webhook_secret = table.get("webhook_secret").map(|value| secret(&value, around)).transpose();
     let transport = transport(table, around);
-    Ok(ReceiverKind::PagerDuty { url: url?, routing_key: routing_key?, transport: transport? })
+    let (url, routing_key, webhook_secret) = (url?, routing_key?, webhook_secret?);
+    Ok(ReceiverKind::PagerDuty { url, routing_key, webhook_secret, transport: transport? })
 }
 
 fn webhook(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<ReceiverKind> {

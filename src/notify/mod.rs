@@ -140,7 +140,7 @@ impl Receiver {
             ReceiverKind::Webhook { url, secret, transport } => {
                 Self::Webhook(webhook::Webhook::new(url.clone(), secret.as_ref(), transport, console)?)
             }
-            ReceiverKind::PagerDuty { url, routing_key, transport } => {
+            ReceiverKind::PagerDuty { url, routing_key, transport, .. } => {
                 Self::PagerDuty(pagerduty::PagerDuty::new(url.clone(), routing_key.clone(), transport, bare)?)
             }
             ReceiverKind::Desktop => Self::Desktop(desktop::Desktop::of_session()),

@@ -29,6 +29,7 @@ pub struct Metrics {
     gaps: Family<1>,
     alerts: Family<1>,
     deliveries: Family<2>,
+    answers: Family<2>,
     newest: RwLock<BTreeMap<SourceName, AtomicI64>>,
     rules: AtomicU64,
     desks: AtomicU64,
@@ -57,6 +58,30 @@ impl Outcome {
     }
 }
 
+/// What became of what a receiver sent back, as a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// It was done here, or was done already.
+    Done,
+    /// It is not for us.
+    Ignored,
+    /// Its signature is wrong.
+    Refused,
+    /// It could not be written down.
+    Failed,
+}
+
+impl Heard {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Ignored => "ignored",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 const POST_TO_DELIVERY_BOUNDS: [f64; 13] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
 const COMMIT_BOUNDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
@@ -73,6 +98,11 @@ impl Metrics {
         for (reason, count) in Rejected::ALL.iter().zip(rejected) {
             self.rejected.add([source, reason.as_str()], *count);
         }
+    }
+
+    /// A receiver sent something back.
+    pub fn answer(&self, receiver: &ReceiverName, heard: Heard) {
+        self.answers.add([receiver.as_str(), heard.as_str()], 1);
     }
 
     /// Whether a source is connected.
@@ -169,6 +199,8 @@ impl Metrics {
             ["receiver", "outcome"],
             &self.deliveries,
         );
+        let help = "What receivers sent back of what people did there, by outcome.";
+        page.counters("stormbell_answers_total", help, ["receiver", "outcome"], &self.answers);
         let help = "From a post's event time to the receiver's answer.";
         page.histogram("stormbell_post_to_delivery_seconds", help, &POST_TO_DELIVERY_BOUNDS, &self.post_to_delivery);
         let help = "Commits of the engine, until they are on disk.";

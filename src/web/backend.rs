@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use super::view::{AlertView, DeliveryView, RuleView, SourceView, StatusView, TimelineView};
-use crate::domain::id::{IncidentId, SilenceId};
+use crate::domain::id::{IncidentId, ReceiverName, SilenceId};
 use crate::domain::incident::{Incident, IncidentState};
 use crate::domain::oncall::People;
 use crate::domain::post::Post;
@@ -34,6 +34,15 @@ pub trait Backend: Send + Sync + 'static {
         &self,
         id: IncidentId,
         action: Action,
+    ) -> impl Future<Output = Result<Option<Incident>, BackendError>> + Send;
+
+    /// Does what a person did at a receiver that knows of the incident itself, and then; `None` also when it is over.
+    fn answered(
+        &self,
+        id: IncidentId,
+        action: Action,
+        receiver: ReceiverName,
+        at: Timestamp,
     ) -> impl Future<Output = Result<Option<Incident>, BackendError>> + Send;
 
     /// Begins an exercise; its incidents, on disk.

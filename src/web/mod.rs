@@ -8,13 +8,16 @@ mod api;
 mod backend;
 mod drills;
 mod guard;
+mod hooks;
 mod links;
 mod listener;
 mod page;
+mod pagerduty;
 mod silences;
 mod token;
 pub mod view;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,6 +32,7 @@ pub use token::token;
 use listener::Bounded;
 
 use crate::config::secret::Secret;
+use crate::domain::id::ReceiverName;
 use crate::telemetry::metrics::Metrics;
 use crate::wire::link::Console;
 
@@ -48,6 +52,17 @@ pub enum Access {
     Open,
 }
 
+/// By which ways one comes in.
+#[derive(Clone, Debug)]
+pub struct Doors {
+    /// To the API.
+    pub access: Access,
+    /// By links: the address that answers name, and what knows the links that messages carry.
+    pub console: Option<Console>,
+    /// By what a receiver sends back, signed with this.
+    pub hooks: BTreeMap<ReceiverName, Secret>,
+}
+
 /// What every handler can reach.
 #[derive(Debug)]
 struct Shared<B> {
@@ -57,23 +72,23 @@ struct Shared<B> {
     listen: SocketAddr,
     /// Where people reach this server.
     console: Option<Console>,
+    hooks: BTreeMap<ReceiverName, Secret>,
 }
 
-/// Serves until `cancel`, then finishes the answers under way. `console` is the address that answers name, and
-/// knows the links that messages carry.
+/// Serves until `cancel`, then finishes the answers under way.
 ///
 /// # Errors
 /// When the listener has no address; a connection's trouble is its own.
 pub async fn serve<B: Backend>(
     listener: TcpListener,
     backend: Arc<B>,
-    access: Access,
-    console: Option<Console>,
+    doors: Doors,
     metrics: Arc<Metrics>,
     cancel: CancellationToken,
 ) -> io::Result<()> {
     let listen = listener.local_addr()?;
-    let router = api::router(Arc::new(Shared { backend, metrics, access, listen, console }));
+    let Doors { access, console, hooks } = doors;
+    let router = api::router(Arc::new(Shared { backend, metrics, access, listen, console, hooks }));
     let stop = cancel.clone();
     let server = axum::serve(Bounded::new(listener, CONNECTIONS, PATIENCE), router)
         .with_graceful_shutdown(async move { stop.cancelled().await });

@@ -62,6 +62,7 @@ impl Deliveries {
         let (took, sent, _) = self.drain("pager", |sink| ReceiverKind::PagerDuty {
             url: sink.url().parse().unwrap(),
             routing_key: Secret::new("0123456789abcdef0123456789abcdef".to_owned()),
+            webhook_secret: None,
             transport: Transport::default(),
         });
         let most = 60 + took.as_secs() as usize * 2 + 2;

@@ -27,6 +27,8 @@ use super::{PATIENCE, frames};
 pub const ROUTING_KEY: &str = "plantedroutingkey0123456789abcdef";
 /// Standard Webhooks' form of a key.
 const WEBHOOK_SECRET: &str = "whsec_cGxhbnRlZHdlYmhvb2tzZWNyZXQ=";
+/// What `PagerDuty` signs with.
+pub const HOOK_SECRET: &str = "plantedhooksecret0123456789";
 const API_TOKEN: &str = "planted-api-token-0123456789";
 /// The proxy's login.
 pub const PROXY_PASSWORD: &str = "plantedproxypassword";
@@ -36,8 +38,8 @@ pub const HOOK: &str = "/hook/planted-path-secret";
 pub const MARK: &str = "xyzzyposttext";
 
 /// What must not be in any log.
-const UNSPEAKABLE: [&str; 6] =
-    [ROUTING_KEY, "cGxhbnRlZHdlYmhvb2tzZWNyZXQ", API_TOKEN, PROXY_PASSWORD, "planted-path-secret", MARK];
+const UNSPEAKABLE: [&str; 7] =
+    [HOOK_SECRET, ROUTING_KEY, "cGxhbnRlZHdlYmhvb2tzZWNyZXQ", API_TOKEN, PROXY_PASSWORD, "planted-path-secret", MARK];
 
 /// A post whose text must not be logged.
 pub fn say(time_us: i64, did: &str, rkey: &str, text: &str) -> String {
@@ -94,6 +96,11 @@ impl Config {
         self.receiver("pager", &receiver)
     }
 
+    /// The same, and it sends back what people did there.
+    pub fn pager_that_answers(self, url: &Url) -> Self {
+        self.pager(url).and("webhook_secret = { file = \"pagerduty-secret\" }")
+    }
+
     /// A webhook that is signed.
     pub fn webhook(self, name: &str, url: &Url) -> Self {
         self.receiver(name, &format!("kind = \"webhook\"\nsecret = {{ file = \"hook-secret\" }}\nurl = \"{url}\""))
@@ -134,6 +141,7 @@ impl Place {
         let place = Self { folder: tempfile::tempdir().unwrap() };
         place.write("routing-key", ROUTING_KEY);
         place.write("hook-secret", WEBHOOK_SECRET);
+        place.write("pagerduty-secret", HOOK_SECRET);
         place.write("token", API_TOKEN);
         place.write("proxy-password", PROXY_PASSWORD);
         place.configure(config);

@@ -223,6 +223,16 @@ impl Sim {
         outcome.reply.unwrap()
     }
 
+    /// Somebody does that at the pager, at that second; it comes back now.
+    pub fn at_the_pager(&mut self, incident: &IncidentId, action: Action, seconds: i64) -> Result<Incident, Refused> {
+        let (by, reason) = ("Ann Example".to_owned(), "in PagerDuty".to_owned());
+        let command = Command { incident: incident.clone(), by, action, reason };
+        let answered = Input::Answered { command, receiver: "pager".into(), at: at(seconds) };
+        let outcome = self.engine.step(answered, self.now);
+        self.model.apply(&outcome.commit);
+        outcome.reply.unwrap()
+    }
+
     /// Silences what fits, for so many seconds from now on.
     pub fn silence(&mut self, matchers: &[&str], seconds: i64) -> Result<Silence, NotSilenced> {
         let matchers = matchers.iter().map(|text| text.parse().unwrap()).collect();

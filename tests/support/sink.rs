@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use serde_json::Value;
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -88,6 +90,34 @@ pub struct PagerDutyAlert {
     pub acknowledged: bool,
     /// It is not resolved.
     pub open: bool,
+}
+
+/// The header by which `PagerDuty` signs a webhook.
+pub fn signature(secret: &str, body: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+    mac.update(body.as_bytes());
+    let digest = mac.finalize().into_bytes();
+    let hex: Vec<String> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("v1={}", hex.concat())
+}
+
+/// What `PagerDuty` posts when somebody does that (`acknowledged`, `resolved`) to one of our incidents at that time.
+pub fn webhook(what: &str, incident: &str, at: &str, agent: &Value) -> String {
+    json!({ "event": {
+        "id": "01DTLG1SQXPV9Z7FZCM2VCZJKW", "event_type": format!("incident.{what}"), "resource_type": "incident",
+        "occurred_at": at, "agent": agent, "client": null,
+        "data": {
+            "id": "PGR0VU2", "type": "incident", "number": 2, "status": what, "title": "…", "urgency": "high",
+            "incident_key": format!("stormbell/{incident}"), "created_at": "2026-11-22T12:00:00Z",
+            "service": { "id": "PF9KMXH", "summary": "Crisis", "type": "service_reference" }, "resolve_reason": null,
+        },
+    }})
+    .to_string()
+}
+
+/// A person, as `PagerDuty` names them.
+pub fn user(name: &str) -> Value {
+    json!({ "id": "PLH1HKV", "type": "user_reference", "summary": name, "self": "https://api.pagerduty.com/users/PLH1HKV" })
 }
 
 type Otherwise = Box<dyn FnMut(&Request) -> Act + Send>;

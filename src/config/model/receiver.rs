@@ -37,6 +37,8 @@ pub enum ReceiverKind {
         url: Url,
         /// The integration's key.
         routing_key: Secret,
+        /// What it signs with when it says what people did there; none: it says nothing.
+        webhook_secret: Option<Secret>,
         /// How to get there.
         transport: Transport,
     },

@@ -136,6 +136,15 @@ pub enum Input {
     Batch(Batch),
     /// A person's order.
     Command(Command),
+    /// What a person did at a receiver that knows of an incident itself; it came back by that receiver.
+    Answered {
+        /// What, as an order here.
+        command: Command,
+        /// The receiver.
+        receiver: ReceiverName,
+        /// When, by the receiver's clock.
+        at: Timestamp,
+    },
     /// A person's order about silences.
     Silence(Order),
     /// A delivery that will never arrive.
@@ -320,7 +329,10 @@ impl Engine {
             Input::Connected { source, resumed_from } => self.connected(source, resumed_from, now),
             Input::Down { source, reason } => self.down(&source, reason, now, commit),
             Input::Batch(batch) => self.batch(batch, now, commit),
-            Input::Command(command) => outcome.reply = Some(self.command(command, now, commit)),
+            Input::Command(command) => outcome.reply = Some(self.command(command, None, now, commit)),
+            Input::Answered { command, receiver, at } => {
+                outcome.reply = Some(self.answered(command, &receiver, at, now, commit));
+            }
             Input::Silence(order) => outcome.silence = Some(self.silence(order, now, commit)),
             Input::Undelivered(undelivered) => self.undelivered(undelivered, now, commit),
             Input::Overdue(overdue) => self.overdue(overdue, now, commit),

@@ -4,7 +4,7 @@ use super::told::send;
 use super::{Live, entry};
 use crate::domain::commit::Commit;
 use crate::domain::engine::{Action, Command, Engine, Refused};
-use crate::domain::id::IncidentId;
+use crate::domain::id::{IncidentId, ReceiverName};
 use crate::domain::incident::{Incident, IncidentState, Signature};
 use crate::domain::message::MessageKind;
 use crate::domain::time::Timestamp;
@@ -13,6 +13,7 @@ impl Engine {
     pub(in crate::domain::engine) fn command(
         &mut self,
         command: Command,
+        knows: Option<&ReceiverName>,
         now: Timestamp,
         commit: &mut Commit,
     ) -> Result<Incident, Refused> {
@@ -28,13 +29,36 @@ impl Engine {
                 incident.acknowledged = Some(Signature { by: by.clone(), at: now });
                 incident.escalations.iter_mut().for_each(|escalation| escalation.due = None);
                 commit.timeline.push(entry(&id, now, "acknowledged", &by, reason));
-                let knowing = incident.told.receivers.clone();
-                send(incident, MessageKind::Acknowledged, knowing, &self.receivers, &self.routes, now, commit);
+                let others = incident.told.receivers.iter().filter(|told| Some(&told.receiver) != knows);
+                let others = others.cloned().collect();
+                send(incident, MessageKind::Acknowledged, others, &self.receivers, &self.routes, now, commit);
                 commit.record(incident.clone());
             }
             Action::Acknowledge | Action::Resolve => {} // somebody was faster; nothing to add
         }
         Ok(incident.clone())
+    }
+
+    /// What a person did at a receiver. That somebody has it, the others are told; that it is over, the receiver, too:
+    /// there it changes nothing, unless news of the incident is still on its way there, which would begin it anew.
+    ///
+    /// Of before the incident became graver, or began again, it is outdated: a late repetition must not take it from
+    /// those who are rung for what it is now. That it names this incident at all shows that it was not before it began, whatever the clock
+    /// there says.
+    pub(in crate::domain::engine) fn answered(
+        &mut self,
+        command: Command,
+        receiver: &ReceiverName,
+        at: Timestamp,
+        now: Timestamp,
+        commit: &mut Commit,
+    ) -> Result<Incident, Refused> {
+        let live = self.live.get(&command.incident).map(|live| &live.incident);
+        let began_anew = |incident: &Incident| incident.reopened.max(incident.again.map(|again| again.at));
+        match live.filter(|incident| began_anew(incident).is_some_and(|began| at <= began)) {
+            Some(outdated) => Ok(outdated.clone()),
+            None => self.command(command, Some(receiver), now, commit),
+        }
     }
 
     pub(super) fn resolve(

@@ -1,4 +1,4 @@
-//! Desks and the daemon: the built program, its socket, and desks that speak the protocol but have no screen.
+//! Desks and the daemon: the built program, its socket and WebSocket, and desks that have no screen.
 
 #![cfg(test)]
 
@@ -7,15 +7,20 @@ mod support;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use support::PATIENCE;
-use support::daemon::{Config, Daemon, HOOK, MARK, Place, now, say, word_rule};
+use support::child::{Process, Reads};
+use support::daemon::{API_TOKEN, Config, Daemon, HOOK, MARK, Place, now, say, word_rule};
 use support::jetstream::{Script, SimJetstream};
 use support::sink::SimSink;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, UnixStream};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{self, Message};
 
 /// First the desks; nobody took charge within a second: the hook.
 const ROUTE: &str = "[[route]]\nsteps = [{ notify = [\"desks\"], ack_within = \"20s\" }, { notify = [\"hook\"] }]\n[desk]\nsocket = \"desk.sock\"\n";
@@ -23,6 +28,7 @@ const ROUTE: &str = "[[route]]\nsteps = [{ notify = [\"desks\"], ack_within = \"
 struct World {
     stream: SimJetstream,
     hook: SimSink,
+    config: Config,
     place: Place,
 }
 
@@ -33,7 +39,8 @@ impl World {
         let config =
             Config::new(&stream.url(), "").receiver("desks", "kind = \"desktop\"").webhook("hook", &hook.url(HOOK));
         let rules = [word_rule("threat", "gunman", "critical"), word_rule("flood", "flooding", "high")];
-        Self { place: Place::new(&config.and(route), &rules), stream, hook }
+        let config = config.and(route);
+        Self { place: Place::new(&config, &rules), stream, hook, config }
     }
 
     async fn start(&self) -> Daemon {
@@ -295,7 +302,7 @@ async fn restarts_of_either_end_show_nothing_twice_and_lose_nothing() {
     let mut fresh = world.desk().await;
     world.post("k3", "gunman and flooding at St Brigids");
     let next = fresh.hears("show").await;
-    assert_eq!(next["title"], "HIGH: flood reported", "{next}");
+    assert_eq!(next["title"], "HIGH · again: flood reported", "{next}");
     daemon.stop().await;
 }
 
@@ -315,5 +322,120 @@ async fn a_drill_is_marked_on_desks() {
     desk.shown(&show).await;
     desk.acknowledge(&show).await;
     assert!(desk.hears("show").await["title"].as_str().unwrap().starts_with("EXERCISE"));
+    daemon.stop().await;
+}
+
+/// Desks of other workstations come through a reverse proxy that takes TLS off.
+struct Elsewhere {
+    port: u16,
+    authority: PathBuf,
+    _relay: JoinSet<()>,
+}
+
+impl Elsewhere {
+    async fn start(world: &World, daemon: &Daemon) -> Self {
+        let (acceptor, authority) = support::tls::acceptor();
+        world.place.write("authority.pem", &authority);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut relay = JoinSet::new();
+        relay.spawn(support::tls::relay(listener, acceptor, daemon.port()));
+        Self { port, authority: world.place.path("authority.pem"), _relay: relay }
+    }
+
+    /// The built desk, in no session at all.
+    fn desk(&self, world: &World, token: &str, authority: bool) -> Process {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_stormbell"));
+        command.args(["desk", "--url", &format!("https://localhost:{}", self.port), "--token-file"]);
+        command.arg(world.place.path(token));
+        if authority {
+            command.arg("--ca-file").arg(&self.authority);
+        }
+        command.env_clear().env("HOME", world.place.path("")).env("USER", "ann").env("XDG_RUNTIME_DIR", "/nonexistent");
+        command.stdout(std::process::Stdio::null());
+        Process::start(&mut command, Reads::Errors)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_desk_elsewhere_needs_tls_and_the_token_and_counts_only_when_it_shows() {
+    let world = World::new(ROUTE).await;
+    let mut daemon = world.start().await;
+    let port = daemon.port();
+    let elsewhere = Elsewhere::start(&world, &daemon).await;
+    world.place.write("wrong", "not-the-token-at-all-0123");
+    let says = |mut desk: Process, words: &'static str| tokio::task::block_in_place(move || desk.line_with(words));
+    says(elsewhere.desk(&world, "token", false), "no trusted TLS connection to localhost");
+    let line = says(elsewhere.desk(&world, "wrong", true), "the daemon does not accept the token");
+    assert!(!line.contains("not-the-token"), "{line}");
+
+    let mut desk = elsewhere.desk(&world, "token", true);
+    let line = tokio::task::block_in_place(|| desk.line_with("connected to the daemon"));
+    assert!(line.contains("user=\"ann\"") && line.contains("daemon=\"localhost\""), "{line}");
+    assert_eq!(daemon.get("/api/v1/status").await["desks"], json!(["ann"]));
+    world.post("k1", "gunman at St Brigids");
+    daemon.says("no desk showed it within 5 s, though one is connected").await;
+
+    // The daemon restarts; the desk comes back by itself.
+    daemon.kill().await;
+    world.place.configure(&world.config.clone().listening(port));
+    let daemon = world.place.start().await;
+    tokio::task::block_in_place(|| desk.line_with("connected to the daemon"));
+    daemon.until(async || desks(&daemon).await, |desks| desks == "1").await;
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_websocket_speaks_as_the_socket_does_and_takes_no_more() {
+    let world = World::new(ROUTE).await;
+    let daemon = world.start().await;
+    let (status, text) = daemon.ask(reqwest::Method::GET, "/api/v1/desk", "").await;
+    assert_eq!(status, reqwest::StatusCode::UPGRADE_REQUIRED, "{text}");
+    let connect = async |token: Option<&str>| {
+        let mut request = format!("ws://127.0.0.1:{}/api/v1/desk", daemon.port()).into_client_request().unwrap();
+        if let Some(token) = token {
+            request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+        }
+        let stream = tokio::net::TcpStream::connect(("127.0.0.1", daemon.port())).await.unwrap();
+        tokio_tungstenite::client_async(request, stream).await
+    };
+    let refused = connect(None).await.unwrap_err();
+    assert!(matches!(&refused, tungstenite::Error::Http(answer) if answer.status() == 401), "{refused:?}");
+
+    let (mut desk, _) = connect(Some(API_TOKEN)).await.unwrap();
+    let hello = json!({"type": "hello", "version": 1, "user": "ann\u{202e}"});
+    desk.send(Message::text(hello.to_string())).await.unwrap();
+    let mut next = async || loop {
+        let message = timeout(PATIENCE, desk.next()).await.expect("the daemon says nothing").unwrap().unwrap();
+        let Message::Text(text) = message else { continue };
+        let frame: Value = serde_json::from_str(&text).unwrap();
+        if frame["type"] != "ping" {
+            return frame;
+        }
+    };
+    assert_eq!(next().await["user"], "ann");
+    world.post("k1", "gunman at St Brigids");
+    let show = next().await;
+    assert_eq!(show["title"], "CRITICAL: threat reported");
+    let shown = json!({"type": "shown", "incident": show["incident"], "revision": show["revision"]});
+    desk.send(Message::text(shown.to_string())).await.unwrap();
+    is_delivered(&daemon, &show["incident"], "incident.opened").await;
+    let action = json!({"type": "action", "incident": show["incident"], "key": "acknowledge"});
+    desk.send(Message::text(action.to_string())).await.unwrap();
+    daemon.until(async || daemon.incidents("threat").await, |found| found[0]["acknowledged"]["by"] == "ann").await;
+
+    desk.send(Message::text("x".repeat(70_000))).await.unwrap();
+    daemon.until(async || desks(&daemon).await, |desks| desks == "0").await;
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_without_a_place_for_desks_says_so() {
+    let world = World::new("[[route]]\nsteps = [{ notify = [\"hook\"] }]\n").await;
+    let daemon = world.start().await;
+    let elsewhere = Elsewhere::start(&world, &daemon).await;
+    let mut desk = elsewhere.desk(&world, "token", true);
+    tokio::task::block_in_place(|| desk.line_with("the daemon has no place for desks"));
+    assert_eq!(daemon.get("/api/v1/status").await.get("desks"), None);
     daemon.stop().await;
 }

@@ -14,6 +14,8 @@ use support::child::{Process, Reads};
 use support::daemon::{Config, Daemon, Place, now, say, word_rule};
 use support::jetstream::{Script, SimJetstream};
 use support::screen::Session;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 struct World {
     stream: SimJetstream,
@@ -40,8 +42,12 @@ impl World {
     }
 
     fn desk(&self) -> Process {
+        self.desk_of(&["--socket", self.place.path("desk.sock").to_str().unwrap()])
+    }
+
+    fn desk_of(&self, daemon: &[&str]) -> Process {
         let mut command = self.session.command(env!("CARGO_BIN_EXE_stormbell"));
-        command.args(["desk", "--snooze", "2s", "--socket"]).arg(self.place.path("desk.sock"));
+        command.args(["desk", "--snooze", "2s"]).args(daemon);
         let path = format!("{}:{}", self.place.path("bin").display(), std::env::var("PATH").unwrap());
         command.env("PATH", path).env("HOME", self.place.path("")).env("USER", "ann").env("STORMBELL_LOG", "debug");
         command.env_remove("XDG_STATE_HOME").stdout(Stdio::null());
@@ -178,7 +184,7 @@ async fn two_people_see_who_has_it_and_one_user_has_one_desk() {
         world.session.dismiss_all();
         world.session.displays(0);
     });
-    daemon.says("popup closed").await;
+    daemon.says("popup closed").await; // so the desk knows
     blocking(|| desk.kill());
     let mut desk = world.desk();
     blocking(|| desk.line_with("connected to the daemon"));
@@ -200,5 +206,39 @@ async fn two_people_see_who_has_it_and_one_user_has_one_desk() {
         ]
     );
     assert!(shown[1].1.contains("Taken by: Ann at"), "{shown:?}");
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Xvfb, dbus and dunst; run by .ci/run"]
+async fn another_workstation_comes_through_tls_and_opens_the_console_where_it_sees_it() {
+    let mut world = World::new().await;
+    let daemon = world.place.start().await;
+    daemon.says("source connected").await;
+    let (acceptor, authority) = support::tls::acceptor();
+    world.place.write("authority.pem", &authority);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let mut relay = JoinSet::new();
+    relay.spawn(support::tls::relay(listener, acceptor, daemon.port()));
+    blocking(|| world.session.start_dunst("full"));
+    let (token, authority) = (world.place.path("token"), world.place.path("authority.pem"));
+    let (token, authority) = (token.to_str().unwrap(), authority.to_str().unwrap());
+    let mut desk = world.desk_of(&["--url", &url, "--token-file", token, "--ca-file", authority]);
+    blocking(|| desk.line_with("connected to the daemon"));
+
+    world.post("a", "gunman at St Brigids");
+    blocking(|| world.session.displays(1));
+    daemon.says("message delivered").await;
+    let threat = incident(&daemon, "threat", |incident| incident["id"].is_string()).await;
+    let expected = format!("{url}/api/v1/incidents/{}\n", threat["id"].as_str().unwrap());
+    blocking(|| {
+        world.session.press("Open.*threat");
+        let opened = || std::fs::read_to_string(world.opened_file()).unwrap_or_default();
+        world.session.until("the console is opened", || opened() == expected);
+        world.session.press("Acknowledge.*threat");
+    });
+    let it = incident(&daemon, "threat", |incident| incident["state"] == "acknowledged").await;
+    assert_eq!(it["acknowledged"]["by"], "ann");
     daemon.stop().await;
 }

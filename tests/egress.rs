@@ -17,7 +17,6 @@ use stormbell::notify::{Receiver, SendError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
 
 use support::child::{Process, Reads};
 use support::message::{leased, noon};
@@ -39,7 +38,7 @@ impl Private {
         std::fs::write(ca_file.path(), authority).unwrap();
         let (listener, port) = listen().await;
         let mut relay = JoinSet::new();
-        relay.spawn(relay_tls(listener, acceptor, sink.port()));
+        relay.spawn(support::tls::relay(listener, acceptor, sink.port()));
         Self { sink, ca_file, port, _relay: relay }
     }
 
@@ -55,16 +54,6 @@ async fn listen() -> (TcpListener, u16) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     (listener, port)
-}
-
-/// Takes TLS off and passes the rest on, one connection after the other.
-async fn relay_tls(listener: TcpListener, acceptor: TlsAcceptor, port: u16) {
-    loop {
-        let (socket, _) = listener.accept().await.unwrap();
-        let Ok(mut inside) = acceptor.accept(socket).await else { continue };
-        let mut sink = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-        drop(copy_bidirectional(&mut inside, &mut sink).await);
-    }
 }
 
 /// A CONNECT proxy that wants `hosp:secret`, and answers 407 without.

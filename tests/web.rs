@@ -22,7 +22,7 @@ use stormbell::domain::silence::{Draft, Silence};
 use stormbell::domain::time::{Timestamp, Zone};
 use stormbell::telemetry::metrics::Metrics;
 use stormbell::web::view::{AlertView, DeliveryView, RuleView, SourceView, StatusView, TimelineView};
-use stormbell::web::{Access, Action, ActionKind, Backend, BackendError, Doors, IncidentDetail, serve};
+use stormbell::web::{Access, Action, ActionKind, Backend, BackendError, Doors, IncidentDetail, Visit, serve};
 use stormbell::wire::link::{Console, LASTS};
 use support::sink::{signature, user, webhook};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -220,6 +220,10 @@ impl Backend for Pretended {
         let schedule = Schedule { zone: Zone::default(), layers: vec![layer], overrides: vec![] };
         let persons = [(ann(), Person::default())].into();
         Arc::new(People { persons, schedules: [("press".into(), schedule)].into(), ..People::default() })
+    }
+
+    fn desk(&self, _visit: Visit) -> Result<(), BackendError> {
+        Err(BackendError::Invalid("no place for desks".to_owned()))
     }
 
     async fn status(&self) -> Result<StatusView, BackendError> {

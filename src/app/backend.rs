@@ -24,7 +24,7 @@ use crate::store::{DeliveryRow, OutboxCount, OutboxState, Reader, SourceRecord, 
 use crate::web::view::{
     AlertView, DeliveryView, GapView, LedgerView, ReceiverView, RuleView, SourceView, StatusView, TimelineView,
 };
-use crate::web::{Action, ActionKind, Backend, BackendError, IncidentDetail};
+use crate::web::{Action, ActionKind, Backend, BackendError, IncidentDetail, Visit};
 
 /// Coverage and gaps are told for so long.
 const LOOK_BACK: Duration = Duration::from_hours(24);
@@ -47,6 +47,8 @@ pub(super) struct Daemon {
     pub receivers: Vec<ReceiverName>,
     /// Desks, if there is a place for them.
     pub desks: Option<Arc<Hub>>,
+    /// Where those of other workstations are received.
+    pub visits: Option<mpsc::Sender<Visit>>,
     /// Whom the daemon listens for.
     pub organization: Organization,
     /// When it started.
@@ -241,6 +243,16 @@ impl Backend for Daemon {
 
     fn people(&self) -> Arc<People> {
         Arc::clone(&self.people.borrow())
+    }
+
+    fn desk(&self, visit: Visit) -> Result<(), BackendError> {
+        let Some(visits) = &self.visits else {
+            let text = "this daemon has no place for desks: it needs [desk] and a [[receiver]] of the kind desktop";
+            return Err(BackendError::Invalid(text.to_owned()));
+        };
+        visits
+            .try_send(visit)
+            .or(Err(BackendError::Unavailable("there are too many desks; try again later".to_owned())))
     }
 
     async fn status(&self) -> Result<StatusView, BackendError> {

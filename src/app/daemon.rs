@@ -154,8 +154,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let probe = Probe::starting(started);
     let readiness = readiness(&parts, &statuses, &pulse, at_work, &probe);
     start_heartbeat(&mut rest, &config, &readiness)?;
-    let base = console.as_ref().map(|console| console.base().clone());
-    desktops::start(&mut rest, &config, parts.desks.as_ref(), &to_engine, base)?;
+    let visits = desktops::start(&mut rest, &config, parts.desks.as_ref(), &to_engine, console.as_ref())?;
     let (reading, frames) = start_sources(&config, &timing, &positions, &parts, &probe);
 
     let frames = stream::unfold(frames, |mut frames| async move { Some((frames.recv().await?, frames)) });
@@ -190,6 +189,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
             receivers,
             organization: config.organization.clone(),
             desks: parts.desks.clone(),
+            visits,
             started,
             clock: Arc::clone(&clock),
         };

@@ -2,17 +2,21 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::sync::{mpsc, oneshot};
-use url::Url;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::desk::Request;
 use super::tasks::Stage;
 use crate::config::model::{Config, ReceiverConfig, ReceiverKind};
 use crate::desk::hub::Hub;
+use crate::desk::line::Line;
 use crate::desk::protocol::{MAX_LAST, Show};
-use crate::desk::session::{Office, Sessions};
+use crate::desk::session::{Office, Sessions, Who};
 use crate::desk::socket::Socket;
 use crate::domain::engine::{Action, Command, Refused};
 use crate::domain::id::{IncidentId, ReceiverName};
@@ -22,25 +26,33 @@ use crate::notify::desktop::show;
 use crate::store::{Reader, StoreError};
 use crate::telemetry::events;
 use crate::telemetry::metrics::Metrics;
+use crate::web::{self, Visit};
+use crate::wire::link::Console;
+
+/// Desks that have sent their handshake and are not served yet.
+const ARRIVING: usize = 16;
+/// Our answer to the handshake must have left by then.
+const ARRIVES_WITHIN: Duration = Duration::from_secs(1);
 
 /// The desks of a daemon that has a place for them.
 pub(super) fn hub(config: &Config, metrics: &Arc<Metrics>) -> Option<Arc<Hub>> {
     config.desk.as_ref().map(|_| Arc::new(Hub::new(Arc::clone(metrics))))
 }
 
-/// Listens for desks, if there is a place for them; what speaks with each.
+/// Listens for desks, if there is a place for them; where those of other workstations are sent.
 pub(super) fn start(
     stage: &mut Stage,
     config: &Config,
     hub: Option<&Arc<Hub>>,
     engine: &mpsc::Sender<Request>,
-    console: Option<Url>,
-) -> anyhow::Result<Option<Sessions<Front>>> {
+    console: Option<&Console>,
+) -> anyhow::Result<Option<mpsc::Sender<Visit>>> {
     let (Some(desk), Some(hub)) = (&config.desk, hub) else { return Ok(None) };
     let is_desktop = |receiver: &&ReceiverConfig| matches!(receiver.kind, ReceiverKind::Desktop);
     let receivers = config.receivers.iter().filter(is_desktop).map(|receiver| receiver.name.clone()).collect();
     let office = Front { engine: engine.clone(), database: config.store.path.clone(), receivers };
-    let sessions = Sessions { hub: Arc::clone(hub), office: Arc::new(office), console };
+    let base = console.map(|console| console.base().clone());
+    let sessions = Sessions { hub: Arc::clone(hub), office: Arc::new(office), console: base };
     if let Some(path) = &desk.socket {
         let socket = Socket::bind(path).with_context(|| format!("the socket for desks, {}", path.display()))?;
         events::desks_welcome(path);
@@ -50,7 +62,33 @@ pub(super) fn start(
             Ok(())
         });
     }
-    Ok(Some(sessions))
+    let (visits, arriving) = mpsc::channel(ARRIVING);
+    let stop = stage.stop.clone();
+    stage.tasks.spawn("desks elsewhere", async move {
+        receive(arriving, sessions, stop).await;
+        Ok(())
+    });
+    Ok(Some(visits))
+}
+
+/// Speaks with desks of other workstations until `cancel`.
+async fn receive<O: Office>(mut arriving: mpsc::Receiver<Visit>, sessions: Sessions<O>, cancel: CancellationToken) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = cancel.cancelled() => break,
+            Some(_) = connections.join_next() => {} // how it ended is in the log
+            Some(visit) = arriving.recv(), if connections.len() < web::DESKS => {
+                let (sessions, cancel) = (sessions.clone(), cancel.clone());
+                connections.spawn(async move {
+                    if let Ok(Some(stream)) = timeout(ARRIVES_WITHIN, visit).await {
+                        sessions.serve(Line::websocket(stream).await, Who::Trusted, cancel).await;
+                    }
+                });
+            }
+        }
+    }
+    while connections.join_next().await.is_some() {}
 }
 
 /// Engine and store, as desks need them.

@@ -14,6 +14,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use tokio_util::codec::{FramedRead, FramedWrite, LinesCodec, LinesCodecError};
 
 use super::protocol::MAX_LINE;
@@ -54,12 +58,34 @@ impl Line {
         Self { heard: heard.map(|line| line.map_err(in_io)).boxed(), said: Box::pin(said) }
     }
 
-    /// Lines that something else carries, bounded by whoever does.
-    pub fn of(
-        heard: BoxStream<'static, io::Result<String>>,
-        said: Pin<Box<dyn Sink<String, Error = io::Error> + Send>>,
-    ) -> Self {
-        Self { heard, said }
+    /// Lines as text messages of a WebSocket whose handshake, by somebody else, was its client's.
+    pub async fn websocket(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
+        Self::messages(WebSocketStream::from_raw_socket(stream, Role::Server, Some(limits())).await)
+    }
+
+    /// The same at the client's end: says the handshake, too.
+    ///
+    /// # Errors
+    /// What the server answers instead.
+    pub async fn to_websocket(
+        request: Request,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    ) -> Result<Self, tungstenite::Error> {
+        let (socket, _) = client_async_with_config(request, stream, Some(limits())).await?;
+        Ok(Self::messages(socket))
+    }
+
+    fn messages(socket: WebSocketStream<impl AsyncRead + AsyncWrite + Send + Unpin + 'static>) -> Self {
+        let (said, heard) = socket.split();
+        let heard = heard.filter_map(async |message| match message {
+            Ok(Message::Text(text)) => Some(Ok(text.as_str().to_owned())),
+            // A close ends the stream; of a binary message there is nothing to make.
+            Ok(_) => None,
+            Err(error) => Some(Err(io::Error::other(error))),
+        });
+        let said = said.with(async |text: String| Ok(Message::text(text)));
+        let said = said.sink_map_err(|error: tungstenite::Error| io::Error::other(error));
+        Self { heard: heard.boxed(), said: Box::pin(said) }
     }
 
     /// The next thing said. Nothing is lost when this is dropped half-way.
@@ -90,6 +116,10 @@ impl fmt::Debug for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Line").finish_non_exhaustive()
     }
+}
+
+fn limits() -> WebSocketConfig {
+    WebSocketConfig::default().max_message_size(Some(MAX_LINE)).max_frame_size(Some(MAX_LINE))
 }
 
 fn in_io(error: LinesCodecError) -> io::Error {

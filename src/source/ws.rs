@@ -143,7 +143,15 @@ impl Connector {
         timeout(self.within, self.dial(url)).await.unwrap_or(Err(ConnectError::Timeout(self.within)))
     }
 
-    async fn dial(&self, url: &Url) -> Result<Socket, ConnectError> {
+    /// Opens what carries a connection: TCP, and TLS where the address says so.
+    ///
+    /// # Errors
+    /// [`ConnectError`], whose cause is in `source()`.
+    pub async fn link(&self, url: &Url) -> Result<Box<dyn Link>, ConnectError> {
+        timeout(self.within, self.carry(url)).await.unwrap_or(Err(ConnectError::Timeout(self.within)))
+    }
+
+    async fn carry(&self, url: &Url) -> Result<Box<dyn Link>, ConnectError> {
         let secure = match url.scheme() {
             "ws" => false,
             "wss" => true,
@@ -151,7 +159,12 @@ impl Connector {
         };
         let peer = peer(url).ok_or(ConnectError::Address)?;
         let tcp = self.reach(url, &peer).await?;
-        let link: Box<dyn Link> = if secure { Box::new(self.secure(tcp, url, &peer).await?) } else { Box::new(tcp) };
+        Ok(if secure { Box::new(self.secure(tcp, url, &peer).await?) } else { Box::new(tcp) })
+    }
+
+    async fn dial(&self, url: &Url) -> Result<Socket, ConnectError> {
+        let peer = peer(url).ok_or(ConnectError::Address)?;
+        let link = self.carry(url).await?;
         let mut request = url.as_str().into_client_request().or(Err(ConnectError::Address))?;
         let agent = HeaderValue::from_static(concat!("stormbell/", env!("CARGO_PKG_VERSION")));
         request.headers_mut().insert(USER_AGENT, agent);

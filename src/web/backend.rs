@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use super::desks::Visit;
 use super::view::{AlertView, DeliveryView, RuleView, SourceView, StatusView, TimelineView};
 use crate::domain::id::{IncidentId, ReceiverName, SilenceId};
 use crate::domain::incident::{Incident, IncidentState};
@@ -72,6 +73,13 @@ pub trait Backend: Send + Sync + 'static {
 
     /// The people and schedules in force.
     fn people(&self) -> Arc<People>;
+
+    /// Takes over the connection of a desk on another workstation. Whoever has it has the API's token.
+    ///
+    /// # Errors
+    /// [`BackendError::Invalid`] when this daemon has no place for desks, [`BackendError::Unavailable`] when it has
+    /// too many.
+    fn desk(&self, visit: Visit) -> Result<(), BackendError>;
 
     /// What `stormbell status` shows.
     fn status(&self) -> impl Future<Output = Result<StatusView, BackendError>> + Send;

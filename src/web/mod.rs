@@ -6,6 +6,7 @@
 
 mod api;
 mod backend;
+mod desks;
 mod drills;
 mod guard;
 mod hooks;
@@ -27,6 +28,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use backend::{Action, ActionKind, Backend, BackendError, IncidentDetail};
+pub use desks::{Duplex, Visit};
 pub use token::token;
 
 use listener::Bounded;
@@ -36,8 +38,10 @@ use crate::domain::id::ReceiverName;
 use crate::telemetry::metrics::Metrics;
 use crate::wire::link::Console;
 
+/// Desks of other workstations at a time, whose connections last; the next ones are refused.
+pub const DESKS: usize = 64;
 /// Connections at a time; the next ones wait in the system's queue.
-const CONNECTIONS: usize = 64;
+const CONNECTIONS: usize = 64 + DESKS;
 /// How long a connection may go without a part of an answer. Longer than a request may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Answers under way get so long to finish when the daemon stops.

@@ -29,7 +29,8 @@ pub const ROUTING_KEY: &str = "plantedroutingkey0123456789abcdef";
 const WEBHOOK_SECRET: &str = "whsec_cGxhbnRlZHdlYmhvb2tzZWNyZXQ=";
 /// What `PagerDuty` signs with.
 pub const HOOK_SECRET: &str = "plantedhooksecret0123456789";
-const API_TOKEN: &str = "planted-api-token-0123456789";
+/// Of the API.
+pub const API_TOKEN: &str = "planted-api-token-0123456789";
 /// The proxy's login.
 pub const PROXY_PASSWORD: &str = "plantedproxypassword";
 /// A webhook's path is often the secret itself.

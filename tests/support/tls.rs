@@ -3,6 +3,9 @@
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
@@ -23,4 +26,18 @@ pub fn acceptor() -> (TlsAcceptor, String) {
         .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
         .unwrap();
     (TlsAcceptor::from(Arc::new(config)), authority.pem())
+}
+
+/// Takes TLS off and passes the rest on to a port of this machine, as a reverse proxy does; ends with the task.
+pub async fn relay(listener: TcpListener, acceptor: TlsAcceptor, port: u16) {
+    let mut connections = JoinSet::new();
+    loop {
+        let (socket, _) = listener.accept().await.unwrap();
+        let acceptor = acceptor.clone();
+        connections.spawn(async move {
+            let Ok(mut inside) = acceptor.accept(socket).await else { return };
+            let Ok(mut behind) = TcpStream::connect(("127.0.0.1", port)).await else { return };
+            drop(copy_bidirectional(&mut inside, &mut behind).await);
+        });
+    }
 }

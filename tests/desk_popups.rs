@@ -1,5 +1,5 @@
-//! `stormbell desk` as a person has it: the built daemon, the built desk, a private X server and bus, and dunst with its
-//! buttons pressed.
+//! `stormbell desk` as a person has it: the built daemon, the built desk, a private X server and bus, and dunst, or
+//! Xfce's service, with their buttons pressed.
 
 #![cfg(test)]
 
@@ -240,5 +240,34 @@ async fn another_workstation_comes_through_tls_and_opens_the_console_where_it_se
     });
     let it = incident(&daemon, "threat", |incident| incident["state"] == "acknowledged").await;
     assert_eq!(it["acknowledged"]["by"], "ann");
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Xvfb, dbus, xfce4-notifyd and xdotool; run by .ci/run"]
+async fn a_mouse_takes_charge_at_a_true_button() {
+    let mut world = World::new().await;
+    let daemon = world.place.start().await;
+    daemon.says("source connected").await;
+    blocking(|| world.session.start_xfce());
+    let mut desk = world.desk();
+    blocking(|| desk.line_with("connected to the daemon"));
+    world.post("a", "gunman at St Brigids <b>now</b>");
+    daemon.says("message delivered").await;
+    let mut clicks = 0;
+    loop {
+        // A popup that is just being drawn takes no click.
+        blocking(|| world.session.click_first_button());
+        clicks += 1;
+        let threat = &daemon.incidents("threat").await[0];
+        world.session.screenshot(&format!("desk-xfce-{clicks}"));
+        if threat["state"] == "acknowledged" {
+            break;
+        }
+        assert!(clicks < 50, "no click arrives");
+    }
+    blocking(|| desk.line_with(" shown ")); // that, …
+    blocking(|| desk.line_with(" shown ")); // … and that she has it
+    world.session.screenshot("desk-xfce-taken");
     daemon.stop().await;
 }

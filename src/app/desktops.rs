@@ -13,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 use super::desk::Request;
 use super::tasks::Stage;
 use crate::config::model::{Config, ReceiverConfig, ReceiverKind};
-use crate::desk::hub::Hub;
+use crate::desk::hub::{Hub, Standing};
 use crate::desk::line::Line;
-use crate::desk::protocol::{MAX_LAST, Show};
+use crate::desk::protocol::MAX_LAST;
 use crate::desk::session::{Office, Sessions, Who};
 use crate::desk::socket::Socket;
 use crate::domain::engine::{Action, Command, Refused};
@@ -112,7 +112,7 @@ impl Office for Front {
         }
     }
 
-    async fn standing(&self) -> Result<Vec<Show>, String> {
+    async fn standing(&self) -> Result<Vec<Standing>, String> {
         let (database, receivers) = (self.database.clone(), self.receivers.clone());
         let read = move || standing(&Reader::open(&database)?, &receivers);
         let read = tokio::task::spawn_blocking(read).await.map_err(|panic| panic.to_string())?;
@@ -121,16 +121,17 @@ impl Office for Front {
 }
 
 /// How all stands that desks were told of and that is not over, with the posts that still exist.
-fn standing(reader: &Reader, receivers: &[ReceiverName]) -> Result<Vec<Show>, StoreError> {
-    let mut shows = Vec::new();
+fn standing(reader: &Reader, receivers: &[ReceiverName]) -> Result<Vec<Standing>, StoreError> {
+    let mut stand = Vec::new();
     for (state, kind) in
         [(IncidentState::Open, MessageKind::Opened), (IncidentState::Acknowledged, MessageKind::Acknowledged)]
     {
         let was_told = |incident: &Incident| incident.told.receivers.iter().any(|to| receivers.contains(&to.receiver));
         for incident in reader.incidents(Some(state), MAX_LAST)?.into_iter().filter(was_told) {
             let posts = reader.incident(&incident.id)?.map(|record| record.posts).unwrap_or_default();
-            shows.push(show(&Message { kind, at: incident.opened_at, incident }, &posts));
+            let muted = incident.muted.is_some();
+            stand.push(Standing { show: show(&Message { kind, at: incident.opened_at, incident }, &posts), muted });
         }
     }
-    Ok(shows)
+    Ok(stand)
 }

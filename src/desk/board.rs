@@ -27,6 +27,8 @@ pub const SNOOZE: &str = "snooze";
 pub struct Board {
     /// By incident.
     cards: BTreeMap<String, Card>,
+    /// The service whose numbers the popups have.
+    service: Option<String>,
 }
 
 /// One incident.
@@ -207,17 +209,27 @@ impl Board {
         Some((incident.clone(), word))
     }
 
-    /// The service that showed popups is no more, and its popups with it.
-    pub fn lost_screen(&mut self) {
-        for card in self.cards.values_mut() {
-            (card.popup, card.live) = (None, false);
+    /// Whether it is known who shows popups.
+    pub fn knows_service(&self) -> bool {
+        self.service.is_some()
+    }
+
+    /// The service that shows popups from now on, if there is one. If it is another, the popups are gone with the last.
+    pub fn found_service(&mut self, service: Option<String>) {
+        if self.service.is_none() || self.service != service {
+            self.service = service;
+            for card in self.cards.values_mut() {
+                (card.popup, card.live) = (None, false);
+            }
         }
     }
 
-    /// Snoozed ones whose time has come belong on the screen again.
-    pub fn wake(&mut self, now: Timestamp) {
+    /// Snoozed ones belong on the screen again when their time has come; or when the clock was set back, so that it would
+    /// come later than anybody asked for.
+    pub fn wake(&mut self, now: Timestamp, snooze: Duration) {
+        let latest = (now + snooze).micros();
         for card in self.cards.values_mut() {
-            if matches!(card.phase, Phase::Snoozed(until) if until <= now.micros()) {
+            if matches!(card.phase, Phase::Snoozed(until) if until <= now.micros() || until > latest) {
                 card.phase = Phase::Up;
             }
         }
@@ -275,6 +287,7 @@ mod tests {
     /// Shown once, as popup 7.
     fn board() -> Board {
         let mut board = Board::default();
+        board.found_service(Some("bus :1.7".to_owned()));
         assert_eq!(board.heard(open(1), at(0)), Next::Pop);
         assert_eq!(board.to_pop(), [(open(1), None)]);
         board.popped("a", 1, 7);
@@ -325,6 +338,7 @@ mod tests {
     #[test]
     fn a_new_process_asks_for_the_words_and_takes_over_the_popup() {
         let mut after = restarted(&board());
+        after.found_service(Some("bus :1.7".to_owned()));
         assert!(after.to_pop().is_empty(), "there are no words yet");
         assert!(after.pressed(7, ACKNOWLEDGE, at(1), TEN).is_none(), "its buttons spoke to another process");
         assert_eq!(after.last().1, BTreeSet::from(["a".to_owned()]));
@@ -334,6 +348,10 @@ mod tests {
         assert!(after.last().1.is_empty());
         assert_eq!(restarted(&after).heard(show(2, State::Resolved), at(2)), Next::Farewell(Some(7)));
         assert_eq!(restarted(&after).gone("a"), Some(7));
+        let mut in_another_session = restarted(&after);
+        in_another_session.found_service(Some("bus2 :1.7".to_owned()));
+        in_another_session.heard(open(1), at(1));
+        assert_eq!(in_another_session.to_pop(), [(open(1), None)], "7 is somebody else's popup there");
     }
 
     #[test]
@@ -343,12 +361,22 @@ mod tests {
         assert_eq!((board.closed(7, Closed::Dismissed), board.next_wake()), (None, Some(at(600))));
         let mut after = restarted(&board);
         assert_eq!(after.heard(open(1), at(5)), Next::WasShown);
-        after.wake(at(599));
+        after.wake(at(599), TEN);
         assert!(after.to_pop().is_empty());
-        after.wake(at(600));
+        after.wake(at(600), TEN);
         assert_eq!(after.to_pop(), [(open(1), None)]);
         assert_eq!(board.heard(open(2), at(5)), Next::Pop, "news does not wait");
         assert_eq!(board.next_wake(), None);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_hide_a_crisis_for_hours() {
+        let mut board = board();
+        board.pressed(7, SNOOZE, at(36_000), TEN).unwrap();
+        board.wake(at(36_000), TEN);
+        assert!(board.to_pop().is_empty());
+        board.wake(at(0), TEN);
+        assert_eq!(board.to_pop().len(), 1);
     }
 
     #[test]
@@ -369,7 +397,9 @@ mod tests {
     #[test]
     fn a_new_service_is_given_everything_that_stood() {
         let mut board = board();
-        board.lost_screen();
+        board.found_service(Some("bus :1.7".to_owned()));
+        assert!(board.to_pop().is_empty());
+        board.found_service(Some("bus :1.9".to_owned()));
         assert_eq!(board.to_pop(), [(open(1), None)]);
         assert!(board.last().1.is_empty(), "the words are still here");
     }

@@ -95,8 +95,9 @@ pub async fn run<D: Dial>(settings: Settings<D>, cancel: CancellationToken) {
             change = desk.screen.next() => desk.seen(change).await,
             _ = ping.tick() => desk.daemon.say(&FromDesk::Ping).await,
             _ = again.tick() => {}
-            () = sleep(snoozed.unwrap_or_default()), if snoozed.is_some() => desk.board.wake(desk.clock.now()),
+            () = sleep(snoozed.unwrap_or_default()), if snoozed.is_some() => {}
         }
+        desk.board.wake(desk.clock.now(), desk.snooze);
         desk.pop().await;
     }
 }
@@ -165,12 +166,8 @@ impl<D: Dial> Desk<D> {
 
     async fn seen(&mut self, change: Change) {
         match change {
-            Change::Lost | Change::Event(Event::Replaced { present: false }) => self.board.lost_screen(),
-            Change::Opened | Change::Closed => {}
-            Change::Event(Event::Replaced { present: true }) => {
-                self.board.lost_screen();
-                self.screen.content();
-            }
+            Change::Lost | Change::Closed => self.board.found_service(None),
+            Change::Opened | Change::Event(Event::Replaced) => self.look_for_service().await,
             Change::Event(Event::Closed { popup, reason }) => {
                 if let Some((incident, reason)) = self.board.closed(popup, reason) {
                     self.remember();
@@ -205,6 +202,9 @@ impl<D: Dial> Desk<D> {
             match popups.show(&show, &buttons, replaces).await {
                 Ok(popup) => {
                     self.screen.content();
+                    if !self.board.knows_service() {
+                        self.look_for_service().await; // the bus has just started one for this
+                    }
                     self.board.popped(&show.incident, show.revision, popup);
                     self.remember();
                     let Show { incident, revision, .. } = show;
@@ -213,6 +213,12 @@ impl<D: Dial> Desk<D> {
                 }
                 Err(error) => return self.screen.complain(&error),
             }
+        }
+    }
+
+    async fn look_for_service(&mut self) {
+        if let Some(popups) = self.screen.popups() {
+            self.board.found_service(popups.service().await.unwrap_or_default());
         }
     }
 

@@ -50,6 +50,15 @@ struct Known {
     given: BTreeMap<String, u32>,
 }
 
+/// An incident that is not over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// As it stands.
+    pub show: Show,
+    /// Nobody is told of it for now.
+    pub muted: bool,
+}
+
 /// Nobody sat where it would have been seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotShown {
@@ -203,16 +212,18 @@ pub struct Seat {
 
 impl Seat {
     /// What to tell a desk that has just come, of how things `stand`: what it lacks, what somebody has taken meanwhile,
-    /// and what is over of all that it remembers.
-    pub fn catch_up(&self, standing: Vec<Show>) -> Vec<ToDesk> {
+    /// and what is over of all that it remembers. What is muted is shown on no further desk.
+    pub fn catch_up(&self, standing: Vec<Standing>) -> Vec<ToDesk> {
         let mut inner = self.hub.lock();
         let Some(known) = inner.seats.get_mut(&self.id) else { return Vec::new() };
-        let stands = |incident: &str| standing.iter().any(|show| show.incident == incident);
+        let stands = |incident: &str| standing.iter().any(|standing| standing.show.incident == incident);
         let over: Vec<String> = known.given.keys().filter(|incident| !stands(incident)).cloned().collect();
         known.given.retain(|incident, _| stands(incident));
         let gone = over.into_iter().map(|incident| ToDesk::Gone { incident });
-        let lacks: Vec<Show> = standing.into_iter().filter(|show| known.wants(show)).collect();
-        gone.chain(lacks.into_iter().map(ToDesk::Show)).collect()
+        let has = |known: &Known, show: &Show| known.given.contains_key(&show.incident);
+        let lacks =
+            standing.into_iter().filter(|Standing { show, muted }| (!muted || has(known, show)) && known.wants(show));
+        gone.chain(lacks.map(|standing| ToDesk::Show(standing.show))).collect()
     }
 
     /// What was said since the last call and is this desk's business.
@@ -328,19 +339,22 @@ mod tests {
     #[test]
     fn who_comes_back_is_told_what_changed_and_nothing_twice() {
         let hub = hub();
-        let seat = join(&hub, &[("same", 3), ("grown", 3), ("taken", 3), ("over", 3), ("lost", 3)], &["lost"]);
-        let standing = vec![
-            show("same", 3, State::Open),
+        let last = [("same", 3), ("grown", 3), ("taken", 3), ("over", 3), ("lost", 3), ("muted", 3)];
+        let seat = join(&hub, &last, &["lost"]);
+        let shows = [
             show("grown", 4, State::Open),
             show("taken", 4, State::Acknowledged),
             show("lost", 3, State::Open),
             show("new", 1, State::Open),
-            show("new-and-taken", 2, State::Acknowledged),
         ];
-        let expected: Vec<Show> = [1, 2, 3, 4].map(|n: usize| standing[n].clone()).into();
-        let mut told = seat.catch_up(standing);
+        let others = [show("same", 3, State::Open), show("new-and-taken", 2, State::Acknowledged)];
+        let muted = [show("muted", 3, State::Open), show("new-and-muted", 1, State::Open)];
+        let all =
+            |shows: &[Show], muted| shows.iter().map(move |show| Standing { show: show.clone(), muted }).collect();
+        let standing: Vec<Vec<Standing>> = vec![all(&others, false), all(&muted, true), all(&shows, false)];
+        let mut told = seat.catch_up(standing.concat());
         assert_eq!(told.remove(0), ToDesk::Gone { incident: "over".to_owned() });
-        assert_eq!(told, expected.into_iter().map(ToDesk::Show).collect::<Vec<_>>());
+        assert_eq!(told, shows.map(ToDesk::Show));
     }
 
     #[test]

@@ -95,10 +95,7 @@ pub enum Event {
         reason: Closed,
     },
     /// Another service shows popups from now on, and none of ours; or none does.
-    Replaced {
-        /// Whether there is one.
-        present: bool,
-    },
+    Replaced,
 }
 
 /// Why a popup is gone.
@@ -121,6 +118,19 @@ impl Popups {
         let connection = answered(zbus::Connection::session()).await?;
         let service = ServiceProxy::builder(&connection).cache_properties(zbus::proxy::CacheProperties::No);
         Ok(Self { service: answered(service.build()).await? })
+    }
+
+    /// Which service shows popups now, on which bus: the numbers of popups mean nothing to another one. None while
+    /// there is none.
+    ///
+    /// # Errors
+    /// [`NoPopup`].
+    pub async fn service(&self) -> Result<Option<String>, NoPopup> {
+        let connection = self.service.inner().connection();
+        let bus = answered(zbus::fdo::DBusProxy::new(connection)).await?;
+        let name = self.service.inner().destination().to_owned();
+        let owner = timeout(ANSWER_TIMEOUT, bus.get_name_owner(name)).await.or(Err(NoPopup::Silent))?;
+        Ok(owner.ok().map(|owner| format!("{} {owner}", connection.server_guid())))
     }
 
     /// What the service can do. Asked for every popup, because the service can be replaced while the session lasts.
@@ -182,7 +192,7 @@ impl Popups {
             Some(Event::Closed { popup: closed.id, reason })
         });
         let owners = answered(self.service.inner().receive_owner_changed()).await?;
-        let replaced = owners.map(|owner| Event::Replaced { present: owner.is_some() });
+        let replaced = owners.map(|_| Event::Replaced);
         Ok(select(select(pressed, closed), replaced).boxed())
     }
 }

@@ -14,9 +14,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::hub::{Hub, MOST_DESKS, Seat};
+use super::hub::{Hub, MOST_DESKS, Seat, Standing};
 use super::line::{Broken, Line};
-use super::protocol::{ACKNOWLEDGE, FromDesk, MAX_LAST, PING_EVERY, SILENT_FOR, Show, ToDesk, VERSION};
+use super::protocol::{ACKNOWLEDGE, FromDesk, MAX_LAST, PING_EVERY, SILENT_FOR, ToDesk, VERSION};
 use crate::domain::harmless::{clean, clip};
 use crate::domain::id::IncidentId;
 use crate::telemetry::events;
@@ -40,7 +40,7 @@ pub trait Office: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why the store does not say so now.
-    fn standing(&self) -> impl Future<Output = Result<Vec<Show>, String>> + Send;
+    fn standing(&self) -> impl Future<Output = Result<Vec<Standing>, String>> + Send;
 }
 
 /// Who sits at the other end.
@@ -181,7 +181,9 @@ impl<O: Office> Sessions<O> {
                             let error = format!("the daemon cannot {} now", clip(&clean(&key), MAX_NAME));
                             line.say(&ToDesk::Refused { incident, error }).await?;
                         }
-                        FromDesk::Closed { incident, reason } => events::desk_closed(name, &incident, &reason),
+                        FromDesk::Closed { incident, reason } => {
+                            events::desk_closed(name, &clip(&incident, MAX_NAME), &clip(&reason, MAX_NAME));
+                        }
                         FromDesk::Hello { .. } | FromDesk::Ping | FromDesk::Unknown => {}
                     }
                 }

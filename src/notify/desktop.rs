@@ -93,13 +93,13 @@ impl Session {
 
     async fn show(&mut self, incident: &IncidentId, show: &Show) -> Result<(), SendError> {
         let replaces = self.standing.iter().find(|(known, _)| known == incident).map(|&(_, popup)| popup);
-        let popup = match self.popups().await?.show(show, &[], replaces).await {
-            Ok(popup) => popup,
-            Err(error) => {
-                self.popups = None; // the session may have ended, and another begun
-                return Err(why(&error));
-            }
-        };
+        let mut shown = self.popups().await?.show(show, &[], replaces).await;
+        if let Err(NoPopup::NoSession(_)) = shown {
+            // The session has ended since; another may have begun.
+            self.popups = None;
+            shown = self.popups().await?.show(show, &[], None).await;
+        }
+        let popup = shown.map_err(|error| why(&error))?;
         self.standing.retain(|(known, _)| known != incident);
         self.standing.push_back((incident.clone(), popup));
         if self.standing.len() > REMEMBERED {

@@ -1,4 +1,5 @@
-//! A desktop session of its own: an X server nobody sees, a bus, and dunst, whose popups can be read and pressed.
+//! A desktop session of its own: an X server nobody sees, a bus, and dunst, whose popups can be read and pressed, or
+//! Xfce's service and a mouse.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -9,9 +10,14 @@ use tempfile::TempDir;
 
 use super::PATIENCE;
 
-/// A bus that starts no services by itself: whether there is one is the test's business.
-const BUS: &str = "<busconfig><type>session</type><listen>unix:tmpdir=/tmp</listen><policy context=\"default\">\
-    <allow send_destination=\"*\"/><allow receive_sender=\"*\"/><allow own=\"*\"/></policy></busconfig>";
+/// A bus that starts no services by itself, but for those in one folder: whether there is one for popups is the test's
+/// business.
+const BUS: &str = "<busconfig><type>session</type><listen>unix:tmpdir=/tmp</listen><servicedir>FOLDER</servicedir>\
+    <policy context=\"default\"><allow send_destination=\"*\"/><allow receive_sender=\"*\"/><allow own=\"*\"/></policy>\
+    </busconfig>";
+/// Xfce's service cannot live without its settings.
+const XFCONF: &str = "[D-BUS Service]\nName=org.xfce.Xfconf\nExec=/usr/lib/x86_64-linux-gnu/xfce4/xfconf/xfconfd\n";
+const XFCE: &str = "/usr/lib/x86_64-linux-gnu/xfce4/notifyd/xfce4-notifyd";
 
 /// A session; it ends when dropped.
 pub struct Session {
@@ -20,6 +26,7 @@ pub struct Session {
     display: String,
     dunst: Option<Running>,
     dunsts: u32,
+    xfce: Option<Running>,
     _bus: Running,
     _server: Running,
 }
@@ -49,10 +56,20 @@ impl Session {
         let mut xvfb = Command::new("Xvfb");
         let (server, display) = start(xvfb.args(["-displayfd", "1", "-screen", "0", "900x500x24", "-nolisten", "tcp"]));
         let config = folder.path().join("bus.conf");
-        std::fs::write(&config, BUS).unwrap();
+        std::fs::write(&config, BUS.replace("FOLDER", folder.path().to_str().unwrap())).unwrap();
+        std::fs::write(folder.path().join("xfconf.service"), XFCONF).unwrap();
         let mut bus = Command::new("dbus-daemon");
         let (bus, address) = start(bus.arg("--config-file").arg(&config).args(["--nofork", "--print-address=1"]));
-        Self { folder, address, display: format!(":{display}"), dunst: None, dunsts: 0, _bus: bus, _server: server }
+        Self {
+            folder,
+            address,
+            display: format!(":{display}"),
+            dunst: None,
+            dunsts: 0,
+            xfce: None,
+            _bus: bus,
+            _server: server,
+        }
     }
 
     /// A program in the session.
@@ -112,6 +129,22 @@ impl Session {
         let shown =
             (1..=self.dunsts).map(|n| std::fs::read_to_string(self.folder.path().join(format!("shown-{n}"))).unwrap());
         shown.flat_map(|shown| Popup::read(&shown)).collect()
+    }
+
+    /// Starts Xfce's service, whose popups have true buttons.
+    pub fn start_xfce(&mut self) {
+        let mut xfce = self.command(XFCE);
+        xfce.env("HOME", self.folder.path()).env("NO_AT_BRIDGE", "1").env("GTK_A11Y", "none");
+        self.xfce = Some(Running(xfce.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it is installed")));
+        self.until("Xfce's service is there", || self.has_service());
+    }
+
+    /// Moves the mouse to the leftmost button of the popup, which is at its bottom, and clicks.
+    pub fn click_first_button(&self) {
+        let find = "timeout 10 xdotool search --sync --onlyvisible --class xfce4-notifyd getwindowgeometry --shell";
+        let click = "xdotool mousemove $((X + WIDTH / 6)) $((Y + HEIGHT - 30)) mousedown 1 sleep 0.15 mouseup 1";
+        let clicked = self.command("sh").args(["-c", &format!("eval \"$({find})\" && {click}")]).status().unwrap();
+        assert!(clicked.success());
     }
 
     /// How many popups are on the screen.

@@ -21,7 +21,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("report", &["domain"]),
     ("telemetry", &["domain"]),
     ("wire", &["domain"]),
-    ("config", &["domain"]),
+    ("config", &["domain", "wire"]),
     ("demo", &["domain"]),
     ("desk", &["domain", "telemetry", "wire"]),
     ("notify", &["config::model", "config::secret", "desk", "domain", "telemetry", "wire"]),

@@ -318,6 +318,35 @@ fn what_pagerduty_sends_back_needs_somebody_who_listens() {
 }
 
 #[test]
+fn a_template_that_fails_is_a_warning_and_told_where_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in [("good.txt", "{{ title }}"), ("typo.txt", "{{ title }}\n{{ sumary }}"), ("empty.txt", "")] {
+        fs::write(folder.path().join(name), text).expect("it is written");
+    }
+    let receiver = |name: &str, template: &str| {
+        format!(
+            "[[receiver]]\nname = \"{name}\"\nkind = \"ntfy\"\ntopic = {{ env = \"TOPIC\" }}\ntemplate = {template}\n"
+        )
+    };
+    let text = format!(
+        "{HEAD}{SOURCE}{}{}{}{}{}",
+        receiver("a", "\"typo.txt\""),
+        receiver("b", "{ default = \"good.txt\", de = \"empty.txt\", Deutsch = \"good.txt\" }"),
+        receiver("c", "\"nowhere.txt\""),
+        "[[receiver]]\nname = \"d\"\nkind = \"webhook\"\nurl = \"http://127.0.0.1:1/\"\ntemplate = \"good.txt\"\n",
+        "[[person]]\nname = \"ann\"\ncontact = { a = \"topic\" }\nlanguage = \"german\"\n",
+    );
+    let environment: Environment = [("HOME", "/home/ann"), ("TOPIC", "secret-topic")].into_iter().collect();
+    let loaded = parse(&source("stormbell.toml", &text), folder.path(), &environment, SecretPolicy::Required);
+    let report = shown(&loaded.findings).replace(&folder.path().display().to_string(), "/etc/stormbell");
+    golden("templates", &report);
+
+    let good = format!("{HEAD}{SOURCE}{}[[route]]\nsteps = [{{ notify = [\"a\"] }}]\n", receiver("a", "\"typo.txt\""));
+    let loaded = parse(&source("stormbell.toml", &good), folder.path(), &environment, SecretPolicy::Required);
+    assert!(loaded.config.is_some(), "{}", render(&loaded.findings, Colours::Plain));
+}
+
+#[test]
 fn the_public_address_is_safe_and_short() {
     let web = |url: &str| format!("[web]\nlisten = \"127.0.0.1:8787\"\npublic_url = {url}\n");
     for (name, url) in [

@@ -24,7 +24,7 @@ const HOSTILE: &str = "Help! <span size=\"50000\">BIG</span> \u{202e}live\u{202c
     <a href=\"https://evil.example/login\">https://bank.example/login</a> at St Brigids";
 
 fn desktop() -> Receiver {
-    Receiver::build(&ReceiverConfig { name: "desk".into(), kind: ReceiverKind::Desktop }, None).unwrap()
+    Receiver::build(&ReceiverConfig::new("desk", ReceiverKind::Desktop), None).unwrap()
 }
 
 #[test]

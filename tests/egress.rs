@@ -46,7 +46,7 @@ impl Private {
         let transport = Transport { proxy, ca_file: ca_file.map(Path::to_owned) };
         let url = format!("https://localhost:{}/hook", self.port).parse().unwrap();
         let kind = ReceiverKind::Webhook { url, secret: None, transport };
-        Receiver::build(&ReceiverConfig { name: "there".into(), kind }, None).unwrap()
+        Receiver::build(&ReceiverConfig::new("there", kind), None).unwrap()
     }
 }
 

@@ -33,14 +33,14 @@ async fn the_standards_own_library_accepts_our_signature_and_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let python = python_with_library(folder.path());
     let sink = SimSink::start().await;
-    let config = ReceiverConfig {
-        name: "there".into(),
-        kind: ReceiverKind::Webhook {
+    let config = ReceiverConfig::new(
+        "there",
+        ReceiverKind::Webhook {
             url: sink.url("/"),
             secret: Some(Secret::new(SECRET.to_owned())),
             transport: Transport::default(),
         },
-    };
+    );
     let receiver = Receiver::build(&config, None).unwrap();
     receiver.send(&leased("i", MessageKind::Opened), present()).await.unwrap();
     let mut request = sink.requests().remove(0);

@@ -32,7 +32,7 @@ const KEY: &str = "0123456789abcdef0123456789abcdef";
 
 fn build(kind: ReceiverKind, console: Option<&str>) -> Receiver {
     let console = console.map(|text| Console::with_links(Url::parse(text).unwrap(), "planted-link-key"));
-    Receiver::build(&ReceiverConfig { name: "there".into(), kind }, console.as_ref()).unwrap()
+    Receiver::build(&ReceiverConfig::new("there", kind), console.as_ref()).unwrap()
 }
 
 fn webhook(url: Url) -> Receiver {

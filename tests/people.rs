@@ -38,7 +38,7 @@ fn new_york() -> Zone {
 
 fn person(contact: &[(&str, &str)]) -> Person {
     let contact = contact.iter().map(|(receiver, address)| ((*receiver).into(), (*address).to_owned())).collect();
-    Person { contact, zone: new_york(), quiet: Vec::new() }
+    Person { contact, zone: new_york(), quiet: Vec::new(), language: None }
 }
 
 /// Ann and Bob take turns at 01:30 by the clocks of New York; Ann has the night of 31 October.

@@ -25,7 +25,7 @@ use support::message::leased;
 
 fn build(kind: ReceiverKind) -> Receiver {
     let console = Console::with_links("https://bell.hospital.example".parse().unwrap(), "planted-link-key");
-    Receiver::build(&ReceiverConfig { name: "there".into(), kind }, Some(&console)).unwrap()
+    Receiver::build(&ReceiverConfig::new("there", kind), Some(&console)).unwrap()
 }
 
 async fn send(receiver: &Receiver, message: &Leased) -> Result<(), SendError> {

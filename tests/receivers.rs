@@ -6,13 +6,14 @@
 mod support;
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::Value;
 use stormbell::config::model::{
     Chat, ChatKind, GoAlert, Mail, Matrix, Ntfy, NtfyLogin, Opsgenie, Pushover, ReceiverConfig, ReceiverKind, Sms,
-    Syslog, SyslogWay, TlsMode, Transport,
+    Syslog, SyslogWay, TlsMode, Transport, Voice,
 };
 use stormbell::config::secret::Secret;
 use stormbell::domain::addressee::Recipient;
@@ -20,6 +21,7 @@ use stormbell::domain::incident::{Again, Severity};
 use stormbell::domain::message::{Leased, MessageKind};
 use stormbell::notify::{Receiver, SendError};
 use stormbell::wire::link::Console;
+use stormbell::wire::template::Template;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, UdpSocket};
 
@@ -121,7 +123,7 @@ fn pagerduty(sink: &SimSink) -> ReceiverKind {
 
 fn build(kind: ReceiverKind) -> Receiver {
     let console = Console::with_links("https://bell.hospital.example".parse().unwrap(), "planted-link-key");
-    Receiver::build(&ReceiverConfig { name: "there".into(), kind }, Some(&console)).unwrap()
+    Receiver::build(&ReceiverConfig::new("there", kind), Some(&console)).unwrap()
 }
 
 fn mail(server: &MailServer, to: &[&str]) -> Mail {
@@ -635,4 +637,83 @@ async fn what_a_collector_of_logs_gets() {
     drop(streams);
     let error = by_stream.send(&enormous, noon()).await.unwrap_err();
     assert!(matches!(error, SendError::Retry { .. }), "{error}");
+}
+
+/// A receiver that speaks in the words of a template, and Ann's in another.
+fn speaking(kind: ReceiverKind, usual: &str, german: &str) -> Receiver {
+    let template = |text: &str| Arc::new(Template::new(text).unwrap());
+    let voice = Voice {
+        usual: Some(template(usual)),
+        by_language: [("de".to_owned(), template(german))].into(),
+        languages: Arc::new([("ann".into(), "de".to_owned())].into()),
+        timezone: "Europe/Berlin".to_owned(),
+    };
+    Receiver::build(&ReceiverConfig { voice, ..ReceiverConfig::new("there", kind) }, None).unwrap()
+}
+
+const BUILT_IN: &str = include_str!("../deploy/templates/message.txt");
+const GERMAN: &str = include_str!("../deploy/templates/message.de.txt");
+
+#[tokio::test]
+async fn the_built_in_words_as_a_template_are_the_built_in_words() {
+    let sink = SimSink::start().await;
+    for (name, kind) in over_http(&sink, true) {
+        let (ours, theirs) = (
+            Receiver::build(&ReceiverConfig::new("there", kind.clone()), None).unwrap(),
+            speaking(kind, BUILT_IN, GERMAN),
+        );
+        let mut told = Vec::new();
+        for receiver in [ours, theirs] {
+            let before = sink.requests().len();
+            for message in story() {
+                receiver.send(&message, noon()).await.unwrap();
+            }
+            told.push(sink.requests()[before..].iter().map(readable).collect::<Vec<_>>());
+        }
+        assert_eq!(told[0], told[1], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_person_reads_their_language_and_no_template_opens_a_hole() {
+    let sink = SimSink::start().await;
+    let hook = Secret::new(sink.url("/mattermost").to_string());
+    let chat = |cleared| {
+        let (channel, transport) = (None, Transport::default());
+        ReceiverKind::Chat(Chat { kind: ChatKind::Mattermost, hook: hook.clone(), channel, cleared, transport })
+    };
+    let mut texts = String::new();
+    // In German to Ann; to everybody else as the template for all says, whatever it says.
+    let hostile = "EXERCISE-free {{ sample[0].text if sample else 'nothing' }}\n@all: {{ why }}\n<!channel> **loud**";
+    for (cleared, person) in [(true, Some("ann")), (true, None), (false, None)] {
+        let receiver = speaking(chat(cleared), hostile, GERMAN);
+        for mut message in story() {
+            let address = "@ann".to_owned();
+            message.delivery.recipient = person.map(|person| Recipient { person: person.into(), address });
+            receiver.send(&message, noon()).await.unwrap();
+            let request = sink.requests().pop().unwrap();
+            writeln!(
+                texts,
+                "=== {} cleared: {cleared}\n{}",
+                person.unwrap_or("all"),
+                request.json()["text"].as_str().unwrap()
+            )
+            .unwrap();
+        }
+    }
+    golden("templates", &texts);
+}
+
+#[tokio::test]
+async fn a_template_that_fails_costs_nobody_a_message() {
+    let sink = SimSink::start().await;
+    let kind = over_http(&sink, true).remove(0).1;
+    // Nothing that is tried has three posts.
+    let receiver = speaking(kind.clone(), "{{ title }} {{ nothing.at.all if posts == 3 }}", GERMAN);
+    let mut message = leased("7h3x", MessageKind::Opened);
+    message.delivery.message.incident.posts = 3;
+    receiver.send(&message, noon()).await.unwrap();
+    Receiver::build(&ReceiverConfig::new("there", kind), None).unwrap().send(&message, noon()).await.unwrap();
+    let requests = sink.requests();
+    assert_eq!(readable(&requests[0]), readable(&requests[1]));
 }

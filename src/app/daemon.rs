@@ -570,7 +570,7 @@ async fn bind(config: &Config, open_api: bool) -> Result<Option<Web>, Failure> {
 /// Whether popups can be seen here. A session whose service is late may yet show them;
 /// without a session each would only be one more thing that could not be told.
 pub async fn desktop_shows() -> bool {
-    let config = ReceiverConfig { name: "desktop".into(), kind: ReceiverKind::Desktop };
+    let config = ReceiverConfig::new("desktop", ReceiverKind::Desktop);
     let Ok(desktop) = Receiver::build(&config, None) else { return false };
     !matches!(desktop.probe().await, Err(SendError::Permanent { .. }))
 }

@@ -158,7 +158,7 @@ pub(super) fn standing(organization: Organization, source: SourceConfig, databas
             sample_one_in: None,
         },
         sources: vec![source],
-        receivers: vec![ReceiverConfig { name: "log".into(), kind: ReceiverKind::Log }],
+        receivers: vec![ReceiverConfig::new("log", ReceiverKind::Log)],
         routes: Routes::of(vec![
             Route { severity: DISTURBS.to_vec(), steps: vec![to_log()], ..Route::default() },
             // Praise, parking, cold soup: for whoever reads the log, not for whoever is at work.
@@ -184,7 +184,7 @@ pub(super) async fn with_desktop(mut config: Config) -> Config {
         say("  No desktop session was found: incidents are told in this log only.");
         return config;
     }
-    let desktop = ReceiverConfig { name: "desktop".into(), kind: ReceiverKind::Desktop };
+    let desktop = ReceiverConfig::new("desktop", ReceiverKind::Desktop);
     for route in config.routes.list.iter_mut().filter(|route| !route.severity.is_empty()) {
         route.steps.iter_mut().for_each(|step| step.notify.push(desktop.name.clone().into()));
     }

@@ -119,6 +119,7 @@ fn config(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<Config> {
     let web = root.get("web").map(|value| web(&value.table("[web]")?, around)).transpose();
     let beat =
         root.table("heartbeat").and_then(|table| table.map(|table| heartbeat::heartbeat(&table, around)).transpose());
+    let receivers = receivers.and_then(|receivers| Ok(speaking(receivers, routes.as_ref().or(Err(Noted))?, &home)));
     let desk = desk(root, around, receivers.as_deref().unwrap_or_default());
     warn_of_absences(root);
     Ok(Config {
@@ -134,6 +135,18 @@ fn config(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<Config> {
         heartbeat: beat?,
         desk: desk?,
     })
+}
+
+/// Who speaks to whom in which language, and of which clocks.
+fn speaking(mut receivers: Vec<ReceiverConfig>, routes: &Routes, home: &Zone) -> Vec<ReceiverConfig> {
+    let persons = routes.people.persons.iter();
+    let languages = persons.filter_map(|(name, person)| Some((name.clone(), person.language.clone()?))).collect();
+    let languages = Arc::new(languages);
+    for receiver in &mut receivers {
+        receiver.voice.languages = Arc::clone(&languages);
+        home.name().clone_into(&mut receiver.voice.timezone);
+    }
+    receivers
 }
 
 fn sources(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<Vec<SourceConfig>> {

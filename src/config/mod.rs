@@ -24,4 +24,5 @@ mod receiver;
 mod reference;
 mod route;
 mod source;
+mod template;
 mod times;

@@ -19,7 +19,7 @@ mod receiver;
 
 pub use receiver::{
     Chat, ChatKind, GoAlert, Mail, Matrix, Ntfy, NtfyLogin, Opsgenie, Pushover, ReceiverConfig, ReceiverKind, Sms,
-    Syslog, SyslogWay, TlsMode,
+    Syslog, SyslogWay, TlsMode, Voice,
 };
 
 /// A whole `stormbell.toml`, without the rules it names.

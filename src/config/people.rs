@@ -8,6 +8,7 @@ use super::organization::zone;
 use super::route::Known;
 use super::schedule::{hours_of, schedule};
 use super::table::{Checked, Table, Value, all, quoted, suggestion};
+use super::template::language;
 use crate::domain::diagnostic::Place;
 use crate::domain::id::{PersonName, ReceiverName, ScheduleName};
 use crate::domain::oncall::{People, Person, cover_the_week};
@@ -82,7 +83,7 @@ fn know<'d>(tables: &[Table<'d>], known: &mut Vec<Known<'d>>, target: impl Fn(&s
 }
 
 fn person(table: &Table<'_>, ways: &[Way<'_>], home: &Zone) -> Checked<Person> {
-    table.allow_only(&["name", "contact", "quiet", "timezone"]);
+    table.allow_only(&["name", "contact", "quiet", "timezone", "language"]);
     let contact = table.require("contact", "`contact = { receiver = \"address\" }`");
     let contact = contact.and_then(|value| contacts(&value, ways));
     let zone = table.get("timezone").map_or_else(|| Ok(home.clone()), |value| zone(&value));
@@ -94,7 +95,8 @@ fn person(table: &Table<'_>, ways: &[Way<'_>], home: &Zone) -> Checked<Person> {
         }
         Ok(hours)
     });
-    Ok(Person { contact: contact?, zone: zone?, quiet: quiet? })
+    let language = table.get("language").map(|value| language(&value)).transpose();
+    Ok(Person { contact: contact?, zone: zone?, quiet: quiet?, language: language? })
 }
 
 fn contacts(value: &Value<'_>, ways: &[Way<'_>]) -> Checked<BTreeMap<ReceiverName, String>> {

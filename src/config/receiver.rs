@@ -12,6 +12,7 @@ use super::naming::kind;
 use super::reference::{Surroundings, secret};
 use super::secret::Secret;
 use super::table::{Checked, Noted, Table, Value};
+use super::template::voice;
 use crate::domain::id::ReceiverName;
 
 /// `PagerDuty`'s endpoint of the Events API v2.
@@ -74,7 +75,8 @@ pub(super) fn receiver(table: &Table<'_>, name: Checked<&str>, around: &Surround
         Kind::Matrix => service::matrix(table, around),
         Kind::Syslog => service::syslog(table, around),
     };
-    Ok(ReceiverConfig { name: ReceiverName::from(name?), kind: kind? })
+    let voice = voice(table, around);
+    Ok(ReceiverConfig { name: ReceiverName::from(name?), kind: kind?, voice: voice? })
 }
 
 /// A kind without settings.
@@ -104,7 +106,7 @@ fn webhook(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<ReceiverKind
 
 fn chat(table: &Table<'_>, kind: ChatKind, around: &Surroundings<'_>) -> Checked<ReceiverKind> {
     let channel_key = (kind == ChatKind::Mattermost).then_some("channel");
-    allow(table, &[&["url", "cleared"][..], channel_key.as_slice()].concat());
+    allow(table, &[&["url", "cleared", "template"][..], channel_key.as_slice()].concat());
     let hook = table.require("url", "`url = { credential = \"NAME\" }`: a webhook's address is a secret");
     let hook = hook.and_then(|value| hook_address(&value, around));
     let channel = channel_key.and_then(|key| table.get(key)).map(|value| value.filled().map(str::to_owned)).transpose();

@@ -100,6 +100,8 @@
 //! | `SB0430` | nobody where somebody must be: no contact, no member, no layer |
 //! | `SB0431` | a contact that its receiver cannot use |
 //! | `SB0432` | a time when nobody is on call |
+//! | `SB0440` | a language that is none |
+//! | `SB0441` | a template that cannot be used |
 //! | `SB0433` | a matcher of `[[inhibit]]` that takes nothing, or everything |
 //! | `SB0434` | a time of routes that is never, or always |
 //! | `SB0435` | what is critical told to nobody at times |

@@ -24,14 +24,13 @@ use serde::Serialize;
 use url::Url;
 
 use super::http::Endpoint;
-use super::text::{Clearance, Parts};
 use super::untrusted::clean;
+use super::wording::Wording;
 use super::{BuildError, SendError};
 use crate::config::model::Transport;
 use crate::domain::incident::Severity;
 use crate::domain::message::{Leased, MessageKind};
 use crate::domain::time::Timestamp;
-use crate::wire::link::Console;
 
 /// An alert that nobody speaks of any more ends by itself after so long.
 const LASTS: Duration = Duration::from_hours(7 * 24);
@@ -39,8 +38,7 @@ const LASTS: Duration = Duration::from_hours(7 * 24);
 /// All replicas of one Alertmanager.
 pub struct Alertmanager {
     replicas: Vec<Endpoint>,
-    clearance: Clearance,
-    console: Option<Console>,
+    wording: Wording,
 }
 
 #[derive(Serialize)]
@@ -60,10 +58,10 @@ impl Alertmanager {
         urls: &[Url],
         cleared: bool,
         transport: &Transport,
-        console: Option<Console>,
+        wording: Wording,
     ) -> Result<Self, BuildError> {
         let replicas: Result<_, _> = urls.iter().map(|url| Endpoint::new(url.clone(), transport)).collect();
-        Ok(Self { replicas: replicas?, clearance: Clearance::of(cleared), console })
+        Ok(Self { replicas: replicas?, wording: wording.cleared(cleared) })
     }
 
     pub(super) async fn send(&self, leased: &Leased, now: Timestamp) -> Result<(), SendError> {
@@ -91,7 +89,7 @@ impl Alertmanager {
     fn body(&self, leased: &Leased, now: Timestamp) -> serde_json::Result<Vec<u8>> {
         let message = &leased.delivery.message;
         let incident = &message.incident;
-        let parts = Parts::of(leased, self.console.as_ref(), self.clearance);
+        let parts = self.wording.parts(leased);
         let description = parts.plain_body();
         let title = clean(&incident.title);
         let over = message.kind == MessageKind::Resolved;

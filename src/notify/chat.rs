@@ -14,24 +14,23 @@ use reqwest::header::HeaderMap;
 use url::Url;
 
 use super::http::Endpoint;
-use super::text::{Clearance, Parts, urgency};
+use super::text::urgency;
+use super::wording::Wording;
 use super::{BuildError, SendError};
 use crate::config::model::{self, ChatKind};
 use crate::domain::message::Leased;
 use crate::domain::time::Timestamp;
-use crate::wire::link::Console;
 
 /// A channel that somebody made a webhook for.
 pub struct Chat {
     kind: ChatKind,
     endpoint: Endpoint,
     channel: Option<String>,
-    clearance: Clearance,
-    console: Option<Console>,
+    wording: Wording,
 }
 
 impl Chat {
-    pub(super) fn new(config: &model::Chat, console: Option<Console>) -> Result<Self, BuildError> {
+    pub(super) fn new(config: &model::Chat, wording: Wording) -> Result<Self, BuildError> {
         let mut url = Url::parse(config.hook.expose()).or(Err(BuildError::Address))?;
         if config.kind == ChatKind::Discord {
             // Answers when the message is there, not when it is queued.
@@ -41,13 +40,12 @@ impl Chat {
             kind: config.kind,
             endpoint: Endpoint::new(url, &config.transport)?,
             channel: config.channel.clone(),
-            clearance: Clearance::of(config.cleared),
-            console,
+            wording: wording.cleared(config.cleared),
         })
     }
 
     pub(super) async fn send(&self, to: Option<&str>, leased: &Leased, now: Timestamp) -> Result<(), SendError> {
-        let parts = Parts::of(leased, self.console.as_ref(), self.clearance).repeated(leased.attempt);
+        let parts = self.wording.parts(leased).repeated(leased.attempt);
         let loudness = urgency(&leased.delivery.message);
         let body = match self.kind {
             ChatKind::Slack => parts.fitted(slack::body, slack::fits),

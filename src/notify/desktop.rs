@@ -145,7 +145,7 @@ pub fn show(message: &Message, sample: &[Post]) -> Show {
 
 /// What a glance should take in. The rest is behind the button that opens the incident.
 fn tells(fact: &Fact, state: State) -> bool {
-    match fact.name {
+    match fact.name.as_ref() {
         "Exercise" | "Seen" | "Taken by" | "Ended by" => true,
         "Why" | "Playbook" => state == State::Open,
         _ => false,

@@ -10,14 +10,14 @@ use reqwest::header::HeaderMap;
 use serde_json::json;
 
 use super::http::Endpoint;
-use super::text::{Clearance, Parts};
+use super::text::Parts;
 use super::untrusted::clip;
+use super::wording::Wording;
 use super::{BuildError, SendError};
 use crate::config::model;
 use crate::config::secret::Secret;
 use crate::domain::message::{Leased, MessageKind};
 use crate::domain::time::Timestamp;
-use crate::wire::link::Console;
 
 /// Characters.
 const MAX_SUMMARY: usize = 1024;
@@ -27,19 +27,17 @@ const MAX_DETAILS: usize = 6144;
 pub struct GoAlert {
     endpoint: Endpoint,
     token: Secret,
-    clearance: Clearance,
-    console: Option<Console>,
+    wording: Wording,
 }
 
 impl GoAlert {
-    pub(super) fn new(config: &model::GoAlert, console: Option<Console>) -> Result<Self, BuildError> {
+    pub(super) fn new(config: &model::GoAlert, wording: Wording) -> Result<Self, BuildError> {
         let mut url = config.url.clone();
         url.query_pairs_mut().append_pair("token", config.token.expose());
         Ok(Self {
             endpoint: Endpoint::new(url, &config.transport)?,
             token: config.token.clone(),
-            clearance: Clearance::of(config.cleared),
-            console,
+            wording: wording.cleared(config.cleared),
         })
     }
 
@@ -48,7 +46,7 @@ impl GoAlert {
         if message.kind == MessageKind::Acknowledged {
             return Ok(());
         }
-        let parts = Parts::of(leased, self.console.as_ref(), self.clearance);
+        let parts = self.wording.parts(leased);
         let summary = clip(&parts.headline, MAX_SUMMARY);
         let details = parts.fitted(Parts::plain_body, |text| text.chars().count() <= MAX_DETAILS);
         let mut body = json!({

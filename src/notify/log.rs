@@ -87,7 +87,7 @@ mod tests {
         let log =
             tracing_subscriber::fmt().with_ansi(false).without_time().with_writer(move || writer.clone()).finish();
         let name = ReceiverName::from("log");
-        let receiver = Receiver::build(&ReceiverConfig { name: name.clone(), kind: ReceiverKind::Log }, None).unwrap();
+        let receiver = Receiver::build(&ReceiverConfig::new(name.clone(), ReceiverKind::Log), None).unwrap();
         let message = Message { kind: MessageKind::Opened, at: Timestamp::default(), incident: incident() };
         let now = Timestamp::default();
         let delivery = Delivery { id: "1".into(), receiver: name, recipient: None, message, due: now, give_up: now };

@@ -13,14 +13,14 @@ use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 use super::http::{Endpoint, Refused, authorization};
-use super::text::{Clearance, Parts, Urgency, urgency};
+use super::text::{Parts, Urgency, urgency};
 use super::untrusted::{escape_html, unmentioned};
+use super::wording::Wording;
 use super::{BuildError, SendError};
 use crate::config::model;
 use crate::config::secret::Secret;
 use crate::domain::message::Leased;
 use crate::domain::time::Timestamp;
-use crate::wire::link::Console;
 
 /// Bytes of the content. An event may have 65,536, signatures and other servers' additions included.
 const MAX_CONTENT: usize = 32_000;
@@ -33,24 +33,22 @@ pub struct Matrix {
     token: Secret,
     room: String,
     headers: HeaderMap,
-    clearance: Clearance,
-    console: Option<Console>,
+    wording: Wording,
 }
 
 impl Matrix {
-    pub(super) fn new(config: &model::Matrix, console: Option<Console>) -> Result<Self, BuildError> {
+    pub(super) fn new(config: &model::Matrix, wording: Wording) -> Result<Self, BuildError> {
         Ok(Self {
             endpoint: Endpoint::new(config.url.clone(), &config.transport)?,
             token: config.token.clone(),
             room: config.room.clone(),
             headers: authorization("Bearer", config.token.expose())?,
-            clearance: Clearance::of(config.cleared),
-            console,
+            wording: wording.cleared(config.cleared),
         })
     }
 
     pub(super) async fn send(&self, to: Option<&str>, leased: &Leased, now: Timestamp) -> Result<(), SendError> {
-        let parts = Parts::of(leased, self.console.as_ref(), self.clearance);
+        let parts = self.wording.parts(leased);
         let loudness = urgency(&leased.delivery.message);
         let body = parts.fitted(
             |parts| serde_json::to_vec(&content(parts, loudness)).unwrap_or_default(),
@@ -77,7 +75,7 @@ fn content(parts: &Parts, loudness: Urgency) -> Value {
     // What is over or under control does not make telephones ring.
     let msgtype = if loudness <= Urgency::Normal { "m.notice" } else { "m.text" };
     let text = |text: &str| escape_html(&unmentioned(text));
-    let facts = parts.facts.iter().map(|fact| format!("<b>{}</b>: {}<br>", fact.name, text(&fact.value)));
+    let facts = parts.facts.iter().map(|fact| fact.marked(|name| format!("<b>{name}</b>"), text) + "<br>");
     let ways = parts.links().map(|(says, link)| format!("<a href=\"{}\">{says}</a><br>", escape_html(link)));
     let posts = parts.posts.iter().map(|post| format!("<blockquote>{}</blockquote>", text(&post.line())));
     let lines: String = facts.chain(ways).chain(posts).collect();

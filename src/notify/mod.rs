@@ -29,9 +29,11 @@ mod text;
 pub mod twilio;
 pub mod untrusted;
 pub mod webhook;
+mod wording;
 
 use std::time::Duration;
 
+use self::wording::Wording;
 use crate::config::model::{ReceiverConfig, ReceiverKind};
 use crate::domain::message::Leased;
 use crate::domain::time::Timestamp;
@@ -135,28 +137,30 @@ impl Receiver {
     /// [`BuildError`] when a certificate file, a proxy or a secret cannot be used.
     pub fn build(config: &ReceiverConfig, console: Option<&Console>) -> Result<Self, BuildError> {
         let bare = console.map(Console::without_links);
-        let console = console.cloned();
+        let wording = |console: Option<&Console>| Wording::new(console.cloned(), &config.voice, &config.name);
         Ok(match &config.kind {
             ReceiverKind::Webhook { url, secret, transport } => {
-                Self::Webhook(webhook::Webhook::new(url.clone(), secret.as_ref(), transport, console)?)
+                Self::Webhook(webhook::Webhook::new(url.clone(), secret.as_ref(), transport, console.cloned())?)
             }
             ReceiverKind::PagerDuty { url, routing_key, transport, .. } => {
                 Self::PagerDuty(pagerduty::PagerDuty::new(url.clone(), routing_key.clone(), transport, bare)?)
             }
             ReceiverKind::Desktop => Self::Desktop(desktop::Desktop::of_session()),
             ReceiverKind::Log => Self::Log,
-            ReceiverKind::Smtp(mail) => Self::Smtp(Box::new(smtp::Smtp::new(mail, console)?)),
-            ReceiverKind::Ntfy(ntfy) => Self::Ntfy(ntfy::Ntfy::new(ntfy, console)?),
-            ReceiverKind::Chat(chat) => Self::Chat(chat::Chat::new(chat, console)?),
+            ReceiverKind::Smtp(mail) => Self::Smtp(Box::new(smtp::Smtp::new(mail, wording(console))?)),
+            ReceiverKind::Ntfy(ntfy) => Self::Ntfy(ntfy::Ntfy::new(ntfy, wording(console))?),
+            ReceiverKind::Chat(chat) => Self::Chat(chat::Chat::new(chat, wording(console))?),
             ReceiverKind::Alertmanager { urls, cleared, transport } => {
-                Self::Alertmanager(alertmanager::Alertmanager::new(urls, *cleared, transport, bare)?)
+                Self::Alertmanager(alertmanager::Alertmanager::new(urls, *cleared, transport, wording(bare.as_ref()))?)
             }
-            ReceiverKind::Opsgenie(opsgenie) => Self::Opsgenie(opsgenie::Opsgenie::new(opsgenie, bare)?),
-            ReceiverKind::GoAlert(goalert) => Self::GoAlert(goalert::GoAlert::new(goalert, bare)?),
-            ReceiverKind::Pushover(pushover) => Self::Pushover(pushover::Pushover::new(pushover, console)?),
-            ReceiverKind::Matrix(matrix) => Self::Matrix(matrix::Matrix::new(matrix, console)?),
-            ReceiverKind::Twilio(sms) => Self::Twilio(twilio::Twilio::new(sms, console)?),
-            ReceiverKind::Syslog(syslog) => Self::Syslog(syslog::Syslog::new(syslog, bare)?),
+            ReceiverKind::Opsgenie(opsgenie) => {
+                Self::Opsgenie(opsgenie::Opsgenie::new(opsgenie, wording(bare.as_ref()))?)
+            }
+            ReceiverKind::GoAlert(goalert) => Self::GoAlert(goalert::GoAlert::new(goalert, wording(bare.as_ref()))?),
+            ReceiverKind::Pushover(pushover) => Self::Pushover(pushover::Pushover::new(pushover, wording(console))?),
+            ReceiverKind::Matrix(matrix) => Self::Matrix(matrix::Matrix::new(matrix, wording(console))?),
+            ReceiverKind::Twilio(sms) => Self::Twilio(twilio::Twilio::new(sms, wording(console))?),
+            ReceiverKind::Syslog(syslog) => Self::Syslog(syslog::Syslog::new(syslog, wording(bare.as_ref()))?),
         })
     }
 

@@ -12,13 +12,13 @@ use reqwest::header::HeaderMap;
 use serde::Serialize;
 
 use super::http::{Endpoint, authorization};
-use super::text::{Clearance, Parts, Urgency, urgency};
+use super::text::{Parts, Urgency, urgency};
+use super::wording::Wording;
 use super::{BuildError, SendError};
 use crate::config::model::{self, NtfyLogin};
 use crate::config::secret::Secret;
 use crate::domain::message::Leased;
 use crate::domain::time::Timestamp;
-use crate::wire::link::Console;
 
 /// Bytes of a message that stay a message.
 const MAX_MESSAGE: usize = 4096;
@@ -28,8 +28,7 @@ pub struct Ntfy {
     endpoint: Endpoint,
     topic: Secret,
     headers: HeaderMap,
-    clearance: Clearance,
-    console: Option<Console>,
+    wording: Wording,
 }
 
 #[derive(Serialize)]
@@ -54,7 +53,7 @@ struct Action<'a> {
 }
 
 impl Ntfy {
-    pub(super) fn new(config: &model::Ntfy, console: Option<Console>) -> Result<Self, BuildError> {
+    pub(super) fn new(config: &model::Ntfy, wording: Wording) -> Result<Self, BuildError> {
         let headers = match &config.login {
             None => HeaderMap::new(),
             Some(NtfyLogin::Token(token)) => authorization("Bearer", token.expose())?,
@@ -66,13 +65,12 @@ impl Ntfy {
             endpoint: Endpoint::new(config.url.clone(), &config.transport)?,
             topic: config.topic.clone(),
             headers,
-            clearance: Clearance::of(config.cleared),
-            console,
+            wording: wording.cleared(config.cleared),
         })
     }
 
     pub(super) async fn send(&self, to: Option<&str>, leased: &Leased, now: Timestamp) -> Result<(), SendError> {
-        let parts = Parts::of(leased, self.console.as_ref(), self.clearance).repeated(leased.attempt);
+        let parts = self.wording.parts(leased).repeated(leased.attempt);
         let loudness = urgency(&leased.delivery.message);
         let topic = to.unwrap_or(self.topic.expose());
         let body = parts.fitted(|parts| body(topic, parts, loudness), |body| body.1 <= MAX_MESSAGE).0;

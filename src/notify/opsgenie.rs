@@ -14,15 +14,15 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::http::{Endpoint, authorization};
-use super::text::{Clearance, Parts};
+use super::text::Parts;
 use super::untrusted::{clean, clip};
+use super::wording::Wording;
 use super::{BuildError, SendError};
 use crate::config::model;
 use crate::config::secret::Secret;
 use crate::domain::incident::{Severity, Signature};
 use crate::domain::message::{Leased, MessageKind};
 use crate::domain::time::Timestamp;
-use crate::wire::link::Console;
 
 /// Characters.
 const MAX_MESSAGE: usize = 130;
@@ -36,19 +36,17 @@ pub struct Opsgenie {
     key: Secret,
     headers: HeaderMap,
     team: Option<String>,
-    clearance: Clearance,
-    console: Option<Console>,
+    wording: Wording,
 }
 
 impl Opsgenie {
-    pub(super) fn new(config: &model::Opsgenie, console: Option<Console>) -> Result<Self, BuildError> {
+    pub(super) fn new(config: &model::Opsgenie, wording: Wording) -> Result<Self, BuildError> {
         Ok(Self {
             endpoint: Endpoint::new(config.url.clone(), &config.transport)?,
             key: config.key.clone(),
             headers: authorization("GenieKey", config.key.expose())?,
             team: config.team.clone(),
-            clearance: Clearance::of(config.cleared),
-            console,
+            wording: wording.cleared(config.cleared),
         })
     }
 
@@ -85,7 +83,7 @@ impl Opsgenie {
 
     fn alert(&self, alias: &str, to: Option<&str>, leased: &Leased) -> Value {
         let incident = &leased.delivery.message.incident;
-        let parts = Parts::of(leased, self.console.as_ref(), self.clearance);
+        let parts = self.wording.parts(leased);
         let message = clip(&parts.headline, MAX_MESSAGE);
         let description = parts.fitted(Parts::plain, |text| text.chars().count() <= MAX_DESCRIPTION);
         let mut tags = vec!["stormbell".to_owned(), clip(&clean(incident.topic.as_str()), MAX_TAG)];

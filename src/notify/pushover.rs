@@ -12,15 +12,15 @@ use url::Url;
 use url::form_urlencoded::Serializer;
 
 use super::http::Endpoint;
-use super::text::{Clearance, Parts, Urgency, urgency};
+use super::text::{Parts, Urgency, urgency};
 use super::untrusted::clip;
+use super::wording::Wording;
 use super::{BuildError, SendError};
 use crate::config::model;
 use crate::config::secret::Secret;
 use crate::domain::incident::Severity;
 use crate::domain::message::{Leased, MessageKind};
 use crate::domain::time::Timestamp;
-use crate::wire::link::Console;
 
 /// Characters.
 const MAX_MESSAGE: usize = 1024;
@@ -35,18 +35,16 @@ pub struct Pushover {
     endpoint: Endpoint,
     token: Secret,
     user: Secret,
-    clearance: Clearance,
-    console: Option<Console>,
+    wording: Wording,
 }
 
 impl Pushover {
-    pub(super) fn new(config: &model::Pushover, console: Option<Console>) -> Result<Self, BuildError> {
+    pub(super) fn new(config: &model::Pushover, wording: Wording) -> Result<Self, BuildError> {
         Ok(Self {
             endpoint: Endpoint::new(config.url.clone(), &config.transport)?,
             token: config.token.clone(),
             user: config.user.clone(),
-            clearance: Clearance::of(config.cleared),
-            console,
+            wording: wording.cleared(config.cleared),
         })
     }
 
@@ -62,7 +60,7 @@ impl Pushover {
                 return Err(error);
             }
         }
-        let parts = Parts::of(leased, self.console.as_ref(), self.clearance).repeated(leased.attempt);
+        let parts = self.wording.parts(leased).repeated(leased.attempt);
         let title = clip(&parts.headline, MAX_TITLE);
         // There is a field for one link; where to read on can be left out beside where to take charge.
         let link = parts.links().next().map(|(says, link)| (says, link.to_owned()));

@@ -22,14 +22,14 @@ use lettre::transport::smtp::extension::ClientId;
 use tokio::time::timeout;
 
 use super::taken::{Outcome, Taken};
-use super::text::{Clearance, Parts, Urgency, urgency};
+use super::text::{Parts, Urgency, urgency};
 use super::untrusted::{clean, clip, escape_html};
+use super::wording::Wording;
 use super::{BuildError, SendError};
 use crate::config::model::{self, TlsMode};
 use crate::config::secret::Secret;
 use crate::domain::message::Leased;
 use crate::domain::time::Timestamp;
-use crate::wire::link::Console;
 
 /// For the connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -48,8 +48,7 @@ pub struct Smtp {
     login: Option<(String, Secret)>,
     from: Mailbox,
     to: Vec<Mailbox>,
-    clearance: Clearance,
-    console: Option<Console>,
+    wording: Wording,
     taken: Taken,
 }
 
@@ -60,7 +59,7 @@ enum Tls {
 }
 
 impl Smtp {
-    pub(super) fn new(config: &model::Mail, console: Option<Console>) -> Result<Self, BuildError> {
+    pub(super) fn new(config: &model::Mail, wording: Wording) -> Result<Self, BuildError> {
         let tls = match config.tls {
             TlsMode::Off => Tls::Off,
             TlsMode::StartTls => Tls::Start(tls_parameters(config)?),
@@ -73,8 +72,7 @@ impl Smtp {
             login: config.login.clone(),
             from: config.from.clone(),
             to: config.to.clone(),
-            clearance: Clearance::of(config.cleared),
-            console,
+            wording: wording.cleared(config.cleared),
             taken: Taken::default(),
         })
     }
@@ -190,7 +188,7 @@ impl Smtp {
         let incident = &leased.delivery.message.incident;
         let domain = self.from.email.domain();
         let thread = format!("<stormbell.{}@{domain}>", atom(incident.id.as_str()));
-        let parts = Parts::of(leased, self.console.as_ref(), self.clearance);
+        let parts = self.wording.parts(leased);
         let mut builder = MessageBuilder::new()
             .from(self.from.clone())
             .subject(parts.headline.clone())
@@ -252,7 +250,11 @@ fn atom(id: &str) -> String {
 fn html(parts: &Parts) -> String {
     let facts = parts.facts.iter().map(|fact| {
         let style = "padding:2px 12px 2px 0;vertical-align:top;color:#555";
-        format!("<tr><td style=\"{style}\">{}</td><td>{}</td></tr>\n", fact.name, escape_html(&fact.value))
+        format!(
+            "<tr><td style=\"{style}\">{}</td><td>{}</td></tr>\n",
+            escape_html(&fact.name),
+            escape_html(&fact.value)
+        )
     });
     let ways = parts.links().map(|(says, link)| format!("<p><a href=\"{}\">{says}</a></p>\n", escape_html(link)));
     let posts = parts.posts.iter().map(|post| {

@@ -24,12 +24,12 @@ use tokio::net::{TcpStream, UdpSocket, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::text::{Clearance, Parts, Urgency, urgency};
+use super::text::{Parts, Urgency, urgency};
 use super::untrusted::structured_data;
+use super::wording::Wording;
 use super::{BuildError, SendError};
 use crate::config::model::{self, SyslogWay};
 use crate::domain::message::{Leased, Message};
-use crate::wire::link::Console;
 
 /// Bytes that every collector should take.
 const MAX_MESSAGE: usize = 2048;
@@ -46,17 +46,17 @@ pub struct Syslog {
     host: String,
     port: u16,
     tls: Option<(TlsConnector, ServerName<'static>)>,
-    console: Option<Console>,
+    wording: Wording,
 }
 
 impl Syslog {
-    pub(super) fn new(config: &model::Syslog, console: Option<Console>) -> Result<Self, BuildError> {
+    pub(super) fn new(config: &model::Syslog, wording: Wording) -> Result<Self, BuildError> {
         let tls = (config.way == SyslogWay::Tls).then(|| connector(config)).transpose()?;
-        Ok(Self { way: config.way, host: config.host.clone(), port: config.port, tls, console })
+        Ok(Self { way: config.way, host: config.host.clone(), port: config.port, tls, wording })
     }
 
     pub(super) async fn send(&self, leased: &Leased) -> Result<(), SendError> {
-        let parts = Parts::of(leased, self.console.as_ref(), Clearance::Thin).repeated(leased.attempt);
+        let parts = self.wording.parts(leased).repeated(leased.attempt);
         let message = &leased.delivery.message;
         let id = leased.delivery.id.as_str();
         let line = parts.fitted(|parts| line(message, id, parts), |line| line.len() <= MAX_MESSAGE);

@@ -9,6 +9,8 @@
 //! nothing, not even the term or link that an alert was counted by. Posts go only to a
 //! receiver whose configuration says `cleared = true`.
 
+use std::borrow::Cow;
+
 use super::untrusted::{clean, clip, shown, without_terms};
 use crate::domain::id::RuleId;
 use crate::domain::incident::Severity;
@@ -17,8 +19,8 @@ use crate::domain::post::Post;
 use crate::wire::link::Console;
 
 /// Characters of each part; what is longer is no message but an attack or a mistake.
-const MAX_TITLE: usize = 200;
-const MAX_FACT: usize = 600;
+pub(super) const MAX_TITLE: usize = 200;
+pub(super) const MAX_FACT: usize = 600;
 const MAX_LINK: usize = 400;
 const MAX_POST: usize = 500;
 const MAX_HANDLE: usize = 40;
@@ -27,7 +29,7 @@ const TAKE_CHARGE: &str = "Take charge";
 /// The same of one that shows the incident.
 const OPEN: &str = "Open in stormbell";
 /// The mark of a drill.
-const EXERCISE: &str = "EXERCISE ";
+pub(super) const EXERCISE: &str = "EXERCISE ";
 /// Posts shown.
 const MAX_POSTS: usize = 3;
 
@@ -78,8 +80,8 @@ pub(super) struct Parts {
 /// One thing to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fact {
-    /// One of our own words.
-    pub(super) name: &'static str,
+    /// One of our own words, or a template's; or nothing.
+    pub(super) name: Cow<'static, str>,
     /// One line.
     pub(super) value: String,
 }
@@ -128,7 +130,7 @@ impl Parts {
             };
             self.headline = format!("{mark}(repeat?) {rest}");
             let value = format!("attempt {attempt}; an earlier one may have reached you");
-            self.facts.insert(self.facts.len().min(1), Fact { name: "Repeat", value });
+            self.facts.insert(self.facts.len().min(1), Fact { name: "Repeat".into(), value });
         }
         self
     }
@@ -191,7 +193,15 @@ impl Parts {
 impl Fact {
     /// `Name: value`.
     pub(super) fn line(&self) -> String {
-        format!("{}: {}", self.name, self.value)
+        self.marked(str::to_owned, str::to_owned)
+    }
+
+    /// The same in a markup: how it escapes, and how it marks what stands before the value.
+    pub(super) fn marked(&self, mark: impl Fn(&str) -> String, escape: impl Fn(&str) -> String) -> String {
+        if self.name.is_empty() {
+            return escape(&self.value);
+        }
+        format!("{} {}", mark(&format!("{}:", escape(&self.name))), escape(&self.value))
     }
 }
 
@@ -239,7 +249,7 @@ fn facts(message: &Message, clearance: Clearance) -> Vec<Fact> {
     let mut facts = Vec::new();
     let mut say = |name, value: &str| {
         if !value.is_empty() {
-            facts.push(Fact { name, value: shown(value, MAX_FACT) });
+            facts.push(Fact { name: Cow::Borrowed(name), value: shown(value, MAX_FACT) });
         }
     };
     if incident.exercise {
@@ -261,8 +271,8 @@ fn facts(message: &Message, clearance: Clearance) -> Vec<Fact> {
     // The rule's author wrote it: where it is an address, it may be clicked.
     let playbook = clip(&clean(incident.playbook.as_deref().unwrap_or_default()), MAX_FACT);
     if !playbook.is_empty() {
-        facts.push(Fact { name: "Playbook", value: playbook });
+        facts.push(Fact { name: "Playbook".into(), value: playbook });
     }
-    facts.push(Fact { name: "Incident", value: clip(&clean(incident.id.as_str()), MAX_FACT) });
+    facts.push(Fact { name: "Incident".into(), value: clip(&clean(incident.id.as_str()), MAX_FACT) });
     facts
 }

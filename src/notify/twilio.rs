@@ -15,14 +15,13 @@ use url::form_urlencoded::Serializer;
 
 use super::http::{Endpoint, authorization};
 use super::taken::Taken;
-use super::text::{Clearance, Parts};
 use super::untrusted::sms;
+use super::wording::Wording;
 use super::{BuildError, SendError};
 use crate::config::model;
 use crate::config::secret::Secret;
 use crate::domain::message::Leased;
 use crate::domain::time::Timestamp;
-use crate::wire::link::Console;
 
 /// Characters: three parts of 153. Twilio takes 1,600, telephones and budgets do not.
 const MAX_TEXT: usize = 459;
@@ -35,12 +34,12 @@ pub struct Twilio {
     from: String,
     to: Vec<String>,
     headers: HeaderMap,
-    console: Option<Console>,
+    wording: Wording,
     taken: Taken,
 }
 
 impl Twilio {
-    pub(super) fn new(config: &model::Sms, console: Option<Console>) -> Result<Self, BuildError> {
+    pub(super) fn new(config: &model::Sms, wording: Wording) -> Result<Self, BuildError> {
         let login = STANDARD.encode(format!("{}:{}", config.account, config.token.expose()));
         let mut headers = authorization("Basic", &login)?;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
@@ -51,13 +50,13 @@ impl Twilio {
             from: config.from.clone(),
             to: config.to.clone(),
             headers,
-            console,
+            wording,
             taken: Taken::default(),
         })
     }
 
     pub(super) async fn send(&self, to: Option<&str>, leased: &Leased, now: Timestamp) -> Result<(), SendError> {
-        let mut parts = Parts::of(leased, self.console.as_ref(), Clearance::Thin).repeated(leased.attempt);
+        let mut parts = self.wording.parts(leased).repeated(leased.attempt);
         if parts.acknowledge.is_some() {
             parts.link = None; // one link is enough for a telephone, and letters cost
         }

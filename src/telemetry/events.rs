@@ -152,6 +152,11 @@ pub fn receiver_unreachable(receiver: &ReceiverName, error: &(dyn std::error::Er
     warn!(event = "receiver.probe.failed", %receiver, error, "receiver cannot be reached now");
 }
 
+/// A template failed at some line. Why is not said: it could hold what a post says.
+pub fn template_failed(receiver: &ReceiverName, line: Option<usize>) {
+    warn!(target: DELIVERIES, event = "delivery.template.failed", %receiver, line, "template failed, told in the built-in words; `stormbell check` tries templates");
+}
+
 /// Somebody's desk is connected.
 pub fn desk_joined(user: &str) {
     info!(event = "desk.session.opened", user, "desk connected");

@@ -8,3 +8,4 @@ pub mod message;
 pub mod oncall;
 pub mod post;
 pub mod replayed;
+pub mod template;

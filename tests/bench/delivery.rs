@@ -104,7 +104,7 @@ impl Deliveries {
         waiting.chunks(500).for_each(|group| store.commit(group).unwrap());
         let clock: Arc<dyn Clock> = Arc::new(SteadyClock::start());
         let (handle, requests) = channel(Arc::clone(&clock), Arc::new(Metrics::default()));
-        let config = ReceiverConfig { name: receiver.clone(), kind: kind(&sink) };
+        let config = ReceiverConfig::new(receiver.clone(), kind(&sink));
         let (undelivered, _nobody) = mpsc::channel(1);
         let (wake, stop) = (Arc::new(Notify::new()), CancellationToken::new());
         let sent = Arc::new(Sent::default());

@@ -484,6 +484,7 @@ fn routes() -> Routes {
         contact: contact.iter().map(|(receiver, at)| ((*receiver).into(), (*at).to_owned())).collect(),
         zone: zone(),
         quiet: Vec::new(),
+        language: None,
     };
     let persons = [
         ("ann", person(&[("sms", "+1555001"), ("mail", "ann@h.example")])),

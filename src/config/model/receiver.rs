@@ -1,14 +1,17 @@
 //! `[[receiver]]`, checked. Who is told by default (`to`, `topic`, `user`, `room`) stands apart
 //! from how to get there: a message may name somebody else.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use lettre::message::Mailbox;
 use url::Url;
 
 use super::Transport;
 use crate::config::secret::Secret;
-use crate::domain::id::ReceiverName;
+use crate::domain::id::{PersonName, ReceiverName};
+use crate::wire::template::Template;
 
 /// One `[[receiver]]`.
 #[derive(Clone, Debug)]
@@ -17,6 +20,37 @@ pub struct ReceiverConfig {
     pub name: ReceiverName,
     /// What it speaks.
     pub kind: ReceiverKind,
+    /// In whose words.
+    pub voice: Voice,
+}
+
+impl ReceiverConfig {
+    /// One that speaks in our words.
+    pub fn new(name: impl Into<ReceiverName>, kind: ReceiverKind) -> Self {
+        Self { name: name.into(), kind, voice: Voice::default() }
+    }
+}
+
+/// In whose words a receiver speaks.
+#[derive(Clone, Debug, Default)]
+pub struct Voice {
+    /// For everybody who has no language of their own here; none: the built-in words.
+    pub usual: Option<Arc<Template>>,
+    /// For persons by their language.
+    pub by_language: BTreeMap<String, Arc<Template>>,
+    /// Persons who said which.
+    pub languages: Arc<BTreeMap<PersonName, String>>,
+    /// The organization's zone, an IANA name.
+    pub timezone: String,
+}
+
+impl Voice {
+    /// The template for that person, or for whomever the receiver tells by itself.
+    pub fn template(&self, person: Option<&PersonName>) -> Option<&Template> {
+        let language = person.and_then(|person| self.languages.get(person));
+        let own = language.and_then(|language| self.by_language.get(language));
+        own.or(self.usual.as_ref()).map(|template| &**template)
+    }
 }
 
 /// The kinds of receiver.

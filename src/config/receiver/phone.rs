@@ -8,7 +8,7 @@ use super::super::table::{Checked, Table, Value, all, quoted};
 use super::{address_or, allow, cleared, on_this_machine, required_secret};
 
 pub(super) fn ntfy(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<ReceiverKind> {
-    allow(table, &["url", "topic", "token", "user", "password", "cleared"]);
+    allow(table, &["url", "topic", "token", "user", "password", "cleared", "template"]);
     let url = address_or(table, "https://ntfy.sh/");
     let login = login(table, around);
     let (cleared, transport) = (cleared(table), transport(table, around));
@@ -66,7 +66,7 @@ fn login(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<Option<NtfyLog
 }
 
 pub(super) fn pushover(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<ReceiverKind> {
-    allow(table, &["url", "token", "user_key", "cleared"]);
+    allow(table, &["url", "token", "user_key", "cleared", "template"]);
     let url = address_or(table, "https://api.pushover.net/1");
     let token = required_secret(table, "token", "`token = { credential = \"pushover-token\" }`", around);
     let user = required_secret(table, "user_key", "`user_key = { credential = \"pushover-user\" }`", around);
@@ -76,7 +76,7 @@ pub(super) fn pushover(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<
 }
 
 pub(super) fn twilio(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<ReceiverKind> {
-    allow(table, &["url", "account", "token", "from", "to"]);
+    allow(table, &["url", "account", "token", "from", "to", "template"]);
     let url = address_or(table, "https://api.twilio.com");
     let account = table.require("account", "`account = \"AC…\"`, the account's SID").and_then(|value| {
         let text = value.filled()?;

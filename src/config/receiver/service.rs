@@ -9,7 +9,7 @@ use super::super::table::{Checked, Table, Value, all, quoted};
 use super::{address_or, allow, cleared, required_secret};
 
 pub(super) fn alertmanager(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<ReceiverKind> {
-    allow(table, &["url", "cleared"]);
+    allow(table, &["url", "cleared", "template"]);
     let example = "`url = \"http://alertmanager:9093\"`, or a list with every replica";
     let urls = table.require("url", example).and_then(|value| replicas(&value));
     let (cleared, transport) = (cleared(table), transport(table, around));
@@ -35,7 +35,7 @@ fn without(mut url: Url, end: &str) -> Url {
 
 /// `default` is where the service is.
 pub(super) fn opsgenie(table: &Table<'_>, default: &str, around: &Surroundings<'_>) -> Checked<ReceiverKind> {
-    allow(table, &["url", "api_key", "team", "cleared"]);
+    allow(table, &["url", "api_key", "team", "cleared", "template"]);
     let url = address_or(table, default);
     let key = required_secret(table, "api_key", "`api_key = { credential = \"jsm\" }`", around);
     let team = table.get("team").map(|value| value.filled().map(str::to_owned)).transpose();
@@ -46,7 +46,7 @@ pub(super) fn opsgenie(table: &Table<'_>, default: &str, around: &Surroundings<'
 
 pub(super) fn goalert(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<ReceiverKind> {
     const INCOMING: &str = "/api/v2/generic/incoming";
-    allow(table, &["url", "token", "cleared"]);
+    allow(table, &["url", "token", "cleared", "template"]);
     let url = table.require("url", "`url = \"https://goalert.example\"`");
     let url = url.and_then(|value| address(&value, &["https", "http"])).map(|url| {
         let mut url = without(url, INCOMING);
@@ -60,7 +60,7 @@ pub(super) fn goalert(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<R
 }
 
 pub(super) fn matrix(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<ReceiverKind> {
-    allow(table, &["url", "token", "room", "cleared"]);
+    allow(table, &["url", "token", "room", "cleared", "template"]);
     let url = table.require("url", "`url = \"https://matrix.hospital.example\"`, the homeserver");
     let url = url.and_then(|value| address(&value, &["https", "http"]));
     let token = required_secret(table, "token", "`token = { credential = \"matrix\" }`", around);
@@ -78,7 +78,7 @@ pub(super) fn matrix(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<Re
 }
 
 pub(super) fn syslog(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<ReceiverKind> {
-    table.allow_only(&["name", "kind", "url", "ca_file"]);
+    table.allow_only(&["name", "kind", "url", "ca_file", "template"]);
     let place = table.require("url", "`url = \"tls://logs.hospital.example:6514\"`").and_then(|value| place(&value));
     let own = table.get("ca_file");
     let ca_file = own.as_ref().map(|value| ca_file(value, around)).transpose();

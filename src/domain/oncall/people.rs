@@ -27,6 +27,8 @@ pub struct Person {
     pub zone: Zone,
     /// When only what is critical may reach them; never the whole week.
     pub quiet: Vec<Hours>,
+    /// A tag of BCP 47 in lower case; none: whatever the receiver speaks.
+    pub language: Option<String>,
 }
 
 impl Person {

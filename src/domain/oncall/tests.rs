@@ -213,8 +213,12 @@ fn an_override_hides_no_hole_and_a_start_that_is_yet_to_come_is_one() {
 #[test]
 fn quiet_hours_end_where_no_others_begin() {
     let night = Hours { days: Weekdays::ALL, from: 22 * 60, to: 6 * 60 };
-    let person =
-        Person { contact: BTreeMap::new(), zone: zone("Europe/Berlin"), quiet: vec![night, hours("sat sun", 6, 12)] };
+    let person = Person {
+        contact: BTreeMap::new(),
+        zone: zone("Europe/Berlin"),
+        quiet: vec![night, hours("sat sun", 6, 12)],
+        language: None,
+    };
     let until = |at: &str| person.quiet_until(utc(at)).map(|until| until.to_string());
     assert_eq!(until("2026-10-22T21:00:00Z"), Some("2026-10-23T04:00:00Z".to_owned()));
     // Saturday until noon, and the clock is set back in the night to Sunday.

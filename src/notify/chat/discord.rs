@@ -13,7 +13,7 @@ const MAX_CONTENT: usize = 2000;
 const MAX_DESCRIPTION: usize = 4096;
 
 pub(super) fn body(parts: &Parts, loudness: Urgency) -> Value {
-    let facts = parts.facts.iter().map(|fact| format!("**{}:** {}", fact.name, markdown(&fact.value)));
+    let facts = parts.facts.iter().map(|fact| fact.marked(|name| format!("**{name}**"), markdown));
     let ways = parts.links().map(|(says, link)| format!("[{says}]({})", link.replace(')', "%29")));
     let posts = parts.posts.iter().map(|post| format!("> {}", markdown(&post.line())));
     let lines: Vec<String> = facts.chain(ways).chain(posts).collect();

@@ -12,7 +12,7 @@ use crate::notify::untrusted::markdown;
 const MAX_TEXT: usize = 16_383;
 
 pub(super) fn body(parts: &Parts, loudness: Urgency, channel: Option<&str>) -> Value {
-    let facts = parts.facts.iter().map(|fact| format!("**{}:** {}", fact.name, markdown(&fact.value)));
+    let facts = parts.facts.iter().map(|fact| fact.marked(|name| format!("**{name}**"), markdown));
     let ways = parts.links().map(|(says, link)| format!("[{says}]({})", link.replace(')', "%29")));
     let posts = parts.posts.iter().map(|post| format!("> {}", markdown(&post.line())));
     let mut lines = vec![format!("**{}**", markdown(&parts.headline))];

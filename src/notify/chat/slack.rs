@@ -17,7 +17,7 @@ const MAX_MESSAGE: usize = 12_000;
 
 pub(super) fn body(parts: &Parts) -> Value {
     let plain = |text: &str| json!({ "type": "plain_text", "text": escape_markup(&unmentioned(text)), "emoji": false });
-    let facts = parts.facts.iter().map(|fact| format!("*{}:* {}", fact.name, mrkdwn(&fact.value)));
+    let facts = parts.facts.iter().map(|fact| fact.marked(|name| format!("*{name}*"), mrkdwn));
     let ways = parts.links().map(|(says, link)| {
         let address = escape_markup(link).replace('|', "%7C");
         format!("<{address}|{says}>")

@@ -27,8 +27,10 @@ pub(super) fn body(parts: &Parts, loudness: Urgency) -> Value {
     let headline = run(&parts.headline, &json!({ "weight": "bolder", "size": "large", "color": color }));
     let mut lines = vec![line(&[headline])];
     for fact in &parts.facts {
-        let name = run(&format!("{}: ", fact.name), &json!({ "weight": "bolder" }));
-        lines.push(line(&[name, run(&fact.value, &json!({}))]));
+        let name = Some(&fact.name).filter(|name| !name.is_empty());
+        let name = name.map(|name| run(&format!("{name}: "), &json!({ "weight": "bolder" })));
+        let value = run(&fact.value, &json!({}));
+        lines.push(line(&name.into_iter().chain([value]).collect::<Vec<_>>()));
     }
     lines.extend(parts.posts.iter().map(|post| line(&[run(&post.line(), &json!({ "isSubtle": true }))])));
     let actions = parts.links().map(|(says, link)| json!({ "type": "Action.OpenUrl", "title": says, "url": link }));

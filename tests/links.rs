@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -209,6 +210,32 @@ async fn a_link_outlives_a_restart_and_is_for_one_incident_while_that_lasts() {
     let (_, page) = browse(&daemon, Method::POST, &made(&key, &again, now)).await;
     assert!(page.contains("You have it."), "{page}");
     assert_eq!(state(&daemon, &again).await, ("acknowledged".into(), "mail".into()));
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_touched_in_pushover_is_taken_here() {
+    let (world, pushover) = (World::new().await, SimSink::start().await);
+    let keys = format!(
+        "kind = \"pushover\"\nurl = \"{}\"\ntoken = {{ file = \"token\" }}\nuser_key = {{ file = \"token\" }}",
+        pushover.url("/1")
+    );
+    let config = Config::new(&world.stream.url(), "").receiver("push", &keys).public(PUBLIC);
+    world.place.configure(&config);
+    let daemon = world.start().await;
+    let fire = world.happens(&daemon, "fire").await;
+    let request = pushover.received(1).await.remove(0);
+    let fields: BTreeMap<String, String> = url::form_urlencoded::parse(&request.body).into_owned().collect();
+    assert_eq!((&fields["priority"], &fields["url_title"]), (&"2".to_owned(), &"Take charge".to_owned()));
+    assert_eq!(fields["callback"], fields["url"]);
+
+    // Its servers then post to that address, from no page and with a form of their own.
+    let path = fields["callback"].strip_prefix(PUBLIC).unwrap();
+    let client = Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+    let touched = client.post(format!("http://127.0.0.1:{}/{path}", daemon.port()));
+    let touched = touched.header("host", "bell.hospital.example").body("receipt=r&acknowledged=1&acknowledged_by=u");
+    assert_eq!(touched.send().await.unwrap().status(), StatusCode::OK);
+    assert_eq!(state(&daemon, &fire).await, ("acknowledged".into(), "push".into()));
     daemon.stop().await;
 }
 

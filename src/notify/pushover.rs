@@ -2,7 +2,8 @@
 //!
 //! A critical incident is an emergency over there: it rings every minute for an hour, or until
 //! somebody touches it. It carries the incident as a tag, by which an acknowledgement or the end stops the
-//! ringing. There is no idempotency key: a repetition says that it is one.
+//! ringing. Who touches it there takes charge here, too: Pushover then posts to the link by which the
+//! message says so, as the button behind it would. There is no idempotency key: a repetition says that it is one.
 //!
 //! Source: <https://pushover.net/api> and <https://pushover.net/api/receipts>.
 
@@ -62,6 +63,7 @@ impl Pushover {
         }
         let parts = self.wording.parts(leased).repeated(leased.attempt);
         let title = clip(&parts.headline, MAX_TITLE);
+        let callback = parts.acknowledge.clone().filter(|link| link.chars().count() <= MAX_URL);
         // There is a field for one link; where to read on can be left out beside where to take charge.
         let link = parts.links().next().map(|(says, link)| (says, link.to_owned()));
         let link = link.filter(|(_, link)| link.chars().count() <= MAX_URL);
@@ -81,6 +83,7 @@ impl Pushover {
         match urgency(message) {
             Urgency::Wake => {
                 fields.extend([("priority", "2"), ("retry", RETRY), ("expire", EXPIRE), ("tags", &tag)]);
+                fields.extend(callback.as_deref().map(|callback| ("callback", callback)));
             }
             Urgency::High => fields.push(("priority", "1")),
             Urgency::Normal => fields.push(("priority", "0")),

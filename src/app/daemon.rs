@@ -7,24 +7,23 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use futures_util::future::select_all;
 use futures_util::stream;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use url::Url;
 
 use super::backend;
 use super::clock::SteadyClock;
 use super::desk::{Desk, Request};
 use super::desktops;
+use super::doors::{Web, bind};
 use super::outbox::{self, Counter, StoreOutbox};
 use super::pipeline;
 use super::probe::Probe;
@@ -34,7 +33,6 @@ use super::service;
 use super::status::Statuses;
 use super::tasks::{Ended, Stage, Tasks};
 use crate::config::model::{Config, HeartbeatConfig, ReceiverConfig, ReceiverKind, SourceConfig, SourceKind};
-use crate::config::secret::Secret;
 use crate::desk::hub::Hub;
 use crate::domain::commit::Restored;
 use crate::domain::engine::{Engine, Exercise, Outcome};
@@ -53,7 +51,7 @@ use crate::source::{Format, Incoming};
 use crate::store::{Store, StoreError, StoreHandle};
 use crate::telemetry::events;
 use crate::telemetry::metrics::Metrics;
-use crate::web::{self, Access, Doors};
+use crate::web;
 use crate::wire::link::Console;
 
 /// Batches of frames that may wait for a worker; then the sources wait. What a replay after
@@ -68,8 +66,6 @@ const RECEIVERS_STOP: Duration = Duration::from_secs(8);
 const REST_STOPS: Duration = Duration::from_secs(2);
 const STORE_CLOSES: Duration = Duration::from_secs(2);
 const STORE_ENDS: Duration = Duration::from_secs(1);
-/// What signs links, beside the database. Without this file all links made so far are void, and a new one is made.
-const LINK_KEY: &str = "link-key";
 /// Old posts are looked for this often.
 const RETENTION_EVERY: Duration = Duration::from_hours(1);
 
@@ -529,59 +525,12 @@ fn open_store(path: &Path) -> Result<Store, Failure> {
     })
 }
 
-/// What listens, and to whom.
-struct Web {
-    listener: TcpListener,
-    doors: Doors,
-}
-
-/// What receivers sign with that send back what people did there.
-fn hooks(config: &Config) -> BTreeMap<ReceiverName, Secret> {
-    let secret = |receiver: &ReceiverConfig| match &receiver.kind {
-        ReceiverKind::PagerDuty { webhook_secret, .. } => Some((receiver.name.clone(), webhook_secret.clone()?)),
-        _ => None,
-    };
-    config.receivers.iter().filter_map(secret).collect()
-}
-
-/// The API's socket and keys, taken before anything else runs.
-async fn bind(config: &Config, open_api: bool) -> Result<Option<Web>, Failure> {
-    let Some(web) = &config.web else { return Ok(None) };
-    let listener = TcpListener::bind(web.listen).await;
-    let listener =
-        listener.with_context(|| format!("[web] listen = \"{}\"", web.listen)).map_err(Failure::Temporary)?;
-    let kept = |path: &Path, what: &str| web::token(path).with_context(|| format!("{what} in {}", path.display()));
-    let token = match &web.token {
-        Some(token) => token.clone(),
-        None => kept(&token_path(&config.store.path), "the API's token")?,
-    };
-    let console = match &web.public_url {
-        Some(public) => {
-            let key = kept(&config.store.path.with_file_name(LINK_KEY), "the key of links")?;
-            Some(Console::with_links(public.clone(), key.expose()))
-        }
-        None => console_url(&listener).map(Console::at),
-    };
-    let access = if open_api { Access::Open } else { Access::Token(token) };
-    let doors = Doors { access, console, hooks: hooks(config) };
-    Ok(Some(Web { listener, doors }))
-}
-
 /// Whether popups can be seen here. A session whose service is late may yet show them;
 /// without a session each would only be one more thing that could not be told.
 pub async fn desktop_shows() -> bool {
     let config = ReceiverConfig::new("desktop", ReceiverKind::Desktop);
     let Ok(desktop) = Receiver::build(&config, None) else { return false };
     !matches!(desktop.probe().await, Err(SendError::Permanent { .. }))
-}
-
-/// Where the daemon keeps the API's token unless the configuration names one.
-pub fn token_path(database: &Path) -> PathBuf {
-    database.with_file_name("api-token")
-}
-
-fn console_url(listener: &TcpListener) -> Option<Url> {
-    Url::parse(&format!("http://{}/", listener.local_addr().ok()?)).ok()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod daemon;
 mod desk;
 mod desktops;
+pub mod doors;
 mod drill;
 mod outbox;
 pub mod pipeline;

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tokio::runtime::Builder;
 
 use super::{ConfigArgs, Exit};
-use crate::app::daemon::token_path;
+use crate::app::doors::token_path;
 use crate::config::environment::Environment;
 use crate::config::load::{SecretPolicy, find, load};
 use crate::config::secret::Secret;

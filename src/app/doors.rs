@@ -1,0 +1,65 @@
+//! By which ways one comes in: the socket of the API, and the keys to it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use url::Url;
+
+use super::daemon::Failure;
+use crate::config::model::{Config, ReceiverConfig, ReceiverKind};
+use crate::config::secret::Secret;
+use crate::domain::id::ReceiverName;
+use crate::web::{self, Access, Doors};
+use crate::wire::link::Console;
+
+/// What signs links, beside the database. Without this file all links made so far are void, and a new one is made.
+const LINK_KEY: &str = "link-key";
+
+/// What listens, and to whom.
+pub(super) struct Web {
+    /// The socket.
+    pub(super) listener: TcpListener,
+    /// The keys.
+    pub(super) doors: Doors,
+}
+
+/// The API's socket and keys, taken before anything else runs.
+pub(super) async fn bind(config: &Config, open_api: bool) -> Result<Option<Web>, Failure> {
+    let Some(web) = &config.web else { return Ok(None) };
+    let listener = TcpListener::bind(web.listen).await;
+    let listener =
+        listener.with_context(|| format!("[web] listen = \"{}\"", web.listen)).map_err(Failure::Temporary)?;
+    let kept = |path: &Path, what: &str| web::token(path).with_context(|| format!("{what} in {}", path.display()));
+    let token = match &web.token {
+        Some(token) => token.clone(),
+        None => kept(&token_path(&config.store.path), "the API's token")?,
+    };
+    let console = match &web.public_url {
+        Some(public) => {
+            let key = kept(&config.store.path.with_file_name(LINK_KEY), "the key of links")?;
+            Some(Console::with_links(public.clone(), key.expose()))
+        }
+        None => Url::parse(&format!("http://{}/", listener.local_addr().context("the address of the API")?))
+            .ok()
+            .map(Console::at),
+    };
+    let access = if open_api { Access::Open } else { Access::Token(token) };
+    let doors = Doors { access, console, hooks: hooks(config) };
+    Ok(Some(Web { listener, doors }))
+}
+
+/// What receivers sign with that send back what people did there.
+fn hooks(config: &Config) -> BTreeMap<ReceiverName, Secret> {
+    let secret = |receiver: &ReceiverConfig| match &receiver.kind {
+        ReceiverKind::PagerDuty { webhook_secret, .. } => Some((receiver.name.clone(), webhook_secret.clone()?)),
+        _ => None,
+    };
+    config.receivers.iter().filter_map(secret).collect()
+}
+
+/// Where the daemon keeps the API's token unless the configuration names one.
+pub fn token_path(database: &Path) -> PathBuf {
+    database.with_file_name("api-token")
+}

@@ -17,6 +17,7 @@ use stormbell::config::load::{Loaded, SecretPolicy, find, load, parse};
 use stormbell::config::model::{Config, ReceiverKind, RuleEntry, RuleOrigin, SourceKind};
 use stormbell::config::rules::{Builtin, load_rules, parse_rules};
 use stormbell::config::schedule::gaps;
+use stormbell::domain::cap::Cap;
 use stormbell::domain::condition::{Condition, Count, Distinct};
 use stormbell::domain::diagnostic::{Diagnostic, SourceText, has_errors};
 use stormbell::domain::id::ReceiverName;
@@ -288,6 +289,19 @@ fn routes_tell_nobody_at_the_times_they_name() {
     let both = format!("{nights}{own}[[route]]\nmute_times = [\"nights\"]\nsteps = [{{ notify = [\"log\"] }}]\n");
     let loaded = read(&format!("{HEAD}{SOURCE}{RECEIVER}{both}"), &home(), SecretPolicy::Required);
     assert_eq!(loaded.findings, [], "{}", shown(&loaded.findings));
+}
+
+#[test]
+fn a_receiver_takes_as_much_as_the_configuration_says() {
+    let capped = |at_most: &str| {
+        let hook = HOOK.replace("[[receiver]]\n", &format!("[[receiver]]\nat_most = \"{at_most}\"\n"));
+        format!("{HEAD}{SOURCE}{RECEIVER}{hook}")
+    };
+    let caps = works(&capped("20 per 1h")).routes.caps;
+    assert_eq!(caps, [("hook".into(), Cap { most: 20, within: Duration::from_hours(1) })].into());
+    let faults = ["twenty", "0 per 1h", "20 per 1s", "20 per 7d"]
+        .map(|at_most| shown(&read(&capped(at_most), &home(), SecretPolicy::Required).findings));
+    golden("caps", &faults.concat());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! One broken source does not hide the mistakes of the next: each part is read on
 //! its own, and only at the end does any error withhold the configuration.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,9 @@ use super::reference::{Surroundings, secret};
 use super::route::{Known, routes};
 use super::table::{Checked, Noted, Table, TextKind, Value, all, read};
 use super::{heartbeat, receiver, source};
+use crate::domain::cap::Cap;
 use crate::domain::diagnostic::{Diagnostic, SourceText, has_errors};
+use crate::domain::id::ReceiverName;
 use crate::domain::quantity::{duration, rate};
 use crate::domain::route::{Routes, Target};
 use crate::domain::time::Zone;
@@ -108,14 +110,14 @@ fn config(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<Config> {
     let store = store(root, around);
     let sources = sources(root, around);
     let mut taken = HashSet::new();
-    let Receivers { checked: receivers, mut known, ways } = receivers(root, around, &mut taken);
+    let Receivers { checked: receivers, caps, mut known, ways } = receivers(root, around, &mut taken);
     let home = organization.as_ref().ok().and_then(|organization| TimeZone::get(&organization.timezone).ok());
     let home = home.map_or_else(Zone::default, Zone::of);
     let found = people(root, &ways, &home, &mut taken);
     known.extend(found.known);
     let (terms, inhibitions) = (terms(root), inhibitions(root));
     let routes = routes(root, &known, found.people, &home)
-        .and_then(|routes| Ok(Routes { terms: terms?, inhibitions: inhibitions?, ..routes }));
+        .and_then(|routes| Ok(Routes { terms: terms?, inhibitions: inhibitions?, caps: caps?, ..routes }));
     let web = root.get("web").map(|value| web(&value.table("[web]")?, around)).transpose();
     let beat =
         root.table("heartbeat").and_then(|table| table.map(|table| heartbeat::heartbeat(&table, around)).transpose());
@@ -158,6 +160,7 @@ fn sources(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<Vec<SourceCon
 /// The receivers, and the names that routes and contacts may use: those of broken receivers too.
 struct Receivers<'d> {
     checked: Checked<Vec<ReceiverConfig>>,
+    caps: Checked<BTreeMap<ReceiverName, Cap>>,
     known: Vec<Known<'d>>,
     ways: Vec<Way<'d>>,
 }
@@ -168,6 +171,7 @@ fn receivers<'d>(root: &Table<'d>, around: &Surroundings<'_>, taken: &mut HashSe
     let receivers = tables.iter().zip(names).map(|(table, name)| receiver::receiver(table, name, around));
     let checked = all(receivers);
     let checked = hooks_lead_somewhere(root, &tables).and(checked);
+    let caps = all(tables.iter().map(receiver::cap)).map(|caps| caps.into_iter().flatten().collect());
     let (mut known, mut ways) = (Vec::new(), Vec::new());
     for table in &tables {
         let Some((value, name)) = table.get("name").and_then(|value| Some((value.clone(), value.as_str()?))) else {
@@ -176,7 +180,7 @@ fn receivers<'d>(root: &Table<'d>, around: &Surroundings<'_>, taken: &mut HashSe
         known.push(Known { name, span: value.span(), target: Target::Receiver(name.into()) });
         ways.push((name, table.get("kind").and_then(|kind| kind.as_str()).unwrap_or_default()));
     }
-    Receivers { checked, known, ways }
+    Receivers { checked, caps, known, ways }
 }
 
 /// What a receiver is to send back must find somebody who listens.

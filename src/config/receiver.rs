@@ -4,6 +4,8 @@ mod mail;
 mod phone;
 mod service;
 
+use std::time::Duration;
+
 use url::Url;
 
 use super::endpoint::{TRANSPORT_KEYS, address, on_this_machine, transport};
@@ -13,7 +15,10 @@ use super::reference::{Surroundings, secret};
 use super::secret::Secret;
 use super::table::{Checked, Noted, Table, Value};
 use super::template::voice;
+use crate::domain::cap::Cap;
 use crate::domain::id::ReceiverName;
+use crate::domain::quantity::rate;
+use crate::domain::volume::Promise;
 
 /// `PagerDuty`'s endpoint of the Events API v2.
 const PAGERDUTY_EVENTS: &str = "https://events.pagerduty.com/v2/enqueue";
@@ -57,6 +62,22 @@ const BUILT: [(&str, Kind); 18] = [
     ("syslog", Kind::Syslog),
 ];
 
+/// What every receiver has; `at_most` is read by [`cap`].
+const COMMON: [&str; 3] = ["name", "kind", "at_most"];
+
+/// How many messages a receiver gets at most, if somebody said so: `"20 per 1h"`.
+pub(super) fn cap(table: &Table<'_>) -> Checked<Option<(ReceiverName, Cap)>> {
+    let Some(value) = table.get("at_most") else { return Ok(None) };
+    let Promise { alarms: most, within } =
+        value.parsed(|text| rate(text).or(Err("write a number and a duration, such as 20 per 1h")))?;
+    if !(Duration::from_mins(1)..=Duration::from_hours(24)).contains(&within) {
+        let help = "between a minute and a day: the digest comes at its end";
+        return value.error("SB0005", "a digest would come with each message, or never", help);
+    }
+    let name = table.get("name").and_then(|name| name.as_str()).map(ReceiverName::from);
+    Ok(name.map(|name| (name, Cap { most, within })))
+}
+
 /// Reads one, whose name is `name`.
 pub(super) fn receiver(table: &Table<'_>, name: Checked<&str>, around: &Surroundings<'_>) -> Checked<ReceiverConfig> {
     let kind = match kind(table, &BUILT, &[])? {
@@ -81,7 +102,7 @@ pub(super) fn receiver(table: &Table<'_>, name: Checked<&str>, around: &Surround
 
 /// A kind without settings.
 fn bare(table: &Table<'_>, kind: ReceiverKind) -> ReceiverKind {
-    table.allow_only(&["name", "kind"]);
+    table.allow_only(&COMMON);
     kind
 }
 
@@ -117,7 +138,7 @@ fn chat(table: &Table<'_>, kind: ChatKind, around: &Surroundings<'_>) -> Checked
 
 /// The keys of a receiver that is reached by HTTP.
 fn allow(table: &Table<'_>, own: &[&str]) {
-    table.allow_only(&[&["name", "kind"], own, &TRANSPORT_KEYS].concat());
+    table.allow_only(&[&COMMON, own, &TRANSPORT_KEYS].concat());
 }
 
 /// `url`, or where the service is.

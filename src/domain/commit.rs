@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::cap::Quota;
 use super::event::{Cursor, Ledger};
-use super::id::{AuthorId, DeliveryId, PostId, RuleId, SourceName};
+use super::id::{AuthorId, DeliveryId, PostId, ReceiverName, RuleId, SourceName};
 use super::incident::{Alert, Gap, Incident, Sighting, TimelineEntry};
 use super::message::Delivery;
 use super::post::Post;
@@ -44,6 +45,8 @@ pub struct Commit {
     /// What rules and sources have learnt, and since when it is quiet: insert or replace by rule; at most one of a rule, see
     /// [`Commit::record_volume`].
     pub volumes: BTreeMap<RuleId, VolumeState>,
+    /// What receivers got that take only so much, and what waits: insert or replace by receiver.
+    pub quotas: BTreeMap<ReceiverName, Quota>,
     /// How far each source was read.
     pub progress: BTreeMap<SourceName, Progress>,
 }
@@ -99,6 +102,7 @@ impl Commit {
             overdue,
             gaps,
             volumes: _,
+            quotas: _, // change with messages, or with what history says of them
             progress: _,
         } = self;
         !(clock_set.is_none()
@@ -118,7 +122,7 @@ impl Commit {
 
     /// Whether it holds nothing at all.
     pub fn is_empty(&self) -> bool {
-        !self.is_urgent() && self.volumes.is_empty() && self.progress.is_empty()
+        !self.is_urgent() && self.volumes.is_empty() && self.quotas.is_empty() && self.progress.is_empty()
     }
 
     /// Adds an incident as it stands now, in place of how it stood before: under a flood
@@ -156,6 +160,7 @@ impl Commit {
         self.overdue.extend(later.overdue);
         self.gaps.extend(later.gaps);
         self.volumes.extend(later.volumes);
+        self.quotas.extend(later.quotas);
         for (source, progress) in later.progress {
             let mine = self.progress.entry(source).or_default();
             mine.cursor = mine.cursor.max(progress.cursor);
@@ -185,6 +190,8 @@ pub struct Restored {
     pub incidents: Vec<Incident>,
     /// Incidents that ended lately enough to begin again, oldest end first.
     pub ended: Vec<Incident>,
+    /// What receivers got that take only so much.
+    pub quotas: Vec<Quota>,
     /// Silences that are not over.
     pub silences: Vec<Silence>,
     /// Parked deliveries nobody has been told of.

@@ -345,7 +345,7 @@ pub struct TimelineEntry {
     pub at: Timestamp,
     /// What happened: `opened`, `alert`, `updated`, `acknowledged`, `escalated`, `repeated`, `resolved`, `reopened`,
     /// `joined` (somebody whose word spreads), `note`, `held`,
-    /// `overdue`, `undelivered`, `muted`, `unmuted`.
+    /// `digest`, `overdue`, `undelivered`, `muted`, `unmuted`.
     pub what: &'static str,
     /// Who did it.
     pub by: String,

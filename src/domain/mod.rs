@@ -25,6 +25,7 @@ pub mod volume;
 
 pub mod oncall;
 
+pub mod cap;
 pub mod condition;
 pub mod engine;
 pub mod incident;

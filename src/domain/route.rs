@@ -1,10 +1,11 @@
 //! Who is told of an incident, and in which order.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::addressee::{Addressee, Recipient};
+use super::cap::Cap;
 use super::id::{PersonName, ReceiverName, ScheduleName, TeamName, Topic};
 use super::incident::{Escalation, Incident, Severity};
 use super::inhibit::Inhibition;
@@ -21,6 +22,8 @@ pub struct Routes {
     pub people: Arc<People>,
     /// Which incidents people are not told of while a bigger one is open.
     pub inhibitions: Vec<Inhibition>,
+    /// How many messages a receiver gets at most.
+    pub caps: BTreeMap<ReceiverName, Cap>,
     /// When what they are told of ends and begins again, and what is news.
     pub terms: Terms,
 }

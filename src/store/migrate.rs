@@ -12,7 +12,7 @@ use super::error::StoreError;
 use super::write::integer;
 
 /// The scripts; the first makes schema 1.
-const SCRIPTS: [&str; 8] = [
+const SCRIPTS: [&str; 9] = [
     include_str!("schema/0001.sql"),
     include_str!("schema/0002-volume.sql"),
     include_str!("schema/0003-stories.sql"),
@@ -20,6 +20,7 @@ const SCRIPTS: [&str; 8] = [
     include_str!("schema/0005-silences.sql"),
     include_str!("schema/0006-people.sql"),
     include_str!("schema/0010-turns.sql"),
+    include_str!("schema/0011-quotas.sql"),
     include_str!("schema/0014-receipts.sql"),
 ];
 

@@ -16,6 +16,7 @@ mod error;
 mod files;
 mod migrate;
 mod outbox;
+mod quotas;
 mod read;
 mod restore;
 mod retention;

@@ -4,7 +4,7 @@ use rusqlite::{Connection, Row};
 
 use super::error::StoreError;
 use super::write::Store;
-use super::{outbox, silences, stored};
+use super::{outbox, quotas, silences, stored};
 use crate::domain::commit::{Restored, VolumeState};
 use crate::domain::event::{Cursor, DownReason};
 use crate::domain::id::{IncidentId, PostId};
@@ -43,6 +43,7 @@ impl Store {
             sightings,
             incidents: incidents(sql, "state <> 'resolved' ORDER BY opened_at, id", ())?,
             ended: Vec::new(), // see [`Store::ended_since`]
+            quotas: quotas::all(sql)?,
             silences: silences::since(sql, horizon)?,
             undelivered: outbox::undelivered(sql)?,
         })

@@ -8,7 +8,8 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use super::error::StoreError;
 use super::files::{self, Lock};
 use super::retention::{erase, erase_author};
-use super::{migrate, silences, stored};
+use super::{migrate, quotas, silences, stored};
+use crate::domain::cap::Quota;
 use crate::domain::commit::{Commit, Erasure, Progress, VolumeState};
 use crate::domain::event::Rejected;
 use crate::domain::id::{DeliveryId, IncidentId, PostId, SourceName};
@@ -137,6 +138,7 @@ impl Writing<'_> {
             overdue,
             gaps,
             volumes,
+            quotas,
             progress,
         } = commit;
         clock_set.iter().try_for_each(|set| self.clock_set(set))?;
@@ -159,6 +161,7 @@ impl Writing<'_> {
         overdue.iter().try_for_each(|id| self.no_longer_awaited(id))?;
         gaps.iter().try_for_each(|gap| self.gap(gap))?;
         volumes.values().try_for_each(|volume| self.volume(volume))?;
+        quotas.values().try_for_each(|quota| self.quota(quota))?;
         progress.iter().try_for_each(|(source, progress)| self.progress(source, progress))
     }
 
@@ -349,6 +352,15 @@ impl Writing<'_> {
              ON CONFLICT (rule) DO UPDATE SET meaning = excluded.meaning, at = excluded.at, state = excluded.state",
         )?;
         upsert.execute(params![rule.as_str(), meaning, at.micros(), state])?;
+        Ok(())
+    }
+
+    fn quota(&self, quota: &Quota) -> Result<(), StoreError> {
+        let mut upsert = self.sql.prepare_cached(
+            "INSERT INTO quota (receiver, detail) VALUES (?1, ?2)
+             ON CONFLICT (receiver) DO UPDATE SET detail = excluded.detail",
+        )?;
+        upsert.execute(params![quota.receiver.as_str(), quotas::to_json(quota)])?;
         Ok(())
     }
 

@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod capped;
 mod inhibited;
 mod notable;
 mod off_times;

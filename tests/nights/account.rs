@@ -68,7 +68,16 @@ impl Account {
         self.alerts.extend(commit.alerts.iter().cloned());
         self.incidents.extend(commit.incidents.iter().map(|incident| (incident.id.clone(), incident.clone())));
         self.timeline.extend(commit.timeline.iter().map(|entry| (second, entry.clone())));
-        commit.timeline.iter().filter(|e| e.what == "reopened").for_each(|_| self.happened("began again"));
+        for entry in &commit.timeline {
+            match entry.what {
+                "reopened" => self.happened("began again"),
+                "muted" if entry.text.starts_with("route ") => self.happened("kept for a route's time"),
+                "muted" => self.happened("muted by a bigger one"),
+                "held" => self.happened("more than mail takes"),
+                "digest" => self.happened("told in a digest"),
+                _ => {}
+            }
+        }
         for delivery in &commit.outbox {
             let known = self.messages.insert(delivery.id.clone(), (second, delivery.clone()));
             assert!(known.is_none(), "written twice: {delivery:?}");
@@ -128,6 +137,7 @@ impl Account {
         self.every_missing_receipt_was_told_in_time();
         self.somebody_learnt_of_every_crisis();
         self.services_show_how_things_stand(night);
+        self.what_waits_for_a_digest_is_told_or_over();
         let mut events = self.events.clone();
         events.insert("incidents", self.incidents.len() as u64);
         *events.entry("nobody answered to the last resort").or_default() += self.escalations_came_in_time();
@@ -226,6 +236,24 @@ impl Account {
         }
     }
 
+    /// What is more than a receiver takes in an hour is told at its end, unless the matter is over or muted by then.
+    fn what_waits_for_a_digest_is_told_or_over(&self) {
+        let waiting =
+            self.timeline.iter().enumerate().filter(|(_, (_, entry))| entry.text.ends_with("waits for the digest"));
+        for (place, (second, entry)) in waiting.filter(|(_, (second, _))| *second < NIGHT + MORNING - 2 * REPEAT) {
+            let ends = ["digest", "resolved", "muted"];
+            let end = self
+                .timeline
+                .iter()
+                .skip(place)
+                .find(|(_, later)| later.incident == entry.incident && ends.contains(&later.what));
+            let Some((end, _)) = end else { panic!("forgotten since {second}: {entry:?}") };
+            let late = end - second > REPEAT + 2 * LOOK + self.down_between(*second, *end);
+            let is_muted = self.incidents[&entry.incident].muted.is_some();
+            assert!(!late || is_muted || self.clock_lost, "told {} s later: {entry:?}", end - second);
+        }
+    }
+
     /// Behind the pager an alarm is open exactly while its incident is; and it rings anew only when that begins again.
     fn services_show_how_things_stand(&self, night: &Night) {
         let pager = &night.services[&stormbell::domain::id::ReceiverName::from("pager")];
@@ -240,7 +268,9 @@ impl Account {
             let is_under_way = |(id, (_, delivery)): (&DeliveryId, &(i64, Delivery))| {
                 delivery.message.incident.id == incident.id && !self.ended.contains_key(id)
             };
-            if !self.ended.iter().any(gave_up) && !self.messages.iter().any(is_under_way) {
+            // What is kept from people for now rings nowhere either.
+            let is_kept = incident.muted.is_some() || incident.escalations.iter().any(|taken| taken.muted);
+            if !is_kept && !self.ended.iter().any(gave_up) && !self.messages.iter().any(is_under_way) {
                 assert_eq!(alarm.open, incident.state != IncidentState::Resolved, "{incident:?}");
                 let told = self.messages.values().map(|(_, delivery)| delivery).filter(|delivery| {
                     let news = !matches!(delivery.message.kind, MessageKind::Resolved | MessageKind::Acknowledged);

@@ -5,16 +5,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use stormbell::domain::cap::Cap;
 use stormbell::domain::commit::Commit;
 use stormbell::domain::condition::Condition;
 use stormbell::domain::engine::{Action, Batch, Command, Engine, Input, Item, Outcome};
 use stormbell::domain::event::{Cursor, Decoded, SourceEvent};
 use stormbell::domain::id::{DeliveryId, PersonName, ReceiverName};
 use stormbell::domain::incident::Severity;
+use stormbell::domain::inhibit::Inhibition;
 use stormbell::domain::matcher::Scratch;
 use stormbell::domain::message::{Leased, MessageKind, Undelivered};
-use stormbell::domain::oncall::{Layer, People, Person, Schedule};
-use stormbell::domain::route::{Route, Routes, Step, Target};
+use stormbell::domain::oncall::{Hours, Layer, People, Person, Schedule, Weekdays};
+use stormbell::domain::route::{NamedTime, OffTimes, Route, Routes, Step, Target};
 use stormbell::domain::rule::RuleSet;
 use stormbell::domain::time::{ClockSet, Timestamp, Zone};
 use stormbell::domain::turn::{Limit, Pace};
@@ -39,7 +41,7 @@ pub const REPEAT: i64 = 3600;
 pub const LOOK: i64 = 10;
 
 /// What a run of many nights has to have seen.
-pub const EVERYTHING: [&str; 24] = [
+pub const EVERYTHING: [&str; 28] = [
     "died before the commit was written",
     "died after the commit was written",
     "died with messages taken out",
@@ -64,6 +66,10 @@ pub const EVERYTHING: [&str; 24] = [
     "taken twice",
     "incidents",
     "began again",
+    "muted by a bigger one",
+    "kept for a route's time",
+    "more than mail takes",
+    "told in a digest",
 ];
 
 /// Where the process may die.
@@ -354,7 +360,8 @@ impl Night {
     }
 
     fn mortal(&mut self, at: Death) -> Lives {
-        if self.doom == Some(at) {
+        // A death that found no moment in the night is not for the morning.
+        if self.doom == Some(at) && self.second < NIGHT {
             self.doom = None;
             self.account.happened(at.words());
             return Err(Dead);
@@ -519,9 +526,25 @@ fn routes() -> Routes {
     };
     let other = Route {
         steps: vec![step(vec![receiver("mail")], Some(minutes(15))), step(vec![receiver("pager")], None)],
+        off: OffTimes { mute: vec![small_hours(zone())], active: Vec::new() },
         ..Route::default()
     };
-    Routes { list: vec![grave, other], people: Arc::new(people), ..Routes::default() }
+    let matchers = |text: &str| vec![text.parse().unwrap()];
+    let inhibition =
+        Inhibition { source: matchers("topic=threat"), target: matchers("topic=service"), same_family: false };
+    Routes {
+        list: vec![grave, other],
+        people: Arc::new(people),
+        inhibitions: vec![inhibition],
+        caps: [("mail".into(), Cap { most: 2, within: minutes(60) })].into(),
+        ..Routes::default()
+    }
+}
+
+/// Half of it is skipped on one night, and comes twice on another.
+fn small_hours(zone: Zone) -> NamedTime {
+    let hours = vec![Hours { days: Weekdays::ALL, from: 60, to: 150 }];
+    NamedTime { name: "small-hours".to_owned(), zone, hours }
 }
 
 /// A night's posts: crises, rumours, queues, and other events all the time.

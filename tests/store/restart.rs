@@ -1,5 +1,6 @@
 //! What survives a restart, and what readers see of it.
 
+use stormbell::domain::cap::Quota;
 use stormbell::domain::commit::{Commit, Erasure, Progress, VolumeState};
 use stormbell::domain::event::{Cursor, Ledger, Rejected};
 use stormbell::domain::incident::{Alert, Gap, Incident, IncidentState, Severity, Sighting, Signature};
@@ -13,6 +14,11 @@ fn after_a_restart_the_engine_finds_what_it_had() {
     let mut ledger = Ledger { frames: 3, posts: 1, other: 1, ..Ledger::default() };
     ledger.reject(Rejected::NotJson);
     let progress = |cursor| [("bluesky".into(), Progress { cursor, ledger })].into();
+    let quota = |sent: u32| {
+        let mut quota = Quota { sent, ..Quota::new(if sent == 3 { "sms" } else { "chat" }.into(), at(7)) };
+        quota.hold("chat".into(), &"open".into(), true);
+        quota
+    };
     let open = incident("open", IncidentState::Open, &["p1"]);
     let resolved = Some(Signature { by: "ann".to_owned(), at: at(30) });
     let over = Incident { resolved, ..incident("over", IncidentState::Resolved, &[]) };
@@ -36,7 +42,8 @@ fn after_a_restart_the_engine_finds_what_it_had() {
                 progress: progress(Some(Cursor(60))),
                 ..Commit::default()
             },
-            Commit { progress: progress(None), ..Commit::default() },
+            Commit { progress: progress(None), quotas: [("chat".into(), quota(1))].into(), ..Commit::default() },
+            Commit { quotas: [("chat".into(), quota(2)), ("sms".into(), quota(3))].into(), ..Commit::default() },
         ])
         .unwrap();
     store.close().unwrap();
@@ -49,6 +56,9 @@ fn after_a_restart_the_engine_finds_what_it_had() {
     assert_eq!(restored.tellings, tellings, "once each, in their order, without the words of what was taken back");
     assert!(restored.kept.is_empty(), "its author took the only text back");
     assert_eq!(restored.incidents, [open]);
+    let mut sms = quota(3);
+    sms.held = [("sms".into(), sms.held.into_values().next().unwrap())].into();
+    assert_eq!(restored.quotas, [quota(2), sms]);
     assert_eq!(restored.open_gaps, [gap(50, None)]);
     assert_eq!(restored.cursors, [("bluesky".into(), Cursor(70))].into(), "a cursor never goes back");
     let ended = |seconds| folder.open().ended_since(at(seconds)).unwrap();

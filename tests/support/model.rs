@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use stormbell::domain::cap::Quota;
 use stormbell::domain::commit::{Commit, Erasure, Restored, VolumeState};
 use stormbell::domain::event::{Cursor, Ledger};
-use stormbell::domain::id::{DeliveryId, IncidentId, PostId, RuleId, SilenceId, SourceName};
+use stormbell::domain::id::{DeliveryId, IncidentId, PostId, ReceiverName, RuleId, SilenceId, SourceName};
 use stormbell::domain::incident::{Alert, Gap, Incident, IncidentState, Sighting, TimelineEntry};
 use stormbell::domain::message::{Delivery, MessageKind};
 use stormbell::domain::silence::Silence;
@@ -25,6 +26,7 @@ pub struct Model {
     pub gaps: BTreeMap<(SourceName, Timestamp), Gap>,
     pub cursors: BTreeMap<SourceName, Cursor>,
     pub volumes: BTreeMap<RuleId, VolumeState>,
+    pub quotas: BTreeMap<ReceiverName, Quota>,
     pub ledger: Ledger,
     pub erased: Vec<Erasure>,
 }
@@ -67,6 +69,7 @@ impl Model {
             self.gaps.insert((gap.source.clone(), gap.from), gap.clone());
         }
         self.volumes.extend(commit.volumes.clone());
+        self.quotas.extend(commit.quotas.clone());
         for (source, progress) in &commit.progress {
             if let Some(cursor) = progress.cursor {
                 let known = self.cursors.entry(source.clone()).or_insert(cursor);
@@ -88,6 +91,7 @@ impl Model {
             sightings: self.sightings.clone(),
             incidents: self.incidents.values().filter(|i| i.state != IncidentState::Resolved).cloned().collect(),
             ended: self.ended(),
+            quotas: self.quotas.values().cloned().collect(),
             silences: self.silences.values().cloned().collect(),
             undelivered: Vec::new(),
         }

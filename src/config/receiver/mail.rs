@@ -9,8 +9,10 @@ use super::super::secret::Secret;
 use super::super::table::{Checked, Table, Value, all};
 use super::cleared;
 
-const KEYS: [&str; 12] =
-    ["name", "kind", "host", "port", "tls", "user", "password", "from", "to", "cleared", "ca_file", "template"];
+const KEYS: [&str; 13] = [
+    "name", "kind", "at_most", "host", "port", "tls", "user", "password", "from", "to", "cleared", "ca_file",
+    "template",
+];
 
 pub(super) fn smtp(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<ReceiverKind> {
     table.allow_only(&KEYS);

@@ -6,7 +6,7 @@ use super::super::endpoint::{address, ca_file, transport};
 use super::super::model::{GoAlert, Matrix, Opsgenie, ReceiverKind, Syslog, SyslogWay};
 use super::super::reference::Surroundings;
 use super::super::table::{Checked, Table, Value, all, quoted};
-use super::{address_or, allow, cleared, required_secret};
+use super::{COMMON, address_or, allow, cleared, required_secret};
 
 pub(super) fn alertmanager(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<ReceiverKind> {
     allow(table, &["url", "cleared", "template"]);
@@ -78,7 +78,7 @@ pub(super) fn matrix(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<Re
 }
 
 pub(super) fn syslog(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<ReceiverKind> {
-    table.allow_only(&["name", "kind", "url", "ca_file", "template"]);
+    table.allow_only(&[&COMMON[..], &["url", "ca_file", "template"]].concat());
     let place = table.require("url", "`url = \"tls://logs.hospital.example:6514\"`").and_then(|value| place(&value));
     let own = table.get("ca_file");
     let ca_file = own.as_ref().map(|value| ca_file(value, around)).transpose();

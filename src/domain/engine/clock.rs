@@ -22,6 +22,10 @@ impl Engine {
                 commit.record(incident.clone());
             }
         }
+        for (receiver, quota) in &mut self.quotas {
+            quota.began = set.moves(quota.began);
+            commit.quotas.insert(receiver.clone(), quota.clone());
+        }
         self.advanced = set.moves(self.advanced);
         self.clock_set_at = set.at;
         self.sources_clock_set(set);

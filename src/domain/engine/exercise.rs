@@ -5,6 +5,7 @@
 //! [`marked`], which says that it is an exercise (invariant 9) and lets nothing through but incidents, their history and
 //! messages. Rejected: a flag on posts that every window, baseline, silence and count would have to heed for ever.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,6 +64,7 @@ impl Exercise {
     pub fn step(&mut self, mut input: Input, now: Timestamp) -> Outcome {
         if let Input::Swap { routes, .. } = &mut input {
             routes.inhibitions.clear();
+            routes.caps.clear();
         }
         let is_tick = matches!(input, Input::Tick);
         let mut outcome = self.engine.step(input, now);
@@ -90,9 +92,9 @@ impl Exercise {
 }
 
 /// An engine that knows nothing, with the rules, routes and people of another. That people are told is what a drill is
-/// for: none of its incidents mutes another.
+/// for: none of its incidents mutes another, and no cap holds any back.
 fn empty(beside: &Engine) -> Engine {
-    let routes = Routes { inhibitions: Vec::new(), ..beside.routes.clone() };
+    let routes = Routes { inhibitions: Vec::new(), caps: BTreeMap::new(), ..beside.routes.clone() };
     Engine::new(Arc::clone(&beside.rules), routes, beside.receivers.clone())
 }
 

@@ -11,6 +11,7 @@
 mod alerts;
 mod batch;
 mod by_rule;
+mod capped;
 mod clock;
 mod exercise;
 mod exposure;
@@ -41,6 +42,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use super::cap::Quota;
 use super::commit::{Commit, Restored};
 use super::condition::{Condition, Seen, Vocabulary, Whole, Window};
 use super::event::{Cursor, DownReason};
@@ -101,6 +103,8 @@ pub struct Engine {
     ended: BTreeMap<Topic, Live>,
     /// Silences in force or to come.
     silences: BTreeMap<SilenceId, Silence>,
+    /// What receivers got that take only so much.
+    quotas: BTreeMap<ReceiverName, Quota>,
     /// Incidents that grew since people were last told of them.
     changed: BTreeSet<IncidentId>,
     /// Incidents that this step changed, to be written at its end.
@@ -238,6 +242,7 @@ impl Engine {
             by_topic: HashMap::new(),
             ended: BTreeMap::new(),
             silences: BTreeMap::new(),
+            quotas: BTreeMap::new(),
             changed: BTreeSet::new(),
             unwritten: BTreeSet::new(),
             sources: BTreeMap::new(),
@@ -273,6 +278,7 @@ impl Engine {
         self.restore_ended(restored.ended, now);
         let lasting = restored.silences.into_iter().filter(|silence| silence.state(now) != SilenceState::Expired);
         self.silences = lasting.map(|silence| (silence.id.clone(), silence)).collect();
+        self.quotas = restored.quotas.into_iter().map(|quota| (quota.receiver.clone(), quota)).collect();
         restored.lost_gaps.iter().for_each(|gap| self.spikes.exposure.ended(gap));
         self.restore_sources(restored.cursors, restored.open_gaps, now, &mut commit);
         self.quiets.restore(&self.rules, &self.spikes.scale, &restored.volumes);
@@ -317,6 +323,7 @@ impl Engine {
         for undelivered in restored.undelivered {
             self.undelivered(undelivered, now, &mut commit);
         }
+        self.cap(&mut commit);
         self.hold_back(&mut commit);
         Outcome { commit, ..Outcome::default() }
     }
@@ -356,6 +363,7 @@ impl Engine {
             }
         }
         self.record_changes(&mut outcome.commit);
+        self.cap(&mut outcome.commit);
         self.hold_back(&mut outcome.commit);
         outcome
     }

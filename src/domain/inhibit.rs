@@ -32,17 +32,20 @@ impl Inhibition {
 
     /// Whether `big` is such a bigger incident, for the smaller one.
     pub fn is_by(&self, big: &Incident, small: &Incident) -> bool {
-        big.outweighs(small)
-            && (!self.same_family || big.topic.family() == small.topic.family())
-            && big.rules.iter().any(|rule| fit(&self.source, rule, big))
+        big.outweighs(small) && (!self.same_family || big.topic.family() == small.topic.family()) && self.may_be_by(big)
+    }
+
+    /// Whether an incident mutes those that are smaller.
+    pub fn may_be_by(&self, big: &Incident) -> bool {
+        big.rules.iter().any(|rule| fit(&self.source, rule, big))
     }
 }
 
 impl Incident {
     /// Whether it is bigger than another: graver, or as grave and older.
     fn outweighs(&self, other: &Self) -> bool {
-        let age = |incident: &Self| (incident.opened_at, incident.id.clone());
-        self.severity > other.severity || self.severity == other.severity && age(self) < age(other)
+        let is_older = (self.opened_at, &self.id) < (other.opened_at, &other.id);
+        self.severity > other.severity || self.severity == other.severity && is_older
     }
 }
 

@@ -1,5 +1,8 @@
 //! Whose word spreads.
 
+use std::time::Duration;
+
+use stormbell::domain::engine::{Action, Input};
 use stormbell::domain::event::{Decoded, SourceEvent};
 use stormbell::domain::incident::Incident;
 use stormbell::domain::message::MessageKind::{Opened, Updated};
@@ -76,6 +79,37 @@ fn many_large_accounts_are_a_few_messages() {
     assert_eq!(only(&sim).notable.len(), Incident::NOTABLE);
     let updated = told(&sim, Updated).len();
     assert!(updated <= Incident::NOTABLE + 4, "{updated}: five of them, and at 3, 9, 27 and 81 authors");
+}
+
+/// An adversary with a keyword, large accounts and patience, against a quiet time of a minute and people who call it off.
+#[test]
+fn whatever_an_adversary_does_is_one_incident_and_few_messages() {
+    let mut sim = sim(Terms { quiet: Duration::from_mins(1), ..terms() });
+    let mut called_off = 0;
+    for n in 0..20_000_i64 {
+        // Bursts of a hundred, then silence, longer and longer.
+        let second = n / 50 + (n / 100) * (n / 100);
+        if n % 100 == 0 {
+            sim.run_until(second.min(1_000_000) - 1);
+        }
+        let followers = Some(40_000 + 20_000 * u64::try_from(n % 2).unwrap());
+        sim.now = sim.now.max(at(second));
+        let batch =
+            sim.batch(vec![by(&format!("p{n}"), &format!("bot {}", n % 40), second, None, followers)], Some(sim.now));
+        let commit = sim.engine.step(Input::Batch(batch), sim.now).commit;
+        sim.model.outbox.extend(commit.outbox.into_iter().map(|delivery| (delivery.id.clone(), delivery)));
+        sim.model.incidents.extend(commit.incidents.into_iter().map(|incident| (incident.id.clone(), incident)));
+        if n % 5_000 == 4_999 {
+            let id = only(&sim).id.clone();
+            called_off += u64::from(sim.command(&id, Action::Resolve).is_ok());
+        }
+    }
+    let incident = only(&sim);
+    let begun = 1 + u64::from(incident.again.map_or(0, |again| again.times));
+    let hours = u64::try_from(sim.now.since(at(0)).as_secs() / 3600).unwrap();
+    assert!(begun <= 10 + called_off + hours / 6, "began {begun} times in {hours} h");
+    let told = sim.model.outbox.len() as u64;
+    assert!(told <= 10 + 8 * begun, "{told} messages to two receivers, for {begun} beginnings");
 }
 
 #[test]

@@ -72,7 +72,9 @@ impl Engine {
     /// Mutes incidents that are silenced now, and lets those speak that are not any longer. Of what
     /// a silence muted that somebody `ended`, that person wants to hear now.
     pub(super) fn review(&mut self, ended: Option<&SilenceId>, now: Timestamp, commit: &mut Commit) {
-        let nothing_mutes = self.silences.is_empty() && self.routes.inhibitions.is_empty();
+        let may_mute =
+            |live: &Live| self.routes.inhibitions.iter().any(|inhibition| inhibition.may_be_by(&live.incident));
+        let nothing_mutes = self.silences.is_empty() && !self.live.values().any(may_mute);
         if nothing_mutes && self.live.values().all(|live| live.incident.muted.is_none()) {
             return;
         }
@@ -137,7 +139,9 @@ impl Engine {
         let taking: Vec<&Inhibition> = taking.collect();
         let by = self.live.values().filter(|live| live.is_told_of()).map(|live| &live.incident);
         let by = by.filter(|big| taking.iter().any(|inhibition| inhibition.is_by(big, small)));
-        by.max_by_key(|big| (big.severity, Reverse((big.opened_at, big.id.clone()))))
+        by.max_by(|one, other| {
+            (one.severity, other.opened_at, &other.id).cmp(&(other.severity, one.opened_at, &one.id))
+        })
     }
 
     /// Nothing mutes the incident now: whoever has not heard of it while something did, hears.

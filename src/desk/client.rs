@@ -26,7 +26,7 @@ use crate::telemetry::events;
 use crate::wire::link::Console;
 
 /// The first wait before dialling again, …
-const FIRST_WAIT: Duration = Duration::from_millis(500);
+const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// … doubled up to this.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// What could not be shown is tried again.

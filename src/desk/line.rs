@@ -44,7 +44,7 @@ pub enum Broken {
     #[error("the other end has taken nothing for {} s", PATIENCE.as_secs())]
     Stuck,
     /// Anything else.
-    #[error("{0}")]
+    #[error(transparent)]
     Io(#[from] io::Error),
 }
 

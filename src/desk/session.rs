@@ -107,20 +107,21 @@ enum Over {
 impl<O: Office> Sessions<O> {
     /// Speaks with one desk until either end has enough.
     pub async fn serve(self, mut line: Line, who: Who, cancel: CancellationToken) {
+        let mut name = who.name("");
         let over = tokio::select! {
             () = cancel.cancelled() => return,
-            over = self.hold(&mut line, &who) => over,
+            over = self.hold(&mut line, &who, &mut name) => over,
         };
         if let Over::Refused(error) = &over {
             // It may be gone already; the log has it.
             line.say(&ToDesk::Error { error: error.clone() }).await.unwrap_or_default();
         }
-        events::desk_left(&who.name(""), &over);
+        events::desk_left(&name, &over);
     }
 
-    async fn hold(&self, line: &mut Line, who: &Who) -> Over {
-        match self.welcome(line, who).await {
-            Ok((seat, name)) => match self.talk(line, seat, &name).await {
+    async fn hold(&self, line: &mut Line, who: &Who, name: &mut String) -> Over {
+        match self.welcome(line, who, name).await {
+            Ok(seat) => match self.talk(line, seat, name).await {
                 Ok(never) => match never {},
                 Err(over) => over,
             },
@@ -129,7 +130,7 @@ impl<O: Office> Sessions<O> {
     }
 
     /// The two hellos, and all that the desk has missed.
-    async fn welcome(&self, line: &mut Line, who: &Who) -> Result<(Seat, String), Over> {
+    async fn welcome(&self, line: &mut Line, who: &Who, name: &mut String) -> Result<Seat, Over> {
         let hello = timeout(HELLO_WITHIN, line.hear()).await.or(Err(Over::Nameless))??;
         let refused = |error: String| Err(Over::Refused(error));
         let FromDesk::Hello { version, user, last, again } = hello else {
@@ -143,11 +144,11 @@ impl<O: Office> Sessions<O> {
         if last.len() > MAX_LAST || again.len() > MAX_LAST {
             return refused(format!("a desk may remember {MAX_LAST} incidents"));
         }
-        let name = who.name(&user);
-        let Some(seat) = self.hub.join(&name, &last, &again) else {
+        *name = who.name(&user);
+        let Some(seat) = self.hub.join(name, &last, &again) else {
             return refused(format!("there are {MOST_DESKS} desks already"));
         };
-        events::desk_joined(&name);
+        events::desk_joined(name);
         let console = self.console.as_ref().map(ToString::to_string);
         line.say(&ToDesk::Hello { version: VERSION, user: name.clone(), console }).await?;
         // A store that does not answer now is one more reason to try again.
@@ -157,7 +158,7 @@ impl<O: Office> Sessions<O> {
         for frame in seat.catch_up(standing) {
             line.say(&frame).await?;
         }
-        Ok((seat, name))
+        Ok(seat)
     }
 
     async fn talk(&self, line: &mut Line, mut seat: Seat, name: &str) -> Result<std::convert::Infallible, Over> {

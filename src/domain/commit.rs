@@ -188,7 +188,7 @@ pub struct Restored {
     pub sightings: Vec<Sighting>,
     /// Incidents that are not resolved.
     pub incidents: Vec<Incident>,
-    /// Incidents that ended lately enough to begin again, oldest end first.
+    /// Incidents that ended lately enough to begin again.
     pub ended: Vec<Incident>,
     /// What receivers got that take only so much.
     pub quotas: Vec<Quota>,

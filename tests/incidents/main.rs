@@ -11,6 +11,7 @@ mod inhibited;
 mod notable;
 mod off_times;
 mod reopened;
+mod restarts;
 
 use stormbell::domain::condition::Condition;
 use stormbell::domain::id::IncidentId;

@@ -23,8 +23,20 @@ use crate::domain::time::Timestamp;
 impl Engine {
     /// What ended lately may begin again after a restart, too.
     pub(in crate::domain::engine) fn restore_ended(&mut self, ended: Vec<Incident>, now: Timestamp) {
-        for incident in ended.into_iter().filter(|ended| ended.may_begin_again(&self.routes.terms, now)) {
-            self.ended.insert(incident.topic.clone(), Live::new(incident));
+        for incident in ended {
+            self.keep_ended(Live::new(incident), now);
+        }
+    }
+
+    /// Remembers what ended, if it may begin again; of a topic the last one, by their names if they ended at once.
+    pub(super) fn keep_ended(&mut self, live: Live, now: Timestamp) {
+        if !live.incident.may_begin_again(&self.routes.terms, now) {
+            return;
+        }
+        let last = |incident: &Incident| (incident.resolved.as_ref().map(|over| over.at), incident.id.clone());
+        let known = self.ended.get(&live.incident.topic);
+        if known.is_none_or(|known| last(&known.incident) <= last(&live.incident)) {
+            self.ended.insert(live.incident.topic.clone(), live);
         }
     }
 

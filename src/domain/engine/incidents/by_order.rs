@@ -80,9 +80,7 @@ impl Engine {
         send(incident, MessageKind::Resolved, knowing, &self.receivers, &self.routes, now, commit);
         commit.record(incident.clone());
         let incident = incident.clone();
-        if incident.may_begin_again(&self.routes.terms, now) {
-            self.ended.insert(incident.topic.clone(), live);
-        }
+        self.keep_ended(live, now);
         Some(incident)
     }
 }

@@ -28,7 +28,7 @@ use crate::wire::link::Console;
 /// The first wait before dialling again, …
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// … doubled up to this.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// What could not be shown is tried again.
 const SHOW_AGAIN: Duration = Duration::from_secs(5);
 
@@ -260,6 +260,8 @@ struct Daemon<D> {
     dial: D,
     link: Link,
     failures: u32,
+    /// What was last complained of, so that the log has it once.
+    complaint: Option<String>,
 }
 
 enum Link {
@@ -276,7 +278,7 @@ enum News {
 impl<D: Dial> Daemon<D> {
     fn of(dial: D) -> Self {
         let link = Link::Dialling(dial.dial());
-        Self { dial, link, failures: 0 }
+        Self { dial, link, failures: 0, complaint: None }
     }
 
     /// What happens next. Nothing is lost when this is dropped half-way.
@@ -314,7 +316,10 @@ impl<D: Dial> Daemon<D> {
     fn lost(&mut self, error: &str) {
         let wait = FIRST_WAIT.saturating_mul(1 << self.failures.min(10)).min(LONGEST_WAIT);
         self.failures += 1;
-        events::desk_disconnected(&self.dial.whither(), error, wait);
+        if self.complaint.as_deref() != Some(error) {
+            events::desk_disconnected(&self.dial.whither(), error);
+            self.complaint = Some(error.to_owned());
+        }
         let dialling = self.dial.dial();
         self.link = Link::Dialling(Box::pin(async move {
             sleep(wait).await;
@@ -323,7 +328,7 @@ impl<D: Dial> Daemon<D> {
     }
 
     fn is_well(&mut self) {
-        self.failures = 0;
+        (self.failures, self.complaint) = (0, None);
     }
 }
 

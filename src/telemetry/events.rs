@@ -183,8 +183,8 @@ pub fn desk_connected(daemon: &str, user: &str) {
 }
 
 /// This desk has no daemon now.
-pub fn desk_disconnected(daemon: &str, error: &str, wait: Duration) {
-    warn!(event = "desk.daemon.lost", daemon, error, "no connection to the daemon, next try after {}", human(wait));
+pub fn desk_disconnected(daemon: &str, error: &str) {
+    warn!(event = "desk.daemon.lost", daemon, error, "no connection to the daemon; trying again every few seconds");
 }
 
 /// The daemon does not want this desk.

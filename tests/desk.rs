@@ -307,6 +307,22 @@ async fn restarts_of_either_end_show_nothing_twice_and_lose_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_others_are_told_is_no_news_for_a_desk_that_comes_back() {
+    let world = World::new(&ROUTE.replace("20s", "1s")).await;
+    let daemon = world.start().await;
+    let mut desk = world.desk().await;
+    world.post("k1", "gunman at St Brigids");
+    let show = desk.hears("show").await;
+    desk.shown(&show).await;
+    assert_eq!(world.hook.received(1).await[0].json()["type"], "incident.escalated");
+    drop(desk);
+    let mut desk = world.desk_that_knows(&json!({ show["incident"].as_str().unwrap(): show["revision"] })).await;
+    world.post("k2", "flooding at St Brigids");
+    assert_eq!(desk.hears("show").await["title"], "HIGH: flood reported");
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_drill_is_marked_on_desks() {
     let world = World::new(ROUTE).await;
     world.place.rules(&[word_rule("threat", "$org (gunman OR shooter)", "critical")]);

@@ -130,6 +130,11 @@ fn standing(reader: &Reader, receivers: &[ReceiverName]) -> Result<Vec<Standing>
         for incident in reader.incidents(Some(state), MAX_LAST)?.into_iter().filter(was_told) {
             let posts = reader.incident(&incident.id)?.map(|record| record.posts).unwrap_or_default();
             let muted = incident.muted.is_some();
+            // What only others were told since is no news here.
+            let told = reader.deliveries(&incident.id)?;
+            let of_desks = told.iter().filter(|row| receivers.iter().any(|desks| desks.as_str() == row.receiver));
+            let revision = of_desks.map(|row| row.revision).max().unwrap_or(incident.revision);
+            let incident = Incident { revision, ..incident };
             stand.push(Standing { show: show(&Message { kind, at: incident.opened_at, incident }, &posts), muted });
         }
     }

@@ -53,6 +53,8 @@ pub struct DeliveryRow {
     pub person: Option<String>,
     /// What it says.
     pub kind: String,
+    /// The revision of the incident that it tells.
+    pub revision: u32,
     /// When it was decided.
     pub at: Timestamp,
     /// `pending`, `leased`, `delivered` or `parked`.
@@ -222,7 +224,7 @@ impl Reader {
     pub fn deliveries(&self, incident: &IncidentId) -> Result<Vec<DeliveryRow>, StoreError> {
         let mut select = self.sql.prepare_cached(
             "SELECT id, receiver, person, json_extract(message, '$.kind'), json_extract(message, '$.at'),
-               state, attempts, finished_at, error
+               state, attempts, finished_at, error, json_extract(message, '$.incident.revision')
              FROM outbox WHERE incident = ?1 ORDER BY seq",
         )?;
         let row = |row: &rusqlite::Row<'_>| {
@@ -236,6 +238,7 @@ impl Reader {
                 attempts: row.get(6)?,
                 finished_at: row.get::<_, Option<i64>>(7)?.map(Timestamp::from_micros),
                 error: row.get(8)?,
+                revision: row.get(9)?,
             })
         };
         Ok(select.query_map([incident.as_str()], row)?.collect::<Result<_, _>>()?)

@@ -69,6 +69,7 @@ fn incident(state: IncidentState) -> Incident {
         reopened: None,
         again: None,
         notable: Vec::new(),
+        graver: None,
         muted: None,
         revision: 1,
         told: Told {

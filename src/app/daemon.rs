@@ -37,7 +37,7 @@ use crate::desk::hub::Hub;
 use crate::domain::commit::Restored;
 use crate::domain::engine::{Engine, Exercise, Outcome};
 use crate::domain::id::{DeliveryId, ReceiverName, SourceName};
-use crate::domain::message::Undelivered;
+use crate::domain::message::{RECEIPT, Undelivered};
 use crate::domain::rule::RuleSet;
 use crate::domain::time::{Clock, Timestamp};
 use crate::notify::desktop::Desktop;
@@ -498,6 +498,7 @@ async fn tell_engine(
     let mut waiting: VecDeque<Request> = abandoned.into_iter().map(Request::Undelivered).collect();
     let mut tick = tokio::time::interval(RECEIPTS_EVERY);
     let mut asked: BTreeSet<DeliveryId> = BTreeSet::new();
+    let mut disk_failed: Option<Timestamp> = None;
     loop {
         while let Some(request) = waiting.pop_front() {
             if engine.send(request).await.is_err() {
@@ -507,7 +508,13 @@ async fn tell_engine(
         tokio::select! {
             Some(undelivered) = queue.recv() => waiting.push_back(Request::Undelivered(undelivered)),
             _ = tick.tick() => {
-                // A disk that cannot be written tells of itself.
+                if store.trouble().is_some() {
+                    disk_failed = Some(clock.now());
+                }
+                // A disk that cannot be written tells of itself, and what waited for it has only now been taken out.
+                if disk_failed.is_some_and(|failed| clock.now().since(failed) < RECEIPT) {
+                    continue;
+                }
                 let Ok(overdue) = store.overdue(clock.now()).await else { continue };
                 let fresh = overdue.iter().filter(|one| !asked.contains(&one.id));
                 waiting.extend(fresh.cloned().map(Request::Overdue));

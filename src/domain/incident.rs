@@ -217,6 +217,8 @@ pub struct Incident {
     pub again: Option<Again>,
     /// Those who speak of it and whose word spreads, in the order they came; at most [`Incident::NOTABLE`].
     pub notable: Vec<Notable>,
+    /// When it last became graver (wall time).
+    pub graver: Option<Timestamp>,
     /// Why nobody is told of it for now.
     pub muted: Option<Muted>,
     /// Grows with every change; part of delivery ids.

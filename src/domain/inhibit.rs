@@ -35,9 +35,10 @@ impl Inhibition {
         big.outweighs(small) && (!self.same_family || big.topic.family() == small.topic.family()) && self.may_be_by(big)
     }
 
-    /// Whether an incident mutes those that are smaller.
+    /// Whether an incident mutes those that are smaller. What Stormbell says of itself does not: that a pager is dead
+    /// must not silence the hospital.
     pub fn may_be_by(&self, big: &Incident) -> bool {
-        big.rules.iter().any(|rule| fit(&self.source, rule, big))
+        !big.is_own() && big.rules.iter().any(|rule| fit(&self.source, rule, big))
     }
 }
 

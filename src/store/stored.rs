@@ -107,6 +107,8 @@ struct IncidentJson {
     again: Option<AgainJson>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     notable: Vec<NotableJson>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    graver: Option<i64>,
     #[serde(default)]
     muted: Option<MutedJson>,
     revision: u32,
@@ -230,6 +232,7 @@ impl From<&Incident> for IncidentJson {
             reopened,
             again,
             notable,
+            graver,
             muted,
             revision,
             told,
@@ -270,6 +273,7 @@ impl From<&Incident> for IncidentJson {
                 .iter()
                 .map(|Notable { author, what }| NotableJson { author: author.bits(), what: what.clone() })
                 .collect(),
+            graver: graver.map(Timestamp::micros),
             muted: muted.as_ref().map(|Muted { since, silences, incident }| MutedJson {
                 since: since.micros(),
                 silences: silences.iter().map(ToString::to_string).collect(),
@@ -314,6 +318,7 @@ impl IncidentJson {
                 .into_iter()
                 .map(|NotableJson { author, what }| Notable { author: Key::from_bits(author), what })
                 .collect(),
+            graver: self.graver.map(time),
             muted: self.muted.map(|MutedJson { since, silences, incident }| Muted {
                 since: time(since),
                 silences: silences.into_iter().map(Into::into).collect(),
@@ -362,6 +367,7 @@ mod tests {
             reopened: Some(at),
             again: Some(Again { at, times: 2 }),
             notable: vec![Notable { author: Key::from_bits(u64::MAX), what: "the journalist @ann.example".to_owned() }],
+            graver: Some(Timestamp::from_micros(7)),
             muted: Some(Muted { since: at, silences: ["sil-a".into()].into(), incident: Some("i0".into()) }),
             revision: 7,
             told: Told {

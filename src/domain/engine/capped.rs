@@ -14,11 +14,12 @@ use std::collections::BTreeMap;
 use super::Engine;
 use super::incidents::{Live, SELF, entry, send};
 use super::off_times::Telling;
+use super::telling::Unreached;
 use crate::domain::addressee::Addressee;
 use crate::domain::cap::{Held, Quota};
 use crate::domain::commit::Commit;
 use crate::domain::id::{IncidentId, ReceiverName};
-use crate::domain::incident::{Incident, Severity};
+use crate::domain::incident::{Incident, IncidentState, Severity};
 use crate::domain::message::{Delivery, Message, MessageKind, counted};
 use crate::domain::time::{Timestamp, human};
 
@@ -36,7 +37,7 @@ enum Fate {
 
 impl Engine {
     /// Takes out of a commit what its receivers get in a digest instead, and adds the digests that are due.
-    pub(super) fn cap(&mut self, commit: &mut Commit) {
+    pub(super) fn cap(&mut self, now: Timestamp, commit: &mut Commit) {
         if self.routes.caps.is_empty() && self.quotas.is_empty() {
             return;
         }
@@ -53,10 +54,13 @@ impl Engine {
             };
             commit.timeline.push(entry(&incident.id, *at, "held", SELF, text));
         }
-        let now = self.advanced;
         let receivers: Vec<ReceiverName> = self.quotas.keys().cloned().collect();
         for receiver in receivers {
-            self.tell_digests(&receiver, now, commit);
+            if self.receivers.contains(&receiver) {
+                self.tell_digests(&receiver, now, commit);
+            } else {
+                self.tell_of_lost_digests(&receiver, now, commit);
+            }
         }
     }
 
@@ -116,6 +120,21 @@ impl Engine {
         }
     }
 
+    /// The receiver was taken out of the configuration: others hear of what waited for it.
+    fn tell_of_lost_digests(&mut self, receiver: &ReceiverName, now: Timestamp, commit: &mut Commit) {
+        let Some(mut quota) = self.quotas.remove(receiver) else { return };
+        for (to, held) in quota.take(now) {
+            for id in held.into_iter().filter(|(_, held)| held.untold).map(|(id, _)| id) {
+                let person = to.person().cloned();
+                let whom = Unreached { receiver: receiver.clone(), person, among_many: false };
+                let why = format!("{receiver} is no longer configured");
+                commit.timeline.push(entry(&id, now, "undelivered", &whom.to_string(), why.clone()));
+                self.tell_others(whom, &id, "could not be told of", &why, now, commit);
+            }
+        }
+        commit.quotas.insert(receiver.clone(), quota);
+    }
+
     /// What of it is worth telling now. Of what is muted people hear when it no longer is.
     fn still_to_tell(
         &mut self,
@@ -146,8 +165,9 @@ impl Engine {
         commit: &mut Commit,
     ) -> bool {
         let rank = |(id, held): &(&IncidentId, &Held)| {
-            let severity = self.live.get(*id).map(|live| live.incident.severity);
-            Reverse((severity, held.messages))
+            let incident = self.live.get(*id).map(|live| &live.incident);
+            let rank = incident.map(|incident| (incident.state == IncidentState::Open, incident.severity));
+            Reverse((rank, held.messages))
         };
         let mut ranked: Vec<(&IncidentId, &Held)> = waiting.iter().collect();
         ranked.sort_by_key(rank);
@@ -160,7 +180,11 @@ impl Engine {
         let Some(Live { incident, .. }) = self.live.get_mut(id) else { return false };
         let kind = if held.untold { MessageKind::Opened } else { MessageKind::Updated };
         let before = commit.outbox.len();
-        send(incident, kind, [to].into(), &self.receivers, &self.routes, now, commit);
+        send(incident, kind, [to.clone()].into(), &self.receivers, &self.routes, now, commit);
+        if incident.state == IncidentState::Acknowledged && kind == MessageKind::Opened {
+            // Where it rings until somebody has it, somebody has.
+            send(incident, MessageKind::Acknowledged, [to].into(), &self.receivers, &self.routes, now, commit);
+        }
         commit.record(incident.clone());
         let messages: u32 = waiting.values().map(|held| held.messages).sum();
         // None, if the receiver is not there any more.

@@ -101,7 +101,7 @@ fn empty(beside: &Engine) -> Engine {
 /// What may leave an exercise, and that it is one.
 fn marked(outcome: Outcome) -> Outcome {
     let Outcome { commit, mut reply, .. } = outcome;
-    let Commit { mut incidents, timeline, mut outbox, told, .. } = commit;
+    let Commit { mut incidents, timeline, mut outbox, told, overdue, .. } = commit;
     incidents.iter_mut().for_each(mark);
     for delivery in &mut outbox {
         mark(&mut delivery.message.incident);
@@ -109,7 +109,7 @@ fn marked(outcome: Outcome) -> Outcome {
     if let Some(Ok(incident)) = &mut reply {
         mark(incident);
     }
-    Outcome { commit: Commit { incidents, timeline, outbox, told, ..Commit::default() }, reply, silence: None }
+    Outcome { commit: Commit { incidents, timeline, outbox, told, overdue, ..Commit::default() }, reply, silence: None }
 }
 
 fn mark(incident: &mut Incident) {

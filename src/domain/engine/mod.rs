@@ -278,7 +278,9 @@ impl Engine {
         self.restore_ended(restored.ended, now);
         let lasting = restored.silences.into_iter().filter(|silence| silence.state(now) != SilenceState::Expired);
         self.silences = lasting.map(|silence| (silence.id.clone(), silence)).collect();
-        self.quotas = restored.quotas.into_iter().map(|quota| (quota.receiver.clone(), quota)).collect();
+        // A clock that was ahead then makes no while longer than it is.
+        let begun = |quota: Quota| Quota { began: quota.began.min(now), ..quota };
+        self.quotas = restored.quotas.into_iter().map(|quota| (quota.receiver.clone(), begun(quota))).collect();
         restored.lost_gaps.iter().for_each(|gap| self.spikes.exposure.ended(gap));
         self.restore_sources(restored.cursors, restored.open_gaps, now, &mut commit);
         self.quiets.restore(&self.rules, &self.spikes.scale, &restored.volumes);
@@ -323,7 +325,7 @@ impl Engine {
         for undelivered in restored.undelivered {
             self.undelivered(undelivered, now, &mut commit);
         }
-        self.cap(&mut commit);
+        self.cap(now, &mut commit);
         self.hold_back(&mut commit);
         Outcome { commit, ..Outcome::default() }
     }
@@ -363,7 +365,7 @@ impl Engine {
             }
         }
         self.record_changes(&mut outcome.commit);
-        self.cap(&mut outcome.commit);
+        self.cap(now, &mut outcome.commit);
         self.hold_back(&mut outcome.commit);
         outcome
     }

@@ -172,6 +172,6 @@ impl Incident {
     /// Whether it is worth telling now. What the daemon has to say about itself lasts until it ends.
     pub(super) fn is_going_on(&self, now: Timestamp) -> bool {
         // One without posts is about a silence, which the next post ends.
-        self.is_own() || self.posts == 0 || now.since(self.last_post_at.max(self.opened_at)) <= GOING_ON
+        self.is_own() || self.posts == 0 || now.since(self.newest()) <= GOING_ON
     }
 }

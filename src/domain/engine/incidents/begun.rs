@@ -76,6 +76,7 @@ impl Engine {
             if rule.severity > incident.severity {
                 // The gravest rule gives the headline and the playbook.
                 incident.headed_by(rule, &firing.why);
+                incident.graver = Some(now);
             }
             incident.rules.insert(rule.id.clone());
             self.changed.insert(id.clone());
@@ -95,6 +96,9 @@ impl Engine {
             incident.told.receivers.clear();
         }
         incident.headed_by(rule, &firing.why);
+        // What was told before the end is no measure of how it grows from here.
+        (incident.told.severity, incident.told.authors) = (rule.severity, incident.authors);
+        incident.told.notable = incident.notable.len();
         incident.state = IncidentState::Open;
         (incident.acknowledged, incident.resolved) = (None, None);
         incident.again =

@@ -42,7 +42,8 @@ impl Engine {
     pub(in crate::domain::engine) fn overdue(&mut self, overdue: Undelivered, now: Timestamp, commit: &mut Commit) {
         let Undelivered { id, receiver, person, incident, error } = overdue;
         commit.overdue.push(id);
-        if self.live.get(&incident).is_none_or(|live| live.incident.state != IncidentState::Open) {
+        let is_waited_for = |live: &Live| live.incident.state == IncidentState::Open && live.incident.muted.is_none();
+        if !self.live.get(&incident).is_some_and(is_waited_for) {
             return;
         }
         let whom = Unreached { receiver, person, among_many: false };
@@ -53,7 +54,7 @@ impl Engine {
     }
 
     /// Somebody does not hear of an incident that lasts: all others do, and if nobody else knows, its next step is told.
-    fn tell_others(
+    pub(in crate::domain::engine) fn tell_others(
         &mut self,
         mut whom: Unreached,
         incident: &IncidentId,

@@ -54,7 +54,10 @@ impl Engine {
         commit: &mut Commit,
     ) -> Result<Incident, Refused> {
         let live = self.live.get(&command.incident).map(|live| &live.incident);
-        let began_anew = |incident: &Incident| incident.reopened.max(incident.again.map(|again| again.at));
+        let began_anew = |incident: &Incident| {
+            let again = incident.again.map(|again| again.at);
+            incident.reopened.max(again).max(incident.graver)
+        };
         match live.filter(|incident| began_anew(incident).is_some_and(|began| at <= began)) {
             Some(outdated) => Ok(outdated.clone()),
             None => self.command(command, Some(receiver), now, commit),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::told::send;
-use super::{Live, SELF, entry};
+use super::{Live, SELF, UNDELIVERED, entry};
 use crate::domain::commit::Commit;
 use crate::domain::engine::Engine;
 use crate::domain::engine::muted::Occasion;
@@ -84,7 +84,8 @@ impl Engine {
 
     pub(super) fn escalate(&mut self, id: &IncidentId, now: Timestamp, commit: &mut Commit) {
         let Some(Live { incident, .. }) = self.live.get_mut(id) else { return };
-        if incident.state != IncidentState::Open || incident.muted.is_some() {
+        let takes_no_route = incident.topic.as_str().starts_with(UNDELIVERED);
+        if incident.state != IncidentState::Open || incident.muted.is_some() || takes_no_route {
             return;
         }
         if self.routes.keep_back(incident, Telling::Steps, now, commit) {
@@ -101,7 +102,7 @@ impl Engine {
 
 impl Incident {
     /// When it was last spoken of, or began.
-    fn newest(&self) -> Timestamp {
+    pub(in crate::domain::engine) fn newest(&self) -> Timestamp {
         self.last_post_at.max(self.opened_at).max(self.again.map_or(self.opened_at, |again| again.at))
     }
 }

@@ -69,7 +69,7 @@ fn incident(state: IncidentState) -> Incident {
         reopened: None,
         again: None,
         notable: Vec::new(),
-        graver: None,
+        anew: None,
         muted: None,
         revision: 1,
         told: Told {

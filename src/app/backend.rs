@@ -144,6 +144,7 @@ impl Backend for Daemon {
         self.engine.send(Request::Command(command, answer)).await.or(Err(stopping()))?;
         match answered.await.or(Err(stopping()))? {
             Ok(incident) => Ok(Some(incident)),
+            Err(refused @ (Refused::Outdated | Refused::Taken)) => Err(BackendError::Conflict(refused.to_string())),
             Err(Refused::NoSuchIncident) => {
                 let known = self.read(move |reader| reader.incident(&id)).await?;
                 match known {
@@ -167,6 +168,7 @@ impl Backend for Daemon {
         match answered.await.or(Err(stopping()))? {
             Ok(incident) => Ok(Some(incident)),
             Err(Refused::NoSuchIncident) => Ok(None),
+            Err(refused) => Err(BackendError::Conflict(refused.to_string())),
         }
     }
 

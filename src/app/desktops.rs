@@ -100,15 +100,16 @@ pub(super) struct Front {
 }
 
 impl Office for Front {
-    async fn acknowledge(&self, incident: IncidentId, by: &str) -> Result<(), String> {
+    async fn acknowledge(&self, incident: IncidentId, seen: u32, by: &str) -> Result<(), String> {
         let stopping = || "the daemon is stopping; try again in a few seconds".to_owned();
         let (answer, answered) = oneshot::channel();
         let reason = "on a desk".to_owned();
-        let command = Command { incident, by: by.to_owned(), action: Action::Acknowledge, reason };
+        let command = Command { incident, by: by.to_owned(), action: Action::AcknowledgeSeen(seen), reason };
         self.engine.send(Request::Command(command, answer)).await.or(Err(stopping()))?;
         match answered.await.or(Err(stopping()))? {
             Ok(_) => Ok(()),
             Err(Refused::NoSuchIncident) => Err("the incident is over".to_owned()),
+            Err(refused) => Err(refused.to_string()),
         }
     }
 

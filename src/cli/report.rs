@@ -55,6 +55,7 @@ struct Told {
     late: bool,
     acknowledged: Option<Signed>,
     resolved: Option<Signed>,
+    reopened_at: Option<String>,
     sample: Vec<Post>,
     timeline: Vec<TimelineView>,
     alerts: Vec<AlertView>,
@@ -63,7 +64,6 @@ struct Told {
 #[derive(Debug, Deserialize)]
 struct Signed {
     by: String,
-    at: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -80,7 +80,7 @@ struct Author {
     handle: Option<String>,
 }
 
-/// How long everything took, in seconds from the first step named to the second; null while it has not happened.
+/// How long everything took, in seconds from the first step named to the second, the first time it happened; null while it has not.
 #[derive(Debug, PartialEq, Serialize)]
 struct Spans {
     /// Null, too, for an incident without posts.
@@ -102,13 +102,15 @@ struct Json<'a> {
 
 impl Spans {
     fn of(told: &Told, receipts: &[Receipt]) -> Self {
-        let since_opened = |signed: &Option<Signed>| seconds_between(&told.opened_at, &signed.as_ref()?.at);
+        // What happened first: an incident that began again has been taken and ended before.
+        let first = |what: &str| told.timeline.iter().find(|entry| entry.what == what).map(|entry| entry.at.as_str());
+        let since_opened = |at: Option<&str>| seconds_between(&told.opened_at, at?);
         let taken = receipts.iter().filter(|receipt| receipt.is_taken()).filter_map(|receipt| receipt.after_seconds);
         Self {
             first_post_to_opened: seconds_between(&told.first_post_at, &told.opened_at).filter(|_| told.posts > 0),
             opened_to_first_receipt: taken.reduce(f64::min),
-            opened_to_acknowledged: since_opened(&told.acknowledged),
-            opened_to_resolved: since_opened(&told.resolved),
+            opened_to_acknowledged: since_opened(first("acknowledged")),
+            opened_to_resolved: since_opened(first("resolved")),
         }
     }
 }

@@ -122,7 +122,7 @@ fn config(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<Config> {
     let beat =
         root.table("heartbeat").and_then(|table| table.map(|table| heartbeat::heartbeat(&table, around)).transpose());
     let receivers = receivers.and_then(|receivers| Ok(speaking(receivers, routes.as_ref().or(Err(Noted))?, &home)));
-    let desk = desk(root, around, receivers.as_deref().unwrap_or_default());
+    let desk = desk(root, around, receivers.as_deref().ok());
     warn_of_absences(root);
     Ok(Config {
         organization: organization?,
@@ -262,9 +262,15 @@ fn web(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<WebConfig> {
 }
 
 /// A place for desks: where the table says so, or where a service manager gives one and somebody is told there.
-fn desk(root: &Table<'_>, around: &Surroundings<'_>, receivers: &[ReceiverConfig]) -> Checked<Option<DeskConfig>> {
+fn desk(
+    root: &Table<'_>,
+    around: &Surroundings<'_>,
+    receivers: Option<&[ReceiverConfig]>,
+) -> Checked<Option<DeskConfig>> {
     let usual = around.environment.desk_socket();
-    let is_told = receivers.iter().any(|receiver| matches!(receiver.kind, ReceiverKind::Desktop));
+    let is_desktop = |receiver: &ReceiverConfig| matches!(receiver.kind, ReceiverKind::Desktop);
+    // Where a receiver is wrong, nobody knows.
+    let is_told = receivers.is_none_or(|receivers| receivers.iter().any(is_desktop));
     let Some(value) = root.get("desk") else {
         return Ok(usual.filter(|_| is_told).map(|socket| DeskConfig { socket: Some(socket) }));
     };

@@ -145,9 +145,7 @@ impl Board {
         if !is_news && rests {
             return Next::WasShown;
         }
-        if card.phase == Phase::Acknowledging {
-            return Next::WasShown; // the person has it in hand
-        }
+        // Also where the person has it in hand: of what it has become they know nothing.
         card.phase = Phase::Up;
         Next::Pop
     }
@@ -160,6 +158,11 @@ impl Board {
         };
         let shows = self.cards.values().filter(waits);
         shows.filter_map(|card| Some((card.show.clone()?, card.popup))).collect()
+    }
+
+    /// What the person saw of an incident last; 0: nothing.
+    pub fn shown(&self, incident: &str) -> u32 {
+        self.cards.get(incident).map_or(0, |card| card.shown)
     }
 
     /// It is on the screen.
@@ -383,7 +386,7 @@ mod tests {
     fn an_acknowledgement_waits_for_the_daemon() {
         let mut board = board();
         assert_eq!(board.pressed(7, ACKNOWLEDGE, at(0), TEN), Some(Wish::Acknowledge("a".to_owned())));
-        assert_eq!(board.heard(open(2), at(1)), Next::WasShown);
+        assert_eq!((board.heard(open(1), at(1)), board.shown("a")), (Next::WasShown, 1));
         let mut after = restarted(&board);
         assert_eq!(after.acknowledging(), ["a"]);
         assert_eq!(after.heard(open(1), at(1)), Next::WasShown);
@@ -392,6 +395,15 @@ mod tests {
         assert_eq!(after.to_pop()[0].0.body, "Not acknowledged: the disk is full\nbody");
         assert_eq!(board.heard(show(3, State::Acknowledged), at(2)), Next::Farewell(None));
         assert!(board.acknowledging().is_empty());
+    }
+
+    #[test]
+    fn news_of_what_somebody_has_in_hand_is_shown_and_not_taken_for_them() {
+        let mut board = board();
+        board.pressed(7, ACKNOWLEDGE, at(0), TEN).unwrap();
+        assert_eq!(board.heard(open(2), at(1)), Next::Pop);
+        assert!(board.acknowledging().is_empty(), "nothing is sent for what was not seen");
+        assert_eq!(board.to_pop().len(), 1);
     }
 
     #[test]

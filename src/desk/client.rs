@@ -231,7 +231,8 @@ impl<D: Dial> Desk<D> {
 
     /// Told again with the next connection, if the daemon cannot hear it now.
     async fn acknowledge(&mut self, incident: String) {
-        self.daemon.say(&FromDesk::Action { incident, key: ACKNOWLEDGE.to_owned() }).await;
+        let revision = self.board.shown(&incident);
+        self.daemon.say(&FromDesk::Action { incident, revision, key: ACKNOWLEDGE.to_owned() }).await;
     }
 
     /// The console's address and no other: nothing that a post or a message names is opened.

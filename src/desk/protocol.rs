@@ -57,6 +57,9 @@ pub enum FromDesk {
     Action {
         /// The incident.
         incident: String,
+        /// What the person saw of it; 0: nothing that is known.
+        #[serde(default)]
+        revision: u32,
         /// [`ACKNOWLEDGE`] is the one that the daemon follows.
         key: String,
     },

@@ -34,7 +34,8 @@ pub trait Office: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why not, in words for that person.
-    fn acknowledge(&self, incident: IncidentId, by: &str) -> impl Future<Output = Result<(), String>> + Send;
+    fn acknowledge(&self, incident: IncidentId, seen: u32, by: &str)
+    -> impl Future<Output = Result<(), String>> + Send;
 
     /// The incidents desks were told of that are not over.
     ///
@@ -175,10 +176,10 @@ impl<O: Office> Sessions<O> {
                     heard = Instant::now();
                     match frame? {
                         FromDesk::Shown { incident, revision } => seat.shown(&incident, revision),
-                        FromDesk::Action { incident, key } if key == ACKNOWLEDGE && orders.len() < MOST_ORDERS => {
-                            orders.push(self.follow(incident, name));
+                        FromDesk::Action { incident, revision, key } if key == ACKNOWLEDGE && orders.len() < MOST_ORDERS => {
+                            orders.push(self.follow(incident, revision, name));
                         }
-                        FromDesk::Action { incident, key } => {
+                        FromDesk::Action { incident, key, .. } => {
                             let error = format!("the daemon cannot {} now", clip(&clean(&key), MAX_NAME));
                             line.say(&ToDesk::Refused { incident, error }).await?;
                         }
@@ -203,8 +204,8 @@ impl<O: Office> Sessions<O> {
     }
 
     /// An acknowledgement that worked needs no answer: all desks are told who has the incident.
-    async fn follow(&self, incident: String, name: &str) -> Option<ToDesk> {
-        let answer = self.office.acknowledge(IncidentId::from(incident.as_str()), name).await;
+    async fn follow(&self, incident: String, seen: u32, name: &str) -> Option<ToDesk> {
+        let answer = self.office.acknowledge(IncidentId::from(incident.as_str()), seen, name).await;
         answer.err().map(|error| ToDesk::Refused { incident, error })
     }
 }

@@ -217,8 +217,8 @@ pub struct Incident {
     pub again: Option<Again>,
     /// Those who speak of it and whose word spreads, in the order they came; at most [`Incident::NOTABLE`].
     pub notable: Vec<Notable>,
-    /// When it last became graver (wall time).
-    pub graver: Option<Timestamp>,
+    /// Since when what people saw of it before is outdated: it became graver, or began again.
+    pub anew: Option<Anew>,
     /// Why nobody is told of it for now.
     pub muted: Option<Muted>,
     /// Grows with every change; part of delivery ids.
@@ -256,6 +256,15 @@ pub struct Again {
     pub at: Timestamp,
     /// How often it did.
     pub times: u32,
+}
+
+/// A turn for the worse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Anew {
+    /// Wall time.
+    pub at: Timestamp,
+    /// The incident's revision before people were told.
+    pub revision: u32,
 }
 
 /// Who did something, and when.

@@ -17,7 +17,8 @@ use crate::desk::hub::Hub;
 use crate::desk::popups::{NoPopup, Popups};
 use crate::desk::protocol::{Show, State, Urgency};
 use crate::domain::id::IncidentId;
-use crate::domain::message::{Leased, Message, MessageKind};
+use crate::domain::incident::IncidentState;
+use crate::domain::message::{Leased, Message};
 use crate::domain::post::Post;
 
 /// Incidents whose popups are remembered; an older one gets a popup of its own again.
@@ -123,10 +124,11 @@ fn why(error: &NoPopup) -> SendError {
 /// A message as a popup has it: what people say first, then how many and who has it, then why it was raised.
 pub fn show(message: &Message, sample: &[Post]) -> Show {
     let Parts { headline, facts, posts, .. } = Parts::of_message(message, sample, Clearance::Cleared);
-    let state = match message.kind {
-        MessageKind::Opened | MessageKind::Updated | MessageKind::Escalated => State::Open,
-        MessageKind::Acknowledged => State::Acknowledged,
-        MessageKind::Resolved => State::Resolved,
+    // Not by the kind of message: news of what somebody has offers nobody to take it.
+    let state = match message.incident.state {
+        IncidentState::Open => State::Open,
+        IncidentState::Acknowledged => State::Acknowledged,
+        IncidentState::Resolved => State::Resolved,
     };
     let quotes = posts.iter().take(QUOTES).filter(|_| state == State::Open).map(Quote::line);
     let mut facts: Vec<&Fact> = facts.iter().filter(|fact| tells(fact, state)).collect();

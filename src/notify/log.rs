@@ -73,7 +73,7 @@ mod tests {
             reopened: None,
             again: None,
             notable: Vec::new(),
-            graver: None,
+            anew: None,
             muted: None,
             revision: 1,
             told: Told { severity: Severity::Critical, authors: 1, notable: 0, receivers: BTreeSet::new() },

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::addressee::{Addressee, Recipient};
 use crate::domain::id::{PostId, RuleId, SourceName};
-use crate::domain::incident::{Again, Escalation, Incident, IncidentState, Muted, Severity, Signature, Told};
+use crate::domain::incident::{Again, Anew, Escalation, Incident, IncidentState, Muted, Severity, Signature, Told};
 use crate::domain::key::Key;
 use crate::domain::message::{Message, MessageKind};
 use crate::domain::post::Post;
@@ -108,7 +108,7 @@ struct IncidentJson {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     notable: Vec<NotableJson>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    graver: Option<i64>,
+    anew: Option<(i64, u32)>,
     #[serde(default)]
     muted: Option<MutedJson>,
     revision: u32,
@@ -232,7 +232,7 @@ impl From<&Incident> for IncidentJson {
             reopened,
             again,
             notable,
-            graver,
+            anew,
             muted,
             revision,
             told,
@@ -273,7 +273,7 @@ impl From<&Incident> for IncidentJson {
                 .iter()
                 .map(|Notable { author, what }| NotableJson { author: author.bits(), what: what.clone() })
                 .collect(),
-            graver: graver.map(Timestamp::micros),
+            anew: anew.map(|Anew { at, revision }| (at.micros(), revision)),
             muted: muted.as_ref().map(|Muted { since, silences, incident }| MutedJson {
                 since: since.micros(),
                 silences: silences.iter().map(ToString::to_string).collect(),
@@ -318,7 +318,7 @@ impl IncidentJson {
                 .into_iter()
                 .map(|NotableJson { author, what }| Notable { author: Key::from_bits(author), what })
                 .collect(),
-            graver: self.graver.map(time),
+            anew: self.anew.map(|(at, revision)| Anew { at: time(at), revision }),
             muted: self.muted.map(|MutedJson { since, silences, incident }| Muted {
                 since: time(since),
                 silences: silences.into_iter().map(Into::into).collect(),
@@ -367,7 +367,7 @@ mod tests {
             reopened: Some(at),
             again: Some(Again { at, times: 2 }),
             notable: vec![Notable { author: Key::from_bits(u64::MAX), what: "the journalist @ann.example".to_owned() }],
-            graver: Some(Timestamp::from_micros(7)),
+            anew: Some(Anew { at: Timestamp::from_micros(7), revision: 3 }),
             muted: Some(Muted { since: at, silences: ["sil-a".into()].into(), incident: Some("i0".into()) }),
             revision: 7,
             told: Told {

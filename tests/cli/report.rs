@@ -42,8 +42,8 @@ fn incident() -> Value {
         "last_post_at": "2026-11-01T06:10:00Z", "posts": 2, "authors": 2, "stories": 1,
         "summary": "1 story · 2 authors · 2 posts", "why": "2 authors within 10 min, a link to ‘evil[.]example’",
         "playbook": "playbooks/active-threat.md", "url": null, "exercise": false, "late": true,
-        "acknowledged": { "by": "Ann", "at": "2026-11-01T06:03:10.500Z" },
-        "resolved": { "by": "Bob_B", "at": "2026-11-01T08:30:00Z" },
+        "acknowledged": { "by": "Cid", "at": "2026-11-01T08:46:00Z" },
+        "resolved": { "by": "Bob_B", "at": "2026-11-01T09:00:00Z" }, "reopened_at": "2026-11-01T08:45:00Z",
         "sample": [
             { "id": "at://did:plc:a/app.bsky.feed.post/1", "source": "sky", "url": "https://bsky.app/x",
               "created_at": "2026-11-01T05:58:00Z", "author": { "id": "did:plc:a", "handle": "a.example" },
@@ -56,6 +56,9 @@ fn incident() -> Value {
             { "at": "2026-11-01T06:03:10.500Z", "what": "acknowledged", "by": "Ann", "text": "" },
             { "at": "2026-11-01T06:04:00Z", "what": "note", "by": "Ann", "text": "- a list\n1. *no*" },
             { "at": "2026-11-01T08:30:00Z", "what": "resolved", "by": "Bob_B", "text": "a film set" },
+            { "at": "2026-11-01T08:45:00Z", "what": "reopened", "by": "stormbell", "text": "telling on-call" },
+            { "at": "2026-11-01T08:46:00Z", "what": "acknowledged", "by": "Cid", "text": "" },
+            { "at": "2026-11-01T09:00:00Z", "what": "resolved", "by": "Bob_B", "text": "" },
         ],
         "alerts": [
             { "at": "2026-11-01T05:59:09Z", "rule": "active-threat.gunman", "severity": "critical",
@@ -95,7 +98,7 @@ fn an_incident_that_goes_on_and_is_about_a_silence_has_a_report() {
     for (key, value) in [("state", json!("open")), ("posts", json!(0)), ("exercise", json!(true))] {
         going_on[key] = value;
     }
-    for key in ["acknowledged", "resolved"] {
+    for key in ["acknowledged", "resolved", "reopened_at"] {
         going_on.as_object_mut().unwrap().remove(key);
     }
     for key in ["sample", "timeline", "alerts", "rules"] {

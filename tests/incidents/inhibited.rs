@@ -64,6 +64,21 @@ fn told(sim: &Sim, topic: &str) -> [usize; 4] {
 }
 
 #[test]
+fn what_stormbell_says_of_itself_mutes_nothing() {
+    let mut sim = sim(vec![inhibition(&["severity=critical,high"], &["severity=medium"], false)]);
+    sim.post("1", "ann", 10, "a queue at St Brigids");
+    let desk = of(&sim, "service.desk").id.clone();
+    let opened = sim.model.outbox.values().find(|delivery| delivery.message.incident.id == desk).unwrap();
+    let (id, receiver) = (opened.id.clone(), opened.receiver.clone());
+    let error = "410 gone".to_owned();
+    sim.step(Input::Undelivered(Undelivered { id, receiver, person: None, incident: desk.clone(), error }));
+    sim.command(&desk, Action::Resolve).unwrap();
+    sim.post("2", "bob", 20, PRESS);
+    assert!(sim.model.incidents.values().any(|incident| incident.is_own() && incident.state == IncidentState::Open));
+    assert_eq!(told(&sim, "press"), [1, 0, 0, 0]);
+}
+
+#[test]
 fn while_a_bigger_one_is_open_nobody_is_told_of_the_smaller_and_its_history_says_why() {
     let mut sim = sim(vec![press()]);
     sim.post("1", "ann", 10, SHOTS);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stormbell::domain::engine::{Action, Input};
+use stormbell::domain::engine::{Action, Input, Refused};
 use stormbell::domain::event::SourceEvent;
 use stormbell::domain::incident::{Again, IncidentState, Severity};
 use stormbell::domain::message::MessageKind::{Acknowledged, Escalated, Opened, Resolved, Updated};
@@ -44,6 +44,23 @@ fn what_flares_up_after_its_end_is_told_to_the_same_people_and_escalates_from_th
     sim.command(&id, Action::Acknowledge).unwrap();
     sim.command(&id, Action::Resolve).unwrap();
     assert_eq!((told(&sim, Acknowledged).len(), told(&sim, Resolved).len()), (4, 4));
+}
+
+#[test]
+fn whoever_pressed_a_button_of_before_does_not_take_what_it_has_become() {
+    let mut sim = called_off(Terms::default());
+    let before = only(&sim).revision;
+    sim.post("2", "bob", 1000, OUTAGE);
+    let id = only(&sim).id.clone();
+    assert_eq!(sim.command(&id, Action::AcknowledgeSeen(before)), Err(Refused::Outdated));
+    sim.post("3", "cid", 1010, RANSOM);
+    let before = only(&sim).revision;
+    sim.post("4", "dan", 1020, RANSOM);
+    assert_eq!(only(&sim).severity, Severity::Critical);
+    assert_eq!(sim.command(&id, Action::AcknowledgeSeen(before)), Err(Refused::Outdated));
+    assert_eq!(only(&sim).state, IncidentState::Open);
+    let now = only(&sim).revision;
+    assert_eq!(sim.command(&id, Action::AcknowledgeSeen(now)).unwrap().state, IncidentState::Acknowledged);
 }
 
 #[test]

@@ -48,7 +48,7 @@ pub(crate) fn incident(id: &str, state: IncidentState, sample: &[&str]) -> Incid
         reopened: None,
         again: None,
         notable: Vec::new(),
-        graver: None,
+        anew: None,
         muted: None,
         revision: 1,
         told: Told {

@@ -43,7 +43,7 @@ pub fn incident(id: &str, kind: MessageKind) -> Incident {
         reopened: None,
         again: None,
         notable: Vec::new(),
-        graver: None,
+        anew: None,
         muted: None,
         revision: 1,
         told: Told {

@@ -79,6 +79,9 @@ fn head(page: &mut String, told: &Told, organization: &str, clock: &Clock) -> fm
     writeln!(page, "- Severity: {}, topic {}", told.severity, line(&told.topic))?;
     writeln!(page, "- State: {}", state(told))?;
     writeln!(page, "- Opened: {}", clock.full(&told.opened_at))?;
+    if let Some(again) = &told.reopened_at {
+        writeln!(page, "- Began again: {}", clock.full(again))?;
+    }
     if told.posts > 0 {
         writeln!(page, "- First post: {}", clock.full(&told.first_post_at))?;
     }
@@ -107,7 +110,8 @@ fn state(told: &Told) -> String {
 fn figures(page: &mut String, told: &Told, spans: &Spans) -> fmt::Result {
     writeln!(page, "\n## How long it took\n")?;
     let span = |seconds: Option<f64>, otherwise: &str| seconds.map_or_else(|| otherwise.to_owned(), took);
-    let who = told.acknowledged.as_ref().map_or_else(String::new, |by| format!(", by {}", line(&by.by)));
+    let first = told.timeline.iter().find(|entry| entry.what == "acknowledged");
+    let who = first.map_or_else(String::new, |entry| format!(", by {}", line(&entry.by)));
     if told.posts > 0 {
         writeln!(page, "- From the first post to the incident: {}", span(spans.first_post_to_opened, "unknown"))?;
     }

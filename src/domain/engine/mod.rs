@@ -191,6 +191,9 @@ pub struct Command {
 pub enum Action {
     /// Take charge: escalation stops.
     Acknowledge,
+    /// The same of what a message of this revision said: not if it has become graver or begun again since, or is
+    /// somebody else's.
+    AcknowledgeSeen(u32),
     /// End it.
     Resolve,
     /// Write something into its history.
@@ -203,6 +206,12 @@ pub enum Refused {
     /// It never existed, or it is over.
     #[error("no open incident has this id")]
     NoSuchIncident,
+    /// It is not what that person saw.
+    #[error("it has become graver, or begun again, since you saw it")]
+    Outdated,
+    /// Somebody else was faster.
+    #[error("somebody else has it")]
+    Taken,
 }
 
 /// What a step did.

@@ -13,7 +13,7 @@ use crate::domain::engine::Engine;
 use crate::domain::engine::alerts::Firing;
 use crate::domain::engine::incidents::{SELF, entry};
 use crate::domain::id::IncidentId;
-use crate::domain::incident::{Again, Incident, IncidentState};
+use crate::domain::incident::{Again, Anew, Incident, IncidentState};
 use crate::domain::key::Key;
 use crate::domain::post::Author;
 use crate::domain::rule::Rule;
@@ -76,7 +76,7 @@ impl Engine {
             if rule.severity > incident.severity {
                 // The gravest rule gives the headline and the playbook.
                 incident.headed_by(rule, &firing.why);
-                incident.graver = Some(now);
+                incident.anew = Some(Anew { at: now, revision: incident.revision });
             }
             incident.rules.insert(rule.id.clone());
             self.changed.insert(id.clone());
@@ -100,6 +100,7 @@ impl Engine {
         (incident.told.severity, incident.told.authors) = (rule.severity, incident.authors);
         incident.told.notable = incident.notable.len();
         incident.state = IncidentState::Open;
+        incident.anew = Some(Anew { at: now, revision: incident.revision });
         (incident.acknowledged, incident.resolved) = (None, None);
         incident.again =
             Some(Again { at: now, times: incident.again.map_or(0, |again| again.times).saturating_add(1) });

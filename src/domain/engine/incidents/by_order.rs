@@ -24,7 +24,13 @@ impl Engine {
         let Some(Live { incident, .. }) = self.live.get_mut(&id) else { return Err(Refused::NoSuchIncident) };
         match action {
             Action::Note(text) => commit.timeline.push(entry(&id, now, "note", &by, text)),
-            Action::Acknowledge if incident.state == IncidentState::Open => {
+            Action::AcknowledgeSeen(seen) if incident.anew.is_some_and(|anew| seen <= anew.revision) => {
+                return Err(Refused::Outdated);
+            }
+            Action::AcknowledgeSeen(_) if incident.acknowledged.as_ref().is_some_and(|owner| owner.by != by) => {
+                return Err(Refused::Taken);
+            }
+            Action::Acknowledge | Action::AcknowledgeSeen(_) if incident.state == IncidentState::Open => {
                 incident.state = IncidentState::Acknowledged;
                 incident.acknowledged = Some(Signature { by: by.clone(), at: now });
                 incident.escalations.iter_mut().for_each(|escalation| escalation.due = None);
@@ -34,7 +40,7 @@ impl Engine {
                 send(incident, MessageKind::Acknowledged, others, &self.receivers, &self.routes, now, commit);
                 commit.record(incident.clone());
             }
-            Action::Acknowledge | Action::Resolve => {} // somebody was faster; nothing to add
+            Action::Acknowledge | Action::AcknowledgeSeen(_) | Action::Resolve => {} // somebody was faster; nothing to add
         }
         Ok(incident.clone())
     }
@@ -54,10 +60,7 @@ impl Engine {
         commit: &mut Commit,
     ) -> Result<Incident, Refused> {
         let live = self.live.get(&command.incident).map(|live| &live.incident);
-        let began_anew = |incident: &Incident| {
-            let again = incident.again.map(|again| again.at);
-            incident.reopened.max(again).max(incident.graver)
-        };
+        let began_anew = |incident: &Incident| incident.reopened.max(incident.anew.map(|anew| anew.at));
         match live.filter(|incident| began_anew(incident).is_some_and(|began| at <= began)) {
             Some(outdated) => Ok(outdated.clone()),
             None => self.command(command, Some(receiver), now, commit),

@@ -148,7 +148,7 @@ fn blank(id: IncidentId, topic: Topic, severity: Severity, title: String, why: S
         reopened: None,
         again: None,
         notable: Vec::new(),
-        graver: None,
+        anew: None,
         muted: None,
         revision: 0,
         told: Told { severity, authors: 0, notable: 0, receivers: BTreeSet::new() },

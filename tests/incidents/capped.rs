@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use stormbell::domain::cap::Cap;
 use stormbell::domain::condition::Condition;
-use stormbell::domain::engine::{Action, Exercise};
+use stormbell::domain::engine::{Action, Exercise, Input};
 use stormbell::domain::incident::Incident;
 use stormbell::domain::incident::Severity::{self, Critical, High, Medium};
 use stormbell::domain::message::MessageKind::{self, Acknowledged, Opened, Resolved, Updated};
 use stormbell::domain::message::{Delivery, Message};
 use stormbell::domain::oncall::{People, Person};
 use stormbell::domain::route::{Route, Routes, Step, Target};
-use stormbell::domain::rule::Rule;
+use stormbell::domain::rule::{Rule, RuleSet};
 
 use super::support::sim::{Sim, at, minutes, post, route, rule};
 
@@ -176,6 +176,45 @@ fn a_cap_that_is_taken_away_lets_go_of_what_waits() {
     assert_eq!(kinds(&sim, "chat"), pairs(&[(Opened, "outage"), (Opened, "queue")]));
     say(&mut sim, 40, "ann", "camera");
     assert_eq!(got(&sim, "chat").len(), 3);
+}
+
+#[test]
+fn what_waits_for_a_receiver_that_is_taken_out_is_told_to_the_others_once() {
+    let mut sim = sim(1);
+    say(&mut sim, 10, "ann", "outage");
+    say(&mut sim, 20, "ann", "queue");
+    let routes = Routes::of(vec![route(&[], &[], &[(&["log"], None)], None)]);
+    sim.step(Input::Swap { rules: Arc::new(RuleSet::new(rules())), routes, receivers: vec!["log".into()] });
+    sim.run_until(7200);
+    let own: Vec<&Incident> = sim.model.incidents.values().filter(|incident| incident.is_own()).collect();
+    let titles: Vec<&str> = own.iter().map(|incident| incident.title.as_str()).collect();
+    assert_eq!(titles, ["chat could not be told of “title of queue.rule”"]);
+    assert_eq!(sim.model.history(&of(&sim, "queue").id).iter().filter(|what| **what == "undelivered").count(), 1);
+    assert!(sim.model.sent(Opened).contains(&("log".to_owned(), own[0].id.clone())));
+}
+
+#[test]
+fn where_it_rings_until_somebody_has_it_a_digest_is_followed_by_who_has_it() {
+    let mut sim = sim(1);
+    say(&mut sim, 10, "ann", "outage");
+    say(&mut sim, 20, "ann", "queue");
+    let queue = of(&sim, "queue").id.clone();
+    sim.command(&queue, Action::Acknowledge).unwrap();
+    sim.run_until(3700);
+    let expected = pairs(&[(Opened, "outage"), (Opened, "queue"), (Acknowledged, "queue")]);
+    assert_eq!(kinds(&sim, "chat"), expected);
+}
+
+#[test]
+fn a_digest_is_about_what_nobody_has_before_what_is_graver_and_taken() {
+    let mut sim = sim(1);
+    say(&mut sim, 10, "ann", "outage");
+    say(&mut sim, 20, "ann", "strike");
+    say(&mut sim, 30, "ann", "queue");
+    let strike = of(&sim, "strike").id.clone();
+    sim.command(&strike, Action::Acknowledge).unwrap();
+    sim.run_until(3700);
+    assert_eq!(kinds(&sim, "chat"), pairs(&[(Opened, "outage"), (Opened, "queue")]));
 }
 
 #[test]

@@ -64,6 +64,25 @@ fn whoever_pressed_a_button_of_before_does_not_take_what_it_has_become() {
 }
 
 #[test]
+fn a_crisis_after_a_rumour_that_began_again_in_silence_rings_as_any_other() {
+    let mut sim = sim(Terms::default());
+    sim.post("1", "ann", 10, RANSOM);
+    sim.post("2", "bob", 20, RANSOM);
+    let id = only(&sim).id.clone();
+    sim.command(&id, Action::Resolve).unwrap();
+    sim.silence(&["severity=low"], 7200).unwrap();
+    sim.post("3", "cid", 600, RUMOUR);
+    assert!(only(&sim).muted.is_some());
+    sim.command(&id, Action::Acknowledge).unwrap();
+    let before = sim.model.outbox.len();
+    sim.post("4", "dan", 700, RANSOM);
+    sim.post("5", "eve", 710, RANSOM);
+    let incident = only(&sim);
+    assert_eq!((incident.state, incident.severity, &incident.muted), (IncidentState::Open, Severity::Critical, &None));
+    assert!(sim.model.outbox.len() > before, "somebody is rung");
+}
+
+#[test]
 fn what_ended_by_itself_begins_again_too_and_after_the_hour_another_one_begins() {
     for (seconds, incidents) in [(6 * HOUR + 1800, 1), (7 * HOUR + 30, 2)] {
         let mut sim = sim(Terms::default());

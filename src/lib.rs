@@ -12,6 +12,8 @@ pub mod wire;
 
 pub mod config;
 
+pub mod net;
+
 pub mod demo;
 pub mod desk;
 pub mod notify;

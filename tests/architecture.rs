@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What an edge may name besides itself: never another edge, never what wires them.
-const EDGE: &[&str] = &["config::model", "config::secret", "domain", "telemetry", "wire"];
+const EDGE: &[&str] = &["config::model", "config::secret", "domain", "net", "telemetry", "wire"];
 /// Each module of the crate and what of the crate it may name, lowest first.
 const LAYERS: &[(&str, &[&str])] = &[
     ("domain", &[]),
@@ -22,16 +22,31 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("telemetry", &["domain"]),
     ("wire", &["domain"]),
     ("config", &["domain", "wire"]),
+    ("net", &["config::model", "config::secret", "domain"]),
     ("demo", &["domain"]),
     ("desk", &["domain", "telemetry", "wire"]),
-    ("notify", &["config::model", "config::secret", "desk", "domain", "telemetry", "wire"]),
+    ("notify", &["config::model", "config::secret", "desk", "domain", "net", "telemetry", "wire"]),
     ("source", EDGE),
     ("store", EDGE),
     ("web", EDGE),
     ("app", &["config", "desk", "domain", "notify", "report", "source", "store", "telemetry", "web", "wire"]),
     (
         "cli",
-        &["app", "config", "demo", "desk", "domain", "notify", "report", "source", "store", "telemetry", "web", "wire"],
+        &[
+            "app",
+            "config",
+            "demo",
+            "desk",
+            "domain",
+            "net",
+            "notify",
+            "report",
+            "source",
+            "store",
+            "telemetry",
+            "web",
+            "wire",
+        ],
     ),
 ];
 

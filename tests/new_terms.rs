@@ -248,7 +248,7 @@ fn three_years_of_health_news_raise_few_terms_and_one_is_the_outbreak() {
     let mut engine = Engine::new(Arc::clone(&rules), Routes::default(), Vec::new());
     let mut scratch = Scratch::default();
     let items = frames.into_iter().map(|frame| Item::matched(frame, None, &rules, &mut scratch)).collect();
-    let outcome = engine.step(Input::Batch(Batch { source: "news".into(), rules: Arc::clone(&rules), items }), at(0));
+    let outcome = engine.step(Input::Batch(Batch::new("news".into(), Arc::clone(&rules), items)), at(0));
     let alerts: Vec<String> =
         outcome.commit.alerts.iter().map(|alert| format!("{} {}", alert.at.whole_second(), alert.why)).collect();
     println!("{}", alerts.join("\n"));

@@ -59,7 +59,7 @@ fn whole(frames: Vec<Frame>, rules: &Arc<RuleSet>) -> Batch {
         };
         Item::matched(decoded, frame.received_at, rules, &mut scratch)
     };
-    Batch { source: "stream".into(), rules: Arc::clone(rules), items: frames.into_iter().map(item).collect() }
+    Batch::new("stream".into(), Arc::clone(rules), frames.into_iter().map(item).collect())
 }
 
 fn recorded(lines: &[String]) -> Vec<Frame> {

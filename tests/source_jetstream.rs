@@ -9,16 +9,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stormbell::config::model::{JetstreamConfig, Proxy, Transport};
+use stormbell::config::model::{JetstreamConfig, Proxy, SourceKind, Transport};
 use stormbell::config::secret::Secret;
-use stormbell::domain::event::{Cursor, DownReason, Rejected, SourceEvent};
+use stormbell::domain::event::{Cursor, DownReason, Joint, Rejected, SourceEvent};
 use stormbell::domain::id::SourceName;
 use stormbell::domain::time::Timestamp;
+use stormbell::net::ws::{ConnectError, Connector};
+use stormbell::source::line::Line;
 use stormbell::source::position::Position;
-use stormbell::source::supervise::Supervisor;
 use stormbell::source::timing::Timing;
-use stormbell::source::ws::{ConnectError, Connector};
-use stormbell::source::{Frame, Incoming, jetstream};
+use stormbell::source::{self, Frame, Incoming, jetstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -78,7 +78,7 @@ struct Rig {
     posts: BTreeSet<String>,
     rejected: Vec<Rejected>,
     downs: Vec<DownReason>,
-    connected: Vec<(String, Option<Cursor>)>,
+    connected: Vec<(String, Joint)>,
     batches: Vec<usize>,
 }
 
@@ -89,13 +89,13 @@ impl Rig {
 
     fn with_queue(config: JetstreamConfig, timing: Timing, resume_from: Option<i64>, room: usize) -> Self {
         let (out, incoming) = mpsc::channel(room);
-        let position = Position::at(resume_from.map(Cursor));
+        let position = Position::at(resume_from.map(Cursor), None);
         let clock = Arc::new(FixedClock(Timestamp::from_micros(NOW + SECOND)));
         let name = SourceName::from("bluesky");
-        let supervisor = Supervisor { name, config, timing, position: position.clone(), out, clock };
         let cancel = CancellationToken::new();
+        let line = Line::new(name, timing, position.clone(), out, clock, cancel.clone());
         let mut tasks = JoinSet::new();
-        tasks.spawn(supervisor.run(cancel.clone()));
+        tasks.spawn(source::read(SourceKind::Jetstream(config), line));
         Self {
             incoming,
             position,
@@ -114,7 +114,7 @@ impl Rig {
         while !condition(self) {
             let incoming = timeout(PATIENCE, self.incoming.recv()).await;
             match incoming.expect("nothing more came").expect("the source ended") {
-                Incoming::Connected { host, resumed_from, .. } => self.connected.push((host, resumed_from)),
+                Incoming::Connected { host, joint, .. } => self.connected.push((host, joint)),
                 Incoming::Down { reason, .. } => self.downs.push(reason),
                 Incoming::Frames { frames, .. } => {
                     self.batches.push(frames.len());
@@ -161,7 +161,7 @@ async fn a_cut_connection_is_resumed_with_an_overlap_and_nothing_is_lost() {
     rig.until_post(5).await;
     rig.assert_posts(1..=5);
     assert_eq!(rig.downs, [DownReason::Closed]);
-    assert_eq!(rig.connected[1].1, Some(Cursor(NOW + 3000)));
+    assert_eq!(rig.connected[1].1, Joint::Repeats(Cursor(NOW + 3000)));
     assert_eq!(sim.requests()[0].cursor(), Some(NOW - 5 * SECOND));
     assert_eq!(sim.requests()[1].cursor(), Some(NOW + 3000 - 5 * SECOND));
     assert_eq!(sim.requests()[1].parameter("wantedCollections"), ["app.bsky.feed.post"]);
@@ -173,7 +173,7 @@ async fn a_source_that_knows_no_place_yet_returns_to_the_first_frame_it_saw() {
     let sim = SimJetstream::start(Script::default().connection(&[(1, Fault::CutWithClose)])).await;
     let mut rig = Rig::start(config(vec![sim.url()]), quick(), None);
     rig.until(|rig| rig.connected.len() == 1).await;
-    assert_eq!((sim.requests()[0].cursor(), rig.connected[0].1), (None, None));
+    assert_eq!((sim.requests()[0].cursor(), rig.connected[0].1), (None, Joint::Live));
     sim.push(post(1));
     rig.until(|rig| rig.downs == [DownReason::Closed]).await;
     sim.push(post(2));
@@ -321,7 +321,7 @@ async fn a_cursor_that_is_too_old_shows_in_what_comes_first() {
     let mut rig = Rig::start(config(vec![sim.url()]), quick(), Some(NOW - 3600 * SECOND));
     rig.until_post(4).await;
     rig.assert_posts(3..=4);
-    assert_eq!(rig.connected[0].1, Some(Cursor(NOW - 3600 * SECOND)));
+    assert_eq!(rig.connected[0].1, Joint::Repeats(Cursor(NOW - 3600 * SECOND)));
     assert_eq!(sim.fired(Fault::OldCursor), 1);
 }
 

@@ -32,7 +32,7 @@ use super::reload::Reload;
 use super::service;
 use super::status::Statuses;
 use super::tasks::{Ended, Stage, Tasks};
-use crate::config::model::{Config, HeartbeatConfig, ReceiverConfig, ReceiverKind, SourceConfig, SourceKind};
+use crate::config::model::{Config, HeartbeatConfig, ReceiverConfig, ReceiverKind, SourceConfig};
 use crate::desk::hub::Hub;
 use crate::domain::commit::Restored;
 use crate::domain::engine::{Engine, Exercise, Outcome};
@@ -44,10 +44,10 @@ use crate::notify::desktop::Desktop;
 use crate::notify::dispatch::Dispatcher;
 use crate::notify::heartbeat::Heartbeat;
 use crate::notify::{Receiver, SendError};
+use crate::source::line::Line;
 use crate::source::position::Position;
-use crate::source::supervise::Supervisor;
 use crate::source::timing::Timing;
-use crate::source::{Format, Incoming};
+use crate::source::{self, Format, Incoming};
 use crate::store::{Store, StoreError, StoreHandle};
 use crate::telemetry::events;
 use crate::telemetry::metrics::Metrics;
@@ -249,7 +249,10 @@ fn what_the_last_run_left(database: &Store, config: &Config, now: Timestamp) -> 
 
 /// Where each source resumes.
 fn positions(config: &Config, restored: &Restored) -> Positions {
-    let position = |source: &SourceConfig| Position::at(restored.cursors.get(&source.name).copied());
+    let position = |source: &SourceConfig| {
+        let (cursor, bookmark) = (restored.cursors.get(&source.name), restored.bookmarks.get(&source.name));
+        Position::at(cursor.copied(), bookmark.cloned())
+    };
     config.sources.iter().map(|source| (source.name.clone(), position(source))).collect()
 }
 
@@ -363,16 +366,10 @@ fn start_sources(
     let mut stage = Stage::new("sources", SOURCES_STOP);
     let (out, frames) = mpsc::channel(INCOMING);
     for source in &config.sources {
-        let SourceKind::Jetstream(jetstream) = &source.kind;
-        let supervisor = Supervisor {
-            name: source.name.clone(),
-            config: jetstream.clone(),
-            timing: timing.clone(),
-            position: positions.get(&source.name).cloned().unwrap_or_default(),
-            out: out.clone(),
-            clock: Arc::clone(&parts.clock),
-        };
-        stage.tasks.spawn(format!("source {}", source.name), completes(supervisor.run(stage.stop.clone())));
+        let position = positions.get(&source.name).cloned().unwrap_or_default();
+        let (clock, stop) = (Arc::clone(&parts.clock), stage.stop.clone());
+        let line = Line::new(source.name.clone(), timing.clone(), position, out.clone(), clock, stop);
+        stage.tasks.spawn(format!("source {}", source.name), completes(source::read(source.kind.clone(), line)));
     }
     let every = config.heartbeat.as_ref().map_or(HeartbeatConfig::USUAL, |heartbeat| heartbeat.every);
     let probing = probe.clone().run(every.min(HeartbeatConfig::USUAL), out, Arc::clone(&parts.clock));

@@ -365,6 +365,9 @@ impl Desk {
     fn took(&mut self, outcome: Outcome, pending: &mut Pending) {
         let Outcome { commit, .. } = outcome;
         for (source, progress) in &commit.progress {
+            if let (Some(position), Some(bookmark)) = (self.positions.get(source), &progress.bookmark) {
+                position.mark(bookmark.clone());
+            }
             let Some(cursor) = progress.cursor else { continue };
             if let Some(position) = self.positions.get(source) {
                 position.advance(cursor);
@@ -391,6 +394,9 @@ impl Desk {
         let Pending { commit, answers, .. } = pending;
         for (source, progress) in &commit.progress {
             self.metrics.ledger(source, &progress.ledger);
+            if let (Some(position), Some(bookmark)) = (self.positions.get(source), &progress.bookmark) {
+                position.keep(bookmark.clone());
+            }
             if let Some(cursor) = progress.cursor {
                 let newest = Timestamp::from_micros(cursor.0);
                 self.metrics.source_seen(source, newest);

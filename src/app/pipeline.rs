@@ -14,7 +14,7 @@ use futures_util::{Stream, StreamExt};
 use tokio::sync::watch;
 
 use crate::domain::engine::{Batch, Frames, Input, Item, Items};
-use crate::domain::event::{Decoded, Passing, Rejected, SourceEvent};
+use crate::domain::event::{Decoded, Passing, Reach, Rejected, SourceEvent};
 use crate::domain::id::SourceName;
 use crate::domain::matcher::Scratch;
 use crate::domain::post::Excerpt;
@@ -43,11 +43,12 @@ pub fn matched(
     let arrived = incoming.map(move |incoming| {
         let rules = Arc::clone(&rules.borrow());
         let work: std::pin::Pin<Box<dyn Future<Output = Arrived> + Send>> = match incoming {
-            Incoming::Frames { source, frames } => {
-                Box::pin(matched_frames(source.clone(), frames, format(&source), rules, workplaces.clone()))
+            Incoming::Frames { source, frames, reach } => {
+                let format = format(&source);
+                Box::pin(matched_frames(source, frames, reach, format, rules, workplaces.clone()))
             }
-            Incoming::Connected { source, host, resumed_from, at } => Box::pin(std::future::ready(Arrived {
-                input: Input::Connected { source, resumed_from },
+            Incoming::Connected { source, host, joint, at } => Box::pin(std::future::ready(Arrived {
+                input: Input::Connected { source, joint },
                 at: Some(at),
                 host: Some(host),
             })),
@@ -66,14 +67,15 @@ pub fn matched(
 fn matched_frames(
     source: SourceName,
     frames: Vec<Frame>,
+    reach: Reach,
     format: Format,
     rules: Arc<RuleSet>,
     workplaces: Workplaces,
 ) -> impl Future<Output = Arrived> + Send {
     let work = tokio::spawn(async move {
-        let at = frames.iter().filter_map(|frame| frame.received_at).next_back();
+        let at = frames.iter().filter_map(|frame| frame.received_at).next_back().or(reach.covered);
         let mut workplace = workplaces.take();
-        let batch = batch(source, frames, format, rules, &mut workplace);
+        let batch = Batch { reach, ..batch(source, frames, format, rules, &mut workplace) };
         workplaces.give_back(workplace);
         Arrived { input: Input::Batch(batch), at, host: None }
     });
@@ -104,7 +106,7 @@ pub fn batch(
     });
     let read = read.collect();
     let frames = Box::new(Kept { source: source.clone(), format, frames });
-    Batch { source, rules, items: Items::new(read, frames) }
+    Batch::new(source, rules, Items::new(read, frames))
 }
 
 /// What a worker reads with; used again for every batch it takes.

@@ -13,6 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::domain::commit::VolumeState;
 use crate::domain::engine::Batch;
+use crate::domain::event::Reach;
 use crate::domain::time::{Clock, Timestamp};
 use crate::source::{Frame, Incoming};
 
@@ -84,7 +85,8 @@ fn post(now: Timestamp) -> Incoming {
     let frame = format!(
         r#"{{"did":"did:plc:stormbellprobe","time_us":{micros},"kind":"commit","commit":{{"rev":"{micros}","operation":"create","collection":"app.bsky.feed.post","rkey":"{micros}","record":{{"$type":"app.bsky.feed.post","createdAt":"{now}","langs":["en"],"text":"a probe of stormbell"}},"cid":"{micros}"}}}}"#
     );
-    Incoming::Frames { source: SOURCE.into(), frames: vec![Frame { received_at: Some(now), body: Ok(frame.into()) }] }
+    let frames = vec![Frame { received_at: Some(now), body: Ok(frame.into()) }];
+    Incoming::Frames { source: SOURCE.into(), frames, reach: Reach::default() }
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ use crate::desk::client::{Dial, Settings, run};
 use crate::desk::line::Line;
 use crate::desk::protocol::MAX_LINE;
 use crate::domain::quantity::duration;
-use crate::source::ws::Connector;
+use crate::net::ws::Connector;
 use crate::telemetry::log;
 
 /// A server that takes longer is not there.

@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::Bytes;
 
 use super::archive::Archive;
 use super::lines::{Line, Lines};
-use crate::domain::event::Rejected;
+use crate::domain::event::{Reach, Rejected};
 use crate::domain::id::SourceName;
 use crate::source::{Format, Frame, Incoming};
 
@@ -83,7 +83,11 @@ impl Recording {
         }
         match self.broken.take_if(|_| frames.is_empty()) {
             Some(error) => Err(error),
-            None => Ok((!frames.is_empty()).then(|| Incoming::Frames { source: self.source.clone(), frames })),
+            None => Ok((!frames.is_empty()).then(|| Incoming::Frames {
+                source: self.source.clone(),
+                frames,
+                reach: Reach::default(),
+            })),
         }
     }
 

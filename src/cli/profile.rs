@@ -27,7 +27,7 @@ pub(super) fn profile(files: &[PathBuf], rules: &RuleSet) -> anyhow::Result<()> 
     for file in files {
         let mut recording = Recording::open(file, None, |_| ())?;
         while let Some(incoming) = recording.next()? {
-            let Incoming::Frames { source, frames } = incoming else { continue };
+            let Incoming::Frames { source, frames, .. } = incoming else { continue };
             for frame in &frames {
                 let Ok(bytes) = &frame.body else { continue };
                 let Ok(SourceEvent::Post(post)) = recording.format.decode(&source, bytes, None).event else { continue };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::cap::Quota;
-use super::event::{Cursor, Ledger};
+use super::event::{Bookmark, Cursor, Ledger};
 use super::id::{AuthorId, DeliveryId, PostId, ReceiverName, RuleId, SourceName};
 use super::incident::{Alert, Gap, Incident, Sighting, TimelineEntry};
 use super::message::Delivery;
@@ -52,12 +52,23 @@ pub struct Commit {
 }
 
 /// How far a source was read, and the account of its frames since the last commit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Never goes back.
     pub cursor: Option<Cursor>,
+    /// Where it resumes, if its cursor does not say so.
+    pub bookmark: Option<Bookmark>,
     /// To be added to what is on disk.
     pub ledger: Ledger,
+}
+
+impl Progress {
+    /// Adds what came later.
+    pub fn add(&mut self, later: Self) {
+        self.cursor = self.cursor.max(later.cursor);
+        self.bookmark = later.bookmark.or(self.bookmark.take());
+        self.ledger.add(&later.ledger);
+    }
 }
 
 /// What a rule has learnt beyond its sightings, or, under a name that is no rule's, the engine of a
@@ -162,9 +173,7 @@ impl Commit {
         self.volumes.extend(later.volumes);
         self.quotas.extend(later.quotas);
         for (source, progress) in later.progress {
-            let mine = self.progress.entry(source).or_default();
-            mine.cursor = mine.cursor.max(progress.cursor);
-            mine.ledger.add(&progress.ledger);
+            self.progress.entry(source).or_default().add(progress);
         }
     }
 }
@@ -174,6 +183,8 @@ impl Commit {
 pub struct Restored {
     /// Where each source stands.
     pub cursors: BTreeMap<SourceName, Cursor>,
+    /// Where each resumes that does not resume at its cursor. For the adapters alone.
+    pub bookmarks: BTreeMap<SourceName, Bookmark>,
     /// Gaps that have not ended.
     pub open_gaps: Vec<Gap>,
     /// Gaps that ended without their posts, oldest first.

@@ -3,15 +3,74 @@
 //! Decoders return values of this module. A frame nobody can read is a
 //! [`Rejected`] value with a closed reason, never an error that travels.
 
+use std::sync::Arc;
+
 use super::id::{AuthorId, PostId};
 use super::key::{Key, PostKeys};
 use super::post::Post;
 use super::time::Timestamp;
 
-/// Where a source can resume. Grows with the stream; its unit is the source's own
-/// (Jetstream v1: microseconds since 1970, the `time_us` of an event).
+/// How far a source was read, in its own time: microseconds since 1970. Grows with the stream.
+/// Some resume there (Jetstream v1: the `time_us` of an event); the others at a [`Bookmark`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cursor(pub i64);
+
+impl Cursor {
+    /// The place of what happened then.
+    pub const fn at(time: Timestamp) -> Self {
+        Self(time.micros())
+    }
+
+    /// When that was.
+    pub const fn time(self) -> Timestamp {
+        Timestamp::from_micros(self.0)
+    }
+}
+
+/// Where a source can resume, in the words of its adapter: a token of the server, or what the
+/// adapter notes down. Opaque to all others; kept with what the frames before it led to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bookmark(pub Arc<str>);
+
+impl From<&str> for Bookmark {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<String> for Bookmark {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+/// How far a source is read once a batch of its frames is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// All that the source had up to then has been read, even if that was nothing. For sources
+    /// whose silence is only that: polled ones, and those whose servers say that they are there.
+    pub covered: Option<Timestamp>,
+    /// Where to resume from then on.
+    pub bookmark: Option<Bookmark>,
+}
+
+impl Reach {
+    /// Whether it says nothing.
+    pub const fn is_empty(&self) -> bool {
+        self.covered.is_none() && self.bookmark.is_none()
+    }
+}
+
+/// How a new connection joins onto what was read before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Joint {
+    /// It begins with the present: what happened in between is lost.
+    Live,
+    /// The server was asked to repeat from this event on. That it does so proves that nothing was lost.
+    Repeats(Cursor),
+    /// By the word of the server it goes on right behind what was read.
+    GoesOn,
+}
 
 /// One frame, decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]

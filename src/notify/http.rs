@@ -4,12 +4,10 @@
 //! later; a redirect is never followed (it would carry the message, and its secrets,
 //! to a place nobody configured) and is as final as any other answer of 3xx or 4xx.
 
-use std::error::Error;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::{Certificate, Client, Method, Proxy, Response, StatusCode};
+use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
 use url::Url;
 
@@ -18,9 +16,9 @@ use super::{BuildError, SendError};
 use crate::config::model::Transport;
 use crate::config::secret::Secret;
 use crate::domain::time::Timestamp;
+use crate::net::http::{SetupError, beginning, client, no_answer};
+use crate::net::retry::RetryAfter;
 
-/// For name, TCP, proxy and TLS together.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// For the whole of an attempt.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
 /// For the rest of an answer whose status is known; only a courtesy to the connection.
@@ -47,30 +45,10 @@ pub(super) struct Refused {
 }
 
 impl Endpoint {
-    /// Prepares connections; none is made yet. Proxies in the environment are ignored:
-    /// what leaves the building is in the configuration.
+    /// Prepares connections; none is made yet.
     pub(super) fn new(url: Url, transport: &Transport) -> Result<Self, BuildError> {
-        let mut builder = Client::builder()
-            .user_agent(concat!("stormbell/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TOTAL_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .no_proxy();
-        if let Some(proxy) = &transport.proxy {
-            let mut target = Proxy::all(proxy.url.clone()).map_err(client_error)?;
-            if let Some((user, password)) = &proxy.login {
-                target = target.basic_auth(user, password.expose());
-            }
-            builder = builder.proxy(target);
-        }
-        builder = match &transport.ca_file {
-            Some(path) => builder.tls_certs_merge(read_certificates(path)?),
-            // Plain HTTP must work on machines without any system certificates.
-            None if url.scheme() == "http" => builder.tls_certs_only([]),
-            None => builder,
-        };
-        Ok(Self { client: builder.build().map_err(client_error)?, url })
+        let client = client(transport, url.scheme() == "http")?.timeout(TOTAL_TIMEOUT);
+        Ok(Self { client: client.build().map_err(SetupError::from)?, url })
     }
 
     /// The configured address.
@@ -106,7 +84,7 @@ impl Endpoint {
         let request = self.client.request(method, url).headers(headers).body(body);
         let response = request.send().await.map_err(|error| self.unreachable(error))?;
         let verdict = self.verdict(response.status(), response.headers(), now);
-        let reading = tokio::time::timeout(DRAIN_TIMEOUT, read_bounded(response));
+        let reading = tokio::time::timeout(DRAIN_TIMEOUT, beginning(response, MAX_ANSWER));
         let answer = reading.await.unwrap_or_default();
         verdict.map_err(|error| Refused { error, body: answer })
     }
@@ -134,17 +112,7 @@ impl Endpoint {
     }
 
     fn unreachable(&self, error: reqwest::Error) -> Refused {
-        let error = error.without_url();
-        let mut text = format!("{}: ", self.host());
-        match (error.is_timeout(), error.is_connect()) {
-            (true, true) => text.push_str("no connection in time"),
-            (true, false) => text.push_str("no answer in time"),
-            (false, true) => text.push_str("cannot connect"),
-            (false, false) => text.push_str("no answer"),
-        }
-        if let Some(cause) = root_cause(&error) {
-            let _infallible = write!(text, " ({cause})");
-        }
+        let text = format!("{}: {}", self.host(), no_answer(error));
         Refused { error: SendError::Retry { after: None, error: text }, body: Vec::new() }
     }
 
@@ -186,47 +154,9 @@ pub(super) fn authorization(scheme: &str, secret: &str) -> Result<HeaderMap, Bui
     Ok(HeaderMap::from_iter([(AUTHORIZATION, value)]))
 }
 
-fn client_error(error: reqwest::Error) -> BuildError {
-    let error = error.without_url();
-    BuildError::Client(root_cause(&error).unwrap_or_else(|| error.to_string()))
-}
-
-/// The innermost error, which names the cause ("Connection refused") and no address.
-fn root_cause(error: &reqwest::Error) -> Option<String> {
-    let mut cause = error.source()?;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    Some(cause.to_string())
-}
-
-fn read_certificates(path: &std::path::Path) -> Result<Vec<Certificate>, BuildError> {
-    let pem = std::fs::read(path).map_err(|cause| BuildError::CaFile { path: path.to_owned(), cause })?;
-    match Certificate::from_pem_bundle(&pem) {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        _ => Err(BuildError::NoCertificate { path: path.to_owned() }),
-    }
-}
-
-async fn read_bounded(mut response: Response) -> Vec<u8> {
-    let mut body = Vec::new();
-    while body.len() < MAX_ANSWER {
-        match response.chunk().await {
-            Ok(Some(chunk)) => body.extend(chunk.iter().take(MAX_ANSWER - body.len())),
-            Ok(None) | Err(_) => break,
-        }
-    }
-    body
-}
-
 /// Seconds or a date (RFC 9110 §10.2.3); what makes no sense is ignored.
 fn retry_after(value: &HeaderValue, now: Timestamp) -> Option<Duration> {
-    let text = value.to_str().ok()?.trim();
-    let seconds = text.parse().map(Duration::from_secs).ok();
-    let span = seconds.or_else(|| {
-        let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
-        Some(Timestamp::from_micros(date.as_microsecond()).since(now))
-    })?;
+    let span = RetryAfter::parse(value.to_str().ok()?)?.from(now);
     Some(span.min(MAX_RETRY_AFTER))
 }
 
@@ -271,18 +201,5 @@ mod tests {
                 assert!(text.starts_with("hooks.example answered") && !text.contains("SECRET") && !text.contains("pw"));
             }
         }
-    }
-
-    #[test]
-    fn a_certificate_file_that_is_none_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("ca.pem");
-        let url = Url::parse("https://h.example").unwrap();
-        let build = |path: &std::path::Path| {
-            Endpoint::new(url.clone(), &Transport { proxy: None, ca_file: Some(path.to_owned()) }).err()
-        };
-        assert!(matches!(build(&path), Some(BuildError::CaFile { .. })));
-        std::fs::write(&path, "not a certificate").unwrap();
-        assert!(matches!(build(&path), Some(BuildError::NoCertificate { .. })));
     }
 }

@@ -38,6 +38,7 @@ use crate::config::model::{ReceiverConfig, ReceiverKind};
 use crate::domain::message::Leased;
 use crate::domain::time::Timestamp;
 use crate::domain::turn::Limit;
+use crate::net::http::SetupError;
 use crate::wire::link::Console;
 
 /// Somebody or something that can be told, ready to send.
@@ -95,27 +96,12 @@ pub enum SendError {
 /// Why a receiver cannot be made from its configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// The private certificate authorities cannot be read.
-    #[error("ca_file {path:?} cannot be read")]
-    CaFile {
-        /// The file.
-        path: std::path::PathBuf,
-        /// Why.
-        #[source]
-        cause: std::io::Error,
-    },
-    /// The file of private certificate authorities holds none.
-    #[error("ca_file {path:?} holds no PEM certificate")]
-    NoCertificate {
-        /// The file.
-        path: std::path::PathBuf,
-    },
+    /// A certificate file, TLS or the proxy.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
     /// What the secret holds is no address.
     #[error("the heartbeat's url is not an address that begins with https:// or http://")]
     Heartbeat,
-    /// TLS or the proxy cannot be set up.
-    #[error("the HTTP client cannot be set up: {0}")]
-    Client(String),
     /// `whsec_` is not followed by base64, or the secret is empty.
     #[error("the webhook secret is neither plain text nor `whsec_` followed by base64")]
     Secret,

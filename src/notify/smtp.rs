@@ -30,6 +30,7 @@ use crate::config::model::{self, TlsMode};
 use crate::config::secret::Secret;
 use crate::domain::message::Leased;
 use crate::domain::time::Timestamp;
+use crate::net::http::SetupError;
 
 /// For the connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -220,14 +221,14 @@ fn permanent(error: String) -> SendError {
 fn tls_parameters(config: &model::Mail) -> Result<TlsParameters, BuildError> {
     let mut builder = TlsParameters::builder(config.host.clone());
     if let Some(path) = &config.ca_file {
-        let pem = fs::read(path).map_err(|cause| BuildError::CaFile { path: path.clone(), cause })?;
-        let none = || BuildError::NoCertificate { path: path.clone() };
+        let pem = fs::read(path).map_err(|cause| SetupError::CaFile { path: path.clone(), cause })?;
+        let none = || SetupError::NoCertificate { path: path.clone() };
         if !pem.windows(11).any(|bytes| bytes == b"-----BEGIN ") {
-            return Err(none());
+            return Err(none().into());
         }
         builder = builder.add_root_certificate(Certificate::from_pem(&pem).or(Err(none()))?);
     }
-    builder.build().map_err(|error| BuildError::Client(error.to_string()))
+    Ok(builder.build().map_err(|error| SetupError::Client(error.to_string()))?)
 }
 
 fn raw(name: &'static str, value: &str) -> Result<HeaderValue, SendError> {

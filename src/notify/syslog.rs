@@ -30,6 +30,7 @@ use super::wording::Wording;
 use super::{BuildError, SendError};
 use crate::config::model::{self, SyslogWay};
 use crate::domain::message::{Leased, Message};
+use crate::net::http::SetupError;
 
 /// Bytes that every collector should take.
 const MAX_MESSAGE: usize = 2048;
@@ -103,15 +104,15 @@ async fn counted(mut stream: impl AsyncRead + AsyncWrite + Unpin, line: &[u8]) -
 }
 
 fn connector(config: &model::Syslog) -> Result<(TlsConnector, ServerName<'static>), BuildError> {
-    let failed = |error: &dyn std::fmt::Display| BuildError::Client(error.to_string());
+    let failed = |error: &dyn std::fmt::Display| SetupError::Client(error.to_string());
     let mut roots = RootCertStore::empty();
     // Certificates of the system that cannot be read are not trusted, and no reason to stop.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(path) = &config.ca_file {
-        let pem = fs::read(path).map_err(|cause| BuildError::CaFile { path: path.clone(), cause })?;
+        let pem = fs::read(path).map_err(|cause| SetupError::CaFile { path: path.clone(), cause })?;
         let own = CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok);
         if roots.add_parsable_certificates(own).0 == 0 {
-            return Err(BuildError::NoCertificate { path: path.clone() });
+            return Err(SetupError::NoCertificate { path: path.clone() }.into());
         }
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

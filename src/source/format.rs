@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use super::skim::{Buffers, Skimmed, skim};
-use super::{jetstream, posts};
+use super::jetstream::{self, Buffers, Skimmed};
+use super::posts;
 use crate::domain::event::Decoded;
 use crate::domain::id::SourceName;
 use crate::domain::post::Excerpt;
@@ -50,7 +50,7 @@ impl Format {
         buffers: &mut Buffers,
     ) -> Option<Skimmed> {
         match self {
-            Self::Jetstream => skim(source, frame, received_at, excerpt, buffers),
+            Self::Jetstream => jetstream::skim(source, frame, received_at, excerpt, buffers),
             // Recordings made by hand or by other programs; no stream brings them by the million.
             Self::Posts => None,
         }

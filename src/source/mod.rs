@@ -5,33 +5,38 @@
 //! worker and `replay` uses the very same one.
 
 mod format;
-mod head;
 pub mod jetstream;
 pub mod posts;
-mod record;
 mod sanity;
-mod scan;
-mod skim;
-
-pub mod proxy;
-pub mod socket;
-pub mod tls;
-pub mod ws;
 
 mod backoff;
+pub mod http;
+pub mod line;
 pub mod position;
-mod reader;
-mod seam;
-mod session;
 pub mod supervise;
+pub mod talk;
 pub mod timing;
 
 pub use format::Format;
-pub use skim::{Buffers, Skimmed};
+pub use jetstream::{Buffers, Skimmed};
 
-use crate::domain::event::{Cursor, DownReason};
+use self::jetstream::Jetstream;
+use self::line::Line;
+use self::supervise::Supervisor;
+use crate::config::model::SourceKind;
+use crate::domain::event::{DownReason, Joint, Reach};
 use crate::domain::id::SourceName;
 use crate::domain::time::Timestamp;
+
+/// Reads a source for as long as the program runs.
+pub async fn read(kind: SourceKind, line: Line) {
+    match kind {
+        SourceKind::Jetstream(config) => {
+            let urls = config.urls.clone();
+            Supervisor::new(Jetstream::new(config, &line), urls, line).run().await;
+        }
+    }
+}
 
 /// What a source's task tells the rest of the program, in the order it happened.
 #[derive(Clone, Debug)]
@@ -42,9 +47,8 @@ pub enum Incoming {
         source: SourceName,
         /// The host it stands to.
         host: String,
-        /// The newest event that had been handed on before, when the server was asked to
-        /// resume there. Its replay proves that nothing was lost.
-        resumed_from: Option<Cursor>,
+        /// How it goes on from what was read before.
+        joint: Joint,
         /// When.
         at: Timestamp,
     },
@@ -52,8 +56,10 @@ pub enum Incoming {
     Frames {
         /// The source.
         source: SourceName,
-        /// At least one.
+        /// None only when `reach` says something.
         frames: Vec<Frame>,
+        /// How far the source is read with them.
+        reach: Reach,
     },
     /// The connection is gone; the task goes on trying.
     Down {
@@ -76,9 +82,9 @@ pub struct Frame {
 }
 
 impl Incoming {
-    /// Whether it is a batch without frames, which nobody needs to hear of.
+    /// Whether it is a batch that says nothing, which nobody needs to hear of.
     fn is_empty(&self) -> bool {
-        matches!(self, Self::Frames { frames, .. } if frames.is_empty())
+        matches!(self, Self::Frames { frames, reach, .. } if frames.is_empty() && reach.is_empty())
     }
 }
 

@@ -1,24 +1,38 @@
-//! Where a Jetstream source is in its stream, and from where to ask for it again.
+//! How far a source has been processed, shared by its task, which resumes there, and whoever
+//! processes, who moves it on.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
 
-use crate::domain::event::Cursor;
+use tokio::sync::watch;
 
-/// Cursors below are read as sequence numbers by the newer server, so a time in seconds or
-/// milliseconds by mistake would mean another place altogether. None is ever sent.
+use crate::domain::event::{Bookmark, Cursor};
+
+/// Cursors below are not microseconds of this century: by some mistake they are seconds,
+/// milliseconds or a sequence number, and would mean another place altogether.
 const SMALLEST_CURSOR: i64 = 1_000_000_000_000_000;
 
-/// The newest event that has been processed, shared by the source's task, which resumes
-/// there, and whoever processes, who moves it on. It never goes back.
+/// Where a source is. Cheap to clone, shared.
+#[derive(Clone, Debug)]
+pub struct Position(Arc<watch::Sender<Place>>);
+
 #[derive(Clone, Debug, Default)]
-pub struct Position(Arc<AtomicI64>);
+struct Place {
+    cursor: Option<Cursor>,
+    bookmark: Option<Bookmark>,
+    kept: Option<Bookmark>,
+}
+
+impl Default for Position {
+    fn default() -> Self {
+        Self::at(None, None)
+    }
+}
 
 impl Position {
     /// Starts where an earlier run ended.
-    pub fn at(cursor: Option<Cursor>) -> Self {
-        let position = Self::default();
+    pub fn at(cursor: Option<Cursor>, bookmark: Option<Bookmark>) -> Self {
+        let kept = bookmark.clone();
+        let position = Self(Arc::new(watch::Sender::new(Place { cursor: None, bookmark, kept })));
         if let Some(cursor) = cursor {
             position.advance(cursor);
         }
@@ -28,92 +42,42 @@ impl Position {
     /// All up to `cursor` has been processed. An earlier cursor changes nothing.
     pub fn advance(&self, cursor: Cursor) {
         if cursor.0 >= SMALLEST_CURSOR {
-            self.0.fetch_max(cursor.0, Ordering::AcqRel);
+            self.0.send_if_modified(|place| {
+                let newer = place.cursor.is_none_or(|before| before < cursor);
+                if newer {
+                    place.cursor = Some(cursor);
+                }
+                newer
+            });
         }
+    }
+
+    /// All before the bookmark has been processed.
+    pub fn mark(&self, bookmark: Bookmark) {
+        self.0.send_modify(|place| place.bookmark = Some(bookmark));
+    }
+
+    /// All before the bookmark is on disk.
+    pub fn keep(&self, bookmark: Bookmark) {
+        self.0.send_modify(|place| place.kept = Some(bookmark));
     }
 
     /// The newest event processed; none before the first.
     pub fn get(&self) -> Option<Cursor> {
-        Some(self.0.load(Ordering::Acquire)).filter(|&micros| micros != 0).map(Cursor)
-    }
-}
-
-/// Where the next connection shall start.
-#[derive(Debug)]
-pub(super) struct Resume {
-    position: Position,
-    /// The first event of this run: the place to return to while nothing is processed yet.
-    first_seen: Option<i64>,
-    /// A hand-over that has not been read twice yet; see [`super::seam`].
-    open_seam: Option<i64>,
-    /// Behind here lies a frame that ends every connection; see [`Resume::step_over`].
-    floor: i64,
-    step: Duration,
-}
-
-/// The place a server is asked to start from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Start {
-    /// The `cursor` parameter.
-    pub(super) ask: Cursor,
-    /// The newest event known, which the replay must show again.
-    pub(super) known: Cursor,
-}
-
-impl Resume {
-    /// The first step over a frame that cannot be read.
-    const FIRST_STEP: Duration = Duration::from_millis(10);
-
-    pub(super) fn new(position: Position) -> Self {
-        Self { position, first_seen: None, open_seam: None, floor: 0, step: Self::FIRST_STEP }
+        self.0.borrow().cursor
     }
 
-    /// The start that repeats the last `overlap`; none when nothing has been seen yet.
-    pub(super) fn start(&self, overlap: Duration) -> Option<Start> {
-        let known = self.position.get().map(|cursor| cursor.0).or(self.first_seen)?;
-        let overlapping = known.saturating_sub(micros(overlap));
-        let ask = self.open_seam.map_or(overlapping, |seam| seam.min(overlapping)).max(self.floor);
-        (ask >= SMALLEST_CURSOR).then_some(Start { ask: Cursor(ask), known: Cursor(known) })
+    /// Where to resume; none before the first.
+    pub fn bookmark(&self) -> Option<Bookmark> {
+        self.0.borrow().bookmark.clone()
     }
 
-    /// Notes the first event ever seen.
-    pub(super) fn saw(&mut self, time_us: i64) {
-        self.first_seen.get_or_insert(time_us);
+    /// Waits until what is on disk reaches a bookmark that `is_behind` what the caller waits for.
+    pub async fn kept(&self, is_behind: impl Fn(&Bookmark) -> bool) {
+        let mut changes = self.0.subscribe();
+        // It only fails when the sender is gone, which `self` holds.
+        drop(changes.wait_for(|place| place.kept.as_ref().is_some_and(&is_behind)).await);
     }
-
-    /// Notes a hand-over that still has to be read again, or none.
-    pub(super) fn leave_seam(&mut self, open: Option<i64>) {
-        self.open_seam = open;
-    }
-
-    /// The start of a hand-over that still has to be read again.
-    pub(super) fn open_seam(&self) -> Option<i64> {
-        self.open_seam
-    }
-
-    /// Moves the start past a frame that ended the connection: too large for memory, or
-    /// text that is not UTF-8. Asking for the same place again would meet it again, for ever.
-    ///
-    /// Its own time cannot be read, only that of the frame before it: `newest`, or when it
-    /// came first, the place that had been asked for. So the start moves 10 ms past that,
-    /// and while the frame still comes first, by four times more each time. What is skipped
-    /// besides the frame is thus at most four times its distance from its neighbour, and
-    /// being behind `Start::known` it shows as a gap. Never past `now`.
-    pub(super) fn step_over(&mut self, asked: Option<Start>, newest: Option<i64>, now: i64) {
-        let asked = asked.map_or(0, |start| start.ask.0);
-        self.step = match newest {
-            Some(newest) if newest >= self.floor => Self::FIRST_STEP,
-            _ => self.step.saturating_mul(4),
-        };
-        let before = newest.unwrap_or(0).max(asked).max(self.floor);
-        if before > 0 {
-            self.floor = before.saturating_add(micros(self.step)).min(now).max(self.floor);
-        }
-    }
-}
-
-pub(super) fn micros(span: Duration) -> i64 {
-    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -121,7 +85,6 @@ mod tests {
     use super::*;
 
     const T: i64 = 1_795_361_895_000_000;
-    const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
     fn a_position_never_goes_back_and_never_means_a_sequence_number() {
@@ -131,55 +94,17 @@ mod tests {
             position.advance(Cursor(cursor));
             assert_eq!(position.get(), Some(Cursor(T)));
         }
-        assert_eq!(Position::at(Some(Cursor(1_795_361_895))).get(), None);
+        assert_eq!(Position::at(Some(Cursor(1_795_361_895)), None).get(), None);
     }
 
-    #[test]
-    fn a_resume_overlaps_what_was_processed() {
-        let resume = Resume::new(Position::at(Some(Cursor(T))));
-        let expected = Start { ask: Cursor(T - 5_000_000), known: Cursor(T) };
-        assert_eq!(resume.start(5 * SECOND), Some(expected));
-    }
-
-    #[test]
-    fn before_anything_is_processed_the_first_event_seen_is_the_place_to_return_to() {
-        let mut resume = Resume::new(Position::default());
-        assert_eq!(resume.start(SECOND), None);
-        resume.saw(T);
-        resume.saw(T + 9);
-        assert_eq!(resume.start(SECOND).map(|start| start.known), Some(Cursor(T)));
-    }
-
-    #[test]
-    fn a_seam_not_read_again_is_read_by_the_next_connection() {
-        let mut resume = Resume::new(Position::at(Some(Cursor(T))));
-        resume.leave_seam(Some(T - 60_000_000));
-        assert_eq!(resume.start(SECOND).map(|start| start.ask), Some(Cursor(T - 60_000_000)));
-        resume.leave_seam(None);
-        assert_eq!(resume.start(SECOND).map(|start| start.ask), Some(Cursor(T - 1_000_000)));
-    }
-
-    #[test]
-    fn steps_over_a_monster_grow_until_it_is_behind() {
-        let (mut resume, monster) = (Resume::new(Position::at(Some(Cursor(T)))), T + 500_000);
-        let (mut tries, mut newest) = (0, Some(T));
-        while resume.start(SECOND).is_some_and(|start| start.ask.0 <= monster) {
-            resume.step_over(resume.start(SECOND), newest, T + 60_000_000);
-            newest = None;
-            tries += 1;
-            assert!(tries < 10);
-        }
-        let skipped = resume.start(SECOND).map(|start| start.ask.0 - monster).unwrap_or_default();
-        assert!((1..=4 * 500_000).contains(&skipped), "{skipped}");
-        assert_eq!(resume.start(SECOND).map(|start| start.known), Some(Cursor(T)));
-    }
-
-    #[test]
-    fn stepping_never_reaches_the_future() {
-        let mut resume = Resume::new(Position::at(Some(Cursor(T))));
-        for _ in 0..20 {
-            resume.step_over(resume.start(SECOND), None, T + 1000);
-        }
-        assert_eq!(resume.start(SECOND).map(|start| start.ask), Some(Cursor(T + 1000)));
+    #[tokio::test]
+    async fn a_bookmark_is_kept_only_once_it_is_on_disk() {
+        let position = Position::at(None, Some("1".into()));
+        assert_eq!(position.bookmark(), Some("1".into()));
+        position.mark("2".into());
+        let second = |kept: &Bookmark| *kept == "2".into();
+        assert_eq!(futures_util::FutureExt::now_or_never(position.kept(second)), None);
+        position.keep("2".into());
+        position.kept(second).await;
     }
 }

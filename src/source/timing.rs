@@ -19,6 +19,8 @@ pub struct Timing {
     pub healthy_after: Duration,
     /// The longest `Retry-After` that is believed.
     pub longest_rest: Duration,
+    /// How long what somebody must mend first (a token, a right) is left alone.
+    pub operator_rest: Duration,
     /// How long a full queue is waited for before the connection is given up.
     pub queue_patience: Duration,
     /// What a resume repeats on the same host.
@@ -51,6 +53,7 @@ impl Default for Timing {
             longest_backoff: seconds(30),
             healthy_after: seconds(60),
             longest_rest: seconds(300),
+            operator_rest: seconds(300),
             queue_patience: seconds(15),
             overlap: seconds(5),
             overlap_other_host: seconds(10),

@@ -20,6 +20,10 @@ impl Store {
         let cursors = cursors
             .query_map((), |row| Ok((row.get::<_, String>(0)?.into(), Cursor(row.get(1)?))))?
             .collect::<Result<_, _>>()?;
+        let mut bookmarks = sql.prepare("SELECT name, bookmark FROM source WHERE bookmark IS NOT NULL")?;
+        let bookmarks = bookmarks
+            .query_map((), |row| Ok((row.get::<_, String>(0)?.into(), row.get::<_, String>(1)?.into())))?
+            .collect::<Result<_, _>>()?;
         let mut kept = sql.prepare("SELECT id, author FROM post WHERE json IS NOT NULL")?;
         let kept = kept
             .query_map((), |row| Ok((row.get::<_, String>(0)?.into(), row.get::<_, String>(1)?.into())))?
@@ -35,6 +39,7 @@ impl Store {
         let sightings = sightings.query_map([horizon.micros()], read_sighting)?.collect::<Result<_, _>>()?;
         Ok(Restored {
             cursors,
+            bookmarks,
             open_gaps: gaps(sql, "to_at IS NULL", ())?,
             lost_gaps: gaps(sql, "to_at IS NOT NULL AND NOT recovered", ())?,
             volumes: self.volumes()?,

@@ -11,7 +11,7 @@ use super::retention::{erase, erase_author};
 use super::{migrate, quotas, silences, stored};
 use crate::domain::cap::Quota;
 use crate::domain::commit::{Commit, Erasure, Progress, VolumeState};
-use crate::domain::event::Rejected;
+use crate::domain::event::{Bookmark, Rejected};
 use crate::domain::id::{DeliveryId, IncidentId, PostId, SourceName};
 use crate::domain::incident::{Alert, Gap, Incident, Severity, Sighting, TimelineEntry};
 use crate::domain::message::Delivery;
@@ -368,12 +368,13 @@ impl Writing<'_> {
         let ledger = &progress.ledger;
         // `max` of SQL is null when either side is, hence the two coalesces.
         let mut upsert = self.sql.prepare_cached(
-            "INSERT INTO source (name, cursor, frames, posts, other, duplicates, dropped)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+            "INSERT INTO source (name, cursor, frames, posts, other, duplicates, dropped, bookmark)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
              ON CONFLICT (name) DO UPDATE SET
                cursor = max(coalesce(cursor, excluded.cursor), coalesce(excluded.cursor, cursor)),
                frames = frames + excluded.frames, posts = posts + excluded.posts, other = other + excluded.other,
-               duplicates = duplicates + excluded.duplicates, dropped = dropped + excluded.dropped",
+               duplicates = duplicates + excluded.duplicates, dropped = dropped + excluded.dropped,
+               bookmark = coalesce(excluded.bookmark, bookmark)",
         )?;
         upsert.execute(params![
             source.as_str(),
@@ -383,6 +384,7 @@ impl Writing<'_> {
             integer(ledger.other),
             integer(ledger.duplicates),
             integer(ledger.dropped),
+            progress.bookmark.as_ref().map(|Bookmark(text)| &**text),
         ])?;
         let mut reject = self.sql.prepare_cached(
             "INSERT INTO rejected (source, reason, frames) VALUES (?1, ?2, ?3)
@@ -412,14 +414,14 @@ fn micros(span: Duration) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::event::{Cursor, Ledger};
+    use crate::domain::event::Cursor;
 
     #[test]
     fn a_disk_that_is_full_or_read_only_takes_nothing_and_later_everything() {
         let folder = tempfile::tempdir().unwrap();
         let mut store = Store::open(&folder.path().join("a.db")).unwrap();
         let long = "why ".repeat(50_000);
-        let progress = Progress { cursor: Some(Cursor(1)), ledger: Ledger::default() };
+        let progress = Progress { cursor: Some(Cursor(1)), ..Progress::default() };
         let entry = TimelineEntry {
             incident: "i".into(),
             at: Timestamp::default(),

@@ -1,7 +1,7 @@
 //! Frames off a real WebSocket: as many as one thread can take, and how soon after a frame
 //! was written its rules are known.
 //!
-//! The connection is the program's own (`source::ws`), read as `source::reader` reads it:
+//! The connection is the program's own (`net::ws`), read as `source::reader` reads it:
 //! whatever is there, then decoded and matched. The sender is a thread with a socket.
 
 use std::hint::black_box;
@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use futures_util::FutureExt as _;
 use stormbell::config::model::Transport;
+use stormbell::net::socket::{Received, Socket as Connection};
+use stormbell::net::ws::Connector;
 use stormbell::source::jetstream::peek_time_us;
-use stormbell::source::socket::{Received, Socket as Connection};
-use stormbell::source::ws::Connector;
 use tokio::runtime::Builder;
 use tokio_tungstenite::tungstenite::{self, Bytes};
 

@@ -143,7 +143,7 @@ fn alerts_of_a_daemon(desk: &Desk, days_later: i64, posts: i64) -> usize {
         Item::matched(Decoded { cursor: Some(Cursor(at.micros())), event }, None, &rules, &mut scratch)
     });
     let items = items.collect();
-    let outcome = engine.step(Input::Batch(Batch { source: "s".into(), rules: Arc::clone(&rules), items }), now);
+    let outcome = engine.step(Input::Batch(Batch::new("s".into(), Arc::clone(&rules), items)), now);
     outcome.commit.alerts.iter().filter(|alert| alert.rule.as_str() == "talk.spike").count()
 }
 

@@ -9,7 +9,7 @@ use stormbell::domain::cap::Cap;
 use stormbell::domain::commit::Commit;
 use stormbell::domain::condition::Condition;
 use stormbell::domain::engine::{Action, Batch, Command, Engine, Input, Item, Outcome};
-use stormbell::domain::event::{Cursor, Decoded, SourceEvent};
+use stormbell::domain::event::{Cursor, Decoded, Joint, SourceEvent};
 use stormbell::domain::id::{DeliveryId, PersonName, ReceiverName};
 use stormbell::domain::incident::Severity;
 use stormbell::domain::inhibit::Inhibition;
@@ -263,7 +263,7 @@ impl Night {
         let (mut scratch, received) = (Scratch::default(), Some(self.now()));
         let item = |decoded| Item::matched(decoded, received, &self.rules, &mut scratch);
         let items = frames.into_iter().map(item).collect();
-        self.step(Input::Batch(Batch { source: "stream".into(), rules: Arc::clone(&self.rules), items }))
+        self.step(Input::Batch(Batch::new("stream".into(), Arc::clone(&self.rules), items)))
     }
 
     fn step(&mut self, input: Input) -> Lives {
@@ -414,7 +414,7 @@ impl Night {
             Some(Daemon { engine, store, workers, undelivered: Vec::new(), overdue: BTreeSet::new(), next_frame });
         self.mortal(Death::Starting)?;
         self.commit(&first.commit)?;
-        self.step(Input::Connected { source: "stream".into(), resumed_from: cursor })
+        self.step(Input::Connected { source: "stream".into(), joint: cursor.map_or(Joint::Live, Joint::Repeats) })
     }
 
     fn daemon(&mut self) -> &mut Daemon {

@@ -13,7 +13,8 @@ fn after_a_restart_the_engine_finds_what_it_had() {
     let folder = Folder::new();
     let mut ledger = Ledger { frames: 3, posts: 1, other: 1, ..Ledger::default() };
     ledger.reject(Rejected::NotJson);
-    let progress = |cursor| [("bluesky".into(), Progress { cursor, ledger })].into();
+    let progress =
+        |cursor| [("bluesky".into(), Progress { cursor, bookmark: Some("s72594_4483".into()), ledger })].into();
     let quota = |sent: u32| {
         let mut quota = Quota { sent, ..Quota::new(if sent == 3 { "sms" } else { "chat" }.into(), at(7)) };
         quota.hold("chat".into(), &"open".into(), true);

@@ -166,7 +166,8 @@ pub(crate) fn lease(store: &mut Store, receiver: &str, now: i64) -> Vec<Leased> 
 }
 
 pub(crate) fn numbered(number: i64) -> Commit {
-    let progress = Progress { cursor: Some(Cursor(number)), ledger: Ledger { frames: 1, ..Ledger::default() } };
+    let progress =
+        Progress { cursor: Some(Cursor(number)), bookmark: None, ledger: Ledger { frames: 1, ..Ledger::default() } };
     Commit {
         posts: vec![post(&format!("p{number}"), "a", "text")],
         progress: [("s".into(), progress)].into(),

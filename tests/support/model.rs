@@ -83,6 +83,7 @@ impl Model {
     pub fn restored(&self) -> Restored {
         Restored {
             cursors: self.cursors.clone(),
+            bookmarks: BTreeMap::new(), // the engine never reads them
             open_gaps: self.gaps.values().filter(|gap| gap.to.is_none()).cloned().collect(),
             lost_gaps: self.gaps.values().filter(|gap| gap.to.is_some() && !gap.recovered).cloned().collect(),
             volumes: self.volumes.values().cloned().collect(),

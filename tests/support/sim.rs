@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use stormbell::domain::condition::{Condition, Count, Distinct, OwnWords};
 use stormbell::domain::engine::{Action, Batch, Command, Engine, Input, Item, Refused};
-use stormbell::domain::event::{Cursor, Decoded, DownReason, Rejected, SourceEvent};
+use stormbell::domain::event::{Cursor, Decoded, DownReason, Joint, Rejected, SourceEvent};
 use stormbell::domain::id::{IncidentId, ReceiverName, SourceName};
 use stormbell::domain::incident::{Incident, Severity};
 use stormbell::domain::matcher::Scratch;
@@ -142,7 +142,7 @@ impl Sim {
     pub fn batch(&self, frames: Vec<Decoded>, received_at: Option<Timestamp>) -> Batch {
         let mut scratch = Scratch::default();
         let item = |decoded| Item::matched(decoded, received_at, &self.rules, &mut scratch);
-        Batch { source: "stream".into(), rules: Arc::clone(&self.rules), items: frames.into_iter().map(item).collect() }
+        Batch::new("stream".into(), Arc::clone(&self.rules), frames.into_iter().map(item).collect())
     }
 
     /// Frames of a recording, in batches of these sizes over and over.
@@ -203,8 +203,8 @@ impl Sim {
     }
 
     pub fn connect(&mut self, resumed_from: Option<i64>) {
-        let resumed_from = resumed_from.map(|seconds| Cursor(at(seconds).micros()));
-        self.step(Input::Connected { source: SourceName::from("stream"), resumed_from });
+        let joint = resumed_from.map_or(Joint::Live, |seconds| Joint::Repeats(Cursor::at(at(seconds))));
+        self.step(Input::Connected { source: SourceName::from("stream"), joint });
     }
 
     pub fn cut(&mut self) {

@@ -12,7 +12,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::domain::event::{Cursor, Decoded, Glimpse, Passing, Rejected, SourceEvent};
+use crate::domain::event::{Cursor, Decoded, Glimpse, Passing, Reach, Rejected, SourceEvent};
 use crate::domain::id::SourceName;
 use crate::domain::matcher::Scratch;
 use crate::domain::post::Excerpt;
@@ -28,6 +28,8 @@ pub struct Batch {
     pub rules: Arc<RuleSet>,
     /// The frames.
     pub items: Items,
+    /// How far the source is read with them.
+    pub reach: Reach,
 }
 
 /// The frames of a batch as they were read, and as they came.
@@ -63,6 +65,11 @@ pub(super) enum What {
 }
 
 impl Batch {
+    /// Frames that say by themselves how far they reach.
+    pub fn new(source: SourceName, rules: Arc<RuleSet>, items: Items) -> Self {
+        Self { source, rules, items, reach: Reach::default() }
+    }
+
     /// Event times of its first and last post.
     pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
         let times = self.items.read.iter().filter_map(Item::event_time);

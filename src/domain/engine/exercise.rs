@@ -41,7 +41,7 @@ impl Exercise {
             Item::matched(decoded, Some(now), rules, &mut scratch)
         };
         let items = posts.into_iter().map(item).collect();
-        let batch = Batch { source: "exercise".into(), rules: Arc::clone(rules), items };
+        let batch = Batch::new("exercise".into(), Arc::clone(rules), items);
         let outcome = engine.step(Input::Batch(batch), now);
         (Self { engine }, marked(outcome))
     }

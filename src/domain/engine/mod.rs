@@ -45,7 +45,7 @@ use std::sync::Arc;
 use super::cap::Quota;
 use super::commit::{Commit, Restored};
 use super::condition::{Condition, Seen, Vocabulary, Whole, Window};
-use super::event::{Cursor, DownReason};
+use super::event::{DownReason, Joint};
 use super::id::{IncidentId, ReceiverName, SilenceId, SourceName, Topic};
 use super::incident::{Incident, Sighting};
 use super::key::Key;
@@ -126,8 +126,8 @@ pub enum Input {
     Connected {
         /// The source.
         source: SourceName,
-        /// The newest event handed on before, when the server was asked to resume there.
-        resumed_from: Option<Cursor>,
+        /// How it goes on from what was read before.
+        joint: Joint,
     },
     /// A connection is gone.
     Down {
@@ -344,7 +344,7 @@ impl Engine {
         let mut outcome = Outcome::default();
         let commit = &mut outcome.commit;
         match input {
-            Input::Connected { source, resumed_from } => self.connected(source, resumed_from, now),
+            Input::Connected { source, joint } => self.connected(source, joint, now),
             Input::Down { source, reason } => self.down(&source, reason, now, commit),
             Input::Batch(batch) => self.batch(batch, now, commit),
             Input::Command(command) => outcome.reply = Some(self.command(command, None, now, commit)),

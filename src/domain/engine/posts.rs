@@ -9,7 +9,7 @@ use super::flow::Frame;
 use super::{Batch, Engine, Items, sighted};
 use crate::domain::commit::{Commit, Erasure, Progress};
 use crate::domain::condition::{Condition, Fired, Seen, Window, terms};
-use crate::domain::event::{Glimpse, Ledger, Passing, Rejected, SourceEvent};
+use crate::domain::event::{Cursor, Glimpse, Ledger, Passing, Rejected, SourceEvent};
 use crate::domain::id::IncidentId;
 use crate::domain::incident::Sighting;
 use crate::domain::key::{Key, PostKeys};
@@ -20,8 +20,8 @@ use crate::domain::time::Timestamp;
 
 impl Engine {
     pub(super) fn batch(&mut self, batch: Batch, now: Timestamp, commit: &mut Commit) {
-        let Batch { source, rules, items: Items { read, frames } } = batch;
-        if read.is_empty() {
+        let Batch { source, rules, items: Items { read, frames }, reach } = batch;
+        if read.is_empty() && reach.is_empty() {
             return;
         }
         let current = Arc::ptr_eq(&rules, &self.rules);
@@ -79,6 +79,10 @@ impl Engine {
                 Err(reason) => progress.ledger.reject_post(reason),
             }
         }
+        if let Some(cursor) = reach.covered.map(Cursor::at) {
+            self.frame_seen(&source, Frame { cursor, carries_post: false, live: true }, now, commit);
+            progress.cursor = progress.cursor.max(Some(cursor));
+        }
         self.keyed.record(commit);
         self.spikes.record(&self.rules, commit);
         self.shares.record(commit);
@@ -87,9 +91,8 @@ impl Engine {
         self.quiets.record(commit);
         self.joins.record(commit);
         self.record_flow(&source, commit);
-        let known = commit.progress.entry(source).or_default();
-        known.cursor = known.cursor.max(progress.cursor);
-        known.ledger.add(&progress.ledger);
+        progress.bookmark = reach.bookmark;
+        commit.progress.entry(source).or_default().add(progress);
     }
 
     /// Counts a post; false when it was seen before, or taken back before we saw it.

@@ -7,7 +7,7 @@ use super::Engine;
 use super::flow::{Flow, Frame};
 use super::incidents::Notice;
 use crate::domain::commit::Commit;
-use crate::domain::event::{Cursor, DownReason};
+use crate::domain::event::{Cursor, DownReason, Joint};
 use crate::domain::id::SourceName;
 use crate::domain::incident::{Gap, Severity};
 use crate::domain::time::{ClockSet, Timestamp, human};
@@ -41,10 +41,10 @@ pub(super) struct SourceState {
     pub(super) flow: Option<Flow>,
 }
 
-/// Where a connection was asked to resume.
+/// How a connection goes on.
 #[derive(Clone, Copy, Debug)]
 struct Connection {
-    resumed_from: Option<Cursor>,
+    joint: Joint,
 }
 
 impl Engine {
@@ -68,10 +68,10 @@ impl Engine {
         self.spikes.exposure.sources = self.sources.len();
     }
 
-    pub(super) fn connected(&mut self, source: SourceName, resumed_from: Option<Cursor>, now: Timestamp) {
+    pub(super) fn connected(&mut self, source: SourceName, joint: Joint, now: Timestamp) {
         let state = self.sources.entry(source).or_default();
         state.blind_since.get_or_insert(now);
-        state.fresh = Some(Connection { resumed_from });
+        state.fresh = Some(Connection { joint });
         self.spikes.exposure.sources = self.sources.len();
     }
 
@@ -137,9 +137,11 @@ impl Engine {
         commit: &mut Commit,
     ) {
         let Some(state) = self.sources.get_mut(source.as_str()) else { return };
-        let resumed_from = fresh.and_then(|connection| connection.resumed_from);
-        let recovered = resumed_from.is_some_and(|from| time(cursor) <= time(from) + CLOCKS_DIFFER);
-        let lost = resumed_from.filter(|_| !recovered);
+        let (recovered, lost) = match fresh.map(|connection| connection.joint) {
+            Some(Joint::Repeats(from)) if time(cursor) > time(from) + CLOCKS_DIFFER => (false, Some(from)),
+            Some(Joint::Repeats(_) | Joint::GoesOn) => (true, None),
+            Some(Joint::Live) | None => (false, None),
+        };
         if let Some(from) = lost {
             let from = before.map_or(from, |before| before.min(from));
             state.open_gap(source, time(from), DownReason::CursorTooOld, commit);
@@ -241,7 +243,6 @@ fn blind_topic(source: &SourceName) -> String {
     format!("stormbell.blind.{source}")
 }
 
-/// On Jetstream's v1 wire a cursor is a time.
 const fn time(cursor: Cursor) -> Timestamp {
-    Timestamp::from_micros(cursor.0)
+    cursor.time()
 }

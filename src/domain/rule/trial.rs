@@ -73,7 +73,7 @@ fn run_one(file: &RawFile, raw: &RawRule, test: &RawTest, rules: &Arc<RuleSet>) 
         let event = Ok(SourceEvent::Post(Box::new(post)));
         Item::matched(Decoded { cursor: None, event }, None, rules, &mut scratch)
     });
-    let batch = Batch { source: "test".into(), rules: Arc::clone(rules), items: items.collect() };
+    let batch = Batch::new("test".into(), Arc::clone(rules), items.collect());
     let outcome = engine.step(Input::Batch(batch), EPOCH);
     let alerts = outcome.commit.alerts.iter().filter(|alert| alert.rule.as_str() == raw.id.value).count() as u64;
     // Explaining is slow, and few tests fail.

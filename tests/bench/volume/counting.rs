@@ -56,7 +56,7 @@ pub fn counting(seed: u64) {
     let (mut best, mut alerts) = (Duration::MAX, 0);
     for round in 0..ROUNDS {
         let items: Vec<Item> = (0..POSTS_A_BATCH).map(|post| item(&mut rng, round * POSTS_A_BATCH + post)).collect();
-        let batch = Batch { source: "bench".into(), rules: Arc::clone(&rules), items: items.into_iter().collect() };
+        let batch = Batch::new("bench".into(), Arc::clone(&rules), items.into_iter().collect());
         let began = Instant::now();
         let outcome = engine.step(Input::Batch(batch), Timestamp::default());
         best = best.min(began.elapsed());

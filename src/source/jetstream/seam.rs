@@ -15,13 +15,14 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use url::Url;
 
-use super::Incoming;
-use super::position::micros;
 use super::reader::Reader;
-use super::timing::Timing;
-use super::ws::{ConnectError, Connector};
+use super::resume::micros;
+use crate::domain::event::Reach;
 use crate::domain::id::SourceName;
 use crate::domain::time::Clock;
+use crate::net::ws::{ConnectError, Connector};
+use crate::source::Incoming;
+use crate::source::timing::Timing;
 
 /// How often a hand-over is tried to be read again.
 const TRIES: u32 = 3;
@@ -79,7 +80,8 @@ impl Seam {
         // since what is stored comes without pauses.
         while let Ok(batch) = timeout(self.timing.seam_silence, reader.batch()).await {
             let past = batch.newest.is_some_and(|newest| newest > end);
-            let incoming = Incoming::Frames { source: self.source.clone(), frames: batch.frames };
+            let incoming =
+                Incoming::Frames { source: self.source.clone(), frames: batch.frames, reach: Reach::default() };
             if !incoming.is_empty() && self.out.send(incoming).await.is_err() {
                 return Ok(());
             }

@@ -3,7 +3,7 @@
 //!
 //! Six frames of ten carry no post, and these fields say so, so they are read from the
 //! bytes without looking at the rest. `None` means that the frame looks different, and
-//! nothing about what it says: [`super::jetstream::decode`] knows.
+//! nothing about what it says: [`super::decode`] knows.
 
 use super::scan::end_of_plain;
 use crate::domain::time::eight_digits;

@@ -13,18 +13,31 @@
 //! Records stay unparsed slices until the collection is known. Skipping over a like costs
 //! a scan for its end and no allocation, and a skip never recurses however deep it nests.
 
+mod head;
+mod reader;
+mod record;
+mod resume;
+mod scan;
+mod seam;
+mod session;
+mod skim;
+mod wire;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::head::Head;
-use super::record;
-use super::sanity::{event_time, parse_object, parse_object_of};
+use self::head::Head;
 use crate::domain::event::{Cursor, Decoded, Rejected, SourceEvent};
 use crate::domain::id::{PostId, SourceName};
 use crate::domain::time::Timestamp;
+use crate::source::sanity::{event_time, parse_object, parse_object_of};
+
+pub use self::skim::skim;
+pub use self::skim::{Buffers, Skimmed};
+pub use self::wire::Jetstream;
 
 /// The collection of posts.
 pub const POSTS: &str = "app.bsky.feed.post";
@@ -185,5 +198,5 @@ fn required<'a>(field: Option<&'a Text<'_>>) -> Result<&'a str, Rejected> {
 }
 
 #[cfg(test)]
-#[path = "jetstream_tests.rs"]
+#[path = "tests.rs"]
 mod tests;

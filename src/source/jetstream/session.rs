@@ -6,47 +6,38 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Instant, sleep_until};
 
-use super::reader::{Batch, Ended, Reader};
+use super::reader::{Batch, Reader, Reading};
 use super::seam::{self, Seam, SeamError};
-use super::timing::Timing;
-use super::{Frame, Incoming, chain};
-use crate::domain::event::{DownReason, Rejected};
-use crate::domain::id::SourceName;
-use crate::domain::time::{Clock, Timestamp};
+use crate::domain::event::{DownReason, Reach, Rejected};
+use crate::domain::time::Timestamp;
+use crate::source::chain;
+use crate::source::line::Line;
+use crate::source::supervise::End;
 use crate::telemetry::events;
 
 /// A connection being read.
 pub(super) struct Session<'a> {
-    pub(super) source: &'a SourceName,
-    pub(super) timing: &'a Timing,
+    pub(super) line: &'a Line,
     pub(super) expect_frame_within: Option<Duration>,
-    pub(super) out: &'a mpsc::Sender<Incoming>,
-    pub(super) clock: &'a Arc<dyn Clock>,
-    pub(super) cancel: &'a CancellationToken,
     pub(super) seam: SeamWatch<'a>,
 }
 
 /// Why a connection is no longer read.
 #[derive(Debug)]
-pub(super) enum End {
-    /// The program stops, or nobody listens any more.
-    Stopped,
-    /// The connection is of no more use.
-    Down(DownReason),
+pub(super) enum Ended {
+    /// As for any source.
+    By(End),
     /// The connection ended at a frame that must be stepped over.
     Unreadable(Rejected),
 }
 
 /// What is to be remembered of a connection.
 pub(super) struct Report {
-    pub(super) end: End,
+    pub(super) end: Ended,
     /// The first frame's time.
     pub(super) first: Option<i64>,
     /// The latest time of a frame.
@@ -98,31 +89,31 @@ impl Session<'_> {
         let (mut first, mut newest) = (None, None);
         let end = self.read(&mut reader, &mut first, &mut newest).await;
         // Whoever went silent will not answer a goodbye either.
-        if !matches!(end, End::Down(DownReason::Stalled)) {
-            reader.goodbye(self.timing.stop_within).await;
+        if !matches!(end, Ended::By(End::Down(DownReason::Stalled))) {
+            reader.goodbye(self.line.timing.stop_within).await;
         }
         Report { end, first, newest, open_seam: self.seam.open() }
     }
 
-    async fn read(&mut self, reader: &mut Reader, first: &mut Option<i64>, newest: &mut Option<i64>) -> End {
+    async fn read(&mut self, reader: &mut Reader, first: &mut Option<i64>, newest: &mut Option<i64>) -> Ended {
         let mut deadlines = self.deadlines();
         loop {
             match self.wake(reader, &deadlines).await {
-                Woken::Stop => return End::Stopped,
-                Woken::Silent => return End::Down(DownReason::Stalled),
+                Woken::Stop => return Ended::By(End::Stopped),
+                Woken::Silent => return Ended::By(End::Down(DownReason::Stalled)),
                 Woken::SeamRead(outcome) => self.close_seam(outcome),
                 Woken::Ping => {
-                    if !reader.ping(self.timing.stop_within).await {
-                        return End::Down(DownReason::Stalled);
+                    if !reader.ping(self.line.timing.stop_within).await {
+                        return Ended::By(End::Down(DownReason::Stalled));
                     }
-                    deadlines.ping = Instant::now() + self.timing.ping_every;
+                    deadlines.ping = Instant::now() + self.line.timing.ping_every;
                 }
                 Woken::Read(batch) => {
                     *first = first.or(batch.first);
                     *newest = (*newest).max(batch.newest);
                     let (ended, carried_frames) = (batch.end, !batch.frames.is_empty());
-                    if let Err(end) = self.hand_on(batch.frames).await {
-                        return end;
+                    if let Err(end) = self.line.hand_on(batch.frames, Reach::default()).await {
+                        return Ended::By(end);
                     }
                     if let Some(ended) = ended {
                         return self.ended(ended);
@@ -140,7 +131,7 @@ impl Session<'_> {
     async fn wake(&mut self, reader: &mut Reader, deadlines: &Deadlines) -> Woken {
         let silent = deadlines.frame.map_or(deadlines.answer, |frame| frame.min(deadlines.answer));
         tokio::select! {
-            () = self.cancel.cancelled() => Woken::Stop,
+            () = self.line.cancel.cancelled() => Woken::Stop,
             batch = reader.batch() => Woken::Read(batch),
             () = sleep_until(deadlines.ping) => Woken::Ping,
             () = sleep_until(silent) => Woken::Silent,
@@ -151,38 +142,19 @@ impl Session<'_> {
     fn deadlines(&self) -> Deadlines {
         let now = Instant::now();
         Deadlines {
-            ping: now + self.timing.ping_every,
-            answer: now + self.timing.answer_within,
+            ping: now + self.line.timing.ping_every,
+            answer: now + self.line.timing.answer_within,
             frame: self.expect_frame_within.map(|within| now + within),
         }
     }
 
-    /// Hands frames on, waiting a while for room. The socket is not read meanwhile, which
-    /// is how the server is told to slow down.
-    async fn hand_on(&mut self, frames: Vec<Frame>) -> Result<(), End> {
-        let incoming = Incoming::Frames { source: self.source.clone(), frames };
-        if incoming.is_empty() {
-            return Ok(());
-        }
-        let room = timeout(self.timing.queue_patience, self.out.reserve());
-        match self.cancel.run_until_cancelled(room).await {
-            Some(Ok(Ok(permit))) => {
-                permit.send(incoming);
-                Ok(())
-            }
-            // Nothing is lost: the position has not moved, so these frames come again.
-            Some(Err(_)) => Err(End::Down(DownReason::Overrun)),
-            Some(Ok(Err(_))) | None => Err(End::Stopped),
-        }
-    }
-
-    fn ended(&self, ended: Ended) -> End {
-        match ended {
-            Ended::Unreadable(reason) => End::Unreadable(reason),
-            Ended::Closed(error) => {
+    fn ended(&self, reading: Reading) -> Ended {
+        match reading {
+            Reading::Unreadable(reason) => Ended::Unreadable(reason),
+            Reading::Closed(error) => {
                 let error = error.map(|error| error.to_string());
-                events::source_down(self.source, DownReason::Closed, error.as_deref());
-                End::Down(DownReason::Closed)
+                events::source_down(&self.line.name, DownReason::Closed, error.as_deref());
+                Ended::By(End::Down(DownReason::Closed))
             }
         }
     }
@@ -191,18 +163,18 @@ impl Session<'_> {
     fn watch_seam(&mut self, newest: Option<i64>) {
         let SeamWatch::CatchingUp { plan, .. } = &self.seam else { return };
         let Some(handover) = newest else { return };
-        if self.clock.now().since(Timestamp::from_micros(handover)) > self.timing.caught_up_within {
+        if self.line.clock.now().since(Timestamp::from_micros(handover)) > self.line.timing.caught_up_within {
             return;
         }
         // An earlier hand-over still open was part of this replay, and is read with it now.
-        events::source_caught_up(self.source, handover);
+        events::source_caught_up(&self.line.name, handover);
         let reading = Box::pin(plan(handover).read_again());
-        self.seam = SeamWatch::Reading { from: seam::start(handover, self.timing), reading };
+        self.seam = SeamWatch::Reading { from: seam::start(handover, &self.line.timing), reading };
     }
 
     fn close_seam(&mut self, outcome: Result<(), SeamError>) {
         if let Err(error) = outcome {
-            events::source_seam_unread(self.source, &chain(&error));
+            events::source_seam_unread(&self.line.name, &chain(&error));
         }
         self.seam = SeamWatch::None;
     }

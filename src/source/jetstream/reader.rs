@@ -12,12 +12,12 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{self, Bytes};
 
-use super::Frame;
-use super::jetstream::peek_time_us;
-use super::sanity::event_time;
-use super::socket::{Received, Socket};
+use super::peek_time_us;
 use crate::domain::event::Rejected;
 use crate::domain::time::{Clock, Timestamp};
+use crate::net::socket::{Received, Socket};
+use crate::source::Frame;
+use crate::source::sanity::event_time;
 
 /// Most frames of one batch.
 const MAX_FRAMES: usize = 256;
@@ -42,13 +42,13 @@ pub(super) struct Batch {
     /// The latest time of a frame.
     pub(super) newest: Option<i64>,
     /// How the connection ended, if it did.
-    pub(super) end: Option<Ended>,
+    pub(super) end: Option<Reading>,
     bytes: usize,
 }
 
 /// How a connection ended by itself.
 #[derive(Debug)]
-pub(super) enum Ended {
+pub(super) enum Reading {
     /// The server said goodbye, or vanished.
     Closed(Option<tungstenite::Error>),
     /// A frame came that cannot be read past. It is the last of the batch.
@@ -92,10 +92,10 @@ impl Reader {
         match received {
             Some(Ok(Received::Frame(bytes))) => self.frame(bytes, now, batch),
             Some(Ok(Received::Control)) => {}
-            Some(Ok(Received::Closed)) | None => batch.end = Some(Ended::Closed(None)),
+            Some(Ok(Received::Closed(_))) | None => batch.end = Some(Reading::Closed(None)),
             Some(Err(tungstenite::Error::Capacity(_))) => unreadable(Rejected::TooLarge, now, batch),
             Some(Err(tungstenite::Error::Utf8(_))) => unreadable(Rejected::NotJson, now, batch),
-            Some(Err(error)) => batch.end = Some(Ended::Closed(Some(error))),
+            Some(Err(error)) => batch.end = Some(Reading::Closed(Some(error))),
         }
     }
 
@@ -116,7 +116,7 @@ impl Reader {
 
 fn unreadable(reason: Rejected, now: Timestamp, batch: &mut Batch) {
     batch.frames.push(Frame { received_at: Some(now), body: Err(reason) });
-    batch.end = Some(Ended::Unreadable(reason));
+    batch.end = Some(Reading::Unreadable(reason));
 }
 
 impl Batch {

@@ -1,7 +1,7 @@
 //! A Jetstream frame read just as far as most frames need: what rules read of a post goes
 //! into buffers that are reused, and a frame without a post is left after its head.
 //!
-//! The promise: where [`skim`] answers, it says what [`super::jetstream::decode`] would have
+//! The promise: where [`skim`] answers, it says what [`super::decode`] would have
 //! said, so that nobody can tell how a frame was read. Where it is not sure (an escape in
 //! a key, an unusual order, a wrong type, a list too long, anything that would be rejected) it answers `None`, and the frame is decoded whole. A test holds both against
 //! each other on damaged and made-up frames; change one and it tells.
@@ -15,15 +15,15 @@
 //! or forged in the middle must be counted as what it is.
 
 use super::head::{CommitHead, DID, Head};
-use super::jetstream::{POSTS, cursor};
 use super::record::{is_post, is_reference, without_hash};
-use super::sanity::{MAX_LINK_BYTES, MAX_TAG_BYTES, MAX_TEXT_BYTES, claimed_time, event_time, keep_text};
 use super::scan::{Quoted, Scan};
+use super::{POSTS, cursor};
 use crate::domain::event::{Cursor, Glimpse, Passing};
 use crate::domain::id::SourceName;
 use crate::domain::key::{Key, PostKeys};
 use crate::domain::post::{Excerpt, PostKind, Texts};
 use crate::domain::time::Timestamp;
+use crate::source::sanity::{MAX_LINK_BYTES, MAX_TAG_BYTES, MAX_TEXT_BYTES, claimed_time, event_time, keep_text};
 
 /// What a frame was found to be without reading it whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub struct Buffers {
 }
 
 /// Skims a frame. `None`: it has to be decoded, and `excerpt` holds nothing of use.
-pub(super) fn skim(
+pub fn skim(
     source: &SourceName,
     frame: &[u8],
     received_at: Option<Timestamp>,

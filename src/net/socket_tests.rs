@@ -91,8 +91,8 @@ async fn ours(link: DuplexStream) -> (Vec<Received>, Option<String>) {
     let mut received = Vec::new();
     loop {
         match socket.next().await {
-            Some(Ok(Received::Closed)) => {
-                received.push(Received::Closed);
+            Some(Ok(Received::Closed(code))) => {
+                received.push(Received::Closed(code));
                 socket.close(CloseFrame { code: 1000.into(), reason: "".into() }).await;
                 return (received, None);
             }
@@ -110,8 +110,8 @@ async fn theirs(link: DuplexStream) -> (Vec<Received>, Option<String>) {
         match library.next().await {
             Some(Ok(Message::Text(text))) => received.push(Received::Frame(text.into())),
             Some(Ok(Message::Binary(bytes))) => received.push(Received::Frame(bytes)),
-            Some(Ok(Message::Close(_))) => {
-                received.push(Received::Closed);
+            Some(Ok(Message::Close(frame))) => {
+                received.push(Received::Closed(frame.map(|frame| frame.code.into())));
                 while let Some(Ok(_)) = library.next().await {}
                 return (received, None);
             }

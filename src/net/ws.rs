@@ -2,7 +2,7 @@
 //!
 //! TCP (or a tunnel through the hospital's proxy), TLS for `wss`, the WebSocket handshake,
 //! all under one deadline. It knows nothing of any source's wire, and never retries: that
-//! is for [`super::supervise`]. Errors name hosts, never queries or credentials.
+//! is for whoever asks. Errors name hosts, never queries or credentials.
 
 use std::io;
 use std::sync::Arc;
@@ -21,10 +21,10 @@ use tokio_tungstenite::tungstenite::{self, handshake::client::Response};
 use url::{Host, Url};
 
 use super::proxy::{ProxyError, open_tunnel};
+use super::retry::RetryAfter;
 use super::socket::{Link, Socket};
 use super::tls::{TlsError, client_config};
 use crate::config::model::Transport;
-use crate::domain::time::Timestamp;
 
 /// The limit that protects memory, in bytes. A message beyond it ends the connection,
 /// because the only way past it would be to read it.
@@ -92,33 +92,6 @@ pub enum ConnectError {
     Timeout(Duration),
 }
 
-/// `Retry-After` of RFC 9110 §10.2.3.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RetryAfter {
-    /// So long from now.
-    In(Duration),
-    /// Not before.
-    At(Timestamp),
-}
-
-impl RetryAfter {
-    /// How long to wait.
-    pub fn from(self, now: Timestamp) -> Duration {
-        match self {
-            Self::In(span) => span,
-            Self::At(instant) => instant.since(now),
-        }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        if let Ok(seconds) = text.trim().parse() {
-            return Some(Self::In(Duration::from_secs(seconds)));
-        }
-        let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text.trim()).ok()?;
-        Some(Self::At(Timestamp::from_micros(date.as_microsecond())))
-    }
-}
-
 /// Makes connections for one source.
 pub struct Connector {
     transport: Transport,
@@ -140,7 +113,15 @@ impl Connector {
     /// # Errors
     /// [`ConnectError`], whose cause is in `source()`.
     pub async fn connect(&self, url: &Url) -> Result<Socket, ConnectError> {
-        timeout(self.within, self.dial(url)).await.unwrap_or(Err(ConnectError::Timeout(self.within)))
+        self.connect_with(url, &HeaderMap::new()).await
+    }
+
+    /// As [`Connector::connect`], with headers that the server wants. They are never printed.
+    ///
+    /// # Errors
+    /// [`ConnectError`], whose cause is in `source()`.
+    pub async fn connect_with(&self, url: &Url, headers: &HeaderMap) -> Result<Socket, ConnectError> {
+        timeout(self.within, self.dial(url, headers)).await.unwrap_or(Err(ConnectError::Timeout(self.within)))
     }
 
     /// Opens what carries a connection: TCP, and TLS where the address says so.
@@ -162,12 +143,13 @@ impl Connector {
         Ok(if secure { Box::new(self.secure(tcp, url, &peer).await?) } else { Box::new(tcp) })
     }
 
-    async fn dial(&self, url: &Url) -> Result<Socket, ConnectError> {
+    async fn dial(&self, url: &Url, headers: &HeaderMap) -> Result<Socket, ConnectError> {
         let peer = peer(url).ok_or(ConnectError::Address)?;
         let link = self.carry(url).await?;
         let mut request = url.as_str().into_client_request().or(Err(ConnectError::Address))?;
         let agent = HeaderValue::from_static(concat!("stormbell/", env!("CARGO_PKG_VERSION")));
         request.headers_mut().insert(USER_AGENT, agent);
+        request.headers_mut().extend(headers.clone());
         let limits = WebSocketConfig::default()
             .max_message_size(Some(self.max_message_bytes))
             .max_frame_size(Some(self.max_message_bytes));
@@ -225,7 +207,7 @@ impl Connector {
 }
 
 /// `host:port`, as logs and `CONNECT` want it.
-pub(super) fn peer(url: &Url) -> Option<String> {
+pub fn peer(url: &Url) -> Option<String> {
     Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?))
 }
 
@@ -263,21 +245,6 @@ fn excerpt(body: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn retry_after_is_read_in_both_forms() {
-        for (text, expected) in [
-            ("120", Some(RetryAfter::In(Duration::from_mins(2)))),
-            ("Sun, 22 Nov 2026 10:00:00 GMT", Some(RetryAfter::At(Timestamp::from_seconds(1_795_341_600)))),
-            ("soon", None),
-            ("-5", None),
-        ] {
-            assert_eq!(RetryAfter::parse(text), expected, "{text}");
-        }
-        let now = Timestamp::from_seconds(1_795_341_600);
-        assert_eq!(RetryAfter::At(now + Duration::from_secs(9)).from(now), Duration::from_secs(9));
-        assert_eq!(RetryAfter::At(now).from(now + Duration::from_secs(9)), Duration::ZERO);
-    }
 
     #[test]
     fn excerpts_hold_no_secrets_and_no_escapes() {

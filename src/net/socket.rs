@@ -57,8 +57,8 @@ pub enum Received {
     Frame(Bytes),
     /// A ping, which is answered, or a pong.
     Control,
-    /// The other side says goodbye.
-    Closed,
+    /// The other side says goodbye, perhaps with a code (RFC 6455 §7.4).
+    Closed(Option<u16>),
 }
 
 impl Socket {
@@ -92,13 +92,21 @@ impl Socket {
             Message::Text(text) => Received::Frame(text.into()),
             Message::Binary(bytes) => Received::Frame(bytes),
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Received::Control,
-            Message::Close(_) => Received::Closed,
+            Message::Close(frame) => Received::Closed(frame.map(|frame| frame.code.into())),
         });
-        if let Ok(Received::Control | Received::Closed) = received {
+        if let Ok(Received::Control | Received::Closed(_)) = received {
             // The library has an answer. What cannot be sent now goes with the next.
             drop(self.library.flush().now_or_never());
         }
         Some(received)
+    }
+
+    /// Says something.
+    ///
+    /// # Errors
+    /// When it cannot be sent.
+    pub async fn say(&mut self, text: String) -> Result<(), tungstenite::Error> {
+        self.library.send(Message::text(text)).await
     }
 
     /// Asks for a sign of life.

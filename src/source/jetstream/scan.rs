@@ -1,6 +1,6 @@
 //! JSON read where it lies: no tree, no allocation, every byte looked at once.
 //!
-//! `serde_json` is what decides what a frame means (see [`super::jetstream`]). But of a
+//! `serde_json` is what decides what a frame means (see [the decoder](super)). But of a
 //! thousand frames it reads whole, hardly ten are ever used, so this scanner first finds
 //! the few strings that rules read. It accepts a part of JSON only, the part that servers
 //! write: no blanks between tokens, keys without escapes, at most 64 levels. `None` from
@@ -20,7 +20,7 @@
 
 use wide::u8x16;
 
-use super::sanity::MAX_ITEMS;
+use crate::source::sanity::MAX_ITEMS;
 
 /// A place in JSON text that is known to be UTF-8.
 #[derive(Clone, Copy, Debug)]

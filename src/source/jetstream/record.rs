@@ -7,14 +7,14 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::jetstream::{Commit, POSTS, Text};
-use super::sanity::{
-    MAX_ITEMS, MAX_LINK_BYTES, MAX_TAG_BYTES, MAX_TEXT_BYTES, claimed_time, cut, keep, parse_object_of, within_budget,
-};
+use super::{Commit, POSTS, Text};
 use crate::domain::event::Rejected;
 use crate::domain::id::{PostId, SourceName};
 use crate::domain::post::{Author, Post, PostKind};
 use crate::domain::time::Timestamp;
+use crate::source::sanity::{
+    MAX_ITEMS, MAX_LINK_BYTES, MAX_TAG_BYTES, MAX_TEXT_BYTES, claimed_time, cut, keep, parse_object_of, within_budget,
+};
 
 /// What a frame says about a post outside of its record.
 pub(super) struct Address<'a> {

@@ -1,0 +1,10 @@
+//! Ways out of the building: TCP, the hospital's proxy, TLS, `WebSocket`, HTTP.
+//!
+//! It knows nothing of any source's or receiver's wire and never retries.
+
+pub mod http;
+pub mod proxy;
+pub mod retry;
+pub mod socket;
+pub mod tls;
+pub mod ws;

@@ -257,21 +257,22 @@ impl Conversation<'_> {
         }
     }
 
-    /// Hands on what was kept and says what is to be said.
+    /// Hands on what was kept, and then says what is to be said: an answer may mean that we have it.
     async fn finish(&mut self, turn: Turn, talk: &impl Talk) -> Result<(), End> {
         let Turn { now, kept, says, joint, alive, .. } = turn;
         if let Some(joint) = joint {
             self.line.connected(self.host, joint).await?;
         }
+        let news = !kept.is_empty() || alive;
+        let reach = Reach { covered: alive.then_some(now), bookmark: talk.bookmark().filter(|_| news) };
+        self.line.hand_on(kept, reach).await?;
         for text in says {
             let said = timeout(self.line.timing.stop_within, self.socket.say(text));
             if !matches!(self.line.unless_stopped(said).await?, Ok(Ok(()))) {
                 return Err(End::Down(DownReason::Stalled));
             }
         }
-        let news = !kept.is_empty() || alive;
-        let reach = Reach { covered: alive.then_some(now), bookmark: talk.bookmark().filter(|_| news) };
-        self.line.hand_on(kept, reach).await
+        Ok(())
     }
 
     async fn ping(&mut self) -> Result<(), End> {

@@ -332,6 +332,38 @@ fn what_pagerduty_sends_back_needs_somebody_who_listens() {
 }
 
 #[test]
+fn what_people_answer_by_telephone_needs_a_public_address() {
+    let twilio = |keys: &str| {
+        format!(
+            "[[receiver]]\nname = \"sms\"\nkind = \"twilio\"\naccount = \"AC00000000000000000000000000000000\"\n\
+             token = {{ env = \"HOME\" }}\nto = \"+15550100001\"\n{keys}\n"
+        )
+    };
+    let number = "from = \"+15550100000\"\n";
+    let web = "[web]\nlisten = \"127.0.0.1:8787\"\n";
+    let faults = [
+        format!("{web}{}", twilio(&format!("{number}replies = true"))),
+        twilio(&format!("{number}voice = \"de\"")),
+        twilio(&format!("{number}voice = \"loud\"")),
+        twilio(&format!("{number}voice = \"en\"\nreplies = true")),
+        twilio("from = \"MG00000000000000000000000000000000\"\nvoice = \"en\""),
+    ];
+    let faults = faults.map(|tables| {
+        shown(&read(&format!("{HEAD}{SOURCE}{RECEIVER}{tables}"), &home(), SecretPolicy::Required).findings)
+    });
+    golden("telephone-answers", &faults.concat());
+    let public = format!("{web}public_url = \"https://bell.hospital.example\"\n");
+    for (keys, answers) in
+        [("", false), ("replies = false", false), ("replies = true", true), ("voice = \"de-at\"", true)]
+    {
+        let config = works(&format!("{HEAD}{SOURCE}{RECEIVER}{}{public}", twilio(&format!("{number}{keys}"))));
+        let ReceiverKind::Twilio(twilio) = &config.receivers[1].kind else { panic!("twilio") };
+        assert_eq!(twilio.answers(), answers, "{keys}");
+    }
+    works(&format!("{HEAD}{SOURCE}{RECEIVER}{}", twilio(&format!("{number}replies = false"))));
+}
+
+#[test]
 fn a_template_that_fails_is_a_warning_and_told_where_it_is() {
     let folder = tempfile::tempdir().expect("a folder");
     for (name, text) in [("good.txt", "{{ title }}"), ("typo.txt", "{{ title }}\n{{ sumary }}"), ("empty.txt", "")] {

@@ -12,12 +12,12 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::Value;
 use stormbell::config::model::{
-    Chat, ChatKind, GoAlert, Mail, Matrix, Ntfy, NtfyLogin, Opsgenie, Pushover, ReceiverConfig, ReceiverKind, Sms,
-    Syslog, SyslogWay, TlsMode, Transport, Voice,
+    Chat, ChatKind, GoAlert, Mail, Matrix, Ntfy, NtfyLogin, Opsgenie, Pushover, ReceiverConfig, ReceiverKind, Syslog,
+    SyslogWay, TlsMode, Transport, Twilio, TwilioWay, Voice,
 };
 use stormbell::config::secret::Secret;
 use stormbell::domain::addressee::Recipient;
-use stormbell::domain::incident::{Again, Severity};
+use stormbell::domain::incident::{Again, IncidentState, Severity};
 use stormbell::domain::message::{Leased, MessageKind};
 use stormbell::notify::{Receiver, SendError};
 use stormbell::wire::link::Console;
@@ -104,12 +104,13 @@ fn over_http(sink: &SimSink, cleared: bool) -> Vec<(&'static str, ReceiverKind)>
         ),
         (
             "twilio",
-            ReceiverKind::Twilio(Sms {
+            ReceiverKind::Twilio(Twilio {
                 url: sink.url("/"),
                 account: "AC00000000000000000000000000000000".to_owned(),
                 token: secret("twilio"),
                 from: "+15550100000".to_owned(),
                 to: vec!["+15550100001".to_owned()],
+                way: TwilioWay::Text { replies: false },
                 transport: transport(),
             }),
         ),
@@ -511,6 +512,90 @@ async fn a_number_that_has_the_message_is_not_told_again() {
     let told: Vec<bool> =
         sink.requests().iter().map(|request| readable(request).contains("To: +15550100001")).collect();
     assert_eq!(told, [true, false, false, false, false]);
+}
+
+/// Calls to one number by way of `sink`, which answers as scripted.
+fn caller(sink: &SimSink) -> Twilio {
+    let (_, kind) = over_http(sink, false).into_iter().find(|(name, _)| *name == "twilio").unwrap();
+    let ReceiverKind::Twilio(twilio) = kind else { panic!("twilio") };
+    Twilio { way: TwilioWay::Call { language: "en".to_owned() }, ..twilio }
+}
+
+fn called(sid: &str) -> Act {
+    Act::Saying(201, format!("{{\"sid\":\"{sid}\",\"status\":\"queued\"}}"))
+}
+
+fn stands(status: &str) -> Act {
+    Act::Saying(200, format!("{{\"status\":\"{status}\"}}"))
+}
+
+#[tokio::test]
+async fn a_call_is_delivered_when_somebody_answers_and_not_before() {
+    let sink = SimSink::start().await;
+    let receiver = build(ReceiverKind::Twilio(caller(&sink)));
+    let message = leased("i", MessageKind::Opened);
+    let mut attempt = 0;
+    let mut next = async |acts: Vec<Act>| {
+        sink.script(acts);
+        attempt += 1;
+        receiver.send(&Leased { attempt, ..message.clone() }, noon()).await
+    };
+    let again = |sent: Result<(), SendError>| matches!(sent, Err(SendError::Retry { after: None, .. }));
+    assert!(again(next(vec![called("CA1")]).await), "it rings");
+    for status in ["queued", "ringing"] {
+        assert!(again(next(vec![stands(status)]).await), "{status}");
+    }
+    assert!(again(next(vec![Act::Answer(503)]).await), "that Twilio cannot say is no end");
+    assert!(again(next(vec![stands("busy"), called("CA2")]).await), "engaged: called again");
+    assert!(again(next(vec![stands("no-answer"), called("CA3")]).await));
+    next(vec![stands("in-progress")]).await.unwrap();
+    let lines: Vec<String> = sink.requests().iter().map(|request| request.line.clone()).collect();
+    let of = |method: &str, end: &str| lines.iter().filter(|l| l.starts_with(method) && l.contains(end)).count();
+    assert_eq!(
+        (of("POST", "Calls.json"), of("GET", "CA1.json"), of("GET", "CA2.json"), of("GET", "CA3.json")),
+        (3, 4, 1, 1)
+    );
+    let first = readable(&sink.requests()[0]);
+    assert!(sink.requests().iter().all(|request| !readable(request).contains("repeat?")), "{first}");
+}
+
+#[tokio::test]
+async fn who_does_not_answer_three_calls_is_not_reached() {
+    let sink = SimSink::start().await;
+    let receiver = build(ReceiverKind::Twilio(caller(&sink)));
+    let message = leased("i", MessageKind::Opened);
+    sink.script([called("CA1"), stands("no-answer"), called("CA2"), Act::Answer(404), called("CA3"), stands("busy")]);
+    for attempt in 1..=3 {
+        let sent = receiver.send(&Leased { attempt, ..message.clone() }, noon()).await;
+        assert!(matches!(sent, Err(SendError::Retry { .. })), "{sent:?}");
+    }
+    let error = receiver.send(&Leased { attempt: 4, ..message.clone() }, noon()).await.unwrap_err();
+    assert_eq!(error, SendError::Permanent { error: "called 3 times; the line is engaged".to_owned() });
+    // A restart forgets the call: the next one says that it may have been heard before.
+    let restarted = build(ReceiverKind::Twilio(caller(&sink)));
+    sink.script([called("CA4")]);
+    restarted.send(&Leased { attempt: 2, ..message }, noon()).await.unwrap_err();
+    assert!(readable(sink.requests().last().unwrap()).contains("(repeat?)"));
+}
+
+#[tokio::test]
+async fn what_people_hear_in_a_call() {
+    let sink = SimSink::start().await;
+    sink.otherwise(|_| called("CA1"));
+    let mut told = Vec::new();
+    let german = speaking(ReceiverKind::Twilio(caller(&sink)), BUILT_IN, GERMAN);
+    for (receiver, person) in [(build(ReceiverKind::Twilio(caller(&sink))), None), (german, Some("ann"))] {
+        for mut message in story() {
+            let before = sink.requests().len();
+            let address = "+15550100099".to_owned();
+            message.delivery.recipient = person.map(|person| Recipient { person: person.into(), address });
+            let is_open = message.delivery.message.incident.state == IncidentState::Open;
+            let sent = receiver.send(&message, noon()).await;
+            assert_eq!(sent.is_ok(), !is_open, "nobody is called to hear that nothing is to be done");
+            told.extend(sink.requests()[before..].iter().map(readable));
+        }
+    }
+    golden("twilio-calls", &told.join("\n\n"));
 }
 
 #[tokio::test]

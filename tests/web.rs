@@ -11,9 +11,10 @@ use std::time::Duration;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use stormbell::config::secret::Secret;
+use stormbell::domain::addressee::Addressee;
 use stormbell::domain::addressee::Recipient;
 use stormbell::domain::event::Ledger;
-use stormbell::domain::id::{IncidentId, PersonName, ReceiverName, SilenceId};
+use stormbell::domain::id::{IncidentId, PersonName, SilenceId};
 use stormbell::domain::incident::{Incident, IncidentState, Severity, Signature, Told};
 use stormbell::domain::message::{Delivery, Message, MessageKind};
 use stormbell::domain::oncall::{Layer, People, Person, Schedule, WallTime};
@@ -22,7 +23,7 @@ use stormbell::domain::silence::{Draft, Silence};
 use stormbell::domain::time::{Timestamp, Zone};
 use stormbell::telemetry::metrics::Metrics;
 use stormbell::web::view::{AlertView, DeliveryView, RuleView, SourceView, StatusView, TimelineView};
-use stormbell::web::{Access, Action, ActionKind, Backend, BackendError, Doors, IncidentDetail, Visit, serve};
+use stormbell::web::{Access, Action, ActionKind, Backend, BackendError, Doors, Hook, IncidentDetail, Visit, serve};
 use stormbell::wire::link::{Console, LASTS};
 use support::sink::{signature, user, webhook};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -33,11 +34,14 @@ use tokio_util::sync::CancellationToken;
 const TOKEN: &str = "a-token-of-some-length";
 const HOOK_SECRET: &str = "planted-hook-secret";
 
+/// What a receiver sent back: of which incident, what, from whom, when.
+type Answered = (IncidentId, Action, Option<Addressee>, Timestamp);
+
 #[derive(Default)]
 struct Pretended {
     not_ready: Mutex<Vec<String>>,
     acted: Mutex<Vec<(IncidentId, Action)>>,
-    answered: Mutex<Vec<(IncidentId, Action, ReceiverName, Timestamp)>>,
+    answered: Mutex<Vec<Answered>>,
     silences: Mutex<Vec<Silence>>,
 }
 
@@ -149,13 +153,13 @@ impl Backend for Pretended {
         &self,
         id: IncidentId,
         action: Action,
-        receiver: ReceiverName,
+        knows: Option<Addressee>,
         at: Timestamp,
     ) -> Result<Option<Incident>, BackendError> {
         match id.as_str() {
             "stuck" => Err(BackendError::Unavailable("the store is stuck".to_owned())),
             "i1" => {
-                self.answered.lock().unwrap().push((id, action, receiver, at));
+                self.answered.lock().unwrap().push((id, action, knows, at));
                 Ok(Some(incident(IncidentState::Acknowledged)))
             }
             _ => Ok(None),
@@ -278,7 +282,7 @@ impl Server {
         let (backend, metrics) = (Arc::new(Pretended::default()), Arc::new(Metrics::default()));
         let (cancel, mut tasks) = (CancellationToken::new(), JoinSet::new());
         let console = console.unwrap_or_else(|| Console::at(format!("http://{address}").parse().unwrap()));
-        let hooks = [("pager".into(), Secret::new(HOOK_SECRET.to_owned()))].into();
+        let hooks = [("pager".into(), Hook::PagerDuty(Secret::new(HOOK_SECRET.to_owned())))].into();
         let doors = Doors { access, console: Some(console), hooks };
         let served = serve(listener, Arc::clone(&backend), doors, Arc::clone(&metrics), cancel.clone());
         tasks.spawn(served);
@@ -695,7 +699,7 @@ async fn what_a_person_does_at_pagerduty_is_done_here_once_it_is_signed() {
         action(ActionKind::Resolve, "Ann Example"),
         action(ActionKind::Resolve, "somebody at pager"),
     ];
-    assert_eq!(done, expected.map(|action| (IncidentId::from("i1"), action, ReceiverName::from("pager"), at)));
+    assert_eq!(done, expected.map(|action| (IncidentId::from("i1"), action, Some(Addressee::from("pager")), at)));
 
     let body = acknowledged("i1");
     let right = signature(HOOK_SECRET, &body);

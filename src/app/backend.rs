@@ -11,6 +11,7 @@ use super::drill;
 use super::readiness::Readiness;
 use super::status::{Status, Statuses};
 use crate::desk::hub::Hub;
+use crate::domain::addressee::Addressee;
 use crate::domain::engine::{self, Command, Refused};
 use crate::domain::event::{Ledger, Rejected};
 use crate::domain::id::{IncidentId, ReceiverName, SilenceId};
@@ -159,11 +160,11 @@ impl Backend for Daemon {
         &self,
         id: IncidentId,
         action: Action,
-        receiver: ReceiverName,
+        knows: Option<Addressee>,
         at: Timestamp,
     ) -> Result<Option<Incident>, BackendError> {
         let (answer, answered) = oneshot::channel();
-        let request = Request::Answered(command(id, action), receiver, at, answer);
+        let request = Request::Answered(command(id, action), knows, at, answer);
         self.engine.send(request).await.or(Err(stopping()))?;
         match answered.await.or(Err(stopping()))? {
             Ok(incident) => Ok(Some(incident)),

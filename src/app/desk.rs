@@ -19,6 +19,7 @@ use super::probe::Probe;
 use super::readiness::Pulse;
 use super::service;
 use super::status::{Status, Statuses};
+use crate::domain::addressee::Addressee;
 use crate::domain::commit::Commit;
 use crate::domain::engine::{Command, Engine, Exercise, Input, Outcome, Refused, STORAGE};
 use crate::domain::id::{IncidentId, ReceiverName, SourceName};
@@ -55,7 +56,7 @@ pub enum Request {
     /// A person's order, and where the answer goes once it is on disk.
     Command(Command, oneshot::Sender<Result<Incident, Refused>>),
     /// What a person did at a receiver, as an order; when, by its clock; and where the answer goes once it is on disk.
-    Answered(Command, ReceiverName, Timestamp, oneshot::Sender<Result<Incident, Refused>>),
+    Answered(Command, Option<Addressee>, Timestamp, oneshot::Sender<Result<Incident, Refused>>),
     /// A person's order about silences, and where the answer goes once it is on disk.
     Silence(silence::Order, oneshot::Sender<Result<Silence, silence::Refused>>),
     /// A delivery that will never arrive.
@@ -239,9 +240,9 @@ impl Desk {
                 pending.answers.extend(outcome.reply.take().map(|reply| answer(asker, reply)));
                 self.took(outcome, pending);
             }
-            Request::Answered(command, receiver, at, asker) => {
+            Request::Answered(command, knows, at, asker) => {
                 let incident = command.incident.clone();
-                let mut outcome = self.step_of(&incident, Input::Answered { command, receiver, at }, now);
+                let mut outcome = self.step_of(&incident, Input::Answered { command, knows, at }, now);
                 pending.answers.extend(outcome.reply.take().map(|reply| answer(asker, reply)));
                 self.took(outcome, pending);
             }

@@ -9,9 +9,8 @@ use url::Url;
 
 use super::daemon::Failure;
 use crate::config::model::{Config, ReceiverConfig, ReceiverKind};
-use crate::config::secret::Secret;
 use crate::domain::id::ReceiverName;
-use crate::web::{self, Access, Doors};
+use crate::web::{self, Access, Doors, Hook};
 use crate::wire::link::Console;
 
 /// What signs links, beside the database. Without this file all links made so far are void, and a new one is made.
@@ -50,13 +49,19 @@ pub(super) async fn bind(config: &Config, open_api: bool) -> Result<Option<Web>,
     Ok(Some(Web { listener, doors }))
 }
 
-/// What receivers sign with that send back what people did there.
-fn hooks(config: &Config) -> BTreeMap<ReceiverName, Secret> {
-    let secret = |receiver: &ReceiverConfig| match &receiver.kind {
-        ReceiverKind::PagerDuty { webhook_secret, .. } => Some((receiver.name.clone(), webhook_secret.clone()?)),
-        _ => None,
+/// Receivers that send back what people did.
+fn hooks(config: &Config) -> BTreeMap<ReceiverName, Hook> {
+    let hook = |receiver: &ReceiverConfig| {
+        let hook = match &receiver.kind {
+            ReceiverKind::PagerDuty { webhook_secret, .. } => Hook::PagerDuty(webhook_secret.clone()?),
+            ReceiverKind::Twilio(twilio) if twilio.answers() => {
+                Hook::Twilio { token: twilio.token.clone(), to: twilio.to.clone() }
+            }
+            _ => return None,
+        };
+        Some((receiver.name.clone(), hook))
     };
-    config.receivers.iter().filter_map(secret).collect()
+    config.receivers.iter().filter_map(hook).collect()
 }
 
 /// Where the daemon keeps the API's token unless the configuration names one.

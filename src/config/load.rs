@@ -170,7 +170,8 @@ fn receivers<'d>(root: &Table<'d>, around: &Surroundings<'_>, taken: &mut HashSe
     let names = names_beside(&tables, "`name = \"on-call\"`", taken);
     let receivers = tables.iter().zip(names).map(|(table, name)| receiver::receiver(table, name, around));
     let checked = all(receivers);
-    let checked = hooks_lead_somewhere(root, &tables).and(checked);
+    let heard = hooks_lead_somewhere(root, &tables, checked.as_deref().unwrap_or_default());
+    let checked = heard.and(checked);
     let caps = all(tables.iter().map(receiver::cap)).map(|caps| caps.into_iter().flatten().collect());
     let (mut known, mut ways) = (Vec::new(), Vec::new());
     for table in &tables {
@@ -184,18 +185,24 @@ fn receivers<'d>(root: &Table<'d>, around: &Surroundings<'_>, taken: &mut HashSe
 }
 
 /// What a receiver is to send back must find somebody who listens.
-fn hooks_lead_somewhere(root: &Table<'_>, receivers: &[Table<'_>]) -> Checked<()> {
-    match receivers.iter().find_map(|table| table.get("webhook_secret")) {
-        Some(secret) if root.get("web").is_none() => {
-            let message = "`webhook_secret`, but nothing listens for what PagerDuty sends back";
-            secret.absent(
-                "SB0415",
-                message,
-                "add [web] with `listen = \"127.0.0.1:8787\"`, and a proxy that PagerDuty can reach",
-            )
-        }
-        _ => Ok(()),
+fn hooks_lead_somewhere(root: &Table<'_>, receivers: &[Table<'_>], read: &[ReceiverConfig]) -> Checked<()> {
+    let web = root.get("web");
+    if let Some(secret) = receivers.iter().find_map(|table| table.get("webhook_secret")).filter(|_| web.is_none()) {
+        let message = "`webhook_secret`, but nothing listens for what PagerDuty sends back";
+        let help = "add [web] with `listen = \"127.0.0.1:8787\"`, and a proxy that PagerDuty can reach";
+        return secret.absent("SB0415", message, help);
     }
+    // What Twilio signs begins with the address that it was given.
+    let is_public = web.and_then(|web| web.table("[web]").ok()).is_some_and(|web| web.get("public_url").is_some());
+    let answers = |read: &ReceiverConfig| matches!(&read.kind, ReceiverKind::Twilio(twilio) if twilio.answers());
+    let mut asking = receivers.iter().zip(read).filter(|(_, read)| answers(read));
+    let key = asking.find_map(|(table, _)| table.get("voice").or_else(|| table.get("replies")));
+    if let Some(key) = key.filter(|_| !is_public) {
+        let message = format!("`{}`, but Twilio cannot hand on what people answer", key.key());
+        let help = "add `public_url = \"https://…\"` to [web]: the address by which Twilio reaches this daemon";
+        return key.absent("SB0415", message, help);
+    }
+    Ok(())
 }
 
 /// A configuration without these is whole, and of little use.

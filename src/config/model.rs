@@ -18,8 +18,8 @@ use crate::domain::volume::Promise;
 mod receiver;
 
 pub use receiver::{
-    Chat, ChatKind, GoAlert, Mail, Matrix, Ntfy, NtfyLogin, Opsgenie, Pushover, ReceiverConfig, ReceiverKind, Sms,
-    Syslog, SyslogWay, TlsMode, Voice,
+    Chat, ChatKind, GoAlert, Mail, Matrix, Ntfy, NtfyLogin, Opsgenie, Pushover, ReceiverConfig, ReceiverKind, Syslog,
+    SyslogWay, TlsMode, Twilio, TwilioWay, Voice,
 };
 
 /// A whole `stormbell.toml`, without the rules it names.

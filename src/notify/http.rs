@@ -76,17 +76,32 @@ impl Endpoint {
         &self,
         method: Method,
         url: Url,
-        mut headers: HeaderMap,
+        headers: HeaderMap,
         body: Vec<u8>,
         now: Timestamp,
     ) -> Result<(), Refused> {
+        self.ask(method, url, headers, body, now).await.map(drop)
+    }
+
+    /// The same, and what the receiver says to it: at most [`MAX_ANSWER`] bytes.
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        url: Url,
+        mut headers: HeaderMap,
+        body: Vec<u8>,
+        now: Timestamp,
+    ) -> Result<Vec<u8>, Refused> {
         headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
         let request = self.client.request(method, url).headers(headers).body(body);
         let response = request.send().await.map_err(|error| self.unreachable(error))?;
         let verdict = self.verdict(response.status(), response.headers(), now);
         let reading = tokio::time::timeout(DRAIN_TIMEOUT, beginning(response, MAX_ANSWER));
         let answer = reading.await.unwrap_or_default();
-        verdict.map_err(|error| Refused { error, body: answer })
+        match verdict {
+            Ok(()) => Ok(answer),
+            Err(error) => Err(Refused { error, body: answer }),
+        }
     }
 
     fn verdict(&self, status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Result<(), SendError> {

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use super::text::{Clearance, EXERCISE, Fact, MAX_FACT, MAX_TITLE, Parts, Quote};
 use super::untrusted::{clean, clip, shown, without_terms};
 use crate::config::model::Voice;
-use crate::domain::id::{ReceiverName, RuleId};
+use crate::domain::id::{PersonName, ReceiverName, RuleId};
 use crate::domain::incident::Signature;
 use crate::domain::message::Leased;
 use crate::telemetry::events;
@@ -52,6 +52,26 @@ impl Wording {
                 parts
             }
         }
+    }
+
+    /// The language of those words, where it is known: a template's of the person's own language, or English, which
+    /// ours are.
+    pub(super) fn language(&self, person: Option<&PersonName>) -> Option<&str> {
+        match (self.voice.language(person), &self.voice.usual) {
+            (Some(language), _) if self.voice.by_language.contains_key(language) => Some(language),
+            (_, None) => Some("en"),
+            (_, Some(_)) => None,
+        }
+    }
+
+    /// What that person speaks, if they said so.
+    pub(super) fn speaks(&self, person: Option<&PersonName>) -> Option<&str> {
+        self.voice.language(person)
+    }
+
+    /// Where a receiver of that kind sends back what people did.
+    pub(super) fn hook_url(&self, kind: &str) -> Option<String> {
+        self.console.as_ref()?.hook_url(kind, &self.receiver)
     }
 
     fn words<'a>(&'a self, leased: &'a Leased, parts: &Parts) -> Words<'a> {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::backend::{Action, ActionKind, Backend, BackendError, IncidentDetail};
 use super::guard::guard;
 use super::view::{IncidentDetailView, ReadyView};
-use super::{Shared, desks, drills, hooks, links, silences};
+use super::{Shared, desks, drills, hooks, links, silences, twilio};
 use crate::domain::id::IncidentId;
 use crate::domain::incident::IncidentState;
 use crate::domain::time::Timestamp;
@@ -46,6 +46,7 @@ pub(super) fn router<B: Backend>(shared: Arc<Shared<B>>) -> Router {
         .merge(links::routes::<B>())
         .merge(desks::routes::<B>())
         .merge(hooks::routes::<B>())
+        .merge(twilio::routes::<B>())
         .route("/api/v1/sources", get(sources::<B>))
         .route("/api/v1/rules", get(rules::<B>))
         .route("/api/v1/oncall", get(oncall::<B>))

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::desks::Visit;
 use super::view::{AlertView, DeliveryView, RuleView, SourceView, StatusView, TimelineView};
-use crate::domain::id::{IncidentId, ReceiverName, SilenceId};
+use crate::domain::addressee::Addressee;
+use crate::domain::id::{IncidentId, SilenceId};
 use crate::domain::incident::{Incident, IncidentState};
 use crate::domain::oncall::People;
 use crate::domain::post::Post;
@@ -37,12 +38,12 @@ pub trait Backend: Send + Sync + 'static {
         action: Action,
     ) -> impl Future<Output = Result<Option<Incident>, BackendError>> + Send;
 
-    /// Does what a person did at a receiver that knows of the incident itself, and then; `None` also when it is over.
+    /// Does what a person did at a receiver, and then; `None` also when it is over. Whoever `knows` is not told.
     fn answered(
         &self,
         id: IncidentId,
         action: Action,
-        receiver: ReceiverName,
+        knows: Option<Addressee>,
         at: Timestamp,
     ) -> impl Future<Output = Result<Option<Incident>, BackendError>> + Send;
 

@@ -20,10 +20,10 @@ use axum::routing::post;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::Shared;
 use super::api::{Answer, App, Problem};
 use super::backend::{Action, Backend, BackendError};
 use super::pagerduty::{Told, read};
+use super::{Hook, Shared};
 use crate::config::secret::Secret;
 use crate::domain::id::ReceiverName;
 use crate::telemetry::metrics::Heard;
@@ -46,7 +46,7 @@ async fn take<B: Backend>(
 ) -> Answer {
     let Path(name) = path?;
     let receiver = ReceiverName::from(name);
-    let Some(secret) = shared.hooks.get(&receiver) else {
+    let Some(Hook::PagerDuty(secret)) = shared.hooks.get(&receiver) else {
         let text = "there is no receiver of that name with a webhook_secret";
         return Err(Problem::new(StatusCode::NOT_FOUND, text));
     };
@@ -62,7 +62,7 @@ async fn take<B: Backend>(
     };
     let by = by.unwrap_or_else(|| format!("somebody at {receiver}"));
     let action = Action { kind, by, text: format!("in PagerDuty ({receiver})") };
-    let done = shared.backend.answered(incident, action, receiver.clone(), at).await;
+    let done = shared.backend.answered(incident, action, Some(receiver.clone().into()), at).await;
     let (heard, answer) = match done {
         Ok(Some(_)) => (Heard::Done, Ok(StatusCode::NO_CONTENT.into_response())),
         Ok(None) => (Heard::Ignored, Ok(StatusCode::ACCEPTED.into_response())),

@@ -16,6 +16,7 @@ mod page;
 mod pagerduty;
 mod silences;
 mod token;
+mod twilio;
 pub mod view;
 
 use std::collections::BTreeMap;
@@ -63,8 +64,22 @@ pub struct Doors {
     pub access: Access,
     /// By links: the address that answers name, and what knows the links that messages carry.
     pub console: Option<Console>,
-    /// By what a receiver sends back, signed with this.
-    pub hooks: BTreeMap<ReceiverName, Secret>,
+    /// By what a receiver sends back.
+    pub hooks: BTreeMap<ReceiverName, Hook>,
+}
+
+/// What is known of a receiver that sends back what people did.
+#[derive(Clone, Debug)]
+pub enum Hook {
+    /// The secret that `PagerDuty` signs with.
+    PagerDuty(Secret),
+    /// Text messages and keys pressed in calls.
+    Twilio {
+        /// The account's secret, which signs.
+        token: Secret,
+        /// Numbers that are told by the receiver itself.
+        to: Vec<String>,
+    },
 }
 
 /// What every handler can reach.
@@ -76,7 +91,7 @@ struct Shared<B> {
     listen: SocketAddr,
     /// Where people reach this server.
     console: Option<Console>,
-    hooks: BTreeMap<ReceiverName, Secret>,
+    hooks: BTreeMap<ReceiverName, Hook>,
 }
 
 /// Serves until `cancel`, then finishes the answers under way.

@@ -118,6 +118,11 @@ impl Console {
         self.signer.as_ref().ok_or(Unusable::NotOurs)?.read(token, now)
     }
 
+    /// Where a receiver of that kind sends back what people did; none where nobody can reach this server.
+    pub fn hook_url(&self, kind: &str, receiver: &ReceiverName) -> Option<String> {
+        self.public_url().map(|_| self.below(&["hooks", kind, receiver.as_str()]))
+    }
+
     fn below(&self, path: &[&str]) -> String {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {

@@ -3,6 +3,7 @@
 //! Shapes only: domain values in, JSON out, and back where a source, the store or a
 //! receiver reads it again. The field names are promises; see the README's references.
 
+pub mod answer;
 pub mod link;
 pub mod message;
 pub mod oncall;

@@ -29,6 +29,8 @@ pub const ROUTING_KEY: &str = "plantedroutingkey0123456789abcdef";
 const WEBHOOK_SECRET: &str = "whsec_cGxhbnRlZHdlYmhvb2tzZWNyZXQ=";
 /// What `PagerDuty` signs with.
 pub const HOOK_SECRET: &str = "plantedhooksecret0123456789";
+/// Twilio's, by which it also signs.
+pub const TWILIO_TOKEN: &str = "plantedtwiliotoken0123456789";
 /// Of the API.
 pub const API_TOKEN: &str = "planted-api-token-0123456789";
 /// The proxy's login.
@@ -39,8 +41,16 @@ pub const HOOK: &str = "/hook/planted-path-secret";
 pub const MARK: &str = "xyzzyposttext";
 
 /// What must not be in any log.
-const UNSPEAKABLE: [&str; 7] =
-    [HOOK_SECRET, ROUTING_KEY, "cGxhbnRlZHdlYmhvb2tzZWNyZXQ", API_TOKEN, PROXY_PASSWORD, "planted-path-secret", MARK];
+const UNSPEAKABLE: [&str; 8] = [
+    TWILIO_TOKEN,
+    HOOK_SECRET,
+    ROUTING_KEY,
+    "cGxhbnRlZHdlYmhvb2tzZWNyZXQ",
+    API_TOKEN,
+    PROXY_PASSWORD,
+    "planted-path-secret",
+    MARK,
+];
 
 /// A post whose text must not be logged.
 pub fn say(time_us: i64, did: &str, rkey: &str, text: &str) -> String {
@@ -143,6 +153,7 @@ impl Place {
         place.write("routing-key", ROUTING_KEY);
         place.write("hook-secret", WEBHOOK_SECRET);
         place.write("pagerduty-secret", HOOK_SECRET);
+        place.write("twilio-token", TWILIO_TOKEN);
         place.write("token", API_TOKEN);
         place.write("proxy-password", PROXY_PASSWORD);
         place.configure(config);

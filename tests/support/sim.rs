@@ -227,7 +227,7 @@ impl Sim {
     pub fn at_the_pager(&mut self, incident: &IncidentId, action: Action, seconds: i64) -> Result<Incident, Refused> {
         let (by, reason) = ("Ann Example".to_owned(), "in PagerDuty".to_owned());
         let command = Command { incident: incident.clone(), by, action, reason };
-        let answered = Input::Answered { command, receiver: "pager".into(), at: at(seconds) };
+        let answered = Input::Answered { command, knows: Some("pager".into()), at: at(seconds) };
         let outcome = self.engine.step(answered, self.now);
         self.model.apply(&outcome.commit);
         outcome.reply.unwrap()

@@ -47,9 +47,13 @@ pub struct Voice {
 impl Voice {
     /// The template for that person, or for whomever the receiver tells by itself.
     pub fn template(&self, person: Option<&PersonName>) -> Option<&Template> {
-        let language = person.and_then(|person| self.languages.get(person));
-        let own = language.and_then(|language| self.by_language.get(language));
+        let own = self.language(person).and_then(|language| self.by_language.get(language));
         own.or(self.usual.as_ref()).map(|template| &**template)
+    }
+
+    /// What that person speaks, if they said so.
+    pub fn language(&self, person: Option<&PersonName>) -> Option<&str> {
+        person.and_then(|person| self.languages.get(person)).map(String::as_str)
     }
 }
 
@@ -103,8 +107,8 @@ pub enum ReceiverKind {
     Pushover(Pushover),
     /// A room in Matrix.
     Matrix(Matrix),
-    /// Text messages by Twilio.
-    Twilio(Sms),
+    /// Text messages or calls by Twilio.
+    Twilio(Twilio),
     /// RFC 5424.
     Syslog(Syslog),
 }
@@ -251,9 +255,9 @@ pub struct Matrix {
     pub transport: Transport,
 }
 
-/// A `twilio` receiver. Never cleared: text messages are stored by everybody they pass.
+/// A `twilio` receiver. Never cleared: text messages are stored by everybody they pass, and calls are overheard.
 #[derive(Clone, Debug)]
-pub struct Sms {
+pub struct Twilio {
     /// The root of the API.
     pub url: Url,
     /// `AC` and 32 digits.
@@ -264,8 +268,35 @@ pub struct Sms {
     pub from: String,
     /// Who is told; at least one number such as `+15551234567`.
     pub to: Vec<String>,
+    /// By text message or by call.
+    pub way: TwilioWay,
     /// How to get there.
     pub transport: Transport,
+}
+
+impl Twilio {
+    /// Whether it sends back what people did.
+    pub fn answers(&self) -> bool {
+        match &self.way {
+            TwilioWay::Text { replies } => *replies,
+            TwilioWay::Call { .. } => true,
+        }
+    }
+}
+
+/// How Twilio reaches a telephone.
+#[derive(Clone, Debug)]
+pub enum TwilioWay {
+    /// Messages.
+    Text {
+        /// Whether Twilio hands on what people write back.
+        replies: bool,
+    },
+    /// Calls, in which a key takes charge.
+    Call {
+        /// What is spoken to whoever has no language of their own: `en`, `de-at`.
+        language: String,
+    },
 }
 
 /// A `syslog` receiver. Never cleared: no post's text in logs.

@@ -1,10 +1,11 @@
 //! `ntfy`, `pushover` and `twilio`: what rings in a pocket.
 
 use super::super::endpoint::transport;
-use super::super::model::{Ntfy, NtfyLogin, Pushover, ReceiverKind, Sms};
+use super::super::model::{Ntfy, NtfyLogin, Pushover, ReceiverKind, Twilio, TwilioWay};
 use super::super::reference::{Surroundings, secret};
 use super::super::secret::Secret;
 use super::super::table::{Checked, Table, Value, all, quoted};
+use super::super::template::language;
 use super::{address_or, allow, cleared, on_this_machine, required_secret};
 
 pub(super) fn ntfy(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<ReceiverKind> {
@@ -76,7 +77,7 @@ pub(super) fn pushover(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<
 }
 
 pub(super) fn twilio(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<ReceiverKind> {
-    allow(table, &["url", "account", "token", "from", "to", "template"]);
+    allow(table, &["url", "account", "token", "from", "to", "voice", "replies", "template"]);
     let url = address_or(table, "https://api.twilio.com");
     let account = table.require("account", "`account = \"AC…\"`, the account's SID").and_then(|value| {
         let text = value.filled()?;
@@ -99,9 +100,27 @@ pub(super) fn twilio(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<Re
         value.error("SB0005", format!("`from` cannot be {}", quoted(text)), help)
     });
     let to = table.require("to", "`to = [\"+15550100001\"]`").and_then(|value| numbers(&value));
+    let way = way(table);
     let transport = transport(table, around);
-    let (url, account, token, from, to, transport) = (url?, account?, token?, from?, to?, transport?);
-    Ok(ReceiverKind::Twilio(Sms { url, account, token, from, to, transport }))
+    let (url, account, token, from, to, way) = (url?, account?, token?, from?, to?, way?);
+    Ok(ReceiverKind::Twilio(Twilio { url, account, token, from, to, way, transport: transport? }))
+}
+
+/// By call with `voice`, the language of its words; by text message otherwise.
+fn way(table: &Table<'_>) -> Checked<TwilioWay> {
+    let replies = table.get("replies").map(|value| (value.boolean(), value));
+    let Some(voice) = table.get("voice") else {
+        let replies = replies.map_or(Ok(false), |(replies, _)| replies)?;
+        return Ok(TwilioWay::Text { replies });
+    };
+    if let Some((_, replies)) = replies {
+        let help = "a call is answered by a key; make another receiver for text messages";
+        return replies.error("SB0005", "`replies` beside `voice`: nobody writes back to a call", help);
+    }
+    if let Some(from) = table.get("from").filter(|from| from.as_str().is_some_and(|text| is_sid(text, "MG"))) {
+        return from.error("SB0005", "`from` is a messaging service, which cannot call", "write the number that calls");
+    }
+    Ok(TwilioWay::Call { language: language(&voice)? })
 }
 
 fn numbers(value: &Value<'_>) -> Checked<Vec<String>> {

@@ -42,6 +42,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use super::addressee::Addressee;
 use super::cap::Quota;
 use super::commit::{Commit, Restored};
 use super::condition::{Condition, Seen, Vocabulary, Whole, Window};
@@ -144,8 +145,8 @@ pub enum Input {
     Answered {
         /// What, as an order here.
         command: Command,
-        /// The receiver.
-        receiver: ReceiverName,
+        /// Who needs not be told who has it: whoever it came from.
+        knows: Option<Addressee>,
         /// When, by the receiver's clock.
         at: Timestamp,
     },
@@ -348,8 +349,8 @@ impl Engine {
             Input::Down { source, reason } => self.down(&source, reason, now, commit),
             Input::Batch(batch) => self.batch(batch, now, commit),
             Input::Command(command) => outcome.reply = Some(self.command(command, None, now, commit)),
-            Input::Answered { command, receiver, at } => {
-                outcome.reply = Some(self.answered(command, &receiver, at, now, commit));
+            Input::Answered { command, knows, at } => {
+                outcome.reply = Some(self.answered(command, knows.as_ref(), at, now, commit));
             }
             Input::Silence(order) => outcome.silence = Some(self.silence(order, now, commit)),
             Input::Undelivered(undelivered) => self.undelivered(undelivered, now, commit),

@@ -2,9 +2,10 @@
 
 use super::told::send;
 use super::{Live, entry};
+use crate::domain::addressee::Addressee;
 use crate::domain::commit::Commit;
 use crate::domain::engine::{Action, Command, Engine, Refused};
-use crate::domain::id::{IncidentId, ReceiverName};
+use crate::domain::id::IncidentId;
 use crate::domain::incident::{Incident, IncidentState, Signature};
 use crate::domain::message::MessageKind;
 use crate::domain::time::Timestamp;
@@ -13,7 +14,7 @@ impl Engine {
     pub(in crate::domain::engine) fn command(
         &mut self,
         command: Command,
-        knows: Option<&ReceiverName>,
+        knows: Option<&Addressee>,
         now: Timestamp,
         commit: &mut Commit,
     ) -> Result<Incident, Refused> {
@@ -35,7 +36,7 @@ impl Engine {
                 incident.acknowledged = Some(Signature { by: by.clone(), at: now });
                 incident.escalations.iter_mut().for_each(|escalation| escalation.due = None);
                 commit.timeline.push(entry(&id, now, "acknowledged", &by, reason));
-                let others = incident.told.receivers.iter().filter(|told| Some(&told.receiver) != knows);
+                let others = incident.told.receivers.iter().filter(|told| Some(*told) != knows);
                 let others = others.cloned().collect();
                 send(incident, MessageKind::Acknowledged, others, &self.receivers, &self.routes, now, commit);
                 commit.record(incident.clone());
@@ -54,7 +55,7 @@ impl Engine {
     pub(in crate::domain::engine) fn answered(
         &mut self,
         command: Command,
-        receiver: &ReceiverName,
+        knows: Option<&Addressee>,
         at: Timestamp,
         now: Timestamp,
         commit: &mut Commit,
@@ -63,7 +64,7 @@ impl Engine {
         let began_anew = |incident: &Incident| incident.reopened.max(incident.anew.map(|anew| anew.at));
         match live.filter(|incident| began_anew(incident).is_some_and(|began| at <= began)) {
             Some(outdated) => Ok(outdated.clone()),
-            None => self.command(command, Some(receiver), now, commit),
+            None => self.command(command, knows, now, commit),
         }
     }
 

@@ -66,6 +66,30 @@ fn opened(requests: &[Request]) -> Vec<String> {
     opened.map(|(_, topic, _)| topic).collect()
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_wrote_it_is_asked_of_those_that_matter_and_changes_what_people_are_told() {
+    let profiles = SimSink::start().await;
+    let answer =
+        r#"{"profiles":[{"did":"did:plc:ann","handle":"ann.example","displayName":"Ann","followersCount":61000}]}"#;
+    profiles.otherwise(move |_| Act::Saying(200, answer.to_owned()));
+    let world = World::new(Script::default(), &format!("profiles = \"{}\"", profiles.url("/"))).await;
+    let daemon = world.place.start().await;
+    daemon.says("source connected").await;
+    let t = now();
+    world.stream.push(say(t, "did:plc:bob", "k0", "lunch was fine"));
+    world.stream.push(say(t + 1, "did:plc:ann", "k1", "gunman at St Brigids"));
+    let said = world.hook.received(2).await;
+    let [opened, updated] = [0, 1].map(|place: usize| said[place].json());
+    assert_eq!((&opened["type"], &updated["type"]), (&"incident.opened".into(), &"incident.updated".into()));
+    let why = updated["incident"]["summary"].as_str().unwrap();
+    assert!(why.contains("an account with 61,000 followers"), "{why}");
+    let author = &updated["incident"]["sample"][0]["author"];
+    assert_eq!((&author["handle"], &author["followers"]), (&"ann.example".into(), &61_000.into()), "{author}");
+    let asked: Vec<String> = profiles.requests().into_iter().map(|request| request.line).collect();
+    assert_eq!(asked, ["GET /xrpc/app.bsky.actor.getProfiles?actors=did%3Aplc%3Aann HTTP/1.1"], "of nobody else");
+    daemon.stop().await;
+}
+
 /// frames = posts + other + rejected + duplicates + dropped.
 fn adds_up(ledger: &Value) -> bool {
     let count = |name: &str| ledger[name].as_u64().unwrap();

@@ -61,6 +61,7 @@ fn config(urls: Vec<Url>) -> JetstreamConfig {
         wanted_collections: vec!["app.bsky.feed.post".into()],
         max_frame_bytes: 1 << 20,
         expect_frame_within: None,
+        profiles: None,
         transport: Transport::default(),
     }
 }
@@ -203,7 +204,7 @@ async fn another_host_takes_over_with_a_longer_overlap() {
 async fn a_connection_that_says_nothing_is_given_up_when_frames_are_expected() {
     let sim = SimJetstream::start(Script::default().connection(&[(1, Fault::Stall)])).await;
     (1..=2).for_each(|n| sim.push(post(n)));
-    let patient = JetstreamConfig { expect_frame_within: Some(millis(150)), ..config(vec![sim.url()]) };
+    let patient = JetstreamConfig { profiles: None, expect_frame_within: Some(millis(150)), ..config(vec![sim.url()]) };
     let mut rig = Rig::start(patient, quick(), Some(NOW));
     rig.until_post(2).await;
     assert_eq!(rig.downs[0], DownReason::Stalled);

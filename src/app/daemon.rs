@@ -5,7 +5,6 @@
 //! its share of the 20 seconds and is named when it is late.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -30,9 +29,10 @@ use super::probe::Probe;
 use super::readiness::{Pulse, Readiness};
 use super::reload::Reload;
 use super::service;
+use super::sources::{self, Sources};
 use super::status::Statuses;
-use super::tasks::{Ended, Stage, Tasks};
-use crate::config::model::{Config, HeartbeatConfig, ReceiverConfig, ReceiverKind, SourceConfig};
+use super::tasks::{Ended, Stage, Tasks, completes, until};
+use crate::config::model::{Config, ReceiverConfig, ReceiverKind, SourceConfig};
 use crate::desk::hub::Hub;
 use crate::domain::commit::Restored;
 use crate::domain::engine::{Engine, Exercise, Outcome};
@@ -44,10 +44,8 @@ use crate::notify::desktop::Desktop;
 use crate::notify::dispatch::Dispatcher;
 use crate::notify::heartbeat::Heartbeat;
 use crate::notify::{Receiver, SendError};
-use crate::source::line::Line;
 use crate::source::position::Position;
 use crate::source::timing::Timing;
-use crate::source::{self, Format, Incoming};
 use crate::store::{Store, StoreError, StoreHandle};
 use crate::telemetry::events;
 use crate::telemetry::metrics::Metrics;
@@ -56,11 +54,8 @@ use crate::wire::link::Console;
 
 /// Batches of frames that may wait for a worker; then the sources wait. What a replay after
 /// an outage piles up here decides how much memory the daemon ever needs; BENCHMARKS.md has
-/// the figures.
-const INCOMING: usize = 16;
 /// Orders that may wait for the engine.
 const REQUESTS: usize = 64;
-const SOURCES_STOP: Duration = Duration::from_secs(3);
 const ENGINE_STOPS: Duration = Duration::from_secs(3);
 const RECEIVERS_STOP: Duration = Duration::from_secs(8);
 const REST_STOPS: Duration = Duration::from_secs(2);
@@ -73,7 +68,7 @@ const RETENTION_EVERY: Duration = Duration::from_hours(1);
 const RECEIPTS_EVERY: Duration = Duration::from_secs(1);
 
 /// How far each source was processed.
-type Positions = BTreeMap<SourceName, Position>;
+pub(super) type Positions = BTreeMap<SourceName, Position>;
 
 /// What to run.
 pub struct Setup {
@@ -151,16 +146,18 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let readiness = readiness(&parts, &statuses, &pulse, at_work, &probe);
     start_heartbeat(&mut rest, &config, &readiness)?;
     let visits = desktops::start(&mut rest, &config, parts.desks.as_ref(), &to_engine, console.as_ref())?;
-    let (reading, frames) = start_sources(&config, &timing, &positions, &parts, &probe);
+    let Sources { stage: reading, frames, formats, lookups } =
+        sources::start(&config, &timing, &positions, &clock, &probe);
 
     let frames = stream::unfold(frames, |mut frames| async move { Some((frames.recv().await?, frames)) });
-    let arrived = pipeline::matched(frames, |_| Format::Jetstream, rules.clone(), workers());
+    let arrived = pipeline::matched(frames, move |source| formats.of(source), rules.clone(), workers());
     let desk = Desk {
         engine,
         first,
         store: store.clone(),
         bells,
         positions,
+        lookups,
         rules: rules_in_force,
         people: people_in_force,
         clock: steady,
@@ -355,28 +352,6 @@ async fn start_receivers(
     Ok(Sending { stage, bells, workers })
 }
 
-/// One task for each source, and where their frames arrive.
-fn start_sources(
-    config: &Config,
-    timing: &Timing,
-    positions: &Positions,
-    parts: &Parts,
-    probe: &Probe,
-) -> (Stage, mpsc::Receiver<Incoming>) {
-    let mut stage = Stage::new("sources", SOURCES_STOP);
-    let (out, frames) = mpsc::channel(INCOMING);
-    for source in &config.sources {
-        let position = positions.get(&source.name).cloned().unwrap_or_default();
-        let (clock, stop) = (Arc::clone(&parts.clock), stage.stop.clone());
-        let line = Line::new(source.name.clone(), timing.clone(), position, out.clone(), clock, stop);
-        stage.tasks.spawn(format!("source {}", source.name), completes(source::read(source.kind.clone(), line)));
-    }
-    let every = config.heartbeat.as_ref().map_or(HeartbeatConfig::USUAL, |heartbeat| heartbeat.every);
-    let probing = probe.clone().run(every.min(HeartbeatConfig::USUAL), out, Arc::clone(&parts.clock));
-    stage.tasks.spawn("probe", until(stage.stop.clone(), completes(probing)));
-    (stage, frames)
-}
-
 /// What the daemon listens for, from its first moment: a signal nobody listens for would
 /// end it, and a service manager may send SIGHUP as soon as it hears that all is ready.
 struct Signals {
@@ -469,18 +444,6 @@ async fn forget_old(parts: Parts, retention: Duration) -> anyhow::Result<()> {
                 result.context("forgetting old posts")?;
             }
         }
-    }
-}
-
-async fn completes(task: impl Future<Output = ()>) -> anyhow::Result<()> {
-    task.await;
-    Ok(())
-}
-
-async fn until(cancel: CancellationToken, task: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    tokio::select! {
-        () = cancel.cancelled() => Ok(()),
-        result = task => result,
     }
 }
 

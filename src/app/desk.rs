@@ -18,6 +18,7 @@ use super::pipeline::Arrived;
 use super::probe::Probe;
 use super::readiness::Pulse;
 use super::service;
+use super::sources::Lookups;
 use super::status::{Status, Statuses};
 use crate::domain::addressee::Addressee;
 use crate::domain::commit::Commit;
@@ -101,6 +102,8 @@ pub(super) struct Desk {
     pub store: StoreHandle,
     /// Bells of the dispatchers.
     pub bells: Vec<Arc<Notify>>,
+    /// Where to ask who an author is.
+    pub lookups: Lookups,
     /// How far each source was processed.
     pub positions: BTreeMap<SourceName, Position>,
     /// Where the workers find the rules in force.
@@ -404,6 +407,7 @@ impl Desk {
                 self.statuses.set(source, |status| status.newest = status.newest.max(Some(newest)));
             }
         }
+        self.lookups.about(&commit.posts);
         for gap in &commit.gaps {
             if let Some(to) = gap.to {
                 // A reconnection of a moment is not worth a line beside the connection's own.

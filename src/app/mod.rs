@@ -17,5 +17,6 @@ mod readiness;
 pub mod reload;
 pub mod rulebook;
 mod service;
+mod sources;
 mod status;
 mod tasks;

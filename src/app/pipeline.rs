@@ -52,6 +52,9 @@ pub fn matched(
                 at: Some(at),
                 host: Some(host),
             })),
+            Incoming::Author { author, at } => {
+                Box::pin(std::future::ready(Arrived { input: Input::Author(author), at: Some(at), host: None }))
+            }
             Incoming::Down { source, reason, at } => Box::pin(std::future::ready(Arrived {
                 input: Input::Down { source, reason },
                 at: Some(at),

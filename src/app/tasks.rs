@@ -113,6 +113,23 @@ fn describe(task: &str, error: JoinError) -> anyhow::Error {
     }
 }
 
+/// A task that cannot fail.
+pub(super) async fn completes(task: impl Future<Output = ()>) -> anyhow::Result<()> {
+    task.await;
+    Ok(())
+}
+
+/// A task that is given up when it is time.
+pub(super) async fn until(
+    cancel: CancellationToken,
+    task: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    tokio::select! {
+        () = cancel.cancelled() => Ok(()),
+        result = task => result,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

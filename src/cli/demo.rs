@@ -116,6 +116,7 @@ fn simulated(address: SocketAddr) -> anyhow::Result<SourceConfig> {
         urls: vec![Url::parse(&format!("ws://{address}/subscribe"))?],
         wanted_collections: JetstreamConfig::DEFAULT_COLLECTIONS.iter().map(ToString::to_string).collect(),
         max_frame_bytes: JetstreamConfig::DEFAULT_MAX_FRAME_BYTES,
+        profiles: None,
         expect_frame_within: Some(Duration::from_secs(30)),
         transport: Transport::default(),
     };

@@ -136,6 +136,7 @@ fn without_file(name: &str, environment: &Environment) -> anyhow::Result<Config>
         urls: PUBLIC_JETSTREAM.iter().map(|url| Url::parse(url)).collect::<Result<_, _>>()?,
         wanted_collections: JetstreamConfig::DEFAULT_COLLECTIONS.iter().map(ToString::to_string).collect(),
         max_frame_bytes: JetstreamConfig::DEFAULT_MAX_FRAME_BYTES,
+        profiles: None,
         expect_frame_within: Some(Duration::from_mins(1)),
         transport: Transport::default(),
     };

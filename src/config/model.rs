@@ -99,6 +99,15 @@ pub enum SourceKind {
     Jetstream(JetstreamConfig),
 }
 
+impl SourceKind {
+    /// Who is asked about the authors that the stream does not name, and how.
+    pub fn profiles(&self) -> Option<(Url, Transport)> {
+        match self {
+            Self::Jetstream(config) => Some((config.profiles.clone()?, config.transport.clone())),
+        }
+    }
+}
+
 /// A `jetstream` source.
 #[derive(Clone, Debug)]
 pub struct JetstreamConfig {
@@ -110,6 +119,9 @@ pub struct JetstreamConfig {
     pub max_frame_bytes: usize,
     /// A connection that sends nothing for so long is given up; none for quiet feeds.
     pub expect_frame_within: Option<Duration>,
+    /// Who is asked for the handle, name and followers of authors whose posts matter, which the stream
+    /// does not tell; nobody by default.
+    pub profiles: Option<Url>,
     /// How to get out of the hospital's network.
     pub transport: Transport,
 }

@@ -44,6 +44,7 @@ fn jetstream(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<JetstreamC
         "wanted_collections",
         "max_frame_bytes",
         "expect_frame_within",
+        "profiles",
         proxy,
         proxy_user,
         proxy_password,
@@ -57,12 +58,14 @@ fn jetstream(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<JetstreamC
     let max_frame_bytes =
         table.get("max_frame_bytes").map_or(Ok(JetstreamConfig::DEFAULT_MAX_FRAME_BYTES), |value| frame_bytes(&value));
     let expect_frame_within = table.get("expect_frame_within").map(|value| value.parsed(duration)).transpose();
+    let profiles = table.get("profiles").map(|value| address(&value, &["https", "http"])).transpose();
     let transport = transport(table, around);
     Ok(JetstreamConfig {
         urls: urls?,
         wanted_collections: wanted_collections?,
         max_frame_bytes: max_frame_bytes?,
         expect_frame_within: expect_frame_within?,
+        profiles: profiles?,
         transport: transport?,
     })
 }

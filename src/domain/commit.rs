@@ -7,7 +7,7 @@ use super::event::{Bookmark, Cursor, Ledger};
 use super::id::{AuthorId, DeliveryId, PostId, ReceiverName, RuleId, SourceName};
 use super::incident::{Alert, Gap, Incident, Sighting, TimelineEntry};
 use super::message::Delivery;
-use super::post::Post;
+use super::post::{Author, Post};
 use super::silence::Silence;
 use super::story::Telling;
 use super::time::{ClockSet, Timestamp};
@@ -32,6 +32,8 @@ pub struct Commit {
     pub incidents: Vec<Incident>,
     /// Insert or replace by id.
     pub silences: Vec<Silence>,
+    /// Who authors are: goes into the evidence they wrote.
+    pub authors: Vec<Author>,
     /// Append.
     pub timeline: Vec<TimelineEntry>,
     /// Insert unless the id is known.
@@ -112,6 +114,7 @@ impl Commit {
             told,
             overdue,
             gaps,
+            authors: _, // what they mean to an incident is in its timeline
             volumes: _,
             quotas: _, // change with messages, or with what history says of them
             progress: _,
@@ -133,7 +136,11 @@ impl Commit {
 
     /// Whether it holds nothing at all.
     pub fn is_empty(&self) -> bool {
-        !self.is_urgent() && self.volumes.is_empty() && self.quotas.is_empty() && self.progress.is_empty()
+        !self.is_urgent()
+            && self.authors.is_empty()
+            && self.volumes.is_empty()
+            && self.quotas.is_empty()
+            && self.progress.is_empty()
     }
 
     /// Adds an incident as it stands now, in place of how it stood before: under a flood
@@ -170,6 +177,7 @@ impl Commit {
         self.told.extend(later.told);
         self.overdue.extend(later.overdue);
         self.gaps.extend(later.gaps);
+        self.authors.extend(later.authors);
         self.volumes.extend(later.volumes);
         self.quotas.extend(later.quotas);
         for (source, progress) in later.progress {

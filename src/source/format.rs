@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use super::jetstream::{self, Buffers, Skimmed};
 use super::posts;
+use crate::config::model::SourceKind;
 use crate::domain::event::Decoded;
 use crate::domain::id::SourceName;
 use crate::domain::post::Excerpt;
@@ -27,6 +28,13 @@ impl Format {
         match self {
             Self::Posts => "posts",
             Self::Jetstream => "jetstream",
+        }
+    }
+
+    /// How the frames of a source are read.
+    pub const fn of(kind: &SourceKind) -> Self {
+        match kind {
+            SourceKind::Jetstream(_) => Self::Jetstream,
         }
     }
 

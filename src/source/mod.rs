@@ -13,6 +13,7 @@ mod backoff;
 pub mod http;
 pub mod line;
 pub mod position;
+pub mod profiles;
 pub mod supervise;
 pub mod talk;
 pub mod timing;
@@ -26,6 +27,7 @@ use self::supervise::Supervisor;
 use crate::config::model::SourceKind;
 use crate::domain::event::{DownReason, Joint, Reach};
 use crate::domain::id::SourceName;
+use crate::domain::post::Author;
 use crate::domain::time::Timestamp;
 
 /// Reads a source for as long as the program runs.
@@ -60,6 +62,13 @@ pub enum Incoming {
         frames: Vec<Frame>,
         /// How far the source is read with them.
         reach: Reach,
+    },
+    /// It is known now who an author is.
+    Author {
+        /// The author.
+        author: Author,
+        /// When.
+        at: Timestamp,
     },
     /// The connection is gone; the task goes on trying.
     Down {

@@ -11,7 +11,7 @@ use crate::domain::id::{PostId, RuleId, SourceName};
 use crate::domain::incident::{Again, Anew, Escalation, Incident, IncidentState, Muted, Severity, Signature, Told};
 use crate::domain::key::Key;
 use crate::domain::message::{Message, MessageKind};
-use crate::domain::post::Post;
+use crate::domain::post::{Author, Post};
 use crate::domain::terms::Notable;
 use crate::domain::time::Timestamp;
 use crate::wire::post::PostJson;
@@ -47,6 +47,25 @@ pub(super) fn message_from_json(text: &str) -> Result<Message, Unreadable> {
 
 pub(super) fn post_to_json(post: &Post) -> String {
     json(&PostJson::from(post))
+}
+
+/// What is known of an author, to be merged into a post's JSON: what is not named there stays.
+pub(super) fn author_to_patch(author: &Author) -> String {
+    #[derive(Serialize)]
+    struct Patch<'a> {
+        author: Known<'a>,
+    }
+    #[derive(Serialize)]
+    struct Known<'a> {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        handle: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        name: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        followers: Option<u64>,
+    }
+    let Author { handle, name, followers, .. } = author;
+    json(&Patch { author: Known { handle: handle.as_deref(), name: name.as_deref(), followers: *followers } })
 }
 
 pub(super) fn post_from_json(text: &str) -> Result<Post, Unreadable> {

@@ -15,7 +15,7 @@ use crate::domain::event::{Bookmark, Rejected};
 use crate::domain::id::{DeliveryId, IncidentId, PostId, SourceName};
 use crate::domain::incident::{Alert, Gap, Incident, Severity, Sighting, TimelineEntry};
 use crate::domain::message::Delivery;
-use crate::domain::post::Post;
+use crate::domain::post::{Author, Post};
 use crate::domain::silence::Silence;
 use crate::domain::story::Telling;
 use crate::domain::time::Timestamp;
@@ -132,6 +132,7 @@ impl Writing<'_> {
             alerts,
             incidents,
             silences,
+            authors,
             timeline,
             outbox,
             told,
@@ -155,6 +156,7 @@ impl Writing<'_> {
         alerts.iter().try_for_each(|alert| self.alert(alert))?;
         incidents.iter().try_for_each(|incident| self.incident(incident))?;
         silences.iter().try_for_each(|silence| self.silence(silence))?;
+        authors.iter().try_for_each(|author| self.author(author))?;
         timeline.iter().try_for_each(|entry| self.timeline(entry))?;
         outbox.iter().try_for_each(|delivery| self.delivery(delivery))?;
         told.iter().try_for_each(|id| self.told(id))?;
@@ -182,6 +184,15 @@ impl Writing<'_> {
             post.event_time.micros(),
             stored::post_to_json(post)
         ])?;
+        Ok(())
+    }
+
+    /// What is known of an author goes into the evidence they wrote; what is not stays as it was.
+    fn author(&self, author: &Author) -> Result<(), StoreError> {
+        let mut update = self
+            .sql
+            .prepare_cached("UPDATE post SET json = json_patch(json, ?2) WHERE author = ?1 AND json IS NOT NULL")?;
+        update.execute(params![author.id.as_str(), stored::author_to_patch(author)])?;
         Ok(())
     }
 

@@ -47,6 +47,11 @@ pub fn source_seam_unread(source: &SourceName, error: &str) {
     warn!(event = "source.seam.unread", %source, error, "the hand-over from replay to live could not be read again");
 }
 
+/// A service did not say who the authors of posts that matter are.
+pub fn source_profiles_unanswered(source: &SourceName, host: &str, error: &str) {
+    warn!(event = "source.profiles.unanswered", %source, host, error, "authors stay without handle and followers");
+}
+
 /// A stretch of time a source did not see, or saw late.
 pub fn source_gap(gap: &Gap) {
     let Gap { source, from, to, reason, recovered } = gap;

@@ -7,6 +7,7 @@ use stormbell::domain::event::{Decoded, SourceEvent};
 use stormbell::domain::incident::Incident;
 use stormbell::domain::message::MessageKind::{Opened, Updated};
 use stormbell::domain::message::summary;
+use stormbell::domain::post::Author;
 use stormbell::domain::terms::{Journalist, Terms};
 
 use super::support::sim::{Sim, at, frame, post};
@@ -67,6 +68,25 @@ fn whoever_begins_it_is_named_with_its_beginning() {
     assert_eq!((told(&sim, Opened).len(), told(&sim, Updated).len()), (1, 0), "one message");
     let message = &sim.model.outbox.values().next().unwrap().message;
     assert!(message.summary().contains("an account with 50,000 followers"), "{}", message.summary());
+}
+
+#[test]
+fn an_author_who_turns_out_to_be_large_is_news_then() {
+    let mut sim = sim(terms());
+    sim.post("1", "eve", 10, OUTAGE);
+    let author = |id: &str, followers| {
+        let (handle, name) = (Some(format!("{id}.example")), None);
+        Input::Author(Author { id: id.into(), handle, name, followers: Some(followers) })
+    };
+    sim.step(author("stranger", 900_000));
+    sim.step(author("eve", 49_999));
+    assert_eq!(told(&sim, Updated), [""; 0], "one spoke of nothing, the other is small");
+    sim.post("2", "star", 20, OUTAGE);
+    sim.step(author("star", 61_000));
+    sim.step(author("star", 61_000));
+    assert_eq!(told(&sim, Updated), ["pager"]);
+    let text = summary(only(&sim));
+    assert!(text.ends_with("; among its authors: an account with 61,000 followers"), "{text}");
 }
 
 #[test]

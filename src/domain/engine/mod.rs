@@ -9,6 +9,7 @@
 //! a batch without stamps of receipt (a recording) brings its own: its event time.
 
 mod alerts;
+mod authors;
 mod batch;
 mod by_rule;
 mod capped;
@@ -52,11 +53,13 @@ use super::incident::{Incident, Sighting};
 use super::key::Key;
 use super::matcher::Scratch;
 use super::message::Undelivered;
+use super::post::Author;
 use super::route::Routes;
 use super::rule::{Rule, RuleSet};
 use super::silence::{Order, Refused as NotSilenced, Silence, SilenceState};
 use super::story::Stories;
 use super::time::{ClockSet, Timestamp};
+use authors::Spoke;
 pub use batch::{Batch, Frames, Item, Items};
 use by_rule::ByRule;
 pub use exercise::Exercise;
@@ -98,6 +101,7 @@ pub struct Engine {
     /// this start, for the rest is known by its name.
     evidence: Recent,
     handles: Handles,
+    spoke: Spoke,
     live: BTreeMap<IncidentId, Live>,
     by_topic: HashMap<Topic, IncidentId>,
     /// Incidents that ended lately, the last of each topic.
@@ -139,6 +143,8 @@ pub enum Input {
     },
     /// Frames, decoded and matched.
     Batch(Batch),
+    /// It is known now who an author is.
+    Author(Author),
     /// A person's order.
     Command(Command),
     /// What a person did at a receiver that knows of an incident itself; it came back by that receiver.
@@ -248,6 +254,7 @@ impl Engine {
             sample: None,
             evidence: Recent::new(usize::MAX),
             handles: Handles::new(1 << 14),
+            spoke: Spoke::new(1 << 12),
             live: BTreeMap::new(),
             by_topic: HashMap::new(),
             ended: BTreeMap::new(),
@@ -348,6 +355,7 @@ impl Engine {
             Input::Connected { source, joint } => self.connected(source, joint, now),
             Input::Down { source, reason } => self.down(&source, reason, now, commit),
             Input::Batch(batch) => self.batch(batch, now, commit),
+            Input::Author(author) => self.introduced(author, now, commit),
             Input::Command(command) => outcome.reply = Some(self.command(command, None, now, commit)),
             Input::Answered { command, knows, at } => {
                 outcome.reply = Some(self.answered(command, knows.as_ref(), at, now, commit));

@@ -175,8 +175,11 @@ impl Engine {
             let (Some(rule), Some(name)) = (rules.get(hit), rules.name(hit)) else { continue };
             if self.sighted.insert(sighted(name, seen.post_key)) {
                 self.sighting((hit, rule), post, taken.words(hit), &seen, now, commit);
+                if post.author.followers.is_none() {
+                    self.spoke.of(Key::of(&post.author.id), &rule.topic);
+                }
                 if let Some(what) = &notable {
-                    self.notice(rule, &post.author, what, now, commit);
+                    self.notice(&rule.topic, &post.author, what, now, commit);
                 }
             }
         }

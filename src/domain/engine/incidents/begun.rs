@@ -12,7 +12,7 @@ use crate::domain::commit::Commit;
 use crate::domain::engine::Engine;
 use crate::domain::engine::alerts::Firing;
 use crate::domain::engine::incidents::{SELF, entry};
-use crate::domain::id::IncidentId;
+use crate::domain::id::{IncidentId, Topic};
 use crate::domain::incident::{Again, Anew, Incident, IncidentState};
 use crate::domain::key::Key;
 use crate::domain::post::Author;
@@ -114,13 +114,13 @@ impl Engine {
     /// Somebody speaks of the incident of that topic; if their word spreads, people are told so, once of each.
     pub(in crate::domain::engine) fn notice(
         &mut self,
-        rule: &Rule,
+        topic: &Topic,
         author: &Author,
         what: &str,
         now: Timestamp,
         commit: &mut Commit,
     ) {
-        let Some(id) = self.by_topic.get(&rule.topic) else { return };
+        let Some(id) = self.by_topic.get(topic) else { return };
         let Some(Live { incident, .. }) = self.live.get_mut(id) else { return };
         let author = Key::of(&author.id);
         let is_known = incident.notable.iter().any(|notable| notable.author == author);

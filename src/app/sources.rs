@@ -1,0 +1,100 @@
+//! The sources' tasks, where their frames arrive, and whom to ask about authors.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::daemon::Positions;
+use super::probe::Probe;
+use super::tasks::{Stage, completes, until};
+use crate::config::model::{Config, HeartbeatConfig};
+use crate::domain::id::{AuthorId, SourceName};
+use crate::domain::post::Post;
+use crate::domain::time::Clock;
+use crate::source::line::Line;
+use crate::source::profiles::look_up;
+use crate::source::timing::Timing;
+use crate::source::{self, Format, Incoming};
+
+/// How long they may take to stop.
+const STOP: Duration = Duration::from_secs(3);
+/// Batches of frames that wait for a worker.
+const INCOMING: usize = 16;
+/// Authors that wait to be asked about; of more nobody asks.
+const AUTHORS: usize = 1024;
+
+/// All sources at work.
+pub(super) struct Sources {
+    pub(super) stage: Stage,
+    pub(super) frames: mpsc::Receiver<Incoming>,
+    pub(super) formats: Formats,
+    pub(super) lookups: Lookups,
+}
+
+/// How the frames of each source are read.
+#[derive(Clone)]
+pub(super) struct Formats(Arc<BTreeMap<SourceName, Format>>);
+
+impl Formats {
+    /// The probe, which no configuration names, speaks Jetstream's form.
+    pub(super) fn of(&self, source: &SourceName) -> Format {
+        self.0.get(source).copied().unwrap_or(Format::Jetstream)
+    }
+}
+
+/// Where to ask who an author is.
+#[derive(Default)]
+pub(super) struct Lookups(BTreeMap<SourceName, mpsc::Sender<AuthorId>>);
+
+impl Lookups {
+    /// Asks about the authors of posts that came without. Nothing waits for it.
+    pub(super) fn about(&self, posts: &[Post]) {
+        for post in posts.iter().filter(|post| post.author.followers.is_none()) {
+            if let Some(lookup) = self.0.get(&post.source) {
+                // Full: a flood, in which whoever is missed is asked about with the next post.
+                lookup.try_send(post.author.id.clone()).unwrap_or_default();
+            }
+        }
+    }
+}
+
+/// One task for each source.
+pub(super) fn start(
+    config: &Config,
+    timing: &Timing,
+    positions: &Positions,
+    clock: &Arc<dyn Clock>,
+    probe: &Probe,
+) -> Sources {
+    let mut stage = Stage::new("sources", STOP);
+    let (out, frames) = mpsc::channel(INCOMING);
+    let mut lookups = Lookups::default();
+    for source in &config.sources {
+        let position = positions.get(&source.name).cloned().unwrap_or_default();
+        let stop = stage.stop.clone();
+        let line = || {
+            Line::new(
+                source.name.clone(),
+                timing.clone(),
+                position.clone(),
+                out.clone(),
+                Arc::clone(clock),
+                stop.clone(),
+            )
+        };
+        if let Some((service, transport)) = source.kind.profiles() {
+            let (ask, wanted) = mpsc::channel(AUTHORS);
+            lookups.0.insert(source.name.clone(), ask);
+            let task = look_up(service, transport, wanted, line());
+            stage.tasks.spawn(format!("authors of {}", source.name), until(stage.stop.clone(), completes(task)));
+        }
+        stage.tasks.spawn(format!("source {}", source.name), completes(source::read(source.kind.clone(), line())));
+    }
+    let every = config.heartbeat.as_ref().map_or(HeartbeatConfig::USUAL, |heartbeat| heartbeat.every);
+    let probing = probe.clone().run(every.min(HeartbeatConfig::USUAL), out, Arc::clone(clock));
+    stage.tasks.spawn("probe", until(stage.stop.clone(), completes(probing)));
+    let formats = config.sources.iter().map(|source| (source.name.clone(), Format::of(&source.kind)));
+    Sources { stage, frames, formats: Formats(Arc::new(formats.collect())), lookups }
+}

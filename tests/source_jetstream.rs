@@ -117,6 +117,7 @@ impl Rig {
             match incoming.expect("nothing more came").expect("the source ended") {
                 Incoming::Connected { host, joint, .. } => self.connected.push((host, joint)),
                 Incoming::Down { reason, .. } => self.downs.push(reason),
+                Incoming::Author { .. } => panic!("nobody is asked"),
                 Incoming::Frames { frames, .. } => {
                     self.batches.push(frames.len());
                     for frame in frames {

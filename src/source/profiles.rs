@@ -30,7 +30,7 @@ const GATHER: Duration = Duration::from_millis(250);
 /// Between two requests.
 const PACE: Duration = Duration::from_secs(1);
 /// After one that failed.
-const PAUSE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_mins(1);
 /// Authors that are not asked for again.
 const REMEMBERED: usize = 1 << 14;
 /// An author may have changed after so long.
@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(url.as_str(), expected);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn nobody_is_asked_for_twice_a_day() {
         let (sender, mut wanted) = mpsc::channel(64);
         let mut asked = Asked { young: HashSet::new(), old: HashSet::new(), since: Instant::now() };

@@ -8,7 +8,7 @@ mod support;
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::daemon::{
     Config, HOOK, MARK, PROXY_PASSWORD, Place, ROUTING_KEY, ServiceManager, now, pair_rule, say, word_rule,
 };
@@ -535,6 +535,58 @@ async fn nobody_takes_charge_and_the_next_step_is_told_unless_somebody_does() {
     daemon.until(triggers, |alerts: &Vec<_>| alerts.as_slice() == [(2, 3)]).await;
     let pages = world.pager.requests();
     assert!(pages.iter().all(|page| page.json()["dedup_key"] != format!("stormbell/{second}")), "{pages:?}");
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_incidents_are_merged_and_one_goes_on_over_a_kill() {
+    let world = World::new(Script::default(), "").await;
+    let mut daemon = world.place.start().await;
+    daemon.says("source connected").await;
+    world.stream.push(say(now(), "did:plc:a", "k1", "gunman"));
+    world.stream.push(say(now(), "did:plc:a", "k2", "flooding"));
+    world.stream.push(say(now(), "did:plc:b", "k3", "flooding"));
+    world.hook.received(2).await;
+    let id = async |topic: &str| daemon.incidents(topic).await[0]["id"].as_str().unwrap().to_owned();
+    let (threat, flood) = (id("threat").await, id("flood").await);
+    let merge = async |id: &str, into: &str| {
+        let body = format!(r#"{{"into": "{into}", "by": "ann", "reason": "the same night"}}"#);
+        let (status, text) = daemon.ask(Method::POST, &format!("/api/v1/incidents/{id}/merge"), &body).await;
+        (status, serde_json::from_str::<Value>(&text).unwrap())
+    };
+    let refused = async |id: &str, into: &str| {
+        let (status, problem) = merge(id, into).await;
+        (status.as_u16(), problem["error"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(refused(&flood, &flood).await, (409, "an incident cannot be merged into itself".to_owned()));
+    assert_eq!(refused("inc-none", &flood).await.0, 404);
+    assert_eq!(refused(&flood, "inc-none").await, (422, "there is no incident inc-none to merge it into".to_owned()));
+
+    let (status, whole) = merge(&flood, &threat).await;
+    assert_eq!(status, StatusCode::OK, "{whole}");
+    assert_eq!((&whole["id"], &whole["posts"], &whole["authors"]), (&json!(threat), &json!(3), &json!(2)));
+    assert_eq!((&whole["merged"], &whole["also"]), (&json!([flood]), &json!(["flood"])));
+    let said = world.hook.received(3).await[2].json();
+    assert_eq!((&said["type"], &said["incident"]["id"]), (&json!("incident.resolved"), &json!(flood)));
+    assert_eq!(said["incident"]["merged_into"], json!(threat));
+
+    daemon.kill().await;
+    let daemon = world.place.start().await;
+    world.stream.push(say(now(), "did:plc:c", "k4", "flooding"));
+    daemon.ready().await;
+    let whole = async || daemon.get(&format!("/api/v1/incidents/{threat}")).await;
+    let whole = daemon.until(whole, |whole: &Value| whole["posts"] == 4).await;
+    assert_eq!((&whole["authors"], whole["sample"].as_array().unwrap().len()), (&json!(3), 4));
+    let alerts = whole["alerts"].as_array().unwrap();
+    assert!(alerts.iter().any(|alert| alert["rule"] == "flood.rule"), "what raised the part that ended: {alerts:?}");
+    let body = format!(r#"{{"into": "{threat}"}}"#);
+    let (status, _) = daemon.ask(Method::POST, &format!("/api/v1/incidents/{flood}/merge"), &body).await;
+    assert_eq!(status, StatusCode::OK, "once more changes nothing");
+    let (status, problem) = daemon.ask(Method::POST, &format!("/api/v1/incidents/{flood}/ack"), "").await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    assert!(problem.contains(&format!("was merged into {threat}")), "{problem}");
+    let messages: std::collections::BTreeSet<_> = told(&world.hook.requests()).into_iter().collect();
+    assert_eq!(messages.len(), 3, "nothing new is told: {messages:?}");
     daemon.stop().await;
 }
 

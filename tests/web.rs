@@ -23,7 +23,7 @@ use stormbell::domain::silence::{Draft, Silence};
 use stormbell::domain::time::{Timestamp, Zone};
 use stormbell::telemetry::metrics::Metrics;
 use stormbell::web::view::{AlertView, DeliveryView, RuleView, SourceView, StatusView, TimelineView};
-use stormbell::web::{Access, Action, ActionKind, Backend, BackendError, Doors, Hook, IncidentDetail, Visit, serve};
+use stormbell::web::{Access, Action, ActionKind, Backend, BackendError, Doors, Hook, IncidentDetail, Merge, Visit, serve};
 use stormbell::wire::link::{Console, LASTS};
 use support::sink::{signature, user, webhook};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -42,6 +42,7 @@ struct Pretended {
     not_ready: Mutex<Vec<String>>,
     acted: Mutex<Vec<(IncidentId, Action)>>,
     answered: Mutex<Vec<Answered>>,
+    merged: Mutex<Vec<Merge>>,
     silences: Mutex<Vec<Silence>>,
 }
 
@@ -53,6 +54,7 @@ fn incident(state: IncidentState) -> Incident {
     Incident {
         id: "active-threat/1".into(),
         topic: "active-threat".into(),
+        also: [].into(),
         title: "Gunman reported <b>".to_owned(),
         severity: Severity::Critical,
         state,
@@ -70,6 +72,8 @@ fn incident(state: IncidentState) -> Incident {
         sample: vec!["at://1".into()],
         acknowledged: (state == IncidentState::Acknowledged).then(|| Signature { by: "ann".to_owned(), at: at(9) }),
         resolved: (state == IncidentState::Resolved).then(|| Signature { by: "bob".to_owned(), at: at(70) }),
+        merged: [].into(),
+        merged_into: None,
         reopened: None,
         again: None,
         notable: Vec::new(),
@@ -107,7 +111,7 @@ impl Backend for Pretended {
         let state = match id.as_str() {
             "active-threat/1" | "drill" => IncidentState::Open,
             "taken" => IncidentState::Acknowledged,
-            "over" => IncidentState::Resolved,
+            "over" | "merged" => IncidentState::Resolved,
             "stuck" => return Err(BackendError::Unavailable("the store is stuck".to_owned())),
             _ => return Ok(None),
         };
@@ -128,7 +132,8 @@ impl Backend for Pretended {
             key: Some("example.org/leak".to_owned()),
             why: "two authors".to_owned(),
         };
-        let incident = Incident { exercise: id.as_str() == "drill", ..incident(state) };
+        let merged_into = (id.as_str() == "merged").then(|| "inc-b7koqi2mza".into());
+        let incident = Incident { exercise: id.as_str() == "drill", merged_into, ..incident(state) };
         Ok(Some(IncidentDetail { incident, timeline: vec![timeline], alerts: vec![alert], posts: vec![post()] }))
     }
 
@@ -136,7 +141,7 @@ impl Backend for Pretended {
         if id.as_str() == "stuck" {
             return Err(BackendError::Unavailable("the store is stuck".to_owned()));
         }
-        if id.as_str() == "over" {
+        if matches!(id.as_str(), "over" | "merged") {
             return Err(BackendError::Conflict("the incident is resolved".to_owned()));
         }
         let taken = incident(IncidentState::Acknowledged);
@@ -147,6 +152,17 @@ impl Backend for Pretended {
         };
         self.acted.lock().unwrap().push((id.clone(), action));
         Ok(Some(Incident { acknowledged, exercise: id.as_str() == "drill", ..taken }))
+    }
+
+    async fn merge(&self, id: IncidentId, merge: Merge) -> Result<Option<Incident>, BackendError> {
+        match id.as_str() {
+            "i1" => {
+                self.merged.lock().unwrap().push(merge);
+                Ok(Some(incident(IncidentState::Open)))
+            }
+            "over" => Err(BackendError::Conflict("the incident is resolved already".to_owned())),
+            _ => Ok(None),
+        }
     }
 
     async fn answered(
@@ -450,7 +466,29 @@ async fn people_acknowledge_resolve_and_write_notes() {
     is_error(&server.post("/api/v1/incidents/other/ack", "").await, 404, "no such incident");
     is_error(&server.post("/api/v1/incidents/over/ack", "").await, 409, "resolved");
     is_error(&server.post("/api/v1/incidents/stuck/ack", "").await, 503, "stuck");
-    is_error(&server.post("/api/v1/incidents/i1/eat", "").await, 404, "ack, resolve or note");
+    is_error(&server.post("/api/v1/incidents/i1/eat", "").await, 404, "ack, resolve, note or merge");
+}
+
+#[tokio::test]
+async fn people_merge_incidents() {
+    let server = Server::open().await;
+    let whole = r#"{"into": " i2 ", "by": "ann", "reason": "the same fire"}"#;
+    let (status, body) = server.post("/api/v1/incidents/i1/merge", whole).await;
+    assert_eq!((status, &body["id"]), (StatusCode::OK, &json!("active-threat/1")));
+    assert_eq!(server.post("/api/v1/incidents/i1/merge", r#"{"into": "i2"}"#).await.0, StatusCode::OK);
+    let merge = |by: &str, reason: &str| Merge { into: "i2".into(), by: by.to_owned(), reason: reason.to_owned() };
+    assert_eq!(*server.backend.merged.lock().unwrap(), [merge("ann", "the same fire"), merge("api", "")]);
+
+    is_error(&server.post("/api/v1/incidents/other/merge", whole).await, 404, "no such incident");
+    is_error(&server.post("/api/v1/incidents/over/merge", whole).await, 409, "resolved");
+    is_error(&server.post("/api/v1/incidents/i1/merge", "{}").await, 400, "{\"into\": \"inc-");
+    is_error(&server.post("/api/v1/incidents/i1/merge", r#"{"into": "i2", "text": "a"}"#).await, 400, "reason");
+    let long = json!({ "into": "i2", "reason": "a".repeat(4001) }).to_string();
+    is_error(&server.post("/api/v1/incidents/i1/merge", &long).await, 422, "4000");
+    is_error(&server.post("/api/v1/incidents/i1/merge", r#"{"into": "i2", "by": "a\nb"}"#).await, 422, "one line");
+    let form = server.ask(Method::POST, "/api/v1/incidents/i1/merge").body("into=i2");
+    is_error(&answer(form).await, 415, "application/json");
+    is_error(&server.get("/api/v1/incidents/i1/merge").await, 405, "method");
 }
 
 #[tokio::test]
@@ -590,6 +628,8 @@ async fn the_page_of_a_link_says_where_the_incident_stands() {
         ("somebody else was faster", Method::POST, link("taken", carl, at(0)), 200),
         ("whoever it was sent to has it", Method::GET, link("taken", ann, at(0)), 200),
         ("over", Method::GET, link("over", carl, at(0)), 200),
+        ("goes on as another", Method::GET, link("merged", carl, at(0)), 200),
+        ("pressed when it went on as another", Method::POST, link("merged", carl, at(0)), 200),
         ("pressed when it was over", Method::POST, link("over", carl, at(0)), 200),
         ("too old", Method::POST, link("active-threat/1", carl, old), 410),
         ("none of ours", Method::POST, "/a/AAAA".to_owned(), 404),

@@ -25,7 +25,7 @@ use crate::store::{DeliveryRow, OutboxCount, OutboxState, Reader, SourceRecord, 
 use crate::web::view::{
     AlertView, DeliveryView, GapView, LedgerView, ReceiverView, RuleView, SourceView, StatusView, TimelineView,
 };
-use crate::web::{Action, ActionKind, Backend, BackendError, IncidentDetail, Visit};
+use crate::web::{Action, ActionKind, Backend, BackendError, IncidentDetail, Merge, Visit};
 
 /// Coverage and gaps are told for so long.
 const LOOK_BACK: Duration = Duration::from_hours(24);
@@ -145,15 +145,37 @@ impl Backend for Daemon {
         self.engine.send(Request::Command(command, answer)).await.or(Err(stopping()))?;
         match answered.await.or(Err(stopping()))? {
             Ok(incident) => Ok(Some(incident)),
-            Err(refused @ (Refused::Outdated | Refused::Taken)) => Err(BackendError::Conflict(refused.to_string())),
             Err(Refused::NoSuchIncident) => {
-                let known = self.read(move |reader| reader.incident(&id)).await?;
-                match known {
-                    Some(_) => Err(BackendError::Conflict("the incident is resolved already".to_owned())),
-                    None => Ok(None),
-                }
+                let known = self.read(move |reader| reader.standing(&id)).await?;
+                known.map_or(Ok(None), |ended| Err(BackendError::Conflict(over(&ended))))
             }
+            Err(refused) => Err(BackendError::Conflict(refused.to_string())),
         }
+    }
+
+    async fn merge(&self, id: IncidentId, merge: Merge) -> Result<Option<Incident>, BackendError> {
+        let Merge { into, by, reason } = merge;
+        let (answer, answered) = oneshot::channel();
+        let command = Command { incident: id.clone(), by, action: engine::Action::Merge(into.clone()), reason };
+        self.engine.send(Request::Command(command, answer)).await.or(Err(stopping()))?;
+        let refused = match answered.await.or(Err(stopping()))? {
+            Ok(incident) => return Ok(Some(incident)),
+            Err(refused) => refused,
+        };
+        if refused != Refused::NoSuchIncident {
+            return Err(BackendError::Conflict(refused.to_string()));
+        }
+        let which = into.clone();
+        let both = self.read(move |reader| Ok((reader.standing(&id)?, reader.standing(&which)?))).await?;
+        Err(match both {
+            (None, _) => return Ok(None),
+            (Some(_), None) => BackendError::Invalid(format!("there is no incident {into} to merge it into")),
+            (Some(one), Some(other)) if one.exercise != other.exercise => {
+                BackendError::Conflict("an exercise and a real incident are never merged".to_owned())
+            }
+            (Some(one), _) if one.state == IncidentState::Resolved => BackendError::Conflict(over(&one)),
+            (_, Some(other)) => BackendError::Conflict(over(&other)),
+        })
     }
 
     async fn answered(
@@ -289,6 +311,15 @@ fn command(incident: IncidentId, action: Action) -> Command {
         ActionKind::Note => engine::Action::Note(text.clone()),
     };
     Command { incident, by, action, reason: text }
+}
+
+/// Why nothing can be done with it any more.
+fn over(incident: &Incident) -> String {
+    let id = &incident.id;
+    match &incident.merged_into {
+        Some(into) => format!("{id} was merged into {into} and goes on as that; name {into} instead"),
+        None => "the incident is resolved already".to_owned(),
+    }
 }
 
 fn stopping() -> BackendError {

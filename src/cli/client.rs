@@ -74,6 +74,23 @@ pub(super) struct Note {
     daemon: DaemonArgs,
 }
 
+/// End an incident as part of another.
+#[derive(Debug, Args)]
+pub(super) struct Merge {
+    /// The id of the incident that ends
+    id: String,
+    /// The id of the one that goes on
+    into: String,
+    /// Why; written into the history of both
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    reason: String,
+    /// Who you are [default: $USER]
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+    #[command(flatten)]
+    daemon: DaemonArgs,
+}
+
 /// Where the daemon is.
 #[derive(Debug, Args)]
 pub(super) struct DaemonArgs {
@@ -101,6 +118,7 @@ struct IncidentLine {
     summary: String,
     opened_at: String,
     acknowledged: Option<By>,
+    merged_into: Option<String>,
     muted: Option<MutedBy>,
 }
 
@@ -193,13 +211,15 @@ impl Incidents {
             writeln!(out, "no incidents")?;
         }
         for incident in incidents {
-            let IncidentLine { id, title, severity, state, summary, opened_at, acknowledged, muted } = incident;
+            let IncidentLine { id, title, severity, state, summary, opened_at, acknowledged, merged_into, muted } =
+                incident;
             let owner = acknowledged.map_or_else(String::new, |by| format!(" by {}", by.by));
+            let merged = merged_into.map_or_else(String::new, |into| format!(", part of {into}"));
             let muted = muted.map_or_else(String::new, |MutedBy { mut silences, incident }| {
                 silences.extend(incident);
                 format!(", MUTED by {}", silences.join(", "))
             });
-            writeln!(out, "{id}  {severity:<8} {state}{owner}{muted}  {title}")?;
+            writeln!(out, "{id}  {severity:<8} {state}{owner}{merged}{muted}  {title}")?;
             writeln!(out, "                opened {}; {summary}", seconds(&opened_at))?;
         }
         Ok(Exit::Fine)
@@ -218,9 +238,19 @@ impl Note {
     }
 }
 
+impl Merge {
+    pub(super) fn main(self) -> anyhow::Result<Exit> {
+        let body = serde_json::json!({ "into": self.into, "by": who(self.by)?, "reason": self.reason });
+        give(&self.daemon, &self.id, "merge", &body)
+    }
+}
+
 fn order(daemon: &DaemonArgs, id: &str, action: &str, by: Option<String>, text: &str) -> anyhow::Result<Exit> {
-    let body = serde_json::json!({ "by": who(by)?, "text": text }).to_string();
-    let answer = daemon.ask(Method::POST, &format!("incidents/{id}/{action}"), Some(body))?;
+    give(daemon, id, action, &serde_json::json!({ "by": who(by)?, "text": text }))
+}
+
+fn give(daemon: &DaemonArgs, id: &str, action: &str, body: &serde_json::Value) -> anyhow::Result<Exit> {
+    let answer = daemon.ask(Method::POST, &format!("incidents/{id}/{action}"), Some(body.to_string()))?;
     let incident: IncidentLine = serde_json::from_str(&answer)?;
     writeln!(std::io::stdout().lock(), "{} is {}: {}", incident.id, incident.state, incident.title)?;
     Ok(Exit::Fine)

@@ -86,6 +86,11 @@ enum Command {
     Resolve(client::Act),
     /// Write something into an incident's history
     Note(client::Note),
+    /// End an incident as part of another, which goes on with its posts, people and topics
+    #[command(
+        after_help = "Example:\n  stormbell merge inc-b7koqi2mza inc-qionaw3lqq --reason 'the same fire'    `stormbell incidents` lists the ids"
+    )]
+    Merge(client::Merge),
     /// Write the report of one incident: when it was seen, who was told, who took charge
     Report(report::Report),
     /// Send a marked EXERCISE through the running daemon, until somebody takes charge
@@ -162,6 +167,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Ack(act) => act.main("ack"),
         Command::Resolve(act) => act.main("resolve"),
         Command::Note(note) => note.main(),
+        Command::Merge(merge) => merge.main(),
         Command::Report(report) => report.main(),
         Command::Drill(drill) => drill.main(),
         Command::Silence(silence) => silence.main(),

@@ -44,6 +44,8 @@ struct Told {
     severity: String,
     state: String,
     topic: String,
+    #[serde(default)]
+    also: Vec<String>,
     rules: Vec<String>,
     opened_at: String,
     first_post_at: String,
@@ -55,6 +57,9 @@ struct Told {
     late: bool,
     acknowledged: Option<Signed>,
     resolved: Option<Signed>,
+    #[serde(default)]
+    merged: Vec<String>,
+    merged_into: Option<String>,
     reopened_at: Option<String>,
     sample: Vec<Post>,
     timeline: Vec<TimelineView>,

@@ -1,6 +1,6 @@
 //! Alerts of one topic that belong together: what people are paged for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::addressee::Addressee;
@@ -175,8 +175,10 @@ pub struct Incident {
     /// Derived from the topic and the alert that opened it, so that a second reading of
     /// the same posts after a crash names it the same, and a later incident otherwise.
     pub id: IncidentId,
-    /// The topic all its alerts share.
+    /// The topic it began with.
     pub topic: Topic,
+    /// Other topics whose alerts belong to it. A topic belongs to one open incident at most.
+    pub also: BTreeMap<Topic, Also>,
     /// One line for a person.
     pub title: String,
     /// The highest severity of its alerts.
@@ -211,6 +213,10 @@ pub struct Incident {
     pub acknowledged: Option<Signature>,
     /// Who ended it.
     pub resolved: Option<Signature>,
+    /// Incidents that were merged into it, and into those.
+    pub merged: BTreeSet<IncidentId>,
+    /// The incident that it was merged into, and goes on as.
+    pub merged_into: Option<IncidentId>,
     /// When it last became too grave for whoever had it, and was open again.
     pub reopened: Option<Timestamp>,
     /// That it began again after its end.
@@ -242,11 +248,33 @@ impl Incident {
         self.title.strip_prefix(EXERCISE).filter(|_| self.exercise).unwrap_or(&self.title)
     }
 
+    /// Its topics, its own first, with how grave each is: the own one as grave as all of it.
+    pub fn topics(&self) -> impl Iterator<Item = (&Topic, Severity)> {
+        let also = self.also.iter().map(|(topic, also)| (topic, also.severity));
+        std::iter::once((&self.topic, self.severity)).chain(also)
+    }
+
+    /// The topic that one of its rules is of.
+    pub fn topic_of(&self, rule: &RuleId) -> &Topic {
+        let also = self.also.iter().find(|(_, also)| also.rules.contains(rule));
+        also.map_or(&self.topic, |(topic, _)| topic)
+    }
+
     /// Whether few accounts write very much: a campaign or a program, not a crowd. The numbers of
     /// posts and authors alone decide, so whoever wants to look like a crowd needs one.
     pub fn is_flood(&self) -> bool {
         self.posts >= Self::FLOOD && self.posts / self.authors.max(1) >= Self::FLOOD_PER_AUTHOR
     }
+}
+
+/// What an incident has of a topic that is not its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Also {
+    /// The highest severity of the topic's alerts in it: its routes take it as grave as that, and not as the whole
+    /// incident is.
+    pub severity: Severity,
+    /// The topic's rules that fired.
+    pub rules: BTreeSet<RuleId>,
 }
 
 /// That an incident began again after its end.
@@ -355,7 +383,7 @@ pub struct TimelineEntry {
     /// Wall time.
     pub at: Timestamp,
     /// What happened: `opened`, `alert`, `updated`, `acknowledged`, `escalated`, `repeated`, `resolved`, `reopened`,
-    /// `joined` (somebody whose word spreads), `note`, `held`,
+    /// `joined` (somebody whose word spreads), `merged` (another incident into this one), `note`, `held`,
     /// `digest`, `overdue`, `undelivered`, `muted`, `unmuted`.
     pub what: &'static str,
     /// Who did it.

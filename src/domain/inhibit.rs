@@ -32,7 +32,7 @@ impl Inhibition {
 
     /// Whether `big` is such a bigger incident, for the smaller one.
     pub fn is_by(&self, big: &Incident, small: &Incident) -> bool {
-        big.outweighs(small) && (!self.same_family || big.topic.family() == small.topic.family()) && self.may_be_by(big)
+        big.outweighs(small) && (!self.same_family || big.is_of_the_families_of(small)) && self.may_be_by(big)
     }
 
     /// Whether an incident mutes those that are smaller. What Stormbell says of itself does not: that a pager is dead
@@ -48,8 +48,14 @@ impl Incident {
         let is_older = (self.opened_at, &self.id) < (other.opened_at, &other.id);
         self.severity > other.severity || self.severity == other.severity && is_older
     }
+
+    /// Whether each topic of another is of a family that this has a topic of.
+    fn is_of_the_families_of(&self, other: &Self) -> bool {
+        let has = |family: &str| self.topics().any(|(topic, _)| topic.family() == family);
+        other.topics().all(|(topic, _)| has(topic.family()))
+    }
 }
 
 fn fit(matchers: &[Matcher], rule: &RuleId, incident: &Incident) -> bool {
-    matchers.iter().all(|matcher| matcher.fits(rule, &incident.topic, incident.severity))
+    matchers.iter().all(|matcher| matcher.fits(rule, incident.topic_of(rule), incident.severity))
 }

@@ -265,18 +265,21 @@ impl Routes {
     /// Whether the escalation can have come about with these routes: its route exists, has
     /// that step, and takes such an incident at its severity or an earlier, lower one.
     pub fn may_stand(&self, escalation: &Escalation, incident: &Incident) -> bool {
-        let fits = |route: &Route| {
-            Severity::ALL.iter().any(|&was| was <= incident.severity && route.fits(was, &incident.topic))
+        let fits_at = |route: &Route, topic: &Topic, severity: Severity| {
+            Severity::ALL.iter().any(|&was| was <= severity && route.fits(was, topic))
         };
+        let fits = |route: &Route| incident.topics().any(|(topic, severity)| fits_at(route, topic, severity));
         self.list.get(escalation.route).is_some_and(|route| escalation.step < route.steps.len() && fits(route))
     }
 
-    /// The routes that take the incident, by their place.
+    /// The routes that take the incident, by their place: those of each of its topics.
     pub fn taking(&self, incident: &Incident) -> Vec<usize> {
         let mut taking = Vec::new();
-        for (place, route) in self.list.iter().enumerate() {
-            if route.fits(incident.severity, &incident.topic) {
-                taking.push(place);
+        for (topic, severity) in incident.topics() {
+            for (place, route) in self.list.iter().enumerate().filter(|(_, route)| route.fits(severity, topic)) {
+                if !taking.contains(&place) {
+                    taking.push(place);
+                }
                 if !route.go_on {
                     break;
                 }

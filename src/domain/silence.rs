@@ -221,7 +221,7 @@ impl Verdict {
     /// What a silence with these matchers alone would have done to an incident as it is.
     pub fn of(matchers: &[Matcher], incident: &Incident) -> Self {
         let Incident { rules, topic, severity, .. } = incident;
-        let fits = |rule| matchers.iter().all(|matcher| matcher.fits(rule, topic, *severity));
+        let fits = |rule| matchers.iter().all(|matcher| matcher.fits(rule, incident.topic_of(rule), *severity));
         if !rules.iter().any(fits) {
             return Self::Other;
         }
@@ -235,8 +235,8 @@ impl Verdict {
 
 /// The silences among those that mute an incident: none unless each of its rules is silenced.
 pub fn muting<'a>(silences: impl Iterator<Item = &'a Silence>, incident: &Incident) -> Vec<&'a Silence> {
-    let Incident { rules, topic, severity, .. } = incident;
-    let fits = |silence: &Silence, rule| silence.fits(rule, topic, *severity);
+    let Incident { rules, severity, .. } = incident;
+    let fits = |silence: &Silence, rule| silence.fits(rule, incident.topic_of(rule), *severity);
     let fitting: Vec<_> = silences.filter(|silence| rules.iter().any(|rule| fits(silence, rule))).collect();
     let all = rules.iter().all(|rule| fitting.iter().any(|silence| fits(silence, rule)));
     if all { fitting } else { Vec::new() }
@@ -247,7 +247,7 @@ pub fn muting<'a>(silences: impl Iterator<Item = &'a Silence>, incident: &Incide
 pub enum Field {
     /// The rule's id.
     Rule,
-    /// The incident's topic.
+    /// The topic of an incident's rule.
     Topic,
     /// The incident's severity.
     Severity,

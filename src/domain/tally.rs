@@ -62,6 +62,18 @@ impl Tally {
         }
     }
 
+    /// Counts what another counted.
+    pub fn unite(&mut self, other: &Self) {
+        match (&mut self.0, &other.0) {
+            (_, Form::Exact(keys)) => keys.iter().for_each(|&key| self.insert(key)),
+            (Form::Estimated(registers), Form::Estimated(others)) => registers.unite(others),
+            (Form::Exact(_), Form::Estimated(_)) => {
+                let mine = std::mem::replace(self, other.clone());
+                self.unite(&mine);
+            }
+        }
+    }
+
     /// How many different ones.
     pub fn count(&self) -> u64 {
         match &self.0 {
@@ -84,7 +96,15 @@ impl Registers {
         let bits = key.bits();
         let place = usize::try_from(bits >> (64 - BITS)).unwrap_or(0);
         let run = (bits << BITS | 1 << (BITS - 1)).leading_zeros() + 1;
-        let run = u8::try_from(run).unwrap_or(u8::MAX);
+        self.raise(place, u8::try_from(run).unwrap_or(u8::MAX));
+    }
+
+    /// What the union of both would hold.
+    fn unite(&mut self, other: &Self) {
+        other.values.iter().enumerate().for_each(|(place, &run)| self.raise(place, run));
+    }
+
+    fn raise(&mut self, place: usize, run: u8) {
         let Some(value) = self.values.get_mut(place).filter(|value| **value < run) else { return };
         let before = std::mem::replace(value, run);
         if let Some(with) = self.with.get_mut(usize::from(before)) {
@@ -176,6 +196,18 @@ mod tests {
         }
         let typical = (squares / 8.0).sqrt();
         assert!(worst < 0.025 && typical < 0.012, "worst {worst}, typical {typical}");
+    }
+
+    #[test]
+    fn a_union_is_what_one_would_have_counted() {
+        for (one, other) in
+            [(0..10, 5..20), (0..4000, 3000..6000), (0..10, 0..9000), (0..9000, 5..10), (0..9000, 4000..30_000)]
+        {
+            let whole = counted(one.start..other.end.max(one.end)).count();
+            let mut united = counted(one.clone());
+            united.unite(&counted(other.clone()));
+            assert_eq!(united.count(), whole, "{one:?} {other:?}");
+        }
     }
 
     #[test]

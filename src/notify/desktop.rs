@@ -148,7 +148,7 @@ pub fn show(message: &Message, sample: &[Post]) -> Show {
 /// What a glance should take in. The rest is behind the button that opens the incident.
 fn tells(fact: &Fact, state: State) -> bool {
     match fact.name.as_ref() {
-        "Exercise" | "Seen" | "Taken by" | "Ended by" => true,
+        "Exercise" | "Seen" | "Taken by" | "Ended by" | "Merged by" | "Goes on as" => true,
         "Why" | "Playbook" => state == State::Open,
         _ => false,
     }

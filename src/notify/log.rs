@@ -9,8 +9,7 @@ use super::untrusted::{clean, without_terms};
 pub(super) fn write(message: &Message) {
     let incident = &message.incident;
     let (id, severity, topic) = (incident.id.as_str(), incident.severity.as_str(), incident.topic.as_str());
-    let (title, summary, why) =
-        (clean(incident.unmarked_title()), message.summary(), without_terms(&clean(&incident.why)));
+    let (title, why) = (clean(incident.unmarked_title()), without_terms(&clean(&incident.why)));
     let exercise = if incident.exercise { "EXERCISE " } else { "" };
     let what = match message.kind {
         MessageKind::Opened if message.begins_again() => "reopened",
@@ -19,6 +18,10 @@ pub(super) fn write(message: &Message) {
         MessageKind::Acknowledged => "acknowledged",
         MessageKind::Escalated => "escalated",
         MessageKind::Resolved => "resolved",
+    };
+    let summary = match &incident.merged_into {
+        Some(into) => format!("goes on as {into}"),
+        None => message.summary(),
     };
     tracing::warn!(topic, why, "{exercise}{what} {id}: {} {title}; {summary}", severity.to_uppercase());
 }
@@ -53,6 +56,7 @@ mod tests {
         Incident {
             id: "7h3x".into(),
             topic: "active-threat".into(),
+            also: [].into(),
             title: "Gunman\u{1b}[31m reported".to_owned(),
             severity: Severity::Critical,
             state: IncidentState::Open,
@@ -70,6 +74,8 @@ mod tests {
             sample: Vec::new(),
             acknowledged: None,
             resolved: None,
+            merged: [].into(),
+            merged_into: None,
             reopened: None,
             again: None,
             notable: Vec::new(),

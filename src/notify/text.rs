@@ -12,7 +12,7 @@
 use std::borrow::Cow;
 
 use super::untrusted::{clean, clip, shown, without_terms};
-use crate::domain::id::RuleId;
+use crate::domain::id::{RuleId, Topic};
 use crate::domain::incident::Severity;
 use crate::domain::message::{Leased, Message, MessageKind};
 use crate::domain::post::Post;
@@ -237,7 +237,11 @@ fn headline(message: &Message) -> String {
         MessageKind::Updated => format!("{severity} · grows"),
         MessageKind::Acknowledged => "Acknowledged".to_owned(),
         MessageKind::Escalated => format!("{severity} · still open"),
-        MessageKind::Resolved => "Resolved".to_owned(),
+        // Not over: it goes on under another name.
+        MessageKind::Resolved => match &incident.merged_into {
+            Some(into) => format!("Merged into {into}"),
+            None => "Resolved".to_owned(),
+        },
     };
     let exercise = if incident.exercise { EXERCISE } else { "" };
     let late = if incident.late { "LATE " } else { "" };
@@ -257,12 +261,20 @@ fn facts(message: &Message, clearance: Clearance) -> Vec<Fact> {
     }
     say("Seen", &message.summary());
     let signed = match message.kind {
+        MessageKind::Resolved if incident.merged_into.is_some() => {
+            incident.resolved.as_ref().map(|signature| ("Merged by", signature))
+        }
         MessageKind::Resolved => incident.resolved.as_ref().map(|signature| ("Ended by", signature)),
         _ => incident.acknowledged.as_ref().map(|signature| ("Taken by", signature)),
     };
     if let Some((name, signature)) = signed {
         say(name, &format!("{} at {}", signature.by, signature.at.whole_second()));
     }
+    if let Some(into) = &incident.merged_into {
+        say("Goes on as", into.as_str());
+    }
+    let also: Vec<&str> = incident.also.keys().map(Topic::as_str).collect();
+    say("Also", &also.join(", "));
     match clearance {
         Clearance::Thin => say("Why", &without_terms(&incident.why)),
         Clearance::Cleared => say("Why", &incident.why),

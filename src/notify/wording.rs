@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use super::text::{Clearance, EXERCISE, Fact, MAX_FACT, MAX_TITLE, Parts, Quote};
 use super::untrusted::{clean, clip, shown, without_terms};
 use crate::config::model::Voice;
-use crate::domain::id::{PersonName, ReceiverName, RuleId};
+use crate::domain::id::{IncidentId, PersonName, ReceiverName, RuleId};
 use crate::domain::incident::Signature;
 use crate::domain::message::Leased;
 use crate::telemetry::events;
@@ -96,6 +96,7 @@ impl Wording {
             severity: incident.severity.as_str(),
             state: incident.state.as_str(),
             topic: clean(incident.topic.as_str()),
+            also: incident.also.keys().map(|topic| clean(topic.as_str())).collect(),
             rules: incident.rules.iter().map(RuleId::as_str).collect(),
             posts: incident.posts,
             authors: incident.authors,
@@ -110,6 +111,7 @@ impl Wording {
             last_post_at: incident.last_post_at.to_string(),
             acknowledged: incident.acknowledged.as_ref().map(signed),
             resolved: incident.resolved.as_ref().map(signed),
+            merged_into: incident.merged_into.as_ref().map(IncidentId::as_str),
             person: leased.delivery.recipient.as_ref().map(|recipient| recipient.person.as_str()),
             sample: parts.posts.iter().map(named).collect(),
             timezone: &self.voice.timezone,

@@ -147,15 +147,23 @@ impl Reader {
         restore::incidents(&self.sql, which, params![state.map(IncidentState::as_str), limit])
     }
 
+    /// One incident as it stands.
+    pub fn standing(&self, id: &IncidentId) -> Result<Option<Incident>, StoreError> {
+        Ok(restore::incidents(&self.sql, "id = ?1", [id.as_str()])?.pop())
+    }
+
     /// One incident with all that belongs to it.
     pub fn incident(&self, id: &IncidentId) -> Result<Option<IncidentRecord>, StoreError> {
-        let Some(incident) = restore::incidents(&self.sql, "id = ?1", [id.as_str()])?.pop() else { return Ok(None) };
-        let (timeline, alerts) = (self.timeline(id)?, self.alerts(id)?);
+        let Some(incident) = self.standing(id)? else { return Ok(None) };
+        // What was found before incidents became one stays under the names it had then.
+        let ids: Vec<&str> = incident.merged.iter().chain([id]).map(IncidentId::as_str).collect();
+        let ids = serde_json::json!(ids).to_string();
+        let (timeline, alerts) = (self.timeline(id)?, self.alerts(&ids)?);
         let mut posts: Vec<String> = incident.sample.iter().map(ToString::to_string).collect();
         let mut select = self.sql.prepare_cached(
-            "SELECT post FROM sighting WHERE incident = ?1 GROUP BY post ORDER BY max(at) DESC, post LIMIT ?2",
+            "SELECT post FROM sighting WHERE incident IN (SELECT value FROM json_each(?1)) GROUP BY post ORDER BY max(at) DESC, post LIMIT ?2",
         )?;
-        for post in select.query_map(params![id.as_str(), POSTS_SHOWN], |row| row.get::<_, String>(0))? {
+        for post in select.query_map(params![ids, POSTS_SHOWN], |row| row.get::<_, String>(0))? {
             let post = post?;
             if !posts.contains(&post) {
                 posts.push(post);
@@ -259,12 +267,13 @@ impl Reader {
         Ok(rows)
     }
 
-    fn alerts(&self, id: &IncidentId) -> Result<Vec<AlertRow>, StoreError> {
+    /// Of incidents, named by an array of JSON.
+    fn alerts(&self, ids: &str) -> Result<Vec<AlertRow>, StoreError> {
         let mut select = self.sql.prepare_cached(
             "SELECT at, rule, severity, condition, posts, authors, post, why, key FROM
-               (SELECT * FROM alert WHERE incident = ?1 ORDER BY at DESC, seq DESC LIMIT ?2) ORDER BY at, seq",
+               (SELECT * FROM alert WHERE incident IN (SELECT value FROM json_each(?1)) ORDER BY at DESC, seq DESC LIMIT ?2) ORDER BY at, seq",
         )?;
-        let mut rows = select.query(params![id.as_str(), ALERTS_SHOWN])?;
+        let mut rows = select.query(params![ids, ALERTS_SHOWN])?;
         let mut alerts = Vec::new();
         while let Some(row) = rows.next()? {
             let (rule, severity): (String, String) = (row.get(1)?, row.get(2)?);

@@ -7,8 +7,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::addressee::{Addressee, Recipient};
-use crate::domain::id::{PostId, RuleId, SourceName};
-use crate::domain::incident::{Again, Anew, Escalation, Incident, IncidentState, Muted, Severity, Signature, Told};
+use crate::domain::id::{PostId, RuleId, SourceName, Topic};
+use crate::domain::incident::{
+    Again, Also, Anew, Escalation, Incident, IncidentState, Muted, Severity, Signature, Told,
+};
 use crate::domain::key::Key;
 use crate::domain::message::{Message, MessageKind};
 use crate::domain::post::{Author, Post};
@@ -102,6 +104,8 @@ struct MessageJson {
 struct IncidentJson {
     id: String,
     topic: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    also: Vec<AlsoJson>,
     title: String,
     severity: String,
     state: String,
@@ -120,6 +124,10 @@ struct IncidentJson {
     sample: Vec<String>,
     acknowledged: Option<SignatureJson>,
     resolved: Option<SignatureJson>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    merged: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    merged_into: Option<String>,
     #[serde(default)]
     reopened: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -133,6 +141,13 @@ struct IncidentJson {
     revision: u32,
     told: ToldJson,
     escalations: Vec<EscalationJson>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AlsoJson {
+    topic: String,
+    severity: String,
+    rules: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -216,6 +231,20 @@ impl ToldJson {
     }
 }
 
+impl From<(&Topic, &Also)> for AlsoJson {
+    fn from((topic, Also { severity, rules }): (&Topic, &Also)) -> Self {
+        let rules = rules.iter().map(ToString::to_string).collect();
+        Self { topic: topic.to_string(), severity: severity.as_str().to_owned(), rules }
+    }
+}
+
+impl AlsoJson {
+    fn into_also(self) -> Result<(Topic, Also), Unreadable> {
+        let severity = Severity::parse(&self.severity).ok_or(Unreadable)?;
+        Ok((self.topic.into(), Also { severity, rules: self.rules.into_iter().map(RuleId::from).collect() }))
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct EscalationJson {
     route: usize,
@@ -231,6 +260,7 @@ impl From<&Incident> for IncidentJson {
         let Incident {
             id,
             topic,
+            also,
             title,
             severity,
             state,
@@ -248,6 +278,8 @@ impl From<&Incident> for IncidentJson {
             sample,
             acknowledged,
             resolved,
+            merged,
+            merged_into,
             reopened,
             again,
             notable,
@@ -269,6 +301,7 @@ impl From<&Incident> for IncidentJson {
         Self {
             id: id.to_string(),
             topic: topic.to_string(),
+            also: also.iter().map(AlsoJson::from).collect(),
             title: title.clone(),
             severity: severity.as_str().to_owned(),
             state: state.as_str().to_owned(),
@@ -286,6 +319,8 @@ impl From<&Incident> for IncidentJson {
             sample: sample.iter().map(ToString::to_string).collect(),
             acknowledged: signature(acknowledged),
             resolved: signature(resolved),
+            merged: merged.iter().map(ToString::to_string).collect(),
+            merged_into: merged_into.as_ref().map(ToString::to_string),
             reopened: reopened.map(Timestamp::micros),
             again: again.map(|Again { at, times }| AgainJson { at: at.micros(), times }),
             notable: notable
@@ -313,6 +348,7 @@ impl IncidentJson {
         Ok(Incident {
             id: self.id.into(),
             topic: self.topic.into(),
+            also: self.also.into_iter().map(AlsoJson::into_also).collect::<Result<_, _>>()?,
             title: self.title,
             severity: severity(&self.severity)?,
             state: IncidentState::parse(&self.state).ok_or(Unreadable)?,
@@ -330,6 +366,8 @@ impl IncidentJson {
             sample: self.sample.into_iter().map(PostId::from).collect(),
             acknowledged: self.acknowledged.map(signature),
             resolved: self.resolved.map(signature),
+            merged: self.merged.into_iter().map(Into::into).collect(),
+            merged_into: self.merged_into.map(Into::into),
             reopened: self.reopened.map(time),
             again: self.again.map(|AgainJson { at, times }| Again { at: time(at), times }),
             notable: self
@@ -366,6 +404,7 @@ mod tests {
         Incident {
             id: "i1".into(),
             topic: "active-threat".into(),
+            also: [("cyber".into(), Also { severity: Severity::Low, rules: ["b".into()].into() })].into(),
             title: "Gunman \"reported\"\n".to_owned(),
             severity: Severity::Critical,
             state: IncidentState::Resolved,
@@ -383,6 +422,8 @@ mod tests {
             sample: vec!["at://1".into()],
             acknowledged: Some(Signature { by: "ann".to_owned(), at }),
             resolved: Some(Signature { by: "stormbell".to_owned(), at }),
+            merged: ["i2".into(), "i3".into()].into(),
+            merged_into: Some("i4".into()),
             reopened: Some(at),
             again: Some(Again { at, times: 2 }),
             notable: vec![Notable { author: Key::from_bits(u64::MAX), what: "the journalist @ann.example".to_owned() }],

@@ -9,9 +9,10 @@ use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::backend::{Action, ActionKind, Backend, BackendError, IncidentDetail};
+use super::backend::{Action, ActionKind, Backend, BackendError, IncidentDetail, Merge};
 use super::guard::guard;
 use super::view::{IncidentDetailView, ReadyView};
 use super::{Shared, desks, drills, hooks, links, silences, twilio};
@@ -41,6 +42,7 @@ pub(super) fn router<B: Backend>(shared: Arc<Shared<B>>) -> Router {
         .route("/api/v1/incidents", get(incidents::<B>))
         .route("/api/v1/incidents/{id}", get(incident::<B>))
         .route("/api/v1/incidents/{id}/{action}", post(act::<B>))
+        .route("/api/v1/incidents/{id}/merge", post(merge::<B>))
         .merge(silences::routes::<B>())
         .merge(drills::routes::<B>())
         .merge(links::routes::<B>())
@@ -111,10 +113,27 @@ async fn act<B: Backend>(
 ) -> Answer {
     let Path((id, action)) = path?;
     let Some(kind) = ActionKind::parse(&action) else {
-        return Err(Problem::new(StatusCode::NOT_FOUND, "what can be done to an incident is ack, resolve or note"));
+        return Err(Problem::new(
+            StatusCode::NOT_FOUND,
+            "what can be done to an incident is ack, resolve, note or merge",
+        ));
     };
     let action = read_action(kind, &headers, &body?)?;
     let Some(incident) = shared.backend.act(IncidentId::from(id), action).await? else {
+        return Err(no_such_incident());
+    };
+    Ok(Json(IncidentJson::new(&incident, &[], shared.console.as_ref())).into_response())
+}
+
+async fn merge<B: Backend>(
+    State(shared): App<B>,
+    id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer {
+    let Path(id) = id?;
+    let merge = read_merge(&headers, &body?)?;
+    let Some(incident) = shared.backend.merge(IncidentId::from(id), merge).await? else {
         return Err(no_such_incident());
     };
     Ok(Json(IncidentJson::new(&incident, &[], shared.console.as_ref())).into_response())
@@ -171,30 +190,61 @@ struct ActionBody {
 
 /// A body is optional except for a note, whose words it holds.
 fn read_action(kind: ActionKind, headers: &HeaderMap, body: &[u8]) -> Result<Action, Problem> {
-    let unprocessable = |text: String| Err(Problem { status: StatusCode::UNPROCESSABLE_ENTITY, text });
     let ActionBody { by, text } = if body.is_empty() {
         ActionBody::default()
-    } else if is_json(headers) {
-        serde_json::from_slice(body).map_err(|error| Problem {
-            status: StatusCode::BAD_REQUEST,
-            text: format!("the body must be like {{\"by\": \"ann\", \"text\": \"words\"}}: {error}"),
-        })?
     } else {
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be application/json"));
+        read_json(headers, body, r#"{"by": "ann", "text": "words"}"#)?
     };
-    let (by, text) = (by.unwrap_or_default(), text.unwrap_or_default());
-    let (by, text) = (by.trim(), text.trim());
-    if by.chars().count() > NAME_LIMIT || by.contains(char::is_control) {
-        return unprocessable(format!("by must be one line of at most {NAME_LIMIT} characters"));
-    }
-    if text.chars().count() > TEXT_LIMIT {
-        return unprocessable(format!("text must have at most {TEXT_LIMIT} characters"));
-    }
+    let (by, text) = (signed(by)?, words("text", text)?);
     if kind == ActionKind::Note && text.is_empty() {
-        return unprocessable("a note needs text".to_owned());
+        return Err(unprocessable("a note needs text".to_owned()));
     }
-    let by = if by.is_empty() { "api" } else { by };
-    Ok(Action { kind, by: by.to_owned(), text: text.to_owned() })
+    Ok(Action { kind, by, text })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MergeBody {
+    into: String,
+    by: Option<String>,
+    reason: Option<String>,
+}
+
+fn read_merge(headers: &HeaderMap, body: &[u8]) -> Result<Merge, Problem> {
+    let example = r#"{"into": "inc-qionaw3lqq", "by": "ann", "reason": "the same fire"}"#;
+    let MergeBody { into, by, reason } = read_json(headers, body, example)?;
+    Ok(Merge { into: IncidentId::from(into.trim()), by: signed(by)?, reason: words("reason", reason)? })
+}
+
+fn read_json<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8], example: &str) -> Result<T, Problem> {
+    if !is_json(headers) {
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be application/json"));
+    }
+    let bad = |error| Problem::new(StatusCode::BAD_REQUEST, format!("the body must be like {example}: {error}"));
+    serde_json::from_slice(body).map_err(bad)
+}
+
+/// Who says so; nobody by name is `api`.
+fn signed(by: Option<String>) -> Result<String, Problem> {
+    let by = by.unwrap_or_default();
+    let by = by.trim();
+    if by.chars().count() > NAME_LIMIT || by.contains(char::is_control) {
+        return Err(unprocessable(format!("by must be one line of at most {NAME_LIMIT} characters")));
+    }
+    Ok(if by.is_empty() { "api" } else { by }.to_owned())
+}
+
+fn words(field: &str, words: Option<String>) -> Result<String, Problem> {
+    let words = words.unwrap_or_default();
+    let words = words.trim();
+    if words.chars().count() > TEXT_LIMIT {
+        return Err(unprocessable(format!("{field} must have at most {TEXT_LIMIT} characters")));
+    }
+    Ok(words.to_owned())
+}
+
+fn unprocessable(text: String) -> Problem {
+    Problem { status: StatusCode::UNPROCESSABLE_ENTITY, text }
 }
 
 pub(super) fn is_json(headers: &HeaderMap) -> bool {

@@ -38,6 +38,13 @@ pub trait Backend: Send + Sync + 'static {
         action: Action,
     ) -> impl Future<Output = Result<Option<Incident>, BackendError>> + Send;
 
+    /// Ends an incident as part of another, and answers with that one, on disk. Once more, and nothing changes.
+    fn merge(
+        &self,
+        id: IncidentId,
+        merge: Merge,
+    ) -> impl Future<Output = Result<Option<Incident>, BackendError>> + Send;
+
     /// Does what a person did at a receiver, and then; `None` also when it is over. Whoever `knows` is not told.
     fn answered(
         &self,
@@ -108,6 +115,17 @@ pub struct Action {
     pub by: String,
     /// In words; never empty for a note.
     pub text: String,
+}
+
+/// How a person merges an incident into another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Merge {
+    /// The one that goes on.
+    pub into: IncidentId,
+    /// Who, as they say.
+    pub by: String,
+    /// Why; may be empty.
+    pub reason: String,
 }
 
 /// The actions there are.

@@ -88,6 +88,13 @@ fn standing<'a>(incident: &'a Incident, link: &Link, pressed: Option<Timestamp>,
         |says: String, explains: Vec<String>| Page { status: StatusCode::OK, says, explains, about, button: None };
     let by = |signature: &Signature| clip(&clean(&signature.by), MAX_NAME);
     match (incident.state, &incident.acknowledged, &incident.resolved) {
+        (IncidentState::Resolved, _, Some(ended)) if let Some(into) = &incident.merged_into => {
+            let when = format!("{} merged it into {into} {}.", by(ended), ago(ended.at, now));
+            let then = format!(
+                "That one goes on. Its own message says whether somebody has it, and “stormbell ack {into}” takes charge."
+            );
+            page("It goes on as part of another.".to_owned(), vec![when, then])
+        }
         (IncidentState::Resolved, _, Some(ended)) => {
             let when = format!("{} ended it {}.", by(ended), ago(ended.at, now));
             page("It is over.".to_owned(), vec![when, "There is nothing to do here.".to_owned()])

@@ -28,7 +28,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use backend::{Action, ActionKind, Backend, BackendError, IncidentDetail};
+pub use backend::{Action, ActionKind, Backend, BackendError, IncidentDetail, Merge};
 pub use desks::{Duplex, Visit};
 pub use token::token;
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::link::Console;
 use super::post::PostJson;
 use crate::domain::addressee::Recipient;
-use crate::domain::id::{IncidentId, SilenceId};
+use crate::domain::id::{IncidentId, SilenceId, Topic};
 use crate::domain::incident::{Incident, Muted, Signature};
 use crate::domain::message::{self, Leased};
 use crate::domain::post::Post;
@@ -48,6 +48,9 @@ pub struct IncidentJson<'a> {
     pub state: &'static str,
     /// What it is about.
     pub topic: &'a str,
+    /// Other topics whose alerts joined it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<&'a str>,
     /// The rules that fired.
     pub rules: Vec<&'a str>,
     /// RFC 3339, wall time.
@@ -86,6 +89,12 @@ pub struct IncidentJson<'a> {
     /// Who ended it, once somebody did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resolved: Option<SignatureJson<'a>>,
+    /// Incidents that were merged into it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub merged: Vec<&'a str>,
+    /// The incident that it was merged into, and goes on as; `resolved` says by whom.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merged_into: Option<&'a str>,
     /// Why nobody is told of it for now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub muted: Option<MutedJson<'a>>,
@@ -142,6 +151,7 @@ impl<'a> IncidentJson<'a> {
             severity: incident.severity.as_str(),
             state: incident.state.as_str(),
             topic: incident.topic.as_str(),
+            also: incident.also.keys().map(Topic::as_str).collect(),
             rules: incident.rules.iter().map(crate::domain::id::RuleId::as_str).collect(),
             opened_at: incident.opened_at.to_string(),
             reopened_at: incident.again.map(|again| again.at.to_string()),
@@ -159,6 +169,8 @@ impl<'a> IncidentJson<'a> {
             late: incident.late,
             acknowledged: incident.acknowledged.as_ref().map(SignatureJson::from),
             resolved: incident.resolved.as_ref().map(SignatureJson::from),
+            merged: incident.merged.iter().map(IncidentId::as_str).collect(),
+            merged_into: incident.merged_into.as_ref().map(IncidentId::as_str),
             muted: incident.muted.as_ref().map(|Muted { since, silences, incident }| MutedJson {
                 since: since.to_string(),
                 silences: silences.iter().map(SilenceId::as_str).collect(),

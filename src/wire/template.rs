@@ -44,6 +44,8 @@ pub struct Words<'a> {
     pub state: &'a str,
     /// What it is about.
     pub topic: String,
+    /// Other topics that joined it.
+    pub also: Vec<String>,
     /// The rules that fired.
     pub rules: Vec<&'a str>,
     /// Matching posts.
@@ -72,6 +74,8 @@ pub struct Words<'a> {
     pub acknowledged: Option<Signed>,
     /// Who ended it.
     pub resolved: Option<Signed>,
+    /// The id of the incident that it goes on as, if it was merged into one; `resolved` says by whom.
+    pub merged_into: Option<&'a str>,
     /// The person it is for.
     pub person: Option<&'a str>,
     /// What people wrote; empty unless the receiver is cleared.
@@ -207,6 +211,7 @@ fn examples() -> Vec<Words<'static>> {
             _ => "open",
         },
         topic: "active-threat".to_owned(),
+        also: if full { vec!["cyber".to_owned()] } else { Vec::new() },
         rules: if full { vec!["active-threat.gunman"] } else { Vec::new() },
         posts: u64::from(full) * 2,
         authors: u64::from(full) * 2,
@@ -221,6 +226,7 @@ fn examples() -> Vec<Words<'static>> {
         last_post_at: time(),
         acknowledged: if kind == "acknowledged" || full { signed() } else { None },
         resolved: if kind == "resolved" { signed() } else { None },
+        merged_into: if kind == "resolved" && full { Some("inc-b7koqi2mza") } else { None },
         person: full.then_some("Ann"),
         sample: if full { vec![named("ann.example", "gunman at the entrance")] } else { Vec::new() },
         timezone: "America/New_York",

@@ -93,6 +93,19 @@ fn a_report_says_when_who_and_how_long() {
 }
 
 #[test]
+fn reports_of_merged_incidents_name_each_other() {
+    let (mut part, mut whole) = (incident(), incident());
+    part["merged_into"] = json!("inc-2");
+    (whole["state"], whole["merged"], whole["also"]) = (json!("open"), json!(["inc-0", "inc-3"]), json!(["cyber"]));
+    let mut heads = String::new();
+    for incident in [part, whole] {
+        let ran = Desk::new().run(&["report", "inc-1", "--url", &daemon(incident, json!([]))]);
+        heads += ran.out.split_once("\n## ").unwrap().0;
+    }
+    golden!("cli-report-merged", heads);
+}
+
+#[test]
 fn an_incident_that_goes_on_and_is_about_a_silence_has_a_report() {
     let mut going_on = incident();
     for (key, value) in [("state", json!("open")), ("posts", json!(0)), ("exercise", json!(true))] {

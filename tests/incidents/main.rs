@@ -8,6 +8,7 @@ mod support;
 
 mod capped;
 mod inhibited;
+mod merged;
 mod notable;
 mod off_times;
 mod reopened;

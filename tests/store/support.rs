@@ -28,6 +28,7 @@ pub(crate) fn incident(id: &str, state: IncidentState, sample: &[&str]) -> Incid
     Incident {
         id: id.into(),
         topic: "active-threat".into(),
+        also: [].into(),
         title: "Shots reported".to_owned(),
         severity: Severity::Critical,
         state,
@@ -45,6 +46,8 @@ pub(crate) fn incident(id: &str, state: IncidentState, sample: &[&str]) -> Incid
         sample: sample.iter().map(|&id| id.into()).collect(),
         acknowledged: None,
         resolved: None,
+        merged: [].into(),
+        merged_into: None,
         reopened: None,
         again: None,
         notable: Vec::new(),

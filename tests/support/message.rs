@@ -23,6 +23,7 @@ pub fn incident(id: &str, kind: MessageKind) -> Incident {
     Incident {
         id: id.into(),
         topic: "active-threat".into(),
+        also: [].into(),
         title: "Gunman or shots reported at our site".to_owned(),
         severity: Severity::Critical,
         state,
@@ -40,6 +41,8 @@ pub fn incident(id: &str, kind: MessageKind) -> Incident {
         sample: vec!["at://did:plc:a/app.bsky.feed.post/1".into()],
         acknowledged,
         resolved,
+        merged: [].into(),
+        merged_into: None,
         reopened: None,
         again: None,
         notable: Vec::new(),

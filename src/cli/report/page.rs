@@ -76,8 +76,12 @@ fn head(page: &mut String, told: &Told, organization: &str, clock: &Clock) -> fm
         writeln!(page, "**An exercise: nothing of this happened.**\n")?;
     }
     writeln!(page, "- Incident: {} of {}", line(&told.id), line(organization))?;
-    writeln!(page, "- Severity: {}, topic {}", told.severity, line(&told.topic))?;
+    let topics: Vec<&str> = std::iter::once(&told.topic).chain(&told.also).map(String::as_str).collect();
+    writeln!(page, "- Severity: {}, topic {}", told.severity, line(&topics.join(", also ")))?;
     writeln!(page, "- State: {}", state(told))?;
+    if !told.merged.is_empty() {
+        writeln!(page, "- Merged into it: {}", line(&told.merged.join(", ")))?;
+    }
     writeln!(page, "- Opened: {}", clock.full(&told.opened_at))?;
     if let Some(again) = &told.reopened_at {
         writeln!(page, "- Began again: {}", clock.full(again))?;
@@ -101,6 +105,9 @@ fn head(page: &mut String, told: &Told, organization: &str, clock: &Clock) -> fm
 
 fn state(told: &Told) -> String {
     match (&told.resolved, &told.acknowledged) {
+        (Some(by), _) if let Some(into) = &told.merged_into => {
+            format!("merged into {} by {}, and goes on as that", line(into), line(&by.by))
+        }
         (Some(by), _) if told.state == "resolved" => format!("resolved by {}", line(&by.by)),
         (_, Some(by)) if told.state == "acknowledged" => format!("acknowledged by {}", line(&by.by)),
         _ => told.state.clone(),

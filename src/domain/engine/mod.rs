@@ -104,8 +104,8 @@ pub struct Engine {
     spoke: Spoke,
     live: BTreeMap<IncidentId, Live>,
     by_topic: HashMap<Topic, IncidentId>,
-    /// Incidents that ended lately, the last of each topic.
-    ended: BTreeMap<Topic, Live>,
+    /// Incidents that ended lately, of each topic the last.
+    ended: BTreeMap<IncidentId, Live>,
     /// Silences in force or to come.
     silences: BTreeMap<SilenceId, Silence>,
     /// What receivers got that take only so much.
@@ -205,6 +205,8 @@ pub enum Action {
     Resolve,
     /// Write something into its history.
     Note(String),
+    /// End it as part of another, which goes on with all that it has.
+    Merge(IncidentId),
 }
 
 /// Why an order could not be followed.
@@ -219,6 +221,12 @@ pub enum Refused {
     /// Somebody else was faster.
     #[error("somebody else has it")]
     Taken,
+    /// Into the very same.
+    #[error("an incident cannot be merged into itself")]
+    Itself,
+    /// It lasts until what it is about is mended, and only then.
+    #[error("what Stormbell says of itself is not merged; it ends when its cause does")]
+    Own,
 }
 
 /// What a step did.
@@ -289,7 +297,7 @@ impl Engine {
     pub fn restore(&mut self, restored: Restored, now: Timestamp) -> Outcome {
         let mut commit = Commit::default();
         for incident in restored.incidents {
-            self.by_topic.insert(incident.topic.clone(), incident.id.clone());
+            self.claim(&incident);
             self.live.insert(incident.id.clone(), Live::new(incident));
         }
         self.restore_ended(restored.ended, now);
@@ -314,6 +322,7 @@ impl Engine {
             self.evidence.insert(Key::of(author));
         }
         restored.tellings.iter().for_each(|telling| self.stories.restore(telling));
+        let goes_on_as = self.goes_on_as();
         for sighting in restored.sightings {
             self.event_clock = self.event_clock.max(sighting.at);
             let Sighting { at, post, author, story, .. } = sighting;
@@ -321,7 +330,7 @@ impl Engine {
             self.sighted.insert(sighted(Key::of(&sighting.rule), seen.post_key));
             self.evidence.insert(seen.post_key);
             self.evidence.insert(seen.author_key);
-            if let Some(live) = sighting.incident.and_then(|id| self.known(&id)) {
+            if let Some(live) = sighting.incident.and_then(|id| self.known(goes_on_as.get(&id).unwrap_or(&id))) {
                 live.remember(&seen);
             }
             let Some((index, rule)) = self.rules.find(sighting.rule.as_str()) else { continue };

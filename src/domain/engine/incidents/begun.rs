@@ -7,13 +7,15 @@
 //! Only what came after its end has it begin again. A post from before it that is read late was nobody's reason to
 //! believe that it was over, and begins an incident of its own, as it would have without the other.
 
+use std::collections::BTreeSet;
+
 use super::{LATE, Live, News, blank, incident_id};
 use crate::domain::commit::Commit;
 use crate::domain::engine::Engine;
 use crate::domain::engine::alerts::Firing;
 use crate::domain::engine::incidents::{SELF, entry};
 use crate::domain::id::{IncidentId, Topic};
-use crate::domain::incident::{Again, Anew, Incident, IncidentState};
+use crate::domain::incident::{Again, Also, Anew, Incident, IncidentState};
 use crate::domain::key::Key;
 use crate::domain::post::Author;
 use crate::domain::rule::Rule;
@@ -33,17 +35,32 @@ impl Engine {
         if !live.incident.may_begin_again(&self.routes.terms, now) {
             return;
         }
-        let last = |incident: &Incident| (incident.resolved.as_ref().map(|over| over.at), incident.id.clone());
-        let known = self.ended.get(&live.incident.topic);
-        if known.is_none_or(|known| last(&known.incident) <= last(&live.incident)) {
-            self.ended.insert(live.incident.topic.clone(), live);
-        }
+        self.ended.insert(live.incident.id.clone(), live);
+        let last: BTreeSet<IncidentId> = {
+            let topics = self.ended.values().flat_map(|live| live.incident.topics());
+            topics.filter_map(|(topic, _)| self.ended_last(topic)).collect()
+        };
+        self.ended.retain(|id, _| last.contains(id));
+    }
+
+    /// The incident of a topic that ended last, of those that ended lately.
+    fn ended_last(&self, topic: &Topic) -> Option<IncidentId> {
+        let of_it = self.ended.values().map(|live| &live.incident).filter(|incident| incident.has(topic));
+        of_it
+            .max_by_key(|incident| (incident.resolved.as_ref().map(|over| over.at), &incident.id))
+            .map(|one| one.id.clone())
     }
 
     /// An incident that is open, or ended lately.
     pub(in crate::domain::engine) fn known(&mut self, id: &IncidentId) -> Option<&mut Live> {
-        let ended = &mut self.ended;
-        self.live.get_mut(id).or_else(|| ended.values_mut().find(|live| live.incident.id == *id))
+        self.live.get_mut(id).or_else(|| self.ended.get_mut(id))
+    }
+
+    /// What comes of an incident's topics from now on is its.
+    pub(in crate::domain::engine) fn claim(&mut self, incident: &Incident) {
+        for (topic, _) in incident.topics() {
+            self.by_topic.insert(topic.clone(), incident.id.clone());
+        }
     }
 
     /// The incident for an alert, and whether it is a new one. A rule is made to fire by
@@ -78,7 +95,7 @@ impl Engine {
                 incident.headed_by(rule, &firing.why);
                 incident.anew = Some(Anew { at: now, revision: incident.revision });
             }
-            incident.rules.insert(rule.id.clone());
+            incident.takes_in(rule);
             self.changed.insert(id.clone());
         }
         (id, is_new)
@@ -86,12 +103,19 @@ impl Engine {
 
     /// The incident of that topic that ended lately, open again, if this is news since its end.
     fn reopen(&mut self, rule: &Rule, firing: &Firing<'_>, now: Timestamp) -> Option<IncidentId> {
-        let ended = self.ended.get(&rule.topic)?.incident.resolved.as_ref()?.at;
-        if firing.at <= ended || now.since(ended) > self.routes.terms.reopen_within {
+        let id = self.ended_last(&rule.topic)?;
+        let before = &self.ended.get(&id)?.incident;
+        let ended = before.resolved.as_ref()?.at;
+        // What came of its own topic meanwhile, of before its end, is another incident.
+        if firing.at <= ended
+            || now.since(ended) > self.routes.terms.reopen_within
+            || self.by_topic.contains_key(&before.topic)
+        {
             return None;
         }
-        let Live { mut incident, authors, stories, posts, .. } = self.ended.remove(&rule.topic)?;
-        let id = incident.id.clone();
+        let Live { mut incident, authors, stories, posts, .. } = self.ended.remove(&id)?;
+        incident.also.retain(|topic, _| !self.by_topic.contains_key(topic));
+        incident.also.values_mut().for_each(|also| also.severity = also.severity.min(rule.severity));
         if rule.severity < incident.severity {
             incident.told.receivers.clear();
         }
@@ -106,7 +130,7 @@ impl Engine {
             Some(Again { at: now, times: incident.again.map_or(0, |again| again.times).saturating_add(1) });
         incident.late = firing.is_late(now);
         incident.escalations.clear();
-        self.by_topic.insert(rule.topic.clone(), id.clone());
+        self.claim(&incident);
         self.live.insert(id.clone(), Live { incident, authors, stories, posts, news: News::Reopened });
         Some(id)
     }
@@ -141,6 +165,21 @@ impl Firing<'_> {
 }
 
 impl Incident {
+    fn has(&self, topic: &Topic) -> bool {
+        self.topics().any(|(of_it, _)| of_it == topic)
+    }
+
+    /// A rule's alert is its.
+    fn takes_in(&mut self, rule: &Rule) {
+        self.rules.insert(rule.id.clone());
+        if rule.topic != self.topic {
+            let new = || Also { severity: rule.severity, rules: BTreeSet::new() };
+            let also = self.also.entry(rule.topic.clone()).or_insert_with(new);
+            also.severity = also.severity.max(rule.severity);
+            also.rules.insert(rule.id.clone());
+        }
+    }
+
     fn headed_by(&mut self, rule: &Rule, why: &str) {
         self.severity = rule.severity;
         self.title.clone_from(&rule.title);

@@ -1,5 +1,6 @@
 //! What people do with incidents.
 
+use super::merged::Merger;
 use super::told::send;
 use super::{Live, entry};
 use crate::domain::addressee::Addressee;
@@ -19,8 +20,10 @@ impl Engine {
         commit: &mut Commit,
     ) -> Result<Incident, Refused> {
         let Command { incident: id, by, action, reason } = command;
-        if action == Action::Resolve {
-            return self.resolve(&id, &by, reason, now, commit).ok_or(Refused::NoSuchIncident);
+        match &action {
+            Action::Resolve => return self.resolve(&id, &by, reason, now, commit).ok_or(Refused::NoSuchIncident),
+            Action::Merge(into) => return self.merge(&id, into, &Merger { by: &by, reason: &reason }, now, commit),
+            _ => {}
         }
         let Some(Live { incident, .. }) = self.live.get_mut(&id) else { return Err(Refused::NoSuchIncident) };
         match action {
@@ -41,7 +44,8 @@ impl Engine {
                 send(incident, MessageKind::Acknowledged, others, &self.receivers, &self.routes, now, commit);
                 commit.record(incident.clone());
             }
-            Action::Acknowledge | Action::AcknowledgeSeen(_) | Action::Resolve => {} // somebody was faster; nothing to add
+            // Somebody was faster; nothing to add.
+            Action::Acknowledge | Action::AcknowledgeSeen(_) | Action::Resolve | Action::Merge(_) => {}
         }
         Ok(incident.clone())
     }
@@ -77,17 +81,23 @@ impl Engine {
         commit: &mut Commit,
     ) -> Option<Incident> {
         let mut live = self.live.remove(id)?;
-        let incident = &mut live.incident;
-        self.by_topic.remove(&incident.topic);
+        self.end(&mut live.incident, by, why, now, commit);
+        let incident = live.incident.clone();
+        self.keep_ended(live, now);
+        Some(incident)
+    }
+
+    /// It is over, or goes on as another: those who know of it hear so.
+    pub(super) fn end(&mut self, incident: &mut Incident, by: &str, why: String, now: Timestamp, commit: &mut Commit) {
+        for (topic, _) in incident.topics() {
+            self.by_topic.remove(topic);
+        }
         incident.state = IncidentState::Resolved;
         incident.muted = None; // its history says by what, and when
         incident.resolved = Some(Signature { by: by.to_owned(), at: now });
-        commit.timeline.push(entry(id, now, "resolved", by, why));
+        commit.timeline.push(entry(&incident.id, now, "resolved", by, why));
         let knowing = incident.told.receivers.clone();
         send(incident, MessageKind::Resolved, knowing, &self.receivers, &self.routes, now, commit);
         commit.record(incident.clone());
-        let incident = incident.clone();
-        self.keep_ended(live, now);
-        Some(incident)
     }
 }

@@ -1,15 +1,16 @@
 //! Incidents: how they begin and grow, who is told, and how they end.
 //!
-//! One file for each of the four that change them: posts ([`begun`]), time ([`in_time`]), people ([`by_order`]) and the
-//! daemon itself ([`by_daemon`]). What any of them has to say goes out through [`told`].
+//! One file for each of the four that change them: posts ([`begun`]), time ([`in_time`]), people ([`by_order`], and
+//! [`merged`] where they make two one) and the daemon itself ([`by_daemon`]). What any of them has to say goes out through [`told`].
 
 mod begun;
 mod by_daemon;
 mod by_order;
 mod in_time;
+mod merged;
 mod told;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub(super) use by_daemon::Notice;
@@ -111,11 +112,15 @@ impl Incident {
         self.topic.as_str().starts_with(OWN)
     }
 
-    /// Whether it ended, and what flares up now would have it begin again: nothing that the daemon says of itself, and
-    /// never an exercise.
+    /// Whether it ended, and what flares up now would have it begin again: nothing that the daemon says of itself,
+    /// never an exercise, and nothing that goes on as another.
     pub(super) fn may_begin_again(&self, terms: &Terms, now: Timestamp) -> bool {
         let lately = |over: &Signature| now.since(over.at) <= terms.reopen_within;
-        !terms.reopen_within.is_zero() && !self.is_own() && !self.exercise && self.resolved.as_ref().is_some_and(lately)
+        !terms.reopen_within.is_zero()
+            && !self.is_own()
+            && !self.exercise
+            && self.merged_into.is_none()
+            && self.resolved.as_ref().is_some_and(lately)
     }
 
     /// Whether it is about a source that is not seen, or a disk that cannot be written: it lasts until that is over.
@@ -128,6 +133,7 @@ fn blank(id: IncidentId, topic: Topic, severity: Severity, title: String, why: S
     Incident {
         id,
         topic,
+        also: BTreeMap::new(),
         title,
         severity,
         state: IncidentState::Open,
@@ -145,6 +151,8 @@ fn blank(id: IncidentId, topic: Topic, severity: Severity, title: String, why: S
         sample: Vec::new(),
         acknowledged: None,
         resolved: None,
+        merged: BTreeSet::new(),
+        merged_into: None,
         reopened: None,
         again: None,
         notable: Vec::new(),

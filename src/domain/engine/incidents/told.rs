@@ -202,7 +202,7 @@ pub(in crate::domain::engine) fn send(
 
 /// Whoever is told first of an incident that takes its routes now; and whoever its routes stand
 /// at, for they may have been taken while somebody had it and nobody else was told.
-fn first_told(
+pub(super) fn first_told(
     incident: &mut Incident,
     routes: &Routes,
     configured: &[ReceiverName],

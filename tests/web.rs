@@ -23,7 +23,9 @@ use stormbell::domain::silence::{Draft, Silence};
 use stormbell::domain::time::{Timestamp, Zone};
 use stormbell::telemetry::metrics::Metrics;
 use stormbell::web::view::{AlertView, DeliveryView, RuleView, SourceView, StatusView, TimelineView};
-use stormbell::web::{Access, Action, ActionKind, Backend, BackendError, Doors, Hook, IncidentDetail, Merge, Visit, serve};
+use stormbell::web::{
+    Access, Action, ActionKind, Backend, BackendError, Doors, Hook, IncidentDetail, Merge, Visit, serve,
+};
 use stormbell::wire::link::{Console, LASTS};
 use support::sink::{signature, user, webhook};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -116,7 +116,8 @@ impl Turn {
 pub struct Limits {
     /// Longer frames are skipped and counted.
     pub max_frame_bytes: usize,
-    /// A connection that says nothing for so long is given up.
+    /// A connection that says nothing for so long is given up. Without it silence is normal: an
+    /// answered ping shows then that there was nothing to say.
     pub expect_message_within: Option<Duration>,
     /// Whether the server takes our pings.
     pub pings: bool,
@@ -124,7 +125,7 @@ pub struct Limits {
 
 /// Holds a conversation over a connection until it ends, and leaves nothing open.
 pub async fn converse(mut socket: Socket, host: &str, talk: &mut impl Talk, limits: Limits, line: &mut Line) -> End {
-    let mut held = Conversation { socket: &mut socket, host, limits, line };
+    let mut held = Conversation { socket: &mut socket, host, limits, line, stands: false };
     let end = held.run(talk).await;
     // Whoever went silent will not answer a goodbye either.
     if !matches!(end, End::Down(DownReason::Stalled)) {
@@ -139,6 +140,7 @@ struct Conversation<'a> {
     host: &'a str,
     limits: Limits,
     line: &'a mut Line,
+    stands: bool,
 }
 
 enum Woken {
@@ -235,7 +237,12 @@ impl Conversation<'_> {
         let source = &self.line.name;
         match received {
             Some(Ok(Received::Frame(message))) => talk.hear(&message, turn),
-            Some(Ok(Received::Control)) => Ok(()),
+            Some(Ok(Received::Control)) => {
+                if self.stands && self.limits.expect_message_within.is_none() {
+                    turn.is_alive();
+                }
+                Ok(())
+            }
             Some(Ok(Received::Closed(code))) => {
                 let text = code.map(|code| format!("closed with code {code}"));
                 events::source_down(source, DownReason::Closed, text.as_deref());
@@ -262,6 +269,7 @@ impl Conversation<'_> {
         let Turn { now, kept, says, joint, alive, .. } = turn;
         if let Some(joint) = joint {
             self.line.connected(self.host, joint).await?;
+            self.stands = true;
         }
         let news = !kept.is_empty() || alive;
         let reach = Reach { covered: alive.then_some(now), bookmark: talk.bookmark().filter(|_| news) };

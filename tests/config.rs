@@ -14,7 +14,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use stormbell::config::environment::Environment;
 use stormbell::config::load::{Loaded, SecretPolicy, find, load, parse};
-use stormbell::config::model::{Config, ReceiverKind, RuleEntry, RuleOrigin, SourceKind};
+use stormbell::config::model::{Config, Reach, ReceiverKind, RuleEntry, RuleOrigin, SourceKind};
 use stormbell::config::rules::{Builtin, load_rules, parse_rules};
 use stormbell::config::schedule::gaps;
 use stormbell::domain::cap::Cap;
@@ -329,6 +329,73 @@ fn what_pagerduty_sends_back_needs_somebody_who_listens() {
     let config = works(&format!("{HEAD}{SOURCE}{RECEIVER}{pager}webhook_secret = {{ env = \"HOME\" }}\n{web}"));
     let ReceiverKind::PagerDuty { webhook_secret, .. } = &config.receivers[1].kind else { panic!("pagerduty") };
     assert_eq!(webhook_secret.as_ref().unwrap().expose(), "/home/ann");
+}
+
+#[test]
+fn drills_come_at_times_that_people_expect() {
+    let drill = |keys: &str| format!("[[drill]]\nscenario = \"fire\"\n{keys}");
+    let weekly = works(&format!(
+        "{HEAD}{SOURCE}{RECEIVER}{}",
+        drill("at = \"10:30\"\nweekdays = [\"tue\"]\ntimezone = \"America/New_York\"\n")
+    ))
+    .drills;
+    let now = Timestamp::parse("2026-11-29T12:00:00Z").expect("a time");
+    assert_eq!(weekly[0].recurrence.next(now).expect("it comes").to_string(), "2026-12-01T15:30:00Z");
+    assert_eq!(weekly[0].wait, Duration::from_mins(15));
+    let keys = "at = \"10:30\"\nevery = \"28d\"\nstart = 2026-12-02\ntimezone = \"Europe/Berlin\"\nby = \"ann\"\nwait = \"30m\"\n";
+    let monthly = &works(&format!("{HEAD}{SOURCE}{RECEIVER}{}", drill(keys))).drills[0];
+    assert_eq!(monthly.recurrence.next(now).expect("it comes").to_string(), "2026-12-02T09:30:00Z");
+    assert_eq!((monthly.by.as_str(), monthly.wait), ("ann", Duration::from_mins(30)));
+    let faults = [
+        "",
+        "at = \"10:30\"\n",
+        "at = \"half past ten\"\nweekdays = [\"tuesday\"]\n",
+        "at = \"10:30\"\nevery = \"28d\"\n",
+        "at = \"10:30\"\nevery = \"36h\"\nstart = \"soon\"\n",
+        "at = \"10:30\"\nevery = \"7d\"\nstart = \"2026-12-01\"\nweekdays = [\"wed\"]\n",
+        "at = \"10:30\"\nweekdays = [\"tue\"]\nwait = \"2h\"\ntimezone = \"Paris\"\nwho = \"ann\"\n",
+    ];
+    let faults: Vec<String> = faults
+        .iter()
+        .map(|keys| drill(keys))
+        .chain(["[[drill]]\nscenario = \"fyre\"\nat = \"10:30\"\nweekdays = [\"mon\"]\n".to_owned()])
+        .collect();
+    let faults = faults.iter().map(|tables| {
+        shown(&read(&format!("{HEAD}{SOURCE}{RECEIVER}{tables}"), &home(), SecretPolicy::Required).findings)
+    });
+    golden("drills", &faults.collect::<Vec<_>>().concat());
+}
+
+#[test]
+fn an_address_that_is_a_secret_leads_out_of_the_building_unless_listed() {
+    let chat =
+        |keys: &str| format!("{HEAD}{SOURCE}{RECEIVER}[[receiver]]\nname = \"chat\"\nkind = \"mattermost\"\n{keys}");
+    let environment: Environment = [
+        ("HOME", "/home/ann"),
+        ("INSIDE", "https://10.20.0.7/hooks/planted"),
+        ("CLOUD", "http://169.254.169.254/latest/planted"),
+        ("OUTSIDE", "https://chat.example/hooks/planted"),
+    ]
+    .into_iter()
+    .collect();
+    let faults = [
+        "url = { env = \"INSIDE\" }\n",
+        "url = { env = \"CLOUD\" }\nallow_private = [\"10.20.0.0/16\"]\n",
+        "url = { env = \"OUTSIDE\" }\nallow_private = [\"intranet\", \"10.0.0.0/33\"]\n",
+        "url = { env = \"OUTSIDE\" }\n[heartbeat]\nurl = { env = \"INSIDE\" }\n",
+    ];
+    let faults = faults.map(|keys| shown(&read(&chat(keys), &environment, SecretPolicy::Required).findings)).concat();
+    assert!(!faults.contains("planted") && !faults.contains("169.254.169.254/latest"), "{faults}");
+    golden("allow-private", &faults);
+    let reach = |keys: &str| {
+        let config = read(&chat(keys), &environment, SecretPolicy::Required).config.expect("it works");
+        let ReceiverKind::Chat(chat) = &config.receivers[1].kind else { panic!("a chat") };
+        chat.transport.reach.clone()
+    };
+    assert_eq!(reach("url = { env = \"OUTSIDE\" }\n"), Reach::Public { private: Vec::new() });
+    let listed = reach("url = { env = \"INSIDE\" }\nallow_private = \"10.20.0.0/16\"\n");
+    assert_eq!(listed, Reach::Public { private: vec!["10.20.0.0/16".parse().expect("a network")] });
+    assert_eq!(reach("url = \"http://127.0.0.1:8065/hooks/x\"\n"), Reach::Anywhere);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod support;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
+use stormbell::domain::time::Timestamp;
 use support::daemon::{Config, Daemon, HOOK, Place, now, say};
 use support::jetstream::{Script, SimJetstream};
 use support::sink::SimSink;
@@ -29,15 +30,22 @@ struct World {
     stream: SimJetstream,
     sink: SimSink,
     place: Place,
+    config: Config,
 }
 
 impl World {
     async fn new() -> Self {
+        Self::with("").await
+    }
+
+    /// With more of a configuration.
+    async fn with(more: &str) -> Self {
         let stream = SimJetstream::start(Script::default()).await;
         let sink = SimSink::start().await;
         let config = Config::new(&stream.url(), "").pager(&sink.url("/v2/enqueue")).webhook("hook", &sink.url(HOOK));
-        let place = Place::new(&config.and(ROUTE), &rules());
-        Self { stream, sink, place }
+        let config = config.and(ROUTE);
+        let place = Place::new(&config.clone().and(more), &rules());
+        Self { stream, sink, place, config }
     }
 
     /// A command for the running daemon.
@@ -182,5 +190,67 @@ async fn a_drill_that_nobody_answers_fails_and_one_that_no_rule_takes_says_so() 
         assert_eq!(refused.status.code(), Some(1));
         assert!(text.contains(says), "{text}");
     }
+    daemon.stop().await;
+}
+
+/// A drill whose time is the present minute.
+fn due() -> String {
+    let now = Timestamp::from_micros(now()).to_string();
+    let (day, time) = now.split_once('T').unwrap();
+    let time = time.split_at(5).0;
+    format!(
+        "[[drill]]\nscenario = \"active-threat\"\nat = \"{time}\"\nevery = \"28d\"\nstart = \"{day}\"\ntimezone = \"UTC\"\nby = \"carl\"\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drill_begins_by_itself_once_and_how_it_went_is_on_record() {
+    let world = World::with(&due()).await;
+    let mut daemon = world.place.start().await;
+    let found = daemon.until(async || incidents(&daemon, true).await, |found| !found.is_empty()).await;
+    let id = found[0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(found[0]["title"], "EXERCISE: Gunman at our site");
+    // A crash in the middle of it: it goes on, and is no second one.
+    daemon.until(async || world.sink.alerts().len(), |alerts| *alerts == 1).await;
+    daemon.kill().await;
+    let daemon = world.place.start().await;
+    daemon.act(&id, "ack").await;
+    daemon.says("exercise over, somebody took charge").await;
+    let found = incidents(&daemon, true).await;
+    assert_eq!((found.len(), &found[0]["state"], &found[0]["resolved"]["by"]), (1, &"resolved".into(), &"carl".into()));
+    daemon.stop().await;
+
+    let daemon = world.place.start().await;
+    let why = daemon.says("no exercise at its time").await;
+    assert!(why.contains("an exercise was held since"), "{why}");
+    assert_eq!(incidents(&daemon, true).await.len(), 1);
+    let history = World::run(world.cli(&daemon, &["drill", "--history", "--json"])).await;
+    assert_eq!(history.status.code(), Some(0), "{history:?}");
+    let line: Value = serde_json::from_slice(&history.stdout).unwrap();
+    assert_eq!((&line["incident"], &line["acknowledged_by"]), (&id.clone().into(), &"Ann".into()));
+    assert!(
+        line["receipts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|one| one["receiver"] == "pager" && one["state"] == "delivered")
+    );
+    assert!(String::from_utf8_lossy(&history.stderr).contains("next: active-threat at 20"), "{history:?}");
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_drill_begins_beside_something_real() {
+    let world = World::with("").await;
+    let daemon = world.place.start().await;
+    daemon.says("source connected").await;
+    world.real_crisis();
+    daemon.until(async || incidents(&daemon, false).await, |found| found.len() == 1).await;
+    daemon.stop().await;
+    world.place.configure(&world.config.clone().and(&due()));
+    let daemon = world.place.start().await;
+    let why = daemon.says("no exercise at its time").await;
+    assert!(why.contains("something real is under way: Gunman at our site"), "{why}");
+    assert!(incidents(&daemon, true).await.is_empty());
     daemon.stop().await;
 }

@@ -43,7 +43,7 @@ impl Private {
     }
 
     fn receiver(&self, ca_file: Option<&Path>, proxy: Option<Proxy>) -> Receiver {
-        let transport = Transport { proxy, ca_file: ca_file.map(Path::to_owned) };
+        let transport = Transport { proxy, ca_file: ca_file.map(Path::to_owned), ..Transport::default() };
         let url = format!("https://localhost:{}/hook", self.port).parse().unwrap();
         let kind = ReceiverKind::Webhook { url, secret: None, transport };
         Receiver::build(&ReceiverConfig::new("there", kind), None).unwrap()

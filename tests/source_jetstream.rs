@@ -465,7 +465,7 @@ async fn a_proxy_that_wants_a_login_says_so_readably() {
 
 fn through(proxy: &SimProxy, login: Option<(&str, &str)>, sim: &SimJetstream) -> JetstreamConfig {
     let login = login.map(|(user, password)| (user.to_owned(), Secret::new(password.to_owned())));
-    let transport = Transport { proxy: Some(Proxy { url: proxy.url(), login }), ca_file: None };
+    let transport = Transport { proxy: Some(Proxy { url: proxy.url(), login }), ..Transport::default() };
     JetstreamConfig { transport, ..config(vec![sim.url()]) }
 }
 

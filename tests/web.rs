@@ -195,6 +195,14 @@ impl Backend for Pretended {
         }
     }
 
+    async fn exercises(&self, _since: Timestamp) -> Result<Vec<Incident>, BackendError> {
+        Ok(vec![Incident { exercise: true, ..incident(IncidentState::Resolved) }])
+    }
+
+    fn next_drills(&self) -> Vec<(String, Timestamp)> {
+        vec![("fire".to_owned(), at(86_400))]
+    }
+
     async fn deliveries(&self, id: IncidentId) -> Result<Vec<DeliveryView>, BackendError> {
         let delivered = DeliveryView {
             id: "msg_1".to_owned(),

@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::desk::Request;
-use super::drill;
 use super::readiness::Readiness;
 use super::status::{Status, Statuses};
 use crate::desk::hub::Hub;
@@ -16,9 +15,10 @@ use crate::domain::engine::{self, Command, Refused};
 use crate::domain::event::{Ledger, Rejected};
 use crate::domain::id::{IncidentId, ReceiverName, SilenceId};
 use crate::domain::incident::{Gap, Incident, IncidentState};
-use crate::domain::oncall::People;
+use crate::domain::oncall::{Drill, People};
 use crate::domain::organization::Organization;
 use crate::domain::rule::RuleSet;
+use crate::domain::scenario;
 use crate::domain::silence::{Draft, Order, Refused as NotSilenced, Silence};
 use crate::domain::time::{Clock, Timestamp};
 use crate::store::{DeliveryRow, OutboxCount, OutboxState, Reader, SourceRecord, StoreError};
@@ -52,6 +52,8 @@ pub(super) struct Daemon {
     pub visits: Option<mpsc::Sender<Visit>>,
     /// Whom the daemon listens for.
     pub organization: Organization,
+    /// Drills that begin by themselves.
+    pub drills: Vec<Drill>,
     /// When it started.
     pub started: Timestamp,
     /// The present.
@@ -196,8 +198,9 @@ impl Backend for Daemon {
     }
 
     async fn drill(&self, scenario: String, by: String) -> Result<Vec<Incident>, BackendError> {
-        let posts = drill::posts(&scenario, &self.organization.name, self.clock.now()).ok_or_else(|| {
-            BackendError::Invalid(format!("there is no scenario “{scenario}”; there are {}", drill::names()))
+        let posts = scenario::posts(&scenario, &self.organization.name, self.clock.now()).ok_or_else(|| {
+            let names = scenario::names().join(", ");
+            BackendError::Invalid(format!("there is no scenario “{scenario}”; there are {names}"))
         })?;
         let (answer, answered) = oneshot::channel();
         self.engine.send(Request::Drill(posts, answer)).await.or(Err(stopping()))?;
@@ -208,6 +211,18 @@ impl Backend for Daemon {
             self.act(incident.id.clone(), Action { kind: ActionKind::Note, by: by.clone(), text }).await?;
         }
         Ok(incidents)
+    }
+
+    async fn exercises(&self, since: Timestamp) -> Result<Vec<Incident>, BackendError> {
+        self.read(move |reader| reader.exercises(since)).await
+    }
+
+    fn next_drills(&self) -> Vec<(String, Timestamp)> {
+        let now = self.clock.now();
+        let next = |drill: &Drill| Some((drill.scenario.clone(), drill.recurrence.next(now)?));
+        let mut next: Vec<_> = self.drills.iter().filter_map(next).collect();
+        next.sort_by_key(|(_, at)| *at);
+        next
     }
 
     async fn deliveries(&self, id: IncidentId) -> Result<Vec<DeliveryView>, BackendError> {

@@ -23,6 +23,7 @@ use super::clock::SteadyClock;
 use super::desk::{Desk, Request};
 use super::desktops;
 use super::doors::{Web, bind};
+use super::drill;
 use super::outbox::{self, Counter, StoreOutbox};
 use super::pipeline;
 use super::probe::Probe;
@@ -171,21 +172,23 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let mut working = Stage::new("engine", ENGINE_STOPS);
     working.tasks.spawn("engine", desk.run(arrived, engine_requests));
 
+    let daemon = Arc::new(backend::Daemon {
+        database: config.store.path.clone(),
+        readiness,
+        engine: to_engine.clone(),
+        rules,
+        people,
+        statuses,
+        receivers,
+        organization: config.organization.clone(),
+        desks: parts.desks.clone(),
+        visits,
+        drills: config.drills.clone(),
+        started,
+        clock: Arc::clone(&clock),
+    });
+    rest.tasks.spawn("drills", until(rest.stop.clone(), drill::hold(Arc::clone(&daemon), config.drills.clone())));
     if let Some(web) = web {
-        let daemon = backend::Daemon {
-            database: config.store.path.clone(),
-            readiness,
-            engine: to_engine.clone(),
-            rules,
-            people,
-            statuses,
-            receivers,
-            organization: config.organization.clone(),
-            desks: parts.desks.clone(),
-            visits,
-            started,
-            clock: Arc::clone(&clock),
-        };
         serve_api(&mut rest, web, daemon, metrics, listening)?;
     }
 
@@ -257,13 +260,13 @@ fn positions(config: &Config, restored: &Restored) -> Positions {
 fn serve_api(
     stage: &mut Stage,
     web: Web,
-    daemon: backend::Daemon,
+    daemon: Arc<backend::Daemon>,
     metrics: Arc<Metrics>,
     listening: Option<oneshot::Sender<SocketAddr>>,
 ) -> anyhow::Result<()> {
     let Web { listener, doors } = web;
     let address = listener.local_addr().context("the address of the API")?;
-    let served = web::serve(listener, Arc::new(daemon), doors, metrics, stage.stop.clone());
+    let served = web::serve(listener, daemon, doors, metrics, stage.stop.clone());
     stage.tasks.spawn("web", async move { served.await.context("the API") });
     events::api_listens(address);
     if let Some(listening) = listening {

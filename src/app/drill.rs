@@ -1,69 +1,95 @@
-//! Scenarios of exercises: posts in the words of people who see something, about the organization there is.
+//! `[[drill]]`: exercises that begin by themselves, at a time of day when people expect them.
+//!
+//! Nothing is remembered of what was held: an exercise that was opened since its time is this one, so a restart
+//! neither holds it twice nor forgets it. What was missed for longer than [`GRACE`] is not made up for, as people expect no
+//! exercise then; and none begins while something grave is real, whose people have other things to do.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::post::Post;
+use super::backend::Daemon;
+use crate::domain::id::IncidentId;
+use crate::domain::incident::{Incident, IncidentState, Severity};
+use crate::domain::oncall::Drill;
 use crate::domain::time::Timestamp;
+use crate::telemetry::events;
+use crate::web::{Action, ActionKind, Backend, BackendError};
 
-/// A story that is told by invented people.
-struct Scenario {
-    name: &'static str,
-    /// Author and text; `{org}` is the organization.
-    posts: &'static [(&'static str, &'static str)],
+/// So late a drill may still begin.
+const GRACE: Duration = Duration::from_mins(10);
+/// The clock may be set, and somebody may take charge: looked at so often.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Holds drills at their times, for as long as the daemon runs.
+pub(super) async fn hold(daemon: Arc<Daemon>, drills: Vec<Drill>) -> anyhow::Result<()> {
+    let mut since = daemon.now() - GRACE;
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let now = daemon.now();
+        let due =
+            drills.iter().filter_map(|drill| Some((drill.recurrence.next(since)?, drill))).min_by_key(|(at, _)| *at);
+        let Some((at, drill)) = due.filter(|(at, _)| *at <= now) else { continue };
+        since = at;
+        match begin(&daemon, drill, at, now).await {
+            Ok(incidents) => end(&daemon, drill, incidents).await,
+            Err(why) => events::drill_not_held(&drill.scenario, at, &why),
+        }
+        // A second drill of the same instant, and of the time this one took, has its turn: or is told to be missed.
+    }
 }
 
-const SCENARIOS: [Scenario; 3] = [
-    Scenario {
-        name: "active-threat",
-        posts: &[
-            ("one", "there is a gunman at {org}, shots fired in the lobby"),
-            ("two", "active shooter at {org} we are hiding in a ward"),
-        ],
-    },
-    Scenario {
-        name: "cyber-attack",
-        posts: &[
-            ("one", "{org} was hit by ransomware, all computers are down"),
-            ("two", "nurses at {org} on paper charts, ransomware they say"),
-            ("three", "cyber attack on {org}, systems down, appointments cancelled"),
-        ],
-    },
-    Scenario {
-        name: "fire",
-        posts: &[
-            ("one", "fire at {org}, smoke coming out of the third floor"),
-            ("two", "{org} is on fire, patients are being evacuated"),
-        ],
-    },
-];
-
-/// The names of all scenarios, for people.
-pub(super) fn names() -> String {
-    SCENARIOS.map(|scenario| scenario.name).join(", ")
+/// Begins a drill, or goes on with it after a restart; or says why it is not held.
+async fn begin(daemon: &Daemon, drill: &Drill, at: Timestamp, now: Timestamp) -> Result<Vec<Incident>, String> {
+    let held = daemon.exercises(at).await.map_err(|error| error.to_string())?;
+    if !held.is_empty() {
+        let open: Vec<Incident> =
+            held.into_iter().filter(|incident| incident.state != IncidentState::Resolved).collect();
+        return if open.is_empty() { Err("an exercise was held since".to_owned()) } else { Ok(open) };
+    }
+    if now.since(at) > GRACE {
+        return Err("the daemon did not run at its time".to_owned());
+    }
+    let mut real = Vec::new();
+    for state in [IncidentState::Open, IncidentState::Acknowledged] {
+        real.extend(daemon.incidents(Some(state), 1000).await.map_err(|error| error.to_string())?);
+    }
+    let grave = |one: &&Incident| !one.exercise && !one.is_own() && one.severity >= Severity::High;
+    if let Some(grave) = real.iter().find(grave) {
+        return Err(format!("something real is under way: {}", grave.title));
+    }
+    let begun = daemon.drill(drill.scenario.clone(), drill.by.clone()).await;
+    begun.map_err(|error| match error {
+        BackendError::Invalid(text) | BackendError::Conflict(text) | BackendError::Unavailable(text) => text,
+    })
 }
 
-/// The posts of a scenario, as if they were written now; none when there is no such scenario.
-pub(super) fn posts(name: &str, organization: &str, now: Timestamp) -> Option<Vec<Post>> {
-    let scenario = SCENARIOS.iter().find(|scenario| scenario.name == name)?;
-    let post = |(number, (author, text)): (u64, &(&str, &str))| {
-        let id = format!("exercise/{name}/{}/{number}", now.micros());
-        let author = format!("exercise/{author}");
-        let text = text.replace("{org}", organization);
-        // In their order, the last one now.
-        let at = now - Duration::from_millis(scenario.posts.len() as u64 - number);
-        Post::plain(id.as_str().into(), "exercise".into(), author.as_str().into(), text, at)
-    };
-    Some((1..).zip(scenario.posts).map(post).collect())
+/// Waits for somebody to take charge, ends it, and says how it went.
+async fn end(daemon: &Daemon, drill: &Drill, incidents: Vec<Incident>) {
+    let began = incidents.iter().map(|incident| incident.opened_at).min().unwrap_or_else(|| daemon.now());
+    let mut waiting: Vec<IncidentId> = incidents.iter().map(|incident| incident.id.clone()).collect();
+    while !waiting.is_empty() && daemon.now().since(began) < drill.wait {
+        tokio::time::sleep(LOOK).await;
+        let Ok(open) = daemon.incidents(Some(IncidentState::Open), 1000).await else { continue };
+        waiting.retain(|id| open.iter().any(|incident| incident.id == *id));
+    }
+    for incident in &incidents {
+        let text = if waiting.contains(&incident.id) { "NOBODY took charge in time" } else { "the exercise is over" };
+        let action = Action { kind: ActionKind::Resolve, by: drill.by.clone(), text: text.to_owned() };
+        // Whoever has ended it already was faster.
+        drop(daemon.act(incident.id.clone(), action).await);
+    }
+    events::drill_held(&drill.scenario, incidents.len(), waiting.len(), daemon.now().since(began));
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::app::rulebook::{Rulebook, default_rules};
     use crate::domain::engine::{Engine, Exercise};
     use crate::domain::incident::{EXERCISE, Severity};
     use crate::domain::organization::Organization;
     use crate::domain::route::{Route, Routes, Step, Target};
+    use crate::domain::scenario::{names, posts};
+    use crate::domain::time::Timestamp;
 
     #[test]
     fn the_packs_take_every_scenario_whatever_the_hospital_is_called() {
@@ -76,10 +102,10 @@ mod tests {
             };
             let engine = Engine::new(rules, Routes::of(vec![route]), vec!["pager".into()]);
             let now = Timestamp::from_seconds(1_800_000_000);
-            for scenario in &SCENARIOS {
-                let posts = posts(scenario.name, name, now).unwrap();
+            for scenario in names() {
+                let posts = posts(scenario, name, now).unwrap();
                 let (exercise, outcome) = Exercise::begin(posts, &engine, now);
-                assert!(!exercise.is_over(), "no rule takes {} at {name}", scenario.name);
+                assert!(!exercise.is_over(), "no rule takes {scenario} at {name}");
                 let commit = outcome.commit;
                 assert!(commit.posts.is_empty() && commit.alerts.is_empty() && commit.sightings.is_empty());
                 assert!(commit.outbox.iter().any(|delivery| delivery.message.incident.severity >= Severity::High));
@@ -89,18 +115,5 @@ mod tests {
                 );
             }
         }
-    }
-
-    #[test]
-    fn a_scenario_is_told_about_the_organization_in_order() {
-        let now = Timestamp::from_seconds(1_800_000_000);
-        let posts = posts("fire", "Mercy General", now).unwrap();
-        assert!(
-            posts
-                .iter()
-                .all(|post| post.text.contains("Mercy General") && post.author.id.as_str().starts_with("exercise/"))
-        );
-        assert!(posts.is_sorted_by_key(|post| post.event_time) && posts.last().unwrap().event_time == now);
-        assert!(super::posts("tea", "Mercy General", now).is_none());
     }
 }

@@ -183,7 +183,7 @@ impl Remote {
         if let Ok(mut path) = websocket.path_segments_mut() {
             path.pop_if_empty().extend(["api", "v1", "desk"]);
         }
-        let transport = Transport { proxy: None, ca_file };
+        let transport = Transport { ca_file, ..Transport::default() };
         let connector = Arc::new(Connector::new(transport, CONNECTED_WITHIN, MAX_LINE));
         Ok(Self { base, websocket, token_file, connector })
     }

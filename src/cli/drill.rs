@@ -24,13 +24,18 @@ const EVERY: Duration = Duration::from_secs(1);
 Examples:
   stormbell drill active-threat --by ann             wait 15 minutes for somebody to take charge
   stormbell drill cyber-attack --wait 1h --json
+  stormbell drill --history                          how they went, and when the next ones are
 Scenarios: active-threat, cyber-attack, fire. Posts that nobody wrote go through the rules,
 routes and people in force. Every message begins with EXERCISE; real incidents are paged as
 always. It ends when somebody took charge, when the wait is over, or by itself after an hour.
 Exits 0 when somebody took charge, 1 when nobody did.")]
 pub(super) struct Drill {
     /// What is said to have happened
-    scenario: String,
+    #[arg(required_unless_present = "history")]
+    scenario: Option<String>,
+    /// Show how exercises on record went, and when the next ones are
+    #[arg(long, conflicts_with_all = ["scenario", "wait", "by"])]
+    history: bool,
     /// How long to wait for somebody to take charge
     #[arg(long, value_name = "DUR", default_value = "15m", value_parser = duration)]
     wait: Duration,
@@ -61,12 +66,26 @@ struct Signed {
     at: String,
 }
 
+/// What is on record.
+#[derive(Debug, Deserialize)]
+struct History {
+    held: Vec<Seen>,
+    next: Vec<Next>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Next {
+    scenario: String,
+    at: String,
+}
+
 /// How an exercise went.
 #[derive(Debug, Serialize)]
 struct Report {
     #[serde(rename = "type")]
     kind: &'static str,
-    scenario: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scenario: Option<String>,
     incident: String,
     title: String,
     severity: String,
@@ -79,6 +98,9 @@ struct Report {
 
 impl Drill {
     pub(super) fn main(self) -> anyhow::Result<Exit> {
+        if self.history {
+            return self.show_history();
+        }
         let by = who(self.by.clone())?;
         let body = serde_json::json!({ "scenario": self.scenario, "by": by }).to_string();
         let begun: Vec<Seen> = serde_json::from_str(&self.daemon.ask(Method::POST, "drills", Some(body))?)?;
@@ -110,6 +132,28 @@ impl Drill {
             }
         }
         Ok(if reports.iter().all(|report| report.acknowledged) { Exit::Fine } else { Exit::Failed })
+    }
+
+    /// What is on record. Receipts are kept as long as messages are, who took charge for ever.
+    fn show_history(&self) -> anyhow::Result<Exit> {
+        let History { held, next } = serde_json::from_str(&self.daemon.ask(Method::GET, "drills", None)?)?;
+        let reports = self.look(&held)?;
+        let mut out = std::io::stdout().lock();
+        for report in reports.iter().rev() {
+            if self.json {
+                writeln!(out, "{}", serde_json::to_string(report)?)?;
+            } else {
+                write!(out, "{} ", report.opened_at)?;
+                show(&mut out, report)?;
+            }
+        }
+        for Next { scenario, at } in next {
+            say(&format!("next: {scenario} at {at}"));
+        }
+        if reports.is_empty() {
+            say("no exercise is on record");
+        }
+        Ok(Exit::Fine)
     }
 
     /// How all of it stands now.

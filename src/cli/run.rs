@@ -167,6 +167,7 @@ pub(super) fn standing(organization: Organization, source: SourceConfig, databas
         ]),
         schedules: BTreeMap::new(),
         heartbeat: None,
+        drills: Vec::new(),
         desk: None,
         web: Some(WebConfig { listen: ([127, 0, 0, 1], 8787).into(), token: None, public_url: None }),
     }

@@ -6,13 +6,15 @@ use std::path::PathBuf;
 
 use url::{Host, Url};
 
-use super::model::{Proxy, Transport};
+use super::model::{Proxy, Reach, Transport};
 use super::reference::{Surroundings, secret};
 use super::secret::Secret;
-use super::table::{Checked, Table, Value};
+use super::table::{Checked, Table, Value, all, quoted};
 
 /// Characters of a public address; with the longest token a link still fits where there is room for one.
 const MAX_PUBLIC: usize = 120;
+/// Networks within the building to which an address that is a secret may lead.
+pub(super) const ALLOW_PRIVATE: &str = "allow_private";
 /// The keys [`transport`] reads.
 pub(super) const TRANSPORT_KEYS: [&str; 4] = ["proxy", "proxy_user", "proxy_password", "ca_file"];
 
@@ -83,7 +85,35 @@ pub(super) fn transport(table: &Table<'_>, around: &Surroundings<'_>) -> Checked
     {
         return user.absent("SB0406", "a login for a proxy, but no proxy", "add `proxy = \"http://host:port\"`");
     }
-    Ok(Transport { proxy: url.map(|url| Proxy { url, login }), ca_file: ca_file? })
+    Ok(Transport { proxy: url.map(|url| Proxy { url, login }), ca_file: ca_file?, reach: Reach::Anywhere })
+}
+
+/// Where an address may lead that `value` holds: anywhere if it stands here, and out if it is a secret, or to what
+/// `allow_private` lists.
+pub(super) fn reach(table: &Table<'_>, value: &Value<'_>, address: &Secret) -> Checked<Reach> {
+    let private = table.get(ALLOW_PRIVATE).map_or(Ok(Vec::new()), |listed| {
+        let network = |(item, text): &(Value<'_>, &str)| {
+            let help = "write addresses such as 10.20.0.0/16 or fd00::/8; not names, which whoever owns them can lead anywhere";
+            text.parse().or_else(|()| item.error("SB0406", format!("{} is no network", quoted(text)), help))
+        };
+        all(listed.one_or_more()?.iter().map(network))
+    })?;
+    if !value.is_table() {
+        return Ok(Reach::Anywhere);
+    }
+    let reach = Reach::Public { private };
+    let literal = Url::parse(address.expose()).ok().and_then(|url| match url.host() {
+        Some(Host::Ipv4(ip)) => Some(IpAddr::from(ip)),
+        Some(Host::Ipv6(ip)) => Some(IpAddr::from(ip)),
+        _ => None,
+    });
+    match literal.filter(|address| !reach.holds(*address)) {
+        Some(private) => {
+            let help = format!("if that is meant, add `{ALLOW_PRIVATE} = [\"{private}\"]`");
+            value.error("SB0406", format!("`{}`: the secret leads to a private address", value.key()), &help)
+        }
+        None => Ok(reach),
+    }
 }
 
 pub(super) fn ca_file(value: &Value<'_>, around: &Surroundings<'_>) -> Checked<PathBuf> {

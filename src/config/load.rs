@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
+use super::drill;
 use super::endpoint::public_address;
 use super::environment::Environment;
 use super::file::{TEXT_LIMIT, read_text};
@@ -35,7 +36,7 @@ use crate::domain::route::{Routes, Target};
 use crate::domain::time::Zone;
 use crate::domain::volume::Promise;
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "schema",
     "rules",
     "organization",
@@ -53,6 +54,7 @@ const KEYS: [&str; 17] = [
     "web",
     "heartbeat",
     "desk",
+    "drill",
 ];
 
 /// What became of a configuration.
@@ -123,6 +125,7 @@ fn config(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<Config> {
         root.table("heartbeat").and_then(|table| table.map(|table| heartbeat::heartbeat(&table, around)).transpose());
     let receivers = receivers.and_then(|receivers| Ok(speaking(receivers, routes.as_ref().or(Err(Noted))?, &home)));
     let desk = desk(root, around, receivers.as_deref().ok());
+    let drills = drill::drills(root, &home);
     warn_of_absences(root);
     Ok(Config {
         organization: organization?,
@@ -136,6 +139,7 @@ fn config(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<Config> {
         web: web?,
         heartbeat: beat?,
         desk: desk?,
+        drills: drills?,
     })
 }
 

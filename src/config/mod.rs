@@ -12,12 +12,14 @@ pub mod secret;
 pub mod table;
 
 mod contact;
+mod drill;
 mod endpoint;
 mod file;
 mod heartbeat;
 mod incidents;
 mod inhibit;
 mod naming;
+pub mod network;
 mod organization;
 mod people;
 mod receiver;

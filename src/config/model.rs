@@ -1,6 +1,7 @@
 //! The checked configuration: a setting that exists is a setting that is valid.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -8,9 +9,11 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::network::{Network, is_public};
 use super::secret::Secret;
 use crate::domain::diagnostic::Place;
 use crate::domain::id::{ScheduleName, SourceName};
+use crate::domain::oncall::Drill;
 use crate::domain::organization::Organization;
 use crate::domain::route::Routes;
 use crate::domain::volume::Promise;
@@ -47,6 +50,8 @@ pub struct Config {
     pub heartbeat: Option<HeartbeatConfig>,
     /// A place for desks; none means that the receiver `desktop` speaks to the daemon's own session.
     pub desk: Option<DeskConfig>,
+    /// Exercises that begin by themselves.
+    pub drills: Vec<Drill>,
 }
 
 /// One entry of `rules`, or one path given on the command line.
@@ -140,6 +145,32 @@ pub struct Transport {
     pub proxy: Option<Proxy>,
     /// PEM file of certificate authorities trusted besides the system's.
     pub ca_file: Option<PathBuf>,
+    /// Where it may lead.
+    pub reach: Reach,
+}
+
+/// Where a connection may lead.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// Anywhere: whoever wrote `stormbell.toml` wrote the address into it.
+    #[default]
+    Anywhere,
+    /// Out to the internet: the address came as a secret, from whoever made it, and nobody who reads `stormbell.toml`
+    /// sees where it leads.
+    Public {
+        /// And to these.
+        private: Vec<Network>,
+    },
+}
+
+impl Reach {
+    /// Whether it may lead to that address.
+    pub fn holds(&self, address: IpAddr) -> bool {
+        match self {
+            Self::Anywhere => true,
+            Self::Public { private } => is_public(address) || private.iter().any(|network| network.contains(address)),
+        }
+    }
 }
 
 /// An HTTP proxy.

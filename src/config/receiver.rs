@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::endpoint::{TRANSPORT_KEYS, address, on_this_machine, transport};
-use super::model::{Chat, ChatKind, ReceiverConfig, ReceiverKind};
+use super::endpoint::{ALLOW_PRIVATE, TRANSPORT_KEYS, address, on_this_machine, reach, transport};
+use super::model::{Chat, ChatKind, ReceiverConfig, ReceiverKind, Transport};
 use super::naming::kind;
 use super::reference::{Surroundings, secret};
 use super::secret::Secret;
@@ -127,12 +127,17 @@ fn webhook(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<ReceiverKind
 
 fn chat(table: &Table<'_>, kind: ChatKind, around: &Surroundings<'_>) -> Checked<ReceiverKind> {
     let channel_key = (kind == ChatKind::Mattermost).then_some("channel");
-    allow(table, &[&["url", "cleared", "template"][..], channel_key.as_slice()].concat());
+    allow(table, &[&["url", ALLOW_PRIVATE, "cleared", "template"][..], channel_key.as_slice()].concat());
     let hook = table.require("url", "`url = { credential = \"NAME\" }`: a webhook's address is a secret");
-    let hook = hook.and_then(|value| hook_address(&value, around));
+    let hook = hook.and_then(|value| {
+        let hook = hook_address(&value, around)?;
+        let reach = reach(table, &value, &hook)?;
+        Ok((hook, reach))
+    });
     let channel = channel_key.and_then(|key| table.get(key)).map(|value| value.filled().map(str::to_owned)).transpose();
     let (cleared, transport) = (cleared(table), transport(table, around));
-    let (hook, channel, cleared, transport) = (hook?, channel?, cleared?, transport?);
+    let ((hook, reach), channel, cleared, transport) = (hook?, channel?, cleared?, transport?);
+    let transport = Transport { reach, ..transport };
     Ok(ReceiverKind::Chat(Chat { kind, hook, channel, cleared, transport }))
 }
 

@@ -102,7 +102,7 @@ fn hours(value: &Value<'_>) -> Checked<Hours> {
     Ok(Hours { days: days?, from: minutes(from?)?, to: minutes(to?)? })
 }
 
-fn weekdays(value: &Value<'_>) -> Checked<Weekdays> {
+pub(super) fn weekdays(value: &Value<'_>) -> Checked<Weekdays> {
     let mut words = Vec::new();
     for (place, name) in Weekdays::NAMES.into_iter().enumerate() {
         words.push((name, place));
@@ -117,7 +117,7 @@ fn weekdays(value: &Value<'_>) -> Checked<Weekdays> {
     Ok(Weekdays(on))
 }
 
-fn time_of_day(text: &str) -> Result<i64, &'static str> {
+pub(super) fn time_of_day(text: &str) -> Result<i64, &'static str> {
     end_of_day(text).ok().filter(|minutes| *minutes < 24 * 60).ok_or("write a time of day from 00:00 to 23:59")
 }
 
@@ -131,7 +131,7 @@ fn end_of_day(text: &str) -> Result<i64, &'static str> {
     minutes.filter(|minutes| *minutes <= 24 * 60).ok_or("write a time of day such as 08:00")
 }
 
-fn date(text: &str) -> Result<jiff::civil::Date, &'static str> {
+pub(super) fn date(text: &str) -> Result<jiff::civil::Date, &'static str> {
     text.parse().ok().filter(|_| text.len() == 10).ok_or("write a date such as 2026-11-02")
 }
 

@@ -15,6 +15,7 @@ pub mod event;
 pub mod harmless;
 pub mod organization;
 pub mod post;
+pub mod scenario;
 
 pub mod matcher;
 pub mod quantity;

@@ -3,10 +3,12 @@
 use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Certificate, Client, ClientBuilder, Proxy, Response};
 
+use super::reach::Guarded;
 use crate::config::model::Transport;
 
 /// For name, TCP, proxy and TLS together.
@@ -62,6 +64,9 @@ pub fn client(transport: &Transport, plain: bool) -> Result<ClientBuilder, Setup
             target = target.basic_auth(user, password.expose());
         }
         builder = builder.proxy(target);
+    }
+    if let Some(guarded) = Guarded::of(transport) {
+        builder = builder.dns_resolver(Arc::new(guarded));
     }
     Ok(match &transport.ca_file {
         Some(path) => builder.tls_certs_merge(read_certificates(path)?),
@@ -120,7 +125,7 @@ mod tests {
     fn a_certificate_file_that_is_none_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.pem");
-        let build = || client(&Transport { proxy: None, ca_file: Some(path.clone()) }, false).err();
+        let build = || client(&Transport { ca_file: Some(path.clone()), ..Transport::default() }, false).err();
         assert!(matches!(build(), Some(SetupError::CaFile { .. })));
         std::fs::write(&path, "not a certificate").unwrap();
         assert!(matches!(build(), Some(SetupError::NoCertificate { .. })));

@@ -4,6 +4,7 @@
 
 pub mod http;
 pub mod proxy;
+pub mod reach;
 pub mod retry;
 pub mod socket;
 pub mod tls;

@@ -44,6 +44,10 @@ impl Chat {
         })
     }
 
+    pub(super) async fn probe(&self) -> Result<(), SendError> {
+        self.endpoint.probe().await
+    }
+
     pub(super) async fn send(&self, to: Option<&str>, leased: &Leased, now: Timestamp) -> Result<(), SendError> {
         let parts = self.wording.parts(leased).repeated(leased.attempt);
         let loudness = urgency(&leased.delivery.message);

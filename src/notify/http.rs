@@ -17,8 +17,11 @@ use crate::config::model::Transport;
 use crate::config::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::net::http::{SetupError, beginning, client, no_answer};
+use crate::net::reach::{Guarded, literal};
 use crate::net::retry::RetryAfter;
 
+/// For a name at start-up.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// For the whole of an attempt.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
 /// For the rest of an answer whose status is known; only a courtesy to the connection.
@@ -34,6 +37,7 @@ const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 pub(super) struct Endpoint {
     client: Client,
     url: Url,
+    guarded: Option<Guarded>,
 }
 
 /// A refusal, with what the receiver said to it.
@@ -48,7 +52,20 @@ impl Endpoint {
     /// Prepares connections; none is made yet.
     pub(super) fn new(url: Url, transport: &Transport) -> Result<Self, BuildError> {
         let client = client(transport, url.scheme() == "http")?.timeout(TOTAL_TIMEOUT);
-        Ok(Self { client: client.build().map_err(SetupError::from)?, url })
+        if let Some(private) = literal(&url).filter(|address| !transport.reach.holds(*address)) {
+            return Err(BuildError::Private(private));
+        }
+        Ok(Self { client: client.build().map_err(SetupError::from)?, url, guarded: Guarded::of(transport) })
+    }
+
+    /// Looks whether the name leads where it may, without connecting. That nobody knows the name now says nothing: a
+    /// building starts up in any order.
+    pub(super) async fn probe(&self) -> Result<(), SendError> {
+        let (Some(guarded), Some(name)) = (&self.guarded, self.url.domain()) else { return Ok(()) };
+        let looked = tokio::time::timeout(PROBE_TIMEOUT, tokio::net::lookup_host((name, 0))).await;
+        let Ok(Ok(found)) = looked else { return Ok(()) };
+        let chosen = guarded.choose(found.collect());
+        chosen.map(drop).map_err(|private| SendError::Permanent { error: format!("{name}: {private}") })
     }
 
     /// The configured address.
@@ -178,6 +195,31 @@ fn retry_after(value: &HeaderValue, now: Timestamp) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::model::Reach;
+
+    #[tokio::test]
+    async fn a_name_that_leads_into_the_building_is_not_followed() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url: Url = format!("http://localhost:{}/hook", listener.local_addr().unwrap().port()).parse().unwrap();
+        let endpoint = |private: &[&str]| {
+            let private = private.iter().map(|text| text.parse().unwrap()).collect();
+            Endpoint::new(url.clone(), &Transport { reach: Reach::Public { private }, ..Transport::default() }).unwrap()
+        };
+        let sent = endpoint(&[]).post(HeaderMap::new(), Vec::new(), Timestamp::default()).await;
+        let error = sent.map_err(|refused| refused.error).unwrap_err().to_string();
+        assert!(error.starts_with("localhost: cannot connect (") && error.contains("is a private address"), "{error}");
+        assert!(endpoint(&[]).probe().await.is_err());
+        let allowed = endpoint(&["127.0.0.0/8", "::1"]);
+        allowed.probe().await.unwrap();
+        let sending = allowed.post(HeaderMap::new(), Vec::new(), Timestamp::default());
+        let (_refused, accepted) = tokio::join!(sending, async { listener.accept().await.map(drop) });
+        accepted.unwrap(); // a connection is all that was wanted
+        for literal in ["http://169.254.169.254/latest", "http://0x7f.1/", "http://[::ffff:10.0.0.1]/"] {
+            let transport = Transport { reach: Reach::Public { private: Vec::new() }, ..Transport::default() };
+            let built = Endpoint::new(literal.parse().unwrap(), &transport).err();
+            assert!(matches!(built, Some(BuildError::Private(_))), "{literal}");
+        }
+    }
 
     #[test]
     fn a_receiver_may_ask_for_patience_in_seconds_or_by_date() {

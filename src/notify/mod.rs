@@ -108,6 +108,9 @@ pub enum BuildError {
     /// A line break or another character that no header may have.
     #[error("a secret holds a character that cannot be sent")]
     NotAHeader,
+    /// The secret that is an address leads into the building, or to this machine.
+    #[error("the address is {0}, a private one; if that is meant, list it in `allow_private`")]
+    Private(std::net::IpAddr),
     /// The secret that is an address is none.
     #[error("the webhook's address is not a URL")]
     Address,
@@ -192,13 +195,14 @@ impl Receiver {
     }
 
     /// Looks at start-up whether the receiver can work at all, without telling anybody
-    /// anything. Only the desktop can know before it is needed.
+    /// anything. Only the desktop can know before it is needed, and a chat whether its address leads into the building.
     ///
     /// # Errors
     /// [`SendError`] as [`Receiver::send`] would give it.
     pub async fn probe(&self) -> Result<(), SendError> {
         match self {
             Self::Desktop(desktop) => desktop.probe().await,
+            Self::Chat(chat) => chat.probe().await,
             _ => Ok(()),
         }
     }

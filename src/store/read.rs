@@ -152,6 +152,12 @@ impl Reader {
         Ok(restore::incidents(&self.sql, "id = ?1", [id.as_str()])?.pop())
     }
 
+    /// Exercises that were opened since a time, newest first.
+    pub fn exercises(&self, since: Timestamp) -> Result<Vec<Incident>, StoreError> {
+        let which = "opened_at >= ?1 AND json_extract(detail, '$.exercise') ORDER BY opened_at DESC, id LIMIT 1000";
+        restore::incidents(&self.sql, which, [since.micros()])
+    }
+
     /// One incident with all that belongs to it.
     pub fn incident(&self, id: &IncidentId) -> Result<Option<IncidentRecord>, StoreError> {
         let Some(incident) = self.standing(id)? else { return Ok(None) };

@@ -17,6 +17,21 @@ pub const INCIDENTS: &str = "stormbell::incident";
 /// The target of lines about messages to receivers.
 pub const DELIVERIES: &str = "stormbell::delivery";
 
+/// A drill that began by itself is over.
+pub fn drill_held(scenario: &str, incidents: usize, untaken: usize, took: Duration) {
+    let took = human(took);
+    if untaken == 0 {
+        info!(event = "drill.held", scenario, incidents, took, "exercise over, somebody took charge");
+    } else {
+        warn!(event = "drill.held", scenario, incidents, untaken, took, "exercise over, nobody took charge");
+    }
+}
+
+/// A drill's time came, and it is not held.
+pub fn drill_not_held(scenario: &str, at: Timestamp, why: &str) {
+    warn!(event = "drill.skipped", scenario, %at, why, "no exercise at its time");
+}
+
 /// A connection to a source stands.
 pub fn source_connected(source: &SourceName, host: &str, resumed: bool) {
     info!(event = "source.connection.opened", %source, host, resumed, "source connected");

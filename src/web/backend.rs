@@ -57,6 +57,12 @@ pub trait Backend: Send + Sync + 'static {
     /// Begins an exercise; its incidents, on disk.
     fn drill(&self, scenario: String, by: String) -> impl Future<Output = Result<Vec<Incident>, BackendError>> + Send;
 
+    /// Exercises that were opened since then, newest first.
+    fn exercises(&self, since: Timestamp) -> impl Future<Output = Result<Vec<Incident>, BackendError>> + Send;
+
+    /// Drills that begin by themselves, and when next; the soonest first.
+    fn next_drills(&self) -> Vec<(String, Timestamp)>;
+
     /// Every message about an incident, in order; none for one that there is not.
     fn deliveries(&self, id: IncidentId) -> impl Future<Output = Result<Vec<DeliveryView>, BackendError>> + Send;
 

@@ -1,4 +1,4 @@
-//! `/api/v1/drills`: begins an exercise, and `/api/v1/incidents/{id}/deliveries`: what became of each message.
+//! `/api/v1/drills`: begins an exercise, shows those that were held and are to come, and `/api/v1/incidents/{id}/deliveries`: what became of each message.
 
 use std::sync::Arc;
 
@@ -8,19 +8,21 @@ use axum::extract::State;
 use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
+use axum::routing::get;
 use axum::{Json, Router};
 use serde::Deserialize;
+use serde_json::json;
 
 use super::Shared;
 use super::api::{Answer, App, NAME_LIMIT, Problem, is_json};
 use super::backend::Backend;
 use crate::domain::id::IncidentId;
+use crate::domain::time::Timestamp;
 use crate::wire::message::IncidentJson;
 
 pub(super) fn routes<B: Backend>() -> Router<Arc<Shared<B>>> {
     Router::new()
-        .route("/api/v1/drills", post(begin::<B>))
+        .route("/api/v1/drills", get(held::<B>).post(begin::<B>))
         .route("/api/v1/incidents/{id}/deliveries", get(deliveries::<B>))
 }
 
@@ -49,6 +51,17 @@ async fn begin<B: Backend>(State(shared): App<B>, headers: HeaderMap, body: Resu
     let console = shared.console.as_ref();
     let json = incidents.iter().map(|incident| IncidentJson::new(incident, &[], console));
     Ok((StatusCode::CREATED, Json(json.collect::<Vec<_>>())).into_response())
+}
+
+/// Exercises that are on record, and drills to come.
+async fn held<B: Backend>(State(shared): App<B>) -> Answer {
+    let incidents = shared.backend.exercises(Timestamp::from_micros(i64::MIN)).await?;
+    let console = shared.console.as_ref();
+    let held: Vec<IncidentJson<'_>> = incidents.iter().map(|one| IncidentJson::new(one, &[], console)).collect();
+    let next = shared.backend.next_drills();
+    let next: Vec<_> =
+        next.into_iter().map(|(scenario, at)| json!({ "scenario": scenario, "at": at.to_string() })).collect();
+    Ok(Json(json!({ "held": held, "next": next })).into_response())
 }
 
 async fn deliveries<B: Backend>(State(shared): App<B>, id: Result<Path<String>, PathRejection>) -> Answer {

@@ -16,7 +16,7 @@ impl Weekdays {
     /// Their names, Monday first.
     pub const NAMES: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
-    fn has(self, day: i64) -> bool {
+    pub(super) fn has(self, day: i64) -> bool {
         // 1970 began on a Thursday.
         let place = usize::try_from((day + 3).rem_euclid(7)).unwrap_or_default();
         self.0.get(place).copied().unwrap_or_default()

@@ -15,6 +15,7 @@
 
 mod hours;
 mod people;
+mod recurrence;
 mod wall;
 
 #[cfg(test)]
@@ -26,6 +27,7 @@ use super::id::PersonName;
 use super::time::{Timestamp, Zone};
 pub use hours::{Hours, Weekdays, cover_the_week};
 pub use people::{People, Person};
+pub use recurrence::{Drill, Recurrence};
 pub use wall::WallTime;
 
 /// Who is on call, by the clocks of a zone.

@@ -274,7 +274,7 @@ impl Past {
     fn took(&mut self, span: Span, commit: &Commit) {
         self.span = joined(self.span, span);
         self.posts += commit.progress.values().map(|progress| progress.ledger.posts).sum::<u64>();
-        let counted: HashSet<_> = commit.sightings.iter().map(|sighting| &sighting.post).collect();
+        let counted: HashSet<_> = commit.sightings.iter().map(|sighting| &sighting.seen.post).collect();
         let new = commit.tellings.iter().filter(|telling| counted.contains(&telling.post));
         self.taken.extend(new.map(|telling| Taken {
             at: telling.at,

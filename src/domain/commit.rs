@@ -1,6 +1,7 @@
 //! What one step changes on disk, all or nothing (invariant 3).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::cap::Quota;
 use super::event::{Bookmark, Cursor, Ledger};
@@ -47,6 +48,8 @@ pub struct Commit {
     /// What rules and sources have learnt, and since when it is quiet: insert or replace by rule; at most one of a rule, see
     /// [`Commit::record_volume`].
     pub volumes: BTreeMap<RuleId, VolumeState>,
+    /// The minutes that are filling: insert or replace by name, later ones over earlier ones.
+    pub open_minutes: Vec<OpenMinute>,
     /// What receivers got that take only so much, and what waits: insert or replace by receiver.
     pub quotas: BTreeMap<ReceiverName, Quota>,
     /// How far each source was read.
@@ -87,6 +90,38 @@ pub struct VolumeState {
     pub state: Vec<u8>,
 }
 
+/// The minute of a spike rule that is filling. It changes with every post that the rule takes, so it
+/// is small, and none of it is made anew for a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenMinute {
+    /// Whose.
+    pub of: Arc<Watched>,
+    /// Event time of its beginning.
+    pub at: Timestamp,
+    /// The rest, for the engine.
+    pub state: [u8; Self::BYTES],
+}
+
+/// The name of a row that the engine keeps of a rule beside another one, and what it belongs to.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Watched {
+    /// The row's name; it is no rule's.
+    pub name: RuleId,
+    /// See [`VolumeState::meaning`].
+    pub meaning: String,
+}
+
+impl OpenMinute {
+    /// How long [`OpenMinute::state`] is.
+    pub const BYTES: usize = 13;
+
+    /// The row that it is on disk.
+    pub fn to_row(&self) -> VolumeState {
+        let Watched { name, meaning } = &*self.of;
+        VolumeState { rule: name.clone(), meaning: meaning.clone(), at: self.at, state: self.state.to_vec() }
+    }
+}
+
 /// What an author took back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Erasure {
@@ -116,6 +151,7 @@ impl Commit {
             gaps,
             authors: _, // what they mean to an incident is in its timeline
             volumes: _,
+            open_minutes: _,
             quotas: _, // change with messages, or with what history says of them
             progress: _,
         } = self;
@@ -139,6 +175,7 @@ impl Commit {
         !self.is_urgent()
             && self.authors.is_empty()
             && self.volumes.is_empty()
+            && self.open_minutes.is_empty()
             && self.quotas.is_empty()
             && self.progress.is_empty()
     }
@@ -179,6 +216,7 @@ impl Commit {
         self.gaps.extend(later.gaps);
         self.authors.extend(later.authors);
         self.volumes.extend(later.volumes);
+        self.open_minutes.extend(later.open_minutes);
         self.quotas.extend(later.quotas);
         for (source, progress) in later.progress {
             self.progress.entry(source).or_default().add(progress);

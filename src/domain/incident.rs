@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::addressee::Addressee;
 use super::condition::Figures;
+use super::condition::Seen;
 use super::event::DownReason;
-use super::id::{AuthorId, IncidentId, PostId, RuleId, SilenceId, SourceName, Topic};
-use super::story::Story;
+use super::id::{IncidentId, PostId, RuleId, SilenceId, SourceName, Topic};
 use super::terms::Notable;
 use super::time::Timestamp;
 
@@ -346,16 +346,10 @@ pub struct Escalation {
 pub struct Sighting {
     /// The rule.
     pub rule: RuleId,
-    /// The post.
-    pub post: PostId,
+    /// The post. All rules that take it share what is known of it.
+    pub seen: Seen,
     /// Where it was read.
     pub source: SourceName,
-    /// Its author.
-    pub author: AuthorId,
-    /// The story it is part of.
-    pub story: Story,
-    /// Its event time.
-    pub at: Timestamp,
     /// The incident it counts for, once there is one.
     pub incident: Option<IncidentId>,
 }

@@ -6,6 +6,7 @@ use super::error::StoreError;
 use super::write::Store;
 use super::{outbox, quotas, silences, stored};
 use crate::domain::commit::{Restored, VolumeState};
+use crate::domain::condition::Seen;
 use crate::domain::event::{Cursor, DownReason};
 use crate::domain::id::{IncidentId, PostId};
 use crate::domain::incident::{Gap, Incident, Sighting};
@@ -133,11 +134,8 @@ fn read_sighting(row: &Row<'_>) -> rusqlite::Result<Sighting> {
         row.get::<_, Option<i64>>(6)?.map_or_else(|| Story::begun_by(&post), |name| Story(name.cast_unsigned()));
     Ok(Sighting {
         rule: text(0)?.into(),
-        post,
-        story,
+        seen: Seen::new(Timestamp::from_micros(row.get(4)?), post, text(3)?.into(), story),
         source: text(2)?.into(),
-        author: text(3)?.into(),
-        at: Timestamp::from_micros(row.get(4)?),
         incident: row.get::<_, Option<String>>(5)?.map(IncidentId::from),
     })
 }

@@ -1,5 +1,6 @@
 //! The one connection that writes, and what a commit of the engine becomes on disk.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -139,6 +140,7 @@ impl Writing<'_> {
             overdue,
             gaps,
             volumes,
+            open_minutes,
             quotas,
             progress,
         } = commit;
@@ -163,6 +165,9 @@ impl Writing<'_> {
         overdue.iter().try_for_each(|id| self.no_longer_awaited(id))?;
         gaps.iter().try_for_each(|gap| self.gap(gap))?;
         volumes.values().try_for_each(|volume| self.volume(volume))?;
+        // Steps that were joined to one commit may each have one of a rule.
+        let newest: BTreeMap<_, _> = open_minutes.iter().map(|minute| (&minute.of.name, minute)).collect();
+        newest.values().try_for_each(|minute| self.volume(&minute.to_row()))?;
         quotas.values().try_for_each(|quota| self.quota(quota))?;
         progress.iter().try_for_each(|(source, progress)| self.progress(source, progress))
     }
@@ -214,7 +219,7 @@ impl Writing<'_> {
     }
 
     fn sighting(&self, sighting: &Sighting) -> Result<(), StoreError> {
-        let Sighting { rule, post, source, author, story: _, at, incident } = sighting; // the telling has the story
+        let Sighting { rule, seen, source, incident } = sighting; // the telling has the story
         let mut upsert = self.sql.prepare_cached(
             "INSERT INTO sighting (rule, post, source, author, at, incident) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT (rule, post) DO UPDATE SET incident = coalesce(excluded.incident, incident)",
@@ -222,10 +227,10 @@ impl Writing<'_> {
         let incident = incident.as_ref().map(IncidentId::as_str);
         upsert.execute(params![
             rule.as_str(),
-            post.as_str(),
+            seen.post.as_str(),
             source.as_str(),
-            author.as_str(),
-            at.micros(),
+            seen.author.as_str(),
+            seen.at.micros(),
             incident
         ])?;
         Ok(())

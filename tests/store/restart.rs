@@ -2,6 +2,7 @@
 
 use stormbell::domain::cap::Quota;
 use stormbell::domain::commit::{Commit, Erasure, Progress, VolumeState};
+use stormbell::domain::condition::Seen;
 use stormbell::domain::event::{Cursor, Ledger, Rejected};
 use stormbell::domain::incident::{Alert, Gap, Incident, IncidentState, Severity, Sighting, Signature};
 use stormbell::domain::story::Story;
@@ -50,7 +51,10 @@ fn after_a_restart_the_engine_finds_what_it_had() {
     store.close().unwrap();
 
     let restored = folder.open().restore(at(50)).unwrap();
-    let of_a_story = |sighting| Sighting { story: Story(u64::MAX), ..sighting };
+    let of_a_story = |sighting: Sighting| {
+        let (post, author) = (sighting.seen.post.clone(), sighting.seen.author.clone());
+        Sighting { seen: Seen::new(sighting.seen.at, post, author, Story(u64::MAX)), ..sighting }
+    };
     let sightings = [sighting("p2", 100, None), sighting("p1", 99, Some("open"))].map(of_a_story);
     assert_eq!(restored.sightings, sightings);
     let tellings = [telling("p2", Some(&[3, 5])), telling("p1", None), telling("p3", Some(&[]))];

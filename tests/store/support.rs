@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use stormbell::domain::commit::{Commit, Progress};
+use stormbell::domain::condition::Seen;
 use stormbell::domain::event::{Cursor, DownReason, Ledger};
 use stormbell::domain::incident::{
     Alert, ConditionKind, Gap, Incident, IncidentState, Severity, Sighting, TimelineEntry, Told,
@@ -79,11 +80,8 @@ pub(crate) fn delivery(id: &str, receiver: &str, incident: Incident, due: i64) -
 pub(crate) fn sighting(post: &str, seconds: i64, incident: Option<&str>) -> Sighting {
     Sighting {
         rule: "r".into(),
-        post: post.into(),
+        seen: Seen::new(at(seconds), post.into(), "a".into(), Story::begun_by(&post.into())),
         source: "bluesky".into(),
-        author: "a".into(),
-        story: Story::begun_by(&post.into()),
-        at: at(seconds),
         incident: incident.map(Into::into),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use stormbell::domain::cap::Quota;
-use stormbell::domain::commit::{Commit, Erasure, Restored, VolumeState};
+use stormbell::domain::commit::{Commit, Erasure, OpenMinute, Restored, VolumeState};
 use stormbell::domain::event::{Cursor, Ledger};
 use stormbell::domain::id::{DeliveryId, IncidentId, PostId, ReceiverName, RuleId, SilenceId, SourceName};
 use stormbell::domain::incident::{Alert, Gap, Incident, IncidentState, Sighting, TimelineEntry};
@@ -45,7 +45,7 @@ impl Model {
             self.tellings.push(new.clone());
         }
         for new in &commit.sightings {
-            match self.sightings.iter_mut().find(|old| (&old.rule, &old.post) == (&new.rule, &new.post)) {
+            match self.sightings.iter_mut().find(|old| (&old.rule, &old.seen.post) == (&new.rule, &new.seen.post)) {
                 Some(old) => old.incident = new.incident.clone().or(old.incident.take()),
                 None => self.sightings.push(new.clone()),
             }
@@ -69,6 +69,8 @@ impl Model {
             self.gaps.insert((gap.source.clone(), gap.from), gap.clone());
         }
         self.volumes.extend(commit.volumes.clone());
+        let minutes = commit.open_minutes.iter().map(OpenMinute::to_row);
+        self.volumes.extend(minutes.map(|minute| (minute.rule.clone(), minute)));
         self.quotas.extend(commit.quotas.clone());
         for (source, progress) in &commit.progress {
             if let Some(cursor) = progress.cursor {

@@ -231,8 +231,8 @@ impl Heard {
         self.all += commit.progress.values().map(|progress| progress.ledger.posts).sum::<u64>();
         // When a rule fires, the sightings of its whole window come again.
         let new: HashSet<_> = commit.posts.iter().map(|post| &post.id).collect();
-        let sightings = commit.sightings.iter().filter(|sighting| new.contains(&sighting.post));
-        for (rule, _) in sightings.map(|sighting| (&sighting.rule, &sighting.post)).collect::<HashSet<_>>() {
+        let sightings = commit.sightings.iter().filter(|sighting| new.contains(&sighting.seen.post));
+        for (rule, _) in sightings.map(|sighting| (&sighting.rule, &sighting.seen.post)).collect::<HashSet<_>>() {
             *self.posts.entry(rule.clone()).or_default() += 1;
         }
     }

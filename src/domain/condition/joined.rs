@@ -11,7 +11,6 @@ use std::time::Duration;
 use super::keyed::Numbers;
 use super::{Window, newly_true};
 use crate::domain::incident::{ConditionKind, Sighting};
-use crate::domain::key::Key;
 use crate::domain::time::Timestamp;
 
 /// Posts remembered of one alert: the newest.
@@ -92,9 +91,9 @@ impl Junction {
         }
         let mut known = HashSet::new();
         let within = self.parts.iter().filter(|part| part.at >= from && part.at <= to);
-        let posts = within.flat_map(|part| &part.posts).filter(|sighting| known.insert(&sighting.post));
+        let posts = within.flat_map(|part| &part.posts).filter(|sighting| known.insert(&sighting.seen.post));
         let mut posts: Vec<Sighting> = posts.cloned().collect();
-        posts.sort_by(|a, b| (a.at, &a.post).cmp(&(b.at, &b.post)));
+        posts.sort_by(|a, b| a.seen.cmp(&b.seen));
         Some(Whole { times, at: to, posts })
     }
 
@@ -165,7 +164,7 @@ impl Junction {
             number(*rule as u64);
             number(posts.len() as u64);
             for sighting in posts {
-                number(Key::of(&sighting.post).bits());
+                number(sighting.seen.post_key.bits());
             }
         }
         bytes
@@ -215,6 +214,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::condition::Seen;
     use crate::domain::id::PostId;
     use crate::domain::story::Story;
 
@@ -229,11 +229,8 @@ mod tests {
         let post = PostId::from(format!("post {rule} {second}"));
         let sighting = Sighting {
             rule: format!("rule {rule}").as_str().into(),
-            story: Story::begun_by(&post),
-            post,
+            seen: Seen::new(at(second), post.clone(), "a".into(), Story::begun_by(&post)),
             source: "s".into(),
-            author: "a".into(),
-            at: at(second),
             incident: None,
         };
         Part { at: at(second), rule, posts: vec![sighting] }
@@ -275,7 +272,7 @@ mod tests {
         junction.add(part(2, 90), 3, &IN_ORDER);
         let whole = junction.add(part(1, 60), 3, &IN_ORDER).unwrap();
         assert_eq!((whole.times.as_slice(), whole.at), (&[at(10), at(60), at(90)][..], at(90)));
-        let posts: Vec<&str> = whole.posts.iter().map(|sighting| sighting.post.as_str()).collect();
+        let posts: Vec<&str> = whole.posts.iter().map(|sighting| sighting.seen.post.as_str()).collect();
         assert_eq!(posts, ["post 0 10", "post 1 60", "post 2 90"]);
     }
 
@@ -325,7 +322,7 @@ mod tests {
                 posts.extend(part.posts.clone());
                 junction.add(part, 3, &ALL);
             }
-            let known = |_: usize, name: u64| posts.iter().find(|post| Key::of(&post.post).bits() == name).cloned();
+            let known = |_: usize, name: u64| posts.iter().find(|post| post.seen.post_key.bits() == name).cloned();
             prop_assert_eq!(Junction::from_bytes(&junction.to_bytes(), known), Some(junction));
         }
     }

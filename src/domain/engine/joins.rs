@@ -12,7 +12,7 @@ use super::alerts::Firing;
 use super::sightings::Sightings;
 use crate::domain::commit::{Commit, VolumeState};
 use crate::domain::condition::joined::{Joined, Junction, Order, Part, Whole};
-use crate::domain::condition::{Condition, Fired, Seen};
+use crate::domain::condition::{Condition, Fired};
 use crate::domain::id::{PostId, RuleId};
 use crate::domain::incident::Sighting;
 use crate::domain::rule::{Rule, RuleIndex, RuleSet};
@@ -117,12 +117,8 @@ impl Engine {
         commit: &mut Commit,
     ) {
         let Whole { times, at, posts } = whole;
-        let seen = |sighting: &Sighting| {
-            let Sighting { at, post, author, story, .. } = sighting.clone();
-            Seen::new(at, post, author, story)
-        };
         let why = why(rule, joined, &times);
-        let fired = Fired::by(posts.iter().map(seen).collect());
+        let fired = Fired::by(posts.iter().map(|sighting| sighting.seen.clone()).collect());
         let (opener, post) = (raised.post.map_or("", PostId::as_str), raised.post);
         let firing = Firing { opener, opened: raised.at, at, post, fired: &fired, posts, why };
         self.raise(rule, firing, now, commit);
@@ -133,8 +129,7 @@ impl Engine {
         let Some(id) = self.by_topic.get(&rule.topic) else { return };
         let Some(live) = self.live.get_mut(id).filter(|live| live.incident.rules.contains(&rule.id)) else { return };
         for sighting in posts {
-            let Sighting { at, post, author, story, .. } = sighting.clone();
-            if live.add(&Seen::new(at, post, author, story)) {
+            if live.add(&sighting.seen) {
                 self.changed.insert(id.clone());
             }
             commit.sightings.push(Sighting { rule: rule.id.clone(), incident: Some(id.clone()), ..sighting.clone() });

@@ -88,6 +88,12 @@ impl Lately {
         self.marks.drain(..old);
     }
 
+    /// What [`Lately::remember`] begins with, see [`super::spikes::Spikes::look_ahead`].
+    pub(super) fn ends_with(&self) -> u16 {
+        let newest = self.seen.back().map_or(0, |newest| newest.at.micros());
+        self.marks.back().map_or(0, |mark| mark ^ u16::from(newest < 0))
+    }
+
     /// Those from one instant to before another.
     pub(super) fn between(&self, from: Timestamp, to: Timestamp) -> Vec<Seen> {
         self.seen.iter().filter(|seen| seen.at >= from && seen.at < to).cloned().collect()

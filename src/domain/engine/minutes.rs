@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use super::exposure::Exposure;
+use crate::domain::commit::OpenMinute;
 use crate::domain::time::{Timestamp, Zone};
 use crate::domain::volume::{Baseline, Bin, Policy, Promise, Scale, Unreadable};
 
@@ -155,19 +156,19 @@ impl Minutes {
     }
 
     /// The minute that is filling.
-    pub(super) fn open_to_bytes(&self) -> Vec<u8> {
+    pub(super) fn open_to_bytes(&self) -> [u8; OpenMinute::BYTES] {
         Open { minute: self.minute, count: self.count, told: self.told, rests: self.rests }.to_bytes()
     }
 
     /// All but the posts in it.
     pub(super) fn usual_to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Open { minute: self.minute, count: 0, told: false, rests: self.rests }.to_bytes();
+        let mut bytes = Open { minute: self.minute, count: 0, told: false, rests: self.rests }.to_bytes().to_vec();
         bytes.extend(self.baseline.to_bytes());
         bytes
     }
 
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = self.open_to_bytes();
+        let mut bytes = self.open_to_bytes().to_vec();
         bytes.extend(self.baseline.to_bytes());
         bytes
     }
@@ -198,10 +199,11 @@ struct Open {
 }
 
 impl Open {
-    fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = self.minute.to_le_bytes().to_vec();
-        bytes.extend(self.count.to_le_bytes());
-        bytes.push(u8::from(self.told) | u8::from(self.rests) << 1);
+    fn to_bytes(&self) -> [u8; OpenMinute::BYTES] {
+        let flags = [u8::from(self.told) | u8::from(self.rests) << 1];
+        let all = self.minute.to_le_bytes().into_iter().chain(self.count.to_le_bytes()).chain(flags);
+        let mut bytes = [0; OpenMinute::BYTES];
+        bytes.iter_mut().zip(all).for_each(|(slot, byte)| *slot = byte);
         bytes
     }
 

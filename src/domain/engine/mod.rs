@@ -30,6 +30,7 @@ mod off_times;
 mod posts;
 mod quiets;
 mod recent;
+mod sighted;
 mod sightings;
 mod silence;
 mod sources;
@@ -46,7 +47,7 @@ use std::sync::Arc;
 use super::addressee::Addressee;
 use super::cap::Quota;
 use super::commit::{Commit, Restored};
-use super::condition::{Condition, Seen, Vocabulary, Whole, Window};
+use super::condition::{Condition, Vocabulary, Whole, Window};
 use super::event::{DownReason, Joint};
 use super::id::{IncidentId, ReceiverName, SilenceId, SourceName, Topic};
 use super::incident::{Incident, Sighting};
@@ -70,6 +71,7 @@ use keyed::Keyed;
 use memories::Memories;
 use quiets::Quiets;
 use recent::{Handles, Recent};
+use sighted::Sighted;
 use sightings::Sightings;
 use sources::SourceState;
 use spikes::Spikes;
@@ -89,7 +91,7 @@ pub struct Engine {
     quiets: Quiets,
     joins: Joins,
     /// (rule, post): a post counts for a rule once, however often it is read or edited.
-    sighted: Recent,
+    sighted: Sighted,
     /// Versions of posts that were read before.
     seen: Recent,
     /// Posts taken back; a create that comes late does not bring them to life.
@@ -255,7 +257,7 @@ impl Engine {
             vocabularies: Memories::default(),
             follows: Follows::new(),
             quiets: Quiets::default(),
-            sighted: Recent::new(1 << 18),
+            sighted: Sighted::new(1 << 18),
             seen: Recent::new(1 << 17),
             deleted: Recent::new(1 << 16),
             stories: Stories::default(),
@@ -324,25 +326,24 @@ impl Engine {
         restored.tellings.iter().for_each(|telling| self.stories.restore(telling));
         let goes_on_as = self.goes_on_as();
         for sighting in restored.sightings {
-            self.event_clock = self.event_clock.max(sighting.at);
-            let Sighting { at, post, author, story, .. } = sighting;
-            let seen = Seen::new(at, post, author, story);
-            self.sighted.insert(sighted(Key::of(&sighting.rule), seen.post_key));
+            let Sighting { rule, seen, incident, .. } = sighting;
+            self.event_clock = self.event_clock.max(seen.at);
+            self.sighted.restore(seen.post_key, Key::of(&rule));
             self.evidence.insert(seen.post_key);
             self.evidence.insert(seen.author_key);
-            if let Some(live) = sighting.incident.and_then(|id| self.known(goes_on_as.get(&id).unwrap_or(&id))) {
+            if let Some(live) = incident.and_then(|id| self.known(goes_on_as.get(&id).unwrap_or(&id))) {
                 live.remember(&seen);
             }
-            let Some((index, rule)) = self.rules.find(sighting.rule.as_str()) else { continue };
-            match rule.condition {
-                _ if rule.by.is_some() => {} // read back above
+            let Some((index, found)) = self.rules.find(rule.as_str()) else { continue };
+            match found.condition {
+                _ if found.by.is_some() => {} // read back above
                 Condition::Count(count) => {
                     let window = self.windows.get_or_insert_with(index, Window::default);
                     window.and_then(|window| window.add(seen, &count));
                 }
                 Condition::Spike(_) => self.spikes.remember(index, &seen),
-                Condition::Share(_) => self.shares.remember(&sighting.rule, &seen),
-                Condition::NewTerm(_) => self.vocabularies.remember(&sighting.rule, &seen),
+                Condition::Share(_) => self.shares.remember(&rule, &seen),
+                Condition::NewTerm(_) => self.vocabularies.remember(&rule, &seen),
                 Condition::Match | Condition::Quiet(_) | Condition::Joined(_) => {}
             }
         }
@@ -442,9 +443,4 @@ impl Engine {
 /// Whether a rule counts the same posts as before.
 fn asks_the_same(was: &Rule, is: &Rule) -> bool {
     was.condition.kind() == is.condition.kind() && was.meaning() == is.meaning()
-}
-
-/// The name of a post that a rule takes.
-fn sighted(rule: Key, post: Key) -> Key {
-    Key::of(&(rule, post))
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::alerts::{Firing, Whose, why};
 use super::batch::What;
 use super::flow::Frame;
-use super::{Batch, Engine, Items, sighted};
+use super::spikes::LOOKED_AHEAD;
+use super::{Batch, Engine, Items};
 use crate::domain::commit::{Commit, Erasure, Progress};
 use crate::domain::condition::{Condition, Fired, Seen, Window, terms};
 use crate::domain::event::{Cursor, Glimpse, Ledger, Passing, Rejected, SourceEvent};
@@ -171,9 +172,12 @@ impl Engine {
         commit.tellings.extend(telling);
         let seen = seen(post, story);
         let notable = self.routes.terms.notable(&post.author);
-        for &hit in &taken.hits {
-            let (Some(rule), Some(name)) = (rules.get(hit), rules.name(hit)) else { continue };
-            if self.sighted.insert(sighted(name, seen.post_key)) {
+        let mut news = taken.hits.clone();
+        self.sighted.leave_new(seen.post_key, &mut news, |rule| rules.name(rule));
+        commit.sightings.reserve(news.len());
+        for some in news.chunks(LOOKED_AHEAD) {
+            self.spikes.look_ahead(&rules, some);
+            for (hit, rule) in some.iter().filter_map(|&hit| Some((hit, rules.get(hit)?))) {
                 self.sighting((hit, rule), post, taken.words(hit), &seen, now, commit);
                 if post.author.followers.is_none() {
                     self.spoke.of(Key::of(&post.author.id), &rule.topic);
@@ -294,15 +298,7 @@ fn seen(post: &Post, story: Story) -> Seen {
 }
 
 fn sighting(rule: &Rule, post: &Post, seen: &Seen, incident: Option<&IncidentId>) -> Sighting {
-    Sighting {
-        rule: rule.id.clone(),
-        post: seen.post.clone(),
-        source: post.source.clone(),
-        author: seen.author.clone(),
-        story: seen.story,
-        at: seen.at,
-        incident: incident.cloned(),
-    }
+    Sighting { rule: rule.id.clone(), seen: seen.clone(), source: post.source.clone(), incident: incident.cloned() }
 }
 
 /// The post that was seen in a frame.

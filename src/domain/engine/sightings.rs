@@ -8,7 +8,6 @@ use std::collections::{HashMap, HashSet};
 use crate::domain::condition::Seen;
 use crate::domain::id::RuleId;
 use crate::domain::incident::Sighting;
-use crate::domain::key::Key;
 use crate::domain::rule::RuleSet;
 
 /// The sightings of the rules whose states name posts.
@@ -26,7 +25,7 @@ impl Sightings {
         if !wanted.is_empty() {
             for sighting in sightings.iter().filter(|sighting| wanted.contains(&sighting.rule)) {
                 let of_rule = posts.entry(sighting.rule.clone()).or_default();
-                of_rule.insert(Key::of(&sighting.post).bits(), sighting.clone());
+                of_rule.insert(sighting.seen.post_key.bits(), sighting.clone());
             }
         }
         Self { posts }
@@ -39,7 +38,6 @@ impl Sightings {
 
     /// The same as windows hold it.
     pub(super) fn seen(&self, rule: &RuleId, post: u64) -> Option<Seen> {
-        let Sighting { at, post, author, story, .. } = self.sighting(rule, post)?;
-        Some(Seen::new(at, post, author, story))
+        Some(self.sighting(rule, post)?.seen)
     }
 }

@@ -3,12 +3,15 @@
 //! Two rows are kept of a rule, because the larger one changes only with the minute, and a busy rule
 //! takes many posts in one.
 
+use std::hint::black_box;
+use std::sync::Arc;
+
 use super::by_rule::ByRule;
 use super::exposure::Exposure;
 use super::learning::Learnt;
 use super::minutes::Surroundings;
 use super::watch::{Watch, policy};
-use crate::domain::commit::{Commit, VolumeState};
+use crate::domain::commit::{Commit, OpenMinute, VolumeState, Watched};
 use crate::domain::condition::{Condition, Fired, Seen, Spike};
 use crate::domain::id::RuleId;
 use crate::domain::rule::{Rule, RuleIndex, RuleSet};
@@ -17,6 +20,9 @@ use crate::domain::volume::{Policy, Promise, Scale};
 
 /// Ends the name of the row with the minute that is filling; no rule's id has such a sign.
 const OPEN: &str = "#open";
+
+/// So many rules are read before one after the other is changed.
+pub(super) const LOOKED_AHEAD: usize = 64;
 
 /// What is usual for each spike rule.
 pub(super) struct Spikes {
@@ -31,7 +37,7 @@ pub(super) struct Spikes {
 
 struct Kept {
     /// Of the rule it was learnt with: another query has another volume.
-    meaning: String,
+    of: Arc<Watched>,
     /// What the rule promises as long as these rules are in force, and what that asks of an alarm.
     promise: Promise,
     policy: Policy,
@@ -57,7 +63,7 @@ impl Spikes {
         self.watches.swap(before, after, |_, rule, kept| {
             let Some(spike) = spike(rule) else { return false };
             (kept.promise, kept.policy) = terms(after, spike, scale);
-            rule.meaning() == kept.meaning
+            rule.meaning() == kept.of.meaning
         });
         self.changed = self.watches.iter_mut().filter(|(_, kept)| kept.changed).map(|(rule, _)| rule).collect();
         self.incomplete = true;
@@ -90,6 +96,17 @@ impl Spikes {
         }
     }
 
+    /// Reads of each rule, of some [`LOOKED_AHEAD`], what counting a post for it will begin with. Ten thousand rules do not fit into a
+    /// cache: read one after the other, each would be waited for; so they are waited for together.
+    pub(super) fn look_ahead(&self, rules: &RuleSet, some: &[RuleIndex]) {
+        let kept = || some.iter().filter_map(|&rule| self.watches.get(rule));
+        let names = || some.iter().filter_map(|&rule| rules.get(rule)).filter(|rule| rule.by.is_none());
+        black_box(kept().fold(0, |all, kept| all ^ kept.watch.begins_with()));
+        black_box(names().filter(|rule| spike(rule).is_some()).count());
+        black_box(kept().fold(0, |all, kept| all ^ kept.watch.ends_with()));
+        black_box(names().filter_map(|rule| rule.id.as_str().bytes().next()).fold(0, |all, first| all ^ first));
+    }
+
     /// A post of a spike rule.
     pub(super) fn add(
         &mut self,
@@ -116,14 +133,14 @@ impl Spikes {
                 && let Ok(watch) = Watch::from_bytes(&self.scale, state)
             {
                 let (promise, policy) = terms(rules, spike, &self.scale);
-                let meaning = meaning.clone();
-                self.watches.insert(index, Kept { meaning, promise, policy, watch, changed: false });
+                let of = watched(id, meaning.clone());
+                self.watches.insert(index, Kept { of, promise, policy, watch, changed: false });
             }
         }
         for VolumeState { rule: id, meaning, state, .. } in states {
             let found = id.as_str().strip_suffix(OPEN).and_then(|id| rules.find(id));
             let kept = found.and_then(|(index, _)| self.watches.get_mut(index));
-            if let Some(kept) = kept.filter(|kept| kept.meaning == *meaning) {
+            if let Some(kept) = kept.filter(|kept| kept.of.meaning == *meaning) {
                 kept.watch.fill(state);
             }
         }
@@ -151,9 +168,9 @@ impl Spikes {
         let Self { scale, watches, exposure, .. } = self;
         let around = Surroundings { scale, zone: rules.zone(), exposure };
         let learnt = rules.rules().iter().enumerate().filter_map(|(index, rule)| {
-            let Kept { meaning, policy, watch, .. } = watches.get_mut(index)?;
+            let Kept { of, policy, watch, .. } = watches.get_mut(index)?;
             watch.rest(policy, now, &around);
-            let (rule, meaning, at, state) = (rule.id.clone(), meaning.clone(), watch.at(), watch.to_bytes());
+            let (rule, meaning, at, state) = (rule.id.clone(), of.meaning.clone(), watch.at(), watch.to_bytes());
             Some(Learnt { state: VolumeState { rule, meaning, at, state }, seen: watch.seen(scale) })
         });
         learnt.collect()
@@ -166,17 +183,24 @@ impl Spikes {
 
     /// Puts what changed into a commit.
     pub(super) fn record(&mut self, rules: &RuleSet, commit: &mut Commit) {
-        for index in self.changed.drain(..) {
-            let (Some(rule), Some(kept)) = (rules.get(index), self.watches.get_mut(index)) else { continue };
+        commit.open_minutes.reserve(self.changed.len());
+        let changed = std::mem::take(&mut self.changed);
+        for (place, &index) in changed.iter().enumerate() {
+            if place % LOOKED_AHEAD == 0 {
+                let next = changed.iter().skip(place).take(LOOKED_AHEAD);
+                let kept = next.filter_map(|&index| self.watches.get(index));
+                black_box(kept.fold(0, |all, kept| all ^ kept.of.meaning.len()));
+            }
+            let Some(kept) = self.watches.get_mut(index) else { continue };
             kept.changed = false;
-            let Kept { meaning, watch, .. } = kept;
+            let Kept { of, watch, .. } = kept;
             let at = watch.at();
-            let mut row = |rule, state| {
-                commit.record_volume(VolumeState { rule, meaning: meaning.clone(), at, state });
-            };
-            row(RuleId::from(format!("{}{OPEN}", rule.id)), watch.open_to_bytes());
-            if std::mem::take(&mut watch.learnt) {
-                row(rule.id.clone(), watch.usual_to_bytes());
+            commit.open_minutes.push(OpenMinute { of: Arc::clone(of), at, state: watch.open_to_bytes() });
+            if std::mem::take(&mut watch.learnt)
+                && let Some(rule) = rules.get(index)
+            {
+                let (rule, meaning, state) = (rule.id.clone(), of.meaning.clone(), watch.usual_to_bytes());
+                commit.record_volume(VolumeState { rule, meaning, at, state });
             }
         }
     }
@@ -185,7 +209,7 @@ impl Spikes {
         let Some(spike) = spike(rule) else { return };
         let (promise, policy) = terms(rules, spike, &self.scale);
         let watch = Watch::new(&self.scale, from);
-        let kept = Kept { meaning: rule.meaning(), promise, policy, watch, changed: true };
+        let kept = Kept { of: watched(&rule.id, rule.meaning()), promise, policy, watch, changed: true };
         if self.watches.insert(index, kept).is_none_or(|before| !before.changed) {
             self.changed.push(index);
         }
@@ -199,6 +223,11 @@ impl Kept {
             changed.push(rule);
         }
     }
+}
+
+/// Of the row with the minute of a rule that is filling.
+fn watched(rule: &RuleId, meaning: String) -> Arc<Watched> {
+    Arc::new(Watched { name: format!("{rule}{OPEN}").into(), meaning })
 }
 
 /// What a spike promises while these rules are in force, and what that asks of an alarm.

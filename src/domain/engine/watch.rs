@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::lately::Lately;
 use super::minutes::{Minutes, Put, Surroundings};
+use crate::domain::commit::OpenMinute;
 use crate::domain::condition::{Fired, Measured, Seen, Spike};
 use crate::domain::message::counted;
 use crate::domain::time::Timestamp;
@@ -146,6 +147,16 @@ impl Watch {
         self.lately.keep(most);
     }
 
+    /// What is read first of it.
+    pub(super) fn begins_with(&self) -> u32 {
+        self.minutes.count ^ self.quiet_up_to
+    }
+
+    /// What is read next.
+    pub(super) fn ends_with(&self) -> u16 {
+        self.lately.ends_with()
+    }
+
     /// The minute that is filling began.
     pub(super) fn at(&self) -> Timestamp {
         self.minutes.at()
@@ -162,7 +173,7 @@ impl Watch {
     }
 
     /// The minute that is filling.
-    pub(super) fn open_to_bytes(&self) -> Vec<u8> {
+    pub(super) fn open_to_bytes(&self) -> [u8; OpenMinute::BYTES] {
         self.minutes.open_to_bytes()
     }
 

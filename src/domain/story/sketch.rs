@@ -103,6 +103,9 @@ impl Sketch {
     }
 
     fn below(&self, reach: u32) -> &[u32] {
+        if reach == u32::MAX {
+            return &self.words; // as nearly always
+        }
         self.words.get(..self.words.partition_point(|&word| word <= reach)).unwrap_or_default()
     }
 }
@@ -113,16 +116,14 @@ fn order(hashes: &mut Vec<u32>) {
     hashes.dedup();
 }
 
-/// How many hashes two ascending lists share.
-fn shared(mine: &[u32], mut others: &[u32]) -> usize {
-    let mut shared = 0;
-    for my in mine {
-        while let Some((other, rest)) = others.split_first()
-            && other <= my
-        {
-            shared += usize::from(other == my);
-            others = rest;
-        }
+/// How many hashes two ascending lists share. Which list goes on is added, not asked: hashes are
+/// chance, and a question whose answer cannot be foreseen costs more than both steps.
+fn shared(mine: &[u32], others: &[u32]) -> usize {
+    let (mut mine_at, mut other_at, mut shared) = (0, 0, 0);
+    while let (Some(my), Some(other)) = (mine.get(mine_at), others.get(other_at)) {
+        shared += usize::from(my == other);
+        mine_at += usize::from(my <= other);
+        other_at += usize::from(other <= my);
     }
     shared
 }

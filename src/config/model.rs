@@ -18,8 +18,10 @@ use crate::domain::organization::Organization;
 use crate::domain::route::Routes;
 use crate::domain::volume::Promise;
 
+mod documents;
 mod receiver;
 
+pub use documents::FeedConfig;
 pub use receiver::{
     Chat, ChatKind, GoAlert, Mail, Matrix, Ntfy, NtfyLogin, Opsgenie, Pushover, ReceiverConfig, ReceiverKind, Syslog,
     SyslogWay, TlsMode, Twilio, TwilioWay, Voice,
@@ -100,6 +102,8 @@ pub struct SourceConfig {
 /// The kinds of source.
 #[derive(Clone, Debug)]
 pub enum SourceKind {
+    /// RSS, Atom or JSON Feed.
+    Feed(FeedConfig),
     /// Bluesky's Jetstream, the v1 wire.
     Jetstream(JetstreamConfig),
 }

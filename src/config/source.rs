@@ -1,5 +1,7 @@
 //! `[[source]]`.
 
+mod documents;
+
 use std::ops::RangeInclusive;
 
 use url::Url;
@@ -13,8 +15,8 @@ use crate::domain::id::SourceName;
 use crate::domain::quantity::{duration, size};
 
 /// Kinds that are known and not built yet.
-const LATER: [&str; 10] =
-    ["atproto", "mastodon", "nostr", "websocket", "x", "eventstreams", "feed", "webhook", "discord", "twitch"];
+const LATER: [&str; 9] =
+    ["atproto", "mastodon", "nostr", "websocket", "x", "eventstreams", "webhook", "discord", "twitch"];
 
 /// What `max_frame_bytes` may be: a post of Bluesky is a few KiB, and a frame is held in memory whole.
 const FRAME_BYTES: RangeInclusive<u64> = 1 << 10..=64 << 20;
@@ -24,12 +26,17 @@ const MOST_COLLECTIONS: usize = 100;
 
 #[derive(Clone, Copy)]
 enum Kind {
+    Feed,
     Jetstream,
 }
 
+/// The kinds that this version has.
+const KINDS: [(&str, Kind); 2] = [("feed", Kind::Feed), ("jetstream", Kind::Jetstream)];
+
 /// Reads one, whose name is `name`.
 pub(super) fn source(table: &Table<'_>, name: Checked<&str>, around: &Surroundings<'_>) -> Checked<SourceConfig> {
-    let kind = match kind(table, &[("jetstream", Kind::Jetstream)], &LATER)? {
+    let kind = match kind(table, &KINDS, &LATER)? {
+        Kind::Feed => SourceKind::Feed(documents::feed(table, around)?),
         Kind::Jetstream => SourceKind::Jetstream(jetstream(table, around)?),
     };
     Ok(SourceConfig { name: SourceName::from(name?), kind })

@@ -4,7 +4,10 @@
 //! them on; decoding is a pure function of a frame's bytes, so that it runs on any
 //! worker and `replay` uses the very same one.
 
+mod charset;
+pub mod feed;
 mod format;
+mod html;
 pub mod jetstream;
 pub mod posts;
 mod sanity;
@@ -21,6 +24,7 @@ pub mod timing;
 pub use format::Format;
 pub use jetstream::{Buffers, Skimmed};
 
+use self::feed::Feed;
 use self::jetstream::Jetstream;
 use self::line::Line;
 use self::supervise::Supervisor;
@@ -33,10 +37,22 @@ use crate::domain::time::Timestamp;
 /// Reads a source for as long as the program runs.
 pub async fn read(kind: SourceKind, line: Line) {
     match kind {
+        SourceKind::Feed(config) => {
+            let urls = vec![config.url.clone()];
+            Supervisor::new(Feed::new(config), urls, line).run().await;
+        }
         SourceKind::Jetstream(config) => {
             let urls = config.urls.clone();
             Supervisor::new(Jetstream::new(config, &line), urls, line).run().await;
         }
+    }
+}
+
+/// How a source's frames are written.
+pub fn format(kind: &SourceKind) -> Format {
+    match kind {
+        SourceKind::Feed(_) => Format::Posts,
+        SourceKind::Jetstream(_) => Format::Jetstream,
     }
 }
 

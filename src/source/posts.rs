@@ -1,9 +1,14 @@
 //! Normalised posts, one JSON object a line: the `--format posts` of `replay`.
 //!
-//! The same limits and dates hold as on the wires; such a line has no cursor.
+//! The same limits and dates hold as on the wires. Such a line has no cursor but the time it was read. One with a
+//! `deleted_at` (RFC 3339) beside its `id` says that its author took the post back.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
 
 use super::sanity::{MAX_ITEMS, claimed_time, cut, parse_object, recorded_time, within_budget};
-use crate::domain::event::{Decoded, Rejected, SourceEvent};
+use crate::domain::event::{Cursor, Decoded, Rejected, SourceEvent};
 use crate::domain::id::SourceName;
 use crate::domain::post::Post;
 use crate::domain::time::Timestamp;
@@ -11,8 +16,32 @@ use crate::wire::post::{NotAPost, PostJson};
 
 /// Decodes one line. A post counts at its `event_time`, or else at its `created_at`.
 pub fn decode(source: &SourceName, line: &[u8], received_at: Option<Timestamp>) -> Decoded {
-    let event = post(source, line, received_at).map(|post| SourceEvent::Post(Box::new(post)));
-    Decoded { cursor: None, event }
+    let event = match deletion(line, received_at) {
+        Some(deletion) => deletion,
+        None => post(source, line, received_at).map(|post| SourceEvent::Post(Box::new(post))),
+    };
+    Decoded { cursor: received_at.map(Cursor::at), event }
+}
+
+#[derive(Deserialize)]
+struct Deletion<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow)]
+    deleted_at: Cow<'a, str>,
+}
+
+/// What a line says that takes a post back; none for all others.
+fn deletion(line: &[u8], received_at: Option<Timestamp>) -> Option<Result<SourceEvent, Rejected>> {
+    let Deletion { id, deleted_at } = parse_object(line).ok()?;
+    let read = || {
+        let at = Timestamp::parse(&deleted_at).or(Err(Rejected::AbsurdDate))?;
+        if id.is_empty() {
+            return Err(Rejected::MissingField);
+        }
+        Ok(SourceEvent::PostDeleted { post: id.as_ref().into(), at: recorded_time(at, received_at)? })
+    };
+    Some(read())
 }
 
 fn post(source: &SourceName, line: &[u8], received_at: Option<Timestamp>) -> Result<Post, Rejected> {
@@ -66,6 +95,15 @@ mod tests {
         let line = LINE.replace(r#""author""#, r#""event_time":"2026-11-22T10:00:05Z","author""#);
         let Ok(SourceEvent::Post(post)) = decoded(&line) else { panic!("no post") };
         assert_eq!(post.event_time.to_string(), "2026-11-22T10:00:05Z");
+    }
+
+    #[test]
+    fn a_post_that_was_taken_back_is_a_deletion() {
+        let at = Timestamp::parse("2026-11-22T10:00:00Z").unwrap();
+        let line = r#"{"id":"p1","deleted_at":"2026-11-22T10:00:00Z"}"#;
+        assert_eq!(decoded(line), Ok(SourceEvent::PostDeleted { post: "p1".into(), at }));
+        assert_eq!(decoded(&line.replace("2026-11-22T", "then")), Err(Rejected::AbsurdDate));
+        assert_eq!(decoded(&line.replace("p1", "")), Err(Rejected::MissingField));
     }
 
     #[test]

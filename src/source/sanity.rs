@@ -30,6 +30,8 @@ const OLDEST_STAMP: Timestamp = Timestamp::from_seconds(1_577_836_800);
 const NEWEST_STAMP: Timestamp = Timestamp::from_seconds(7_258_118_400);
 /// How far an author may date a post ahead of the moment it appeared.
 const CLAIM_AHEAD: Duration = Duration::from_hours(366 * 24);
+/// How old the claim of a post that was just read may be before it is no memory but a wrong clock.
+const CLAIM_BEHIND: Duration = Duration::from_hours(7 * 24);
 /// How far a source's clock may run ahead of ours before its stamp is nonsense.
 const STAMP_AHEAD: Duration = Duration::from_hours(24);
 
@@ -121,6 +123,24 @@ pub(super) fn recorded_time(stamp: Timestamp, received_at: Option<Timestamp>) ->
     }
 }
 
+/// When a post counts on a wire that has no stamp of its own: at the author's claim, where that is
+/// no later than we read it and no older than [`CLAIM_BEHIND`]; else when we read it. A recording has
+/// nothing but the claim.
+///
+/// # Errors
+/// [`Rejected::AbsurdDate`] for a recorded post whose claim cannot be, [`Rejected::MissingField`] for one without.
+pub(super) fn claimed_or_received(
+    claim: Option<Timestamp>,
+    received_at: Option<Timestamp>,
+) -> Result<Timestamp, Rejected> {
+    match (claim, received_at) {
+        (Some(claim), Some(now)) if claim <= now && now.since(claim) <= CLAIM_BEHIND => Ok(claim),
+        (_, Some(now)) => Ok(now),
+        (Some(claim), None) => recorded_time(claim, None),
+        (None, None) => Err(Rejected::MissingField),
+    }
+}
+
 /// What the author's program says, when it can be.
 ///
 /// # Errors
@@ -200,6 +220,24 @@ mod tests {
         let text = format!("x{text}");
         assert_eq!(cut(&text).len(), MAX_TEXT_BYTES - 1);
         assert_eq!(cut("short"), "short");
+    }
+
+    #[test]
+    fn claims_count_where_nobody_else_says_when_unless_they_cannot_be() {
+        let now = Timestamp::from_seconds(1_795_341_600);
+        let (second, week) = (Duration::from_secs(1), Duration::from_hours(7 * 24));
+        for (claim, expected) in [
+            (Some(now - second), now - second),
+            (Some(now - week), now - week),
+            (Some(now - week - second), now),
+            (Some(now + second), now),
+            (None, now),
+        ] {
+            assert_eq!(claimed_or_received(claim, Some(now)), Ok(expected), "{claim:?}");
+        }
+        assert_eq!(claimed_or_received(Some(now), None), Ok(now));
+        assert_eq!(claimed_or_received(None, None), Err(Rejected::MissingField));
+        assert_eq!(claimed_or_received(Some(Timestamp::from_seconds(0)), None), Err(Rejected::AbsurdDate));
     }
 
     #[test]

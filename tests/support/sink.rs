@@ -26,6 +26,8 @@ pub enum Act {
     With(u16, &'static str, String),
     /// The same with a body.
     Saying(u16, String),
+    /// The same with headers and a body of any kind.
+    Page(u16, Vec<(&'static str, String)>, Vec<u8>),
     /// The same after a while.
     After(Duration, u16),
     /// Takes it, answers 200, and dribbles the body for so long.
@@ -43,9 +45,11 @@ pub enum Act {
 impl Act {
     fn takes(&self) -> bool {
         match self {
-            Self::Answer(status) | Self::With(status, ..) | Self::Saying(status, _) | Self::After(_, status) => {
-                (200..300).contains(status)
-            }
+            Self::Answer(status)
+            | Self::With(status, ..)
+            | Self::Saying(status, _)
+            | Self::After(_, status)
+            | Self::Page(status, ..) => (200..300).contains(status),
             Self::SlowBody(_) | Self::HalfAnswer(_) | Self::DropAnswer | Self::ResetMidAnswer => true,
             Self::Reset => false,
         }
@@ -301,6 +305,11 @@ async fn perform(socket: &mut TcpStream, act: &Act) -> bool {
         Act::Answer(status) => answer(socket, *status, "", "").await,
         Act::With(status, name, value) => answer(socket, *status, &format!("{name}: {value}\r\n"), "").await,
         Act::Saying(status, body) => answer(socket, *status, "", body).await,
+        Act::Page(status, headers, body) => {
+            let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+            let head = format!("HTTP/1.1 {status} Scripted\r\n{headers}content-length: {}\r\n\r\n", body.len());
+            socket.write_all(&[head.as_bytes(), body].concat()).await.is_ok()
+        }
         Act::After(delay, status) => {
             // Nobody says anything before they are answered; what can be read is their end.
             let is_gone = tokio::time::timeout(*delay, socket.read_u8()).await.is_ok();

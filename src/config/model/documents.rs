@@ -1,0 +1,27 @@
+//! Sources that are asked again and again, and those that are pushed.
+
+use std::time::Duration;
+
+use url::Url;
+
+use super::Transport;
+
+/// A `feed` source.
+#[derive(Clone, Debug)]
+pub struct FeedConfig {
+    /// `http://` or `https://` address of the document.
+    pub url: Url,
+    /// How often it is asked for; none means as often as it says it changes, within limits.
+    pub poll_every: Option<Duration>,
+    /// Whether transcripts of recordings are fetched from where the document says they are.
+    pub transcripts: bool,
+    /// How to get out of the hospital's network.
+    pub transport: Transport,
+}
+
+impl FeedConfig {
+    /// How often without a setting, at most.
+    pub const USUAL: Duration = Duration::from_mins(10);
+    /// Asking more often is not polite.
+    pub const LEAST: Duration = Duration::from_mins(1);
+}

@@ -103,7 +103,7 @@ fn the_sample_configuration_is_read_whole() {
     assert_eq!(config.store.retention, Duration::from_hours(720));
     assert_eq!(config.false_alarms, None);
     let [bluesky] = config.sources.as_slice() else { panic!("one source") };
-    let SourceKind::Jetstream(jetstream) = &bluesky.kind;
+    let SourceKind::Jetstream(jetstream) = &bluesky.kind else { panic!("a stream of Bluesky") };
     assert_eq!(jetstream.urls[0].as_str(), "wss://jetstream2.us-east.bsky.network/subscribe");
     assert_eq!(jetstream.wanted_collections, ["app.bsky.feed.post"]);
     assert_eq!(jetstream.max_frame_bytes, 1 << 20);
@@ -514,6 +514,14 @@ fn addresses_must_fit_their_use_and_hold_no_login() {
 }
 
 #[test]
+fn what_a_feed_cannot_be_is_said() {
+    golden_config(
+        "feed",
+        "[[source]]\nname = \"blog\"\nkind = \"feed\"\nurl = \"feed://blog.example/\"\npoll_every = \"5s\"\ntranscripts = \"yes\"\n[[source]]\nname = \"news\"\nkind = \"feed\"\nurl = \"https://ann:hunter2@news.example/rss\"\npoll_evry = \"5m\"\n[[source]]\nname = \"none\"\nkind = \"feed\"\n",
+    );
+}
+
+#[test]
 fn jetstream_settings_out_of_range_are_refused() {
     golden_config(
         "jetstream",
@@ -814,7 +822,7 @@ fn sources_can_fail_over_and_go_through_a_proxy() {
     let loaded = parse(&source("c", &text), folder.path(), &environment, SecretPolicy::Required);
     assert_eq!(loaded.findings, [], "{}", shown(&loaded.findings));
     let config = loaded.config.unwrap();
-    let SourceKind::Jetstream(jetstream) = &config.sources[0].kind;
+    let SourceKind::Jetstream(jetstream) = &config.sources[0].kind else { panic!("a stream of Bluesky") };
     assert_eq!(jetstream.urls.len(), 2);
     assert_eq!(jetstream.max_frame_bytes, 64_000);
     assert_eq!(jetstream.expect_frame_within, Some(Duration::from_millis(250)));

@@ -112,6 +112,7 @@ impl SourceKind {
     /// Who is asked about the authors that the stream does not name, and how.
     pub fn profiles(&self) -> Option<(Url, Transport)> {
         match self {
+            Self::Feed(_) => None,
             Self::Jetstream(config) => Some((config.profiles.clone()?, config.transport.clone())),
         }
     }

@@ -34,6 +34,7 @@ impl Format {
     /// How the frames of a source are read.
     pub const fn of(kind: &SourceKind) -> Self {
         match kind {
+            SourceKind::Feed(_) => Self::Posts,
             SourceKind::Jetstream(_) => Self::Jetstream,
         }
     }

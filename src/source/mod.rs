@@ -48,14 +48,6 @@ pub async fn read(kind: SourceKind, line: Line) {
     }
 }
 
-/// How a source's frames are written.
-pub fn format(kind: &SourceKind) -> Format {
-    match kind {
-        SourceKind::Feed(_) => Format::Posts,
-        SourceKind::Jetstream(_) => Format::Jetstream,
-    }
-}
-
 /// What a source's task tells the rest of the program, in the order it happened.
 #[derive(Clone, Debug)]
 pub enum Incoming {

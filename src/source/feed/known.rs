@@ -133,7 +133,9 @@ impl Known {
         let gone = document.gone.iter().map(|gone| (Key::of(&*gone.id), gone));
         let gone: BTreeMap<Key, _> = gone.filter(|(id, _)| by_id.contains_key(id) && !present.contains(id)).collect();
         news.gone = gone.values().map(|gone| (global_id(&gone.id, site), gone.at)).collect();
-        news.turned_over = self.begun && taken.is_empty() && !self.items.is_empty() && !document.items.is_empty();
+        // Of half a document nobody knows what the other half shows.
+        let shows = document.is_whole && !document.items.is_empty();
+        news.turned_over = shows && self.begun && taken.is_empty() && !self.items.is_empty();
         if news.turned_over {
             let is_history = |item: &Item| item.published.or(item.updated).is_some_and(|at| Some(at) < read_to);
             news.items.retain(|(_, item)| !is_history(item));

@@ -232,14 +232,16 @@ fn incidents_end_and_begin_again_as_the_configuration_says() {
     let terms = |text: &str| works(&format!("{HEAD}{SOURCE}{RECEIVER}{text}")).routes.terms;
     assert_eq!(terms(""), Terms::default());
     let journalists = "journalists = [\"@ann.example\", \"did:plc:bob\"]";
-    let own =
-        terms(&format!("[incidents]\nquiet = \"2h\"\nreopen_within = \"0s\"\nlarge_account = 1\n{journalists}\n"));
+    let own = terms(&format!(
+        "[incidents]\nquiet = \"2h\"\nreopen_within = \"0s\"\nlarge_account = 1\napart = [\"legal.*\"]\n{journalists}\n"
+    ));
     let journalists = vec![Journalist::Handle("ann.example".to_owned()), Journalist::Id("did:plc:bob".into())];
     let (quiet, reopen_within) = (Duration::from_hours(2), Duration::ZERO);
-    assert_eq!(own, Terms { quiet, reopen_within, large_account: 1, journalists });
+    let apart = vec![stormbell::domain::route::Glob("legal.*".to_owned())];
+    assert_eq!(own, Terms { quiet, reopen_within, large_account: 1, journalists, apart });
     golden_config(
         "incidents",
-        "[incidents]\nquiet = \"5s\"\nreopen_within = \"90d\"\nlarge_account = 0\njournalists = [\"ann\", \"@\"]\nreopen = \"1h\"\n",
+        "[incidents]\nquiet = \"5s\"\nreopen_within = \"90d\"\nlarge_account = 0\njournalists = [\"ann\", \"@\"]\napart = [\"A B\"]\nreopen = \"1h\"\n",
     );
 }
 
@@ -732,7 +734,7 @@ fn the_examples_of_times_and_terms_in_documents_can_be_used() {
     assert_eq!(deployed.routes.terms.journalists.len(), 1);
     let readme = document("README.md");
     let block = |title: &str| between(between(&readme, title, "\n## "), "```toml\n", "```");
-    let (ends, mutes) = (block("## When an incident ends"), block("## Mute times"));
+    let (ends, mutes) = (block("## What belongs to an incident"), block("## Mute times"));
     let receiver = RECEIVER.replace("\"log\"\nkind", "\"press\"\nkind");
     let readme = works(&format!("{HEAD}{SOURCE}{receiver}{ends}{mutes}"));
     assert_eq!(readme.routes.terms.journalists.len(), 2);

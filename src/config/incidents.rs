@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::organization::account;
+use super::route::glob;
 use super::table::{Checked, Table, Value, all, quoted};
 use crate::domain::quantity::{duration, offset};
 use crate::domain::terms::{Journalist, Terms};
@@ -16,14 +17,18 @@ const LONGEST_REOPEN: Duration = Duration::from_hours(31 * 24);
 pub(super) fn terms(root: &Table<'_>) -> Checked<Terms> {
     let usual = Terms::default();
     let Some(table) = root.table("incidents")? else { return Ok(usual) };
-    table.allow_only(&["quiet", "reopen_within", "large_account", "journalists"]);
+    table.allow_only(&["quiet", "reopen_within", "large_account", "journalists", "apart"]);
     let quiet = table.get("quiet").map_or(Ok(usual.quiet), |value| quiet(&value));
     let reopen_within = table.get("reopen_within").map_or(Ok(usual.reopen_within), |value| reopen_within(&value));
     let large_account = table.get("large_account").map_or(Ok(usual.large_account), |value| value.count(1));
     let journalists = table
         .get("journalists")
         .map_or(Ok(Vec::new()), |value| all(value.strings()?.iter().map(|(value, text)| journalist(value, text))));
-    Ok(Terms { quiet: quiet?, reopen_within: reopen_within?, large_account: large_account?, journalists: journalists? })
+    let apart = table
+        .get("apart")
+        .map_or(Ok(usual.apart), |value| all(value.strings()?.iter().map(|(value, text)| glob(value, text))));
+    let (quiet, reopen_within) = (quiet?, reopen_within?);
+    Ok(Terms { quiet, reopen_within, large_account: large_account?, journalists: journalists?, apart: apart? })
 }
 
 fn quiet(value: &Value<'_>) -> Checked<Duration> {

@@ -199,7 +199,8 @@ fn globs(value: &Value<'_>) -> Checked<Vec<Glob>> {
     all(items.iter().map(|(item, text)| glob(item, text)))
 }
 
-fn glob(value: &Value<'_>, text: &str) -> Checked<Glob> {
+/// A topic, with `*` for any characters.
+pub(super) fn glob(value: &Value<'_>, text: &str) -> Checked<Glob> {
     if is_name(&text.replace('*', "x"), Letters::Lower) {
         return Ok(Glob(text.to_owned()));
     }

@@ -175,9 +175,9 @@ pub struct Incident {
     /// Derived from the topic and the alert that opened it, so that a second reading of
     /// the same posts after a crash names it the same, and a later incident otherwise.
     pub id: IncidentId,
-    /// The topic it began with.
+    /// The topic of its gravest alerts, which of equals came first. What comes of it belongs to this incident while that is open.
     pub topic: Topic,
-    /// Other topics whose alerts belong to it. A topic belongs to one open incident at most.
+    /// Other topics of which alerts belong to it.
     pub also: BTreeMap<Topic, Also>,
     /// One line for a person.
     pub title: String,
@@ -254,6 +254,11 @@ impl Incident {
         std::iter::once((&self.topic, self.severity)).chain(also)
     }
 
+    /// Topics of which all that comes belongs to it while it is open: a topic is so of one incident at most.
+    pub fn whole_topics(&self) -> impl Iterator<Item = &Topic> {
+        std::iter::once(&self.topic).chain(self.also.iter().filter(|(_, also)| also.whole).map(|(topic, _)| topic))
+    }
+
     /// The topic that one of its rules is of.
     pub fn topic_of(&self, rule: &RuleId) -> &Topic {
         let also = self.also.iter().find(|(_, also)| also.rules.contains(rule));
@@ -275,6 +280,9 @@ pub struct Also {
     pub severity: Severity,
     /// The topic's rules that fired.
     pub rules: BTreeSet<RuleId>,
+    /// All that comes of the topic belongs to the incident, for somebody merged it. Otherwise only what shares its posts or
+    /// stories.
+    pub whole: bool,
 }
 
 /// That an incident began again after its end.
@@ -377,7 +385,7 @@ pub struct TimelineEntry {
     /// Wall time.
     pub at: Timestamp,
     /// What happened: `opened`, `alert`, `updated`, `acknowledged`, `escalated`, `repeated`, `resolved`, `reopened`,
-    /// `joined` (somebody whose word spreads), `merged` (another incident into this one), `note`, `held`,
+    /// `joined` (somebody whose word spreads, or another topic), `merged` (another incident into this one), `note`, `held`,
     /// `digest`, `overdue`, `undelivered`, `muted`, `unmuted`.
     pub what: &'static str,
     /// Who did it.

@@ -62,6 +62,11 @@ impl Tally {
         }
     }
 
+    /// Whether it counted that one; false, too, when it does not know any more.
+    pub fn has(&self, key: Key) -> bool {
+        matches!(&self.0, Form::Exact(keys) if keys.contains(&key))
+    }
+
     /// Counts what another counted.
     pub fn unite(&mut self, other: &Self) {
         match (&mut self.0, &other.0) {

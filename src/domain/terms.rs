@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use super::id::AuthorId;
+use super::id::{AuthorId, Topic};
 use super::incident::Incident;
 use super::key::Key;
 use super::message::counted;
 use super::post::Author;
+use super::route::Glob;
 
 /// `[incidents]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct Terms {
     pub large_account: u64,
     /// Accounts whose word spreads, however few follow them.
     pub journalists: Vec<Journalist>,
+    /// Topics of which nothing joins an incident of another topic, nor the other way round: not everybody may know of them.
+    pub apart: Vec<Glob>,
 }
 
 /// An account of a journalist, as the configuration names it.
@@ -46,6 +49,7 @@ impl Default for Terms {
             reopen_within: Duration::from_hours(1),
             large_account: 50_000,
             journalists: Vec::new(),
+            apart: ["restricted.*", "duty-of-care.*"].map(|topic| Glob(topic.to_owned())).to_vec(),
         }
     }
 }
@@ -64,6 +68,11 @@ impl Terms {
         }
         let times = incident.again.map_or(0, |again| again.times).min(Self::DOUBLINGS);
         self.quiet.saturating_mul(1 << times).min(self.quiet.max(Self::QUIET))
+    }
+
+    /// Whether a topic keeps to itself.
+    pub fn is_apart(&self, topic: &Topic) -> bool {
+        self.apart.iter().any(|glob| glob.fits(topic.as_str()))
     }
 
     /// What makes an author somebody whose word spreads.

@@ -148,6 +148,8 @@ struct AlsoJson {
     topic: String,
     severity: String,
     rules: Vec<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    whole: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -232,16 +234,17 @@ impl ToldJson {
 }
 
 impl From<(&Topic, &Also)> for AlsoJson {
-    fn from((topic, Also { severity, rules }): (&Topic, &Also)) -> Self {
+    fn from((topic, Also { severity, rules, whole }): (&Topic, &Also)) -> Self {
         let rules = rules.iter().map(ToString::to_string).collect();
-        Self { topic: topic.to_string(), severity: severity.as_str().to_owned(), rules }
+        Self { topic: topic.to_string(), severity: severity.as_str().to_owned(), rules, whole: *whole }
     }
 }
 
 impl AlsoJson {
     fn into_also(self) -> Result<(Topic, Also), Unreadable> {
         let severity = Severity::parse(&self.severity).ok_or(Unreadable)?;
-        Ok((self.topic.into(), Also { severity, rules: self.rules.into_iter().map(RuleId::from).collect() }))
+        let rules = self.rules.into_iter().map(RuleId::from).collect();
+        Ok((self.topic.into(), Also { severity, rules, whole: self.whole }))
     }
 }
 
@@ -404,7 +407,7 @@ mod tests {
         Incident {
             id: "i1".into(),
             topic: "active-threat".into(),
-            also: [("cyber".into(), Also { severity: Severity::Low, rules: ["b".into()].into() })].into(),
+            also: [("cyber".into(), Also { severity: Severity::Low, rules: ["b".into()].into(), whole: true })].into(),
             title: "Gunman \"reported\"\n".to_owned(),
             severity: Severity::Critical,
             state: IncidentState::Resolved,

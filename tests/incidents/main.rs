@@ -13,6 +13,7 @@ mod notable;
 mod off_times;
 mod reopened;
 mod restarts;
+mod shared;
 
 use stormbell::domain::condition::Condition;
 use stormbell::domain::id::IncidentId;

@@ -44,7 +44,7 @@ pub(super) enum Whose<'a> {
 impl Engine {
     /// A rule's condition became true: an alert, in an incident, of which rules are told that join it.
     pub(super) fn raise(&mut self, rule: &Rule, firing: Firing<'_>, now: Timestamp, commit: &mut Commit) {
-        let (incident, new_incident) = self.open_or_join(rule, &firing, now);
+        let (incident, new_incident) = self.open_or_join(rule, &firing, now, commit);
         let Firing { at, post, fired, posts, why, .. } = firing;
         let of_rule = |sighting: &Sighting| Sighting {
             rule: rule.id.clone(),

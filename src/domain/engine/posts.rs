@@ -182,8 +182,10 @@ impl Engine {
                 if post.author.followers.is_none() {
                     self.spoke.of(Key::of(&post.author.id), &rule.topic);
                 }
-                if let Some(what) = &notable {
-                    self.notice(&rule.topic, &post.author, what, now, commit);
+                if let Some(what) = &notable
+                    && let Some(id) = self.incident_of(rule, &seen)
+                {
+                    self.notice(&id, &post.author, what, now, commit);
                 }
             }
         }
@@ -215,7 +217,7 @@ impl Engine {
     ) {
         let fired = self.count((index, rule), post, seen, now, commit);
         if fired.is_empty() {
-            let incident = self.by_topic.get(&rule.topic).cloned();
+            let incident = self.incident_of(rule, seen);
             commit.sightings.push(sighting(rule, post, seen, incident.as_ref()));
             if let Some(id) = incident
                 && self.live.get_mut(&id).is_some_and(|live| live.add(seen))

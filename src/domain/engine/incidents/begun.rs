@@ -37,8 +37,8 @@ impl Engine {
         }
         self.ended.insert(live.incident.id.clone(), live);
         let last: BTreeSet<IncidentId> = {
-            let topics = self.ended.values().flat_map(|live| live.incident.topics());
-            topics.filter_map(|(topic, _)| self.ended_last(topic)).collect()
+            let topics = self.ended.values().flat_map(|live| live.incident.whole_topics());
+            topics.filter_map(|topic| self.ended_last(topic)).collect()
         };
         self.ended.retain(|id, _| last.contains(id));
     }
@@ -58,7 +58,7 @@ impl Engine {
 
     /// What comes of an incident's topics from now on is its.
     pub(in crate::domain::engine) fn claim(&mut self, incident: &Incident) {
-        for (topic, _) in incident.topics() {
+        for topic in incident.whole_topics() {
             self.by_topic.insert(topic.clone(), incident.id.clone());
         }
     }
@@ -70,8 +70,11 @@ impl Engine {
         rule: &Rule,
         firing: &Firing<'_>,
         now: Timestamp,
+        commit: &mut Commit,
     ) -> (IncidentId, bool) {
-        let known = self.by_topic.get(&rule.topic).cloned().or_else(|| self.reopen(rule, firing, now));
+        let known = self.by_topic.get(&rule.topic).cloned();
+        let known = known.or_else(|| self.of_another_topic(rule, firing, now, commit));
+        let known = known.or_else(|| self.reopen(rule, firing, now));
         let is_new = known.is_none();
         let id = known.unwrap_or_else(|| {
             // A rule takes a post once, so these two name one opening. The first post of
@@ -114,7 +117,7 @@ impl Engine {
             return None;
         }
         let Live { mut incident, authors, stories, posts, .. } = self.ended.remove(&id)?;
-        incident.also.retain(|topic, _| !self.by_topic.contains_key(topic));
+        incident.also.retain(|topic, also| !also.whole || !self.by_topic.contains_key(topic));
         incident.also.values_mut().for_each(|also| also.severity = also.severity.min(rule.severity));
         if rule.severity < incident.severity {
             incident.told.receivers.clear();
@@ -135,16 +138,15 @@ impl Engine {
         Some(id)
     }
 
-    /// Somebody speaks of the incident of that topic; if their word spreads, people are told so, once of each.
+    /// Somebody speaks of an incident; if their word spreads, people are told so, once of each.
     pub(in crate::domain::engine) fn notice(
         &mut self,
-        topic: &Topic,
+        id: &IncidentId,
         author: &Author,
         what: &str,
         now: Timestamp,
         commit: &mut Commit,
     ) {
-        let Some(id) = self.by_topic.get(topic) else { return };
         let Some(Live { incident, .. }) = self.live.get_mut(id) else { return };
         let author = Key::of(&author.id);
         let is_known = incident.notable.iter().any(|notable| notable.author == author);
@@ -166,14 +168,14 @@ impl Firing<'_> {
 
 impl Incident {
     fn has(&self, topic: &Topic) -> bool {
-        self.topics().any(|(of_it, _)| of_it == topic)
+        self.whole_topics().any(|of_it| of_it == topic)
     }
 
     /// A rule's alert is its.
     fn takes_in(&mut self, rule: &Rule) {
         self.rules.insert(rule.id.clone());
         if rule.topic != self.topic {
-            let new = || Also { severity: rule.severity, rules: BTreeSet::new() };
+            let new = || Also { severity: rule.severity, rules: BTreeSet::new(), whole: false };
             let also = self.also.entry(rule.topic.clone()).or_insert_with(new);
             also.severity = also.severity.max(rule.severity);
             also.rules.insert(rule.id.clone());

@@ -89,7 +89,7 @@ impl Engine {
 
     /// It is over, or goes on as another: those who know of it hear so.
     pub(super) fn end(&mut self, incident: &mut Incident, by: &str, why: String, now: Timestamp, commit: &mut Commit) {
-        for (topic, _) in incident.topics() {
+        for topic in incident.whole_topics() {
             self.by_topic.remove(topic);
         }
         incident.state = IncidentState::Resolved;

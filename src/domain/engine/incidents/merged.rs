@@ -17,7 +17,7 @@ use crate::domain::addressee::Addressee;
 use crate::domain::commit::Commit;
 use crate::domain::engine::off_times::Telling;
 use crate::domain::engine::{Engine, Refused};
-use crate::domain::id::IncidentId;
+use crate::domain::id::{IncidentId, RuleId};
 use crate::domain::incident::{Also, Anew, Escalation, Incident, IncidentState, Severity, Signature};
 use crate::domain::message::{MessageKind, counted};
 use crate::domain::time::Timestamp;
@@ -144,6 +144,9 @@ impl Live {
 impl Incident {
     /// All of another but its counts.
     fn take_in(&mut self, from: Self, now: Timestamp) {
+        let is_own = |rule: &&RuleId| *from.topic_of(rule) == from.topic;
+        let own =
+            Also { severity: from.severity, rules: from.rules.iter().filter(is_own).cloned().collect(), whole: true };
         if from.severity > self.severity {
             // The gravest gives the headline and the playbook.
             self.severity = from.severity;
@@ -167,13 +170,12 @@ impl Incident {
         let new = from.notable.into_iter().filter(|one| self.notable.iter().all(|known| known.author != one.author));
         let new: Vec<_> = new.take(Self::NOTABLE.saturating_sub(self.notable.len())).collect();
         self.notable.extend(new);
-        let of_its_own = from.rules.iter().filter(|rule| from.also.values().all(|also| !also.rules.contains(*rule)));
-        let own = Also { severity: from.severity, rules: of_its_own.cloned().collect() };
         for (topic, also) in from.also.into_iter().chain([(from.topic, own)]).filter(|(topic, _)| *topic != self.topic)
         {
             let known = self.also.entry(topic).or_insert_with(|| also.clone());
             known.severity = known.severity.max(also.severity);
             known.rules.extend(also.rules);
+            known.whole |= also.whole;
         }
         self.rules.extend(from.rules);
         let taken = |route: &Escalation, all: &[Escalation]| all.iter().any(|known| known.route == route.route);

@@ -1,13 +1,14 @@
 //! Incidents: how they begin and grow, who is told, and how they end.
 //!
-//! One file for each of the four that change them: posts ([`begun`]), time ([`in_time`]), people ([`by_order`], and
-//! [`merged`] where they make two one) and the daemon itself ([`by_daemon`]). What any of them has to say goes out through [`told`].
+//! One file for each of the four that change them: posts ([`begun`], and [`shared`] where they are of another topic's incident),
+//! time ([`in_time`]), people ([`by_order`], and [`merged`] where they make two one) and the daemon itself ([`by_daemon`]). What any of them has to say goes out through [`told`].
 
 mod begun;
 mod by_daemon;
 mod by_order;
 mod in_time;
 mod merged;
+mod shared;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +51,17 @@ enum News {
     Opened,
     /// It began again after its end.
     Reopened,
+    /// It is about another topic as well: as grave as it is, or less.
+    Joined(Weight),
+}
+
+/// How grave something is that joined an incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Weight {
+    /// As grave as all of it.
+    Equal,
+    /// Less.
+    Less,
 }
 
 impl Live {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{LATE, Live, News, SELF, UNDELIVERED, entry};
+use super::{LATE, Live, News, SELF, UNDELIVERED, Weight, entry};
 use crate::domain::addressee::{Addressee, Recipient};
 use crate::domain::commit::Commit;
 use crate::domain::engine::Engine;
@@ -35,10 +35,16 @@ impl Engine {
             // What is read up after an outage is told as a whole, see `tell_growth`.
             let grown = incident.has_grown() && now.since(incident.last_post_at) <= LATE;
             let news = std::mem::take(&mut live.news);
-            if news != News::None {
-                self.tell_began(&id, news, None, now, commit);
-            } else if self.weigh(&id, Occasion::News, now, commit) == Standing::Told && (graver || grown) {
-                self.tell_updated(&id, now, commit);
+            match news {
+                News::Opened | News::Reopened => self.tell_began(&id, news, None, now, commit),
+                News::None | News::Joined(_) => {
+                    if self.weigh(&id, Occasion::News, now, commit) != Standing::Told {
+                    } else if graver || grown || news == News::Joined(Weight::Equal) {
+                        self.tell_updated(&id, now, commit);
+                    } else if news == News::Joined(Weight::Less) {
+                        self.tell_newcomers(&id, now, commit);
+                    }
+                }
             }
             self.tell_kept_back(&id, Occasion::News, now, commit);
             self.unwritten.insert(id);

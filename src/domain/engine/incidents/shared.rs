@@ -1,0 +1,127 @@
+//! Alerts of another topic that are about the same.
+//!
+//! A post may be a threat, a lockdown and the press at once, and its copies the same: three topics, one matter. So what
+//! would open an incident joins one of another topic instead if at least half of its posts are posts of that, or copies of them.
+//! Nothing else joins: neither what is said at the same time, nor of the same hospital.
+//!
+//! What joins must not be swallowed by what it joins:
+//! - What is as grave, or graver, joins only if the other is, in turn, at least by half about the same stories. A shooting that
+//!   shares a post with two hundred complaints is an incident of its own.
+//! - What is graver raises the incident: it gets the headline and the topic, it has to be taken anew, and of the topic that
+//!   was its own before only what shares its posts belongs to it from then on. Two hundred complaints that follow
+//!   do not make the shooting grow.
+//! - What is as grave is told to all who know of it, and to the people of its routes; what is less grave only to those.
+//! - Topics that not everybody may know of keep to themselves, see [`Terms::apart`].
+//!
+//! Rejected: to join by place (to a hospital with one site everything is at one place), by time alone, and to give
+//! an incident all of a topic once an alert of it joined.
+//!
+//! [`Terms::apart`]: crate::domain::terms::Terms::apart
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+use super::told::{first_told, send};
+use super::{Live, News, SELF, Weight, entry};
+use crate::domain::commit::Commit;
+use crate::domain::condition::Seen;
+use crate::domain::engine::Engine;
+use crate::domain::engine::alerts::Firing;
+use crate::domain::engine::off_times::Telling;
+use crate::domain::id::{IncidentId, RuleId};
+use crate::domain::incident::{Also, IncidentState};
+use crate::domain::key::Key;
+use crate::domain::message::MessageKind;
+use crate::domain::rule::Rule;
+use crate::domain::time::Timestamp;
+
+impl Engine {
+    /// The incident that a post of a rule counts for, if there is one.
+    pub(in crate::domain::engine) fn incident_of(&self, rule: &Rule, seen: &Seen) -> Option<IncidentId> {
+        let has_joined = |live: &&Live| live.incident.also.contains_key(&rule.topic) && live.has(seen);
+        let joined = || self.live.values().find(has_joined).map(|live| live.incident.id.clone());
+        self.by_topic.get(&rule.topic).cloned().or_else(joined)
+    }
+
+    /// The open incident of another topic that an alert belongs to by its posts; from now on it is about that, too.
+    pub(super) fn of_another_topic(
+        &mut self,
+        rule: &Rule,
+        firing: &Firing<'_>,
+        now: Timestamp,
+        commit: &mut Commit,
+    ) -> Option<IncidentId> {
+        let seen = &firing.fired.seen;
+        if seen.is_empty() || self.routes.terms.is_apart(&rule.topic) {
+            return None;
+        }
+        let terms = &self.routes.terms;
+        let may_be = |live: &&Live| !live.incident.topics().any(|(topic, _)| terms.is_apart(topic));
+        let shared = self.live.values().filter(may_be).filter_map(|live| Some((live.shared(rule, seen)?, live)));
+        // Of several the one that has most of it; of equals the gravest, then the oldest.
+        let best = shared.max_by_key(|(shared, Live { incident, .. })| {
+            (*shared, incident.severity, Reverse((incident.opened_at, incident.id.clone())))
+        });
+        let id = best?.1.incident.id.clone();
+        let live = self.live.get_mut(&id)?;
+        let before = live.incident.topic.clone();
+        let is_known = live.incident.also.contains_key(&rule.topic);
+        live.head_to(rule);
+        let headed = live.incident.clone();
+        self.by_topic.remove(&before);
+        self.claim(&headed);
+        if !is_known {
+            let text = format!("also {}, {}: {}", rule.topic, rule.severity.as_str(), firing.why);
+            commit.timeline.push(entry(&id, now, "joined", SELF, text));
+        }
+        Some(id)
+    }
+
+    /// People of routes that take the incident only now hear of it, and who has it, if somebody has.
+    pub(super) fn tell_newcomers(&mut self, id: &IncidentId, now: Timestamp, commit: &mut Commit) {
+        let Some(Live { incident, .. }) = self.live.get_mut(id) else { return };
+        self.routes.keep_back(incident, Telling::News, now, commit);
+        let mut fresh = first_told(incident, &self.routes, &self.receivers, now);
+        fresh.retain(|to| !incident.told.receivers.contains(to) && !self.routes.spares(incident, to, now));
+        send(incident, MessageKind::Opened, fresh.clone(), &self.receivers, &self.routes, now, commit);
+        if incident.state == IncidentState::Acknowledged {
+            send(incident, MessageKind::Acknowledged, fresh, &self.receivers, &self.routes, now, commit);
+        }
+    }
+}
+
+impl Live {
+    /// Whether a post is one of its, or a copy of one.
+    fn has(&self, seen: &Seen) -> bool {
+        self.posts.contains(&seen.post_key) || self.stories.has(Key::of(&seen.story))
+    }
+
+    /// How many of an alert's posts are its, if they are so many that the alert is about the same.
+    fn shared(&self, rule: &Rule, seen: &[Seen]) -> Option<usize> {
+        let shared: Vec<&Seen> = seen.iter().filter(|seen| self.has(seen)).collect();
+        let stories: BTreeSet<_> = shared.iter().map(|seen| seen.story).collect();
+        let is_about_it = shared.len() * 2 >= seen.len();
+        let is_all_about_it = stories.len() as u64 * 2 >= self.incident.stories;
+        let is_less_grave = rule.severity < self.incident.severity;
+        let joins = !shared.is_empty() && !self.incident.is_own() && is_about_it && (is_less_grave || is_all_about_it);
+        joins.then_some(shared.len())
+    }
+
+    /// An alert of another topic joins: what is graver gives the topic.
+    fn head_to(&mut self, rule: &Rule) {
+        let incident = &mut self.incident;
+        if self.news == News::None && rule.severity <= incident.severity && !incident.also.contains_key(&rule.topic) {
+            let is_equal = rule.severity == incident.severity;
+            self.news = News::Joined(if is_equal { Weight::Equal } else { Weight::Less });
+        }
+        if rule.severity > incident.severity {
+            let own = |rule: &&RuleId| *incident.topic_of(rule) == incident.topic;
+            let rules = incident.rules.iter().filter(own).cloned().collect();
+            incident.also.remove(&rule.topic);
+            // What somebody merged stays one.
+            let also = Also { severity: incident.severity, rules, whole: !incident.merged.is_empty() };
+            let before = std::mem::replace(&mut incident.topic, rule.topic.clone());
+            incident.also.insert(before, also);
+        }
+    }
+}

@@ -2,8 +2,8 @@
 //!
 //! An alert there is its labels: they are the same for all that is said about one incident, and
 //! an end in the past resolves it. Whatever may change is an annotation. Severity is a label
-//! all the same, because routes go by it: when it rises, the alert is a new one and the old one is resolved
-//! in the same request.
+//! all the same, and so is the topic, because routes go by them: when it rises, which may change the topic as well, the
+//! alert is a new one and the old one is resolved in the same request.
 //!
 //! An alert that is not sent again resolves by itself at its `endsAt`; ours lies a week ahead, so
 //! that neither a long incident nor a pause of the daemon ends it. Alertmanager keeps alerts in memory: what
@@ -28,6 +28,7 @@ use super::untrusted::clean;
 use super::wording::Wording;
 use super::{BuildError, SendError};
 use crate::config::model::Transport;
+use crate::domain::id::Topic;
 use crate::domain::incident::Severity;
 use crate::domain::message::{Leased, MessageKind};
 use crate::domain::time::Timestamp;
@@ -93,8 +94,8 @@ impl Alertmanager {
         let description = parts.plain_body();
         let title = clean(&incident.title);
         let over = message.kind == MessageKind::Resolved;
-        let alert = |severity: Severity, over: bool| Alert {
-            labels: labels(leased, severity),
+        let alert = |topic, severity: Severity, over: bool| Alert {
+            labels: labels(leased, topic, severity),
             annotations: BTreeMap::from([
                 ("summary", parts.headline.as_str()),
                 ("description", description.as_str()),
@@ -105,21 +106,22 @@ impl Alertmanager {
             ends_at: if over { now } else { now + LASTS }.to_string(),
             generator_url: parts.link.as_deref(),
         };
-        // The severities it had before end with it, or when it rises.
+        // What it was before, less grave and perhaps of another topic, ends with it, or when it rises.
         let lower = Severity::ALL.into_iter().filter(|&severity| severity < incident.severity);
+        let before = lower.flat_map(|severity| incident.topics().map(move |(topic, _)| (topic, severity)));
         let risen = message.kind == MessageKind::Updated || over;
-        let mut alerts = vec![alert(incident.severity, over)];
-        alerts.extend(lower.filter(|_| risen).map(|severity| alert(severity, true)));
+        let mut alerts = vec![alert(&incident.topic, incident.severity, over)];
+        alerts.extend(before.filter(|_| risen).map(|(topic, severity)| alert(topic, severity, true)));
         serde_json::to_vec(&alerts)
     }
 }
 
-fn labels(leased: &Leased, severity: Severity) -> BTreeMap<&'static str, &str> {
+fn labels<'a>(leased: &'a Leased, topic: &'a Topic, severity: Severity) -> BTreeMap<&'static str, &'a str> {
     let incident = &leased.delivery.message.incident;
     let mut labels = BTreeMap::from([
         ("alertname", "StormbellIncident"),
         ("incident", incident.id.as_str()),
-        ("topic", incident.topic.as_str()),
+        ("topic", topic.as_str()),
         ("severity", severity.as_str()),
         ("service", "stormbell"),
     ]);

@@ -14,15 +14,17 @@ use crate::restarts::restart;
 use crate::support::sim::{Sim, at, route, rule};
 
 use IncidentState::{Acknowledged as Taken, Open, Resolved as Over};
-use Severity::{Critical, High};
+use Severity::{Critical, High, Low};
 
 const OUTAGE: &str = "outage at St Brigids";
 const FIRE: &str = "fire at St Brigids";
+const RUMOUR: &str = "a rumour about St Brigids";
 const SMOKE: &str = "smoke at St Brigids";
 
 /// Of two topics: an outage is high; smoke is high, a fire critical.
 fn rules() -> Vec<Rule> {
     vec![
+        rule("cyber.rumour", "cyber", Low, "$org rumour", Condition::Match),
         rule("cyber.outage", "cyber", High, "$org outage", Condition::Match),
         rule("fire.smoke", "fire", High, "$org smoke", Condition::Match),
         rule("fire.fire", "fire", Critical, "$org fire", Condition::Match),
@@ -31,7 +33,9 @@ fn rules() -> Vec<Rule> {
 
 /// Each topic has people of its own; five minutes later its manager.
 fn sim() -> Sim {
-    let of = |topic: &str, first: &str, then: &str| route(&[], &[topic], &[(&[first], Some(5)), (&[then], None)], None);
+    let of = |topic: &str, first: &str, then: &str| {
+        route(&[Critical, High], &[topic], &[(&[first], Some(5)), (&[then], None)], None)
+    };
     let routes = vec![of("cyber", "it", "it-manager"), of("fire", "guard", "fire-chief")];
     let mut sim = Sim::with_people(rules(), Routes { terms: Terms::default(), ..Routes::of(routes) });
     sim.connect(None);
@@ -249,6 +253,22 @@ fn a_third_part_brings_what_was_merged_into_it() {
     sim.post("5", "joe", 70, OUTAGE);
     let whole = &sim.model.incidents[&third];
     assert_eq!((whole.posts, whole.authors), (3, 2), "people of a part are known after a restart");
+}
+
+#[test]
+fn what_gets_graver_of_a_merged_topic_reaches_its_people_though_all_of_it_is_graver_yet() {
+    let mut sim = sim();
+    sim.post("1", "ann", 0, FIRE);
+    sim.post("2", "bob", 10, RUMOUR);
+    merge(&mut sim, "cyber", "fire");
+    let whole = id(&sim, "fire");
+    sim.command(&whole, Action::Acknowledge).unwrap();
+    assert_eq!(told(&sim, "fire", Opened), ["guard"], "of a rumour nobody is told");
+    sim.post("3", "eve", 60, OUTAGE);
+    assert_eq!((of(&sim, "fire").state, of(&sim, "fire").also["cyber"].severity), (Taken, High));
+    assert_eq!(told(&sim, "fire", Opened), ["guard", "it"]);
+    assert_eq!(told(&sim, "fire", Updated), [""; 0], "those who have the fire know enough");
+    assert_eq!(told(&sim, "fire", Acknowledged), ["guard", "it"]);
 }
 
 #[test]

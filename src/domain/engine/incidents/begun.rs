@@ -92,6 +92,7 @@ impl Engine {
             for seen in &firing.fired.seen {
                 live.add(seen);
             }
+            live.hears_of(rule);
             let incident = &mut live.incident;
             if rule.severity > incident.severity {
                 // The gravest rule gives the headline and the playbook.

@@ -29,7 +29,7 @@ use crate::domain::engine::Engine;
 use crate::domain::engine::alerts::Firing;
 use crate::domain::engine::off_times::Telling;
 use crate::domain::id::{IncidentId, RuleId};
-use crate::domain::incident::{Also, IncidentState};
+use crate::domain::incident::{Also, Incident, IncidentState};
 use crate::domain::key::Key;
 use crate::domain::message::MessageKind;
 use crate::domain::rule::Rule;
@@ -101,19 +101,26 @@ impl Live {
         let shared: Vec<&Seen> = seen.iter().filter(|seen| self.has(seen)).collect();
         let stories: BTreeSet<_> = shared.iter().map(|seen| seen.story).collect();
         let is_about_it = shared.len() * 2 >= seen.len();
-        let is_all_about_it = stories.len() as u64 * 2 >= self.incident.stories;
+        // Of one from before stories were counted nobody can say.
+        let all = self.incident.stories;
+        let is_all_about_it = all > 0 && stories.len() as u64 * 2 >= all;
         let is_less_grave = rule.severity < self.incident.severity;
         let joins = !shared.is_empty() && !self.incident.is_own() && is_about_it && (is_less_grave || is_all_about_it);
         joins.then_some(shared.len())
     }
 
+    /// Of a topic that is not its own there is something, or something graver than before: its people are to hear.
+    pub(super) fn hears_of(&mut self, rule: &Rule) {
+        let Incident { topic, also, severity, .. } = &self.incident;
+        let is_news = rule.topic != *topic && also.get(&rule.topic).is_none_or(|also| also.severity < rule.severity);
+        if self.news == News::None && is_news {
+            self.news = News::Joined(if rule.severity >= *severity { Weight::Equal } else { Weight::Less });
+        }
+    }
+
     /// An alert of another topic joins: what is graver gives the topic.
     fn head_to(&mut self, rule: &Rule) {
         let incident = &mut self.incident;
-        if self.news == News::None && rule.severity <= incident.severity && !incident.also.contains_key(&rule.topic) {
-            let is_equal = rule.severity == incident.severity;
-            self.news = News::Joined(if is_equal { Weight::Equal } else { Weight::Less });
-        }
         if rule.severity > incident.severity {
             let own = |rule: &&RuleId| *incident.topic_of(rule) == incident.topic;
             let rules = incident.rules.iter().filter(own).cloned().collect();

@@ -18,9 +18,10 @@ use crate::domain::organization::Organization;
 use crate::domain::route::Routes;
 use crate::domain::volume::Promise;
 
+mod chats;
 mod documents;
 mod receiver;
-
+pub use chats::{DiscordConfig, IrcConfig, IrcDialect, MatrixConfig, SlackConfig};
 pub use documents::FeedConfig;
 pub use receiver::{
     Chat, ChatKind, GoAlert, Mail, Matrix, Ntfy, NtfyLogin, Opsgenie, Pushover, ReceiverConfig, ReceiverKind, Syslog,
@@ -104,8 +105,16 @@ pub struct SourceConfig {
 pub enum SourceKind {
     /// RSS, Atom or JSON Feed.
     Feed(FeedConfig),
+    /// Discord's gateway.
+    Discord(DiscordConfig),
+    /// IRC over WebSocket, Twitch's chat among it.
+    Irc(IrcConfig),
     /// Bluesky's Jetstream, the v1 wire.
     Jetstream(JetstreamConfig),
+    /// The rooms of an account at a Matrix homeserver.
+    Matrix(MatrixConfig),
+    /// Slack's Socket Mode.
+    Slack(SlackConfig),
 }
 
 impl SourceKind {

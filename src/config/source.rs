@@ -1,5 +1,6 @@
 //! `[[source]]`.
 
+mod chats;
 mod documents;
 
 use std::ops::RangeInclusive;
@@ -15,8 +16,7 @@ use crate::domain::id::SourceName;
 use crate::domain::quantity::{duration, size};
 
 /// Kinds that are known and not built yet.
-const LATER: [&str; 9] =
-    ["atproto", "mastodon", "nostr", "websocket", "x", "eventstreams", "webhook", "discord", "twitch"];
+const LATER: [&str; 7] = ["atproto", "mastodon", "nostr", "websocket", "x", "eventstreams", "webhook"];
 
 /// What `max_frame_bytes` may be: a post of Bluesky is a few KiB, and a frame is held in memory whole.
 const FRAME_BYTES: RangeInclusive<u64> = 1 << 10..=64 << 20;
@@ -27,17 +27,35 @@ const MOST_COLLECTIONS: usize = 100;
 #[derive(Clone, Copy)]
 enum Kind {
     Feed,
+    Discord,
+    Irc,
     Jetstream,
+    Matrix,
+    Slack,
+    Twitch,
 }
 
 /// The kinds that this version has.
-const KINDS: [(&str, Kind); 2] = [("feed", Kind::Feed), ("jetstream", Kind::Jetstream)];
+const KINDS: [(&str, Kind); 7] = [
+    ("discord", Kind::Discord),
+    ("feed", Kind::Feed),
+    ("irc", Kind::Irc),
+    ("jetstream", Kind::Jetstream),
+    ("matrix", Kind::Matrix),
+    ("slack", Kind::Slack),
+    ("twitch", Kind::Twitch),
+];
 
 /// Reads one, whose name is `name`.
 pub(super) fn source(table: &Table<'_>, name: Checked<&str>, around: &Surroundings<'_>) -> Checked<SourceConfig> {
     let kind = match kind(table, &KINDS, &LATER)? {
         Kind::Feed => SourceKind::Feed(documents::feed(table, around)?),
+        Kind::Discord => SourceKind::Discord(chats::discord(table, around)?),
+        Kind::Irc => SourceKind::Irc(chats::irc(table, around)?),
         Kind::Jetstream => SourceKind::Jetstream(jetstream(table, around)?),
+        Kind::Matrix => SourceKind::Matrix(chats::matrix(table, around)?),
+        Kind::Slack => SourceKind::Slack(chats::slack(table, around)?),
+        Kind::Twitch => SourceKind::Irc(chats::twitch(table, around)?),
     };
     Ok(SourceConfig { name: SourceName::from(name?), kind })
 }

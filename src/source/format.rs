@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use super::jetstream::{self, Buffers, Skimmed};
-use super::posts;
+use super::{discord, irc, matrix, posts, slack};
 use crate::config::model::SourceKind;
 use crate::domain::event::Decoded;
 use crate::domain::id::SourceName;
@@ -17,17 +17,29 @@ pub enum Format {
     Posts,
     /// Jetstream's v1 wire.
     Jetstream,
+    /// Dispatches of Discord's gateway.
+    Discord,
+    /// Lines of IRC.
+    Irc,
+    /// Events of Matrix.
+    Matrix,
+    /// Envelopes of Slack.
+    Slack,
 }
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 2] = [Self::Posts, Self::Jetstream];
+    pub const ALL: [Self; 6] = [Self::Posts, Self::Jetstream, Self::Discord, Self::Irc, Self::Matrix, Self::Slack];
 
     /// The word on the command line.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Posts => "posts",
             Self::Jetstream => "jetstream",
+            Self::Discord => "discord",
+            Self::Irc => "irc",
+            Self::Matrix => "matrix",
+            Self::Slack => "slack",
         }
     }
 
@@ -35,7 +47,11 @@ impl Format {
     pub const fn of(kind: &SourceKind) -> Self {
         match kind {
             SourceKind::Feed(_) => Self::Posts,
+            SourceKind::Discord(_) => Self::Discord,
+            SourceKind::Irc(_) => Self::Irc,
             SourceKind::Jetstream(_) => Self::Jetstream,
+            SourceKind::Matrix(_) => Self::Matrix,
+            SourceKind::Slack(_) => Self::Slack,
         }
     }
 
@@ -44,6 +60,10 @@ impl Format {
         match self {
             Self::Posts => posts::decode(source, frame, received_at),
             Self::Jetstream => jetstream::decode(source, frame, received_at),
+            Self::Discord => discord::decode(source, frame, received_at),
+            Self::Irc => irc::decode(source, frame, received_at),
+            Self::Matrix => matrix::decode(source, frame, received_at),
+            Self::Slack => slack::decode(source, frame, received_at),
         }
     }
 
@@ -60,20 +80,26 @@ impl Format {
     ) -> Option<Skimmed> {
         match self {
             Self::Jetstream => jetstream::skim(source, frame, received_at, excerpt, buffers),
-            // Recordings made by hand or by other programs; no stream brings them by the million.
-            Self::Posts => None,
+            // Recordings made by hand or by other programs, and streams that bring few.
+            _ => None,
         }
     }
 
     /// The format of a recording, by its first line that says: frames of Jetstream name
-    /// their kind and time, posts their author and creation.
+    /// their kind and time, posts their author and creation. Lines of IRC say too little.
     pub fn guess(line: &[u8]) -> Option<Self> {
         let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(line).ok()?;
         let has = |keys: [&str; 2]| keys.iter().all(|&key| object.contains_key(key));
         if has(["time_us", "kind"]) {
             return Some(Self::Jetstream);
         }
-        has(["created_at", "author"]).then_some(Self::Posts)
+        let guesses = [
+            (has(["created_at", "author"]), Self::Posts),
+            (has(["op", "t"]), Self::Discord),
+            (has(["origin_server_ts", "sender"]), Self::Matrix),
+            (has(["envelope_id", "payload"]), Self::Slack),
+        ];
+        guesses.into_iter().find_map(|(is_it, format)| is_it.then_some(format))
     }
 }
 

@@ -5,12 +5,18 @@
 //! worker and `replay` uses the very same one.
 
 mod charset;
+pub mod discord;
 pub mod feed;
 mod format;
 mod html;
+pub mod irc;
 pub mod jetstream;
+mod lenient;
+pub mod matrix;
+mod plain;
 pub mod posts;
 mod sanity;
+pub mod slack;
 
 mod backoff;
 pub mod http;
@@ -24,9 +30,13 @@ pub mod timing;
 pub use format::Format;
 pub use jetstream::{Buffers, Skimmed};
 
+use self::discord::Discord;
 use self::feed::Feed;
+use self::irc::Irc;
 use self::jetstream::Jetstream;
 use self::line::Line;
+use self::matrix::Matrix;
+use self::slack::Slack;
 use self::supervise::Supervisor;
 use crate::config::model::SourceKind;
 use crate::domain::event::{DownReason, Joint, Reach};
@@ -40,10 +50,25 @@ pub async fn read(kind: SourceKind, line: Line) {
         SourceKind::Feed(config) => {
             let urls = vec![config.url.clone()];
             Supervisor::new(Feed::new(config), urls, line).run().await;
+        SourceKind::Discord(config) => {
+            let urls = vec![config.url.clone()];
+            Supervisor::new(Discord::new(config, &line), urls, line).run().await;
+        }
+        SourceKind::Irc(config) => {
+            let urls = vec![config.url.clone()];
+            Supervisor::new(Irc::new(config, &line), urls, line).run().await;
         }
         SourceKind::Jetstream(config) => {
             let urls = config.urls.clone();
             Supervisor::new(Jetstream::new(config, &line), urls, line).run().await;
+        }
+        SourceKind::Matrix(config) => {
+            let urls = vec![config.url.clone()];
+            Supervisor::new(Matrix::new(config), urls, line).run().await;
+        }
+        SourceKind::Slack(config) => {
+            let urls = vec![config.url.clone()];
+            Supervisor::new(Slack::new(config, &line), urls, line).run().await;
         }
     }
 }

@@ -52,6 +52,17 @@ pub trait Talk: Send {
         None
     }
 
+    /// Whether what it says tells the server that we have what was kept, for good. Then it is said only once that
+    /// is on disk; the bookmark must be another one each time.
+    fn vouches(&self) -> bool {
+        false
+    }
+
+    /// The code with which our side ends the connection.
+    fn farewell(&self) -> CloseCode {
+        CloseCode::Normal
+    }
+
     /// What it means that the server closed the connection, with a code or without.
     fn closed(&mut self, _code: Option<u16>) -> End {
         End::Down(DownReason::Closed)
@@ -129,7 +140,7 @@ pub async fn converse(mut socket: Socket, host: &str, talk: &mut impl Talk, limi
     let end = held.run(talk).await;
     // Whoever went silent will not answer a goodbye either.
     if !matches!(end, End::Down(DownReason::Stalled)) {
-        let farewell = socket.close(CloseFrame { code: CloseCode::Normal, reason: "".into() });
+        let farewell = socket.close(CloseFrame { code: talk.farewell(), reason: "".into() });
         timeout(line.timing.stop_within, farewell).await.unwrap_or_default();
     }
     end
@@ -267,13 +278,18 @@ impl Conversation<'_> {
     /// Hands on what was kept, and then says what is to be said: an answer may mean that we have it.
     async fn finish(&mut self, turn: Turn, talk: &impl Talk) -> Result<(), End> {
         let Turn { now, kept, says, joint, alive, .. } = turn;
+        let vouches = talk.vouches() && !kept.is_empty();
         if let Some(joint) = joint {
             self.line.connected(self.host, joint).await?;
             self.stands = true;
         }
         let news = !kept.is_empty() || alive;
         let reach = Reach { covered: alive.then_some(now), bookmark: talk.bookmark().filter(|_| news) };
+        let bookmark = reach.bookmark.clone().filter(|_| vouches);
         self.line.hand_on(kept, reach).await?;
+        if let Some(bookmark) = bookmark {
+            self.until_kept(&bookmark).await?;
+        }
         for text in says {
             let said = timeout(self.line.timing.stop_within, self.socket.say(text));
             if !matches!(self.line.unless_stopped(said).await?, Ok(Ok(()))) {
@@ -281,6 +297,15 @@ impl Conversation<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Waits until all up to the bookmark is on disk. Nothing is read meanwhile, so none comes after it.
+    async fn until_kept(&mut self, bookmark: &Bookmark) -> Result<(), End> {
+        let kept = timeout(self.line.timing.queue_patience, self.line.position.kept(|kept| kept == bookmark));
+        self.line.unless_stopped(kept).await?.or_else(|_| {
+            events::source_down(&self.line.name, DownReason::Overrun, None);
+            Err(End::Interrupted(DownReason::Overrun))
+        })
     }
 
     async fn ping(&mut self) -> Result<(), End> {

@@ -42,6 +42,11 @@ pub fn source_unreachable(source: &SourceName, host: &str, error: &str, wait: Du
     warn!(event = "source.connection.failed", %source, host, error, "no connection, next try after {}", human(wait));
 }
 
+/// Something about a source that its operator should see to, while it goes on.
+pub fn source_notice(source: &SourceName, notice: &str) {
+    warn!(event = "source.notice", %source, notice, "the source does not see all");
+}
+
 /// A connection ended; its task goes on trying.
 pub fn source_down(source: &SourceName, reason: DownReason, error: Option<&str>) {
     warn!(event = "source.connection.lost", %source, reason = reason.as_str(), error, "source down");

@@ -23,7 +23,6 @@ mod session;
 mod skim;
 mod wire;
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -33,6 +32,7 @@ use self::head::Head;
 use crate::domain::event::{Cursor, Decoded, Rejected, SourceEvent};
 use crate::domain::id::{PostId, SourceName};
 use crate::domain::time::Timestamp;
+use crate::source::lenient::Text;
 use crate::source::sanity::{event_time, parse_object, parse_object_of};
 
 pub use self::skim::skim;
@@ -69,10 +69,6 @@ pub fn peek_time_us(frame: &[u8]) -> Option<i64> {
     }
     serde_json::from_slice::<Place>(frame).ok()?.time_us
 }
-
-/// A JSON string, borrowed from the frame unless it holds escapes.
-#[derive(Deserialize)]
-pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
 #[derive(Deserialize)]
 struct Envelope<'a> {

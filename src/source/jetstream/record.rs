@@ -7,13 +7,14 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Commit, POSTS, Text};
+use super::{Commit, POSTS};
 use crate::domain::event::Rejected;
 use crate::domain::id::{PostId, SourceName};
 use crate::domain::post::{Author, Post, PostKind};
 use crate::domain::time::Timestamp;
+use crate::source::lenient::{Text, items, lenient, lenient_item};
 use crate::source::sanity::{
-    MAX_ITEMS, MAX_LINK_BYTES, MAX_TAG_BYTES, MAX_TEXT_BYTES, claimed_time, cut, keep, parse_object_of, within_budget,
+    MAX_LINK_BYTES, MAX_TAG_BYTES, MAX_TEXT_BYTES, claimed_time, cut, keep, parse_object_of, within_budget,
 };
 
 /// What a frame says about a post outside of its record.
@@ -241,20 +242,6 @@ impl Attachments {
         self.description(card.title);
         self.description(card.description);
     }
-}
-
-/// The value, unless it is absent or makes no sense.
-fn lenient<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
-    lenient_item(raw?)
-}
-
-fn lenient_item<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
-    serde_json::from_str(raw.get()).ok()
-}
-
-/// The first elements of a list; none when it is no list.
-fn items(list: Option<&RawValue>) -> impl Iterator<Item = &RawValue> {
-    lenient::<Vec<&RawValue>>(list).unwrap_or_default().into_iter().take(MAX_ITEMS)
 }
 
 fn strings(list: Option<&RawValue>) -> Vec<String> {

@@ -1,0 +1,90 @@
+//! Chats that people talk in.
+
+use url::Url;
+
+use super::Transport;
+use crate::config::secret::Secret;
+
+/// A `discord` source.
+#[derive(Clone, Debug)]
+pub struct DiscordConfig {
+    /// The API, with its version.
+    pub url: Url,
+    /// Of the bot.
+    pub token: Secret,
+    /// Ids of the channels that are read; none means all that the bot may see.
+    pub channels: Vec<String>,
+    /// How to get out of the hospital's network.
+    pub transport: Transport,
+}
+
+impl DiscordConfig {
+    /// Discord's own.
+    pub const DEFAULT_URL: &str = "https://discord.com/api/v10";
+}
+
+/// An `irc` or `twitch` source.
+#[derive(Clone, Debug)]
+pub struct IrcConfig {
+    /// Which server it is.
+    pub dialect: IrcDialect,
+    /// `ws://` or `wss://`.
+    pub url: Url,
+    /// The name we go by.
+    pub nick: String,
+    /// The server's password; at Twitch the token.
+    pub password: Option<Secret>,
+    /// Channels with their `#`; at least one.
+    pub channels: Vec<String>,
+    /// How to get out of the hospital's network.
+    pub transport: Transport,
+}
+
+impl IrcConfig {
+    /// Twitch's own.
+    pub const TWITCH_URL: &str = "wss://irc-ws.chat.twitch.tv:443";
+    /// A name under which Twitch lets anybody read.
+    pub const TWITCH_NICK: &str = "justinfan67421";
+    /// A name that is free nearly everywhere.
+    pub const NICK: &str = "stormbell";
+}
+
+/// Whose IRC it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IrcDialect {
+    /// As in the standards: RFC 1459 and `IRCv3`.
+    Standard,
+    /// Twitch's.
+    Twitch,
+}
+
+/// A `matrix` source.
+#[derive(Clone, Debug)]
+pub struct MatrixConfig {
+    /// The homeserver.
+    pub url: Url,
+    /// Of the account that reads.
+    pub token: Secret,
+    /// Ids of the rooms that are read; none means all that the account has joined.
+    pub rooms: Vec<String>,
+    /// How to get out of the hospital's network.
+    pub transport: Transport,
+}
+
+/// A `slack` source.
+#[derive(Clone, Debug)]
+pub struct SlackConfig {
+    /// The API.
+    pub url: Url,
+    /// The app-level token (`xapp-`).
+    pub token: Secret,
+    /// Ids of the channels that are read; none means all that the app is told of.
+    pub channels: Vec<String>,
+    /// How to get out of the hospital's network.
+    pub transport: Transport,
+}
+
+impl SlackConfig {
+    /// Slack's own.
+    pub const DEFAULT_URL: &str = "https://slack.com/api";
+}

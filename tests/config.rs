@@ -104,6 +104,7 @@ fn the_sample_configuration_is_read_whole() {
     assert_eq!(config.false_alarms, None);
     let [bluesky] = config.sources.as_slice() else { panic!("one source") };
     let SourceKind::Jetstream(jetstream) = &bluesky.kind else { panic!("a stream of Bluesky") };
+    let SourceKind::Jetstream(jetstream) = &bluesky.kind else { panic!("a jetstream") };
     assert_eq!(jetstream.urls[0].as_str(), "wss://jetstream2.us-east.bsky.network/subscribe");
     assert_eq!(jetstream.wanted_collections, ["app.bsky.feed.post"]);
     assert_eq!(jetstream.max_frame_bytes, 1 << 20);
@@ -532,6 +533,38 @@ fn jetstream_settings_out_of_range_are_refused() {
 }
 
 #[test]
+fn chats_that_cannot_be_read_so_are_refused() {
+    golden_config(
+        "chats",
+        "[[source]]\nname = \"d\"\nkind = \"discord\"\ntoken = \"planted\"\nchannels = [\"general\"]\n\
+         [[source]]\nname = \"i\"\nkind = \"irc\"\nurl = \"https://irc.example/\"\nnick = \"two words\"\nchannels = \"er\"\n\
+         [[source]]\nname = \"m\"\nkind = \"matrix\"\nrooms = [\"#er:lab.example\"]\nchannel = \"x\"\n\
+         [[source]]\nname = \"s\"\nkind = \"slack\"\nchannels = []\n\
+         [[source]]\nname = \"t\"\nkind = \"twitch\"\ntoken = { env = \"HOME\" }\nchannels = [\"#er\", \"not a channel\"]\n",
+    );
+}
+
+#[test]
+fn chats_are_read_with_little_said() {
+    let config = works(&format!(
+        "{HEAD}{RECEIVER}[[source]]\nname = \"d\"\nkind = \"discord\"\ntoken = {{ env = \"HOME\" }}\n\
+         [[source]]\nname = \"t\"\nkind = \"twitch\"\nchannels = [\"Hospital_News\", \"#er\"]\n\
+         [[source]]\nname = \"s\"\nkind = \"slack\"\ntoken = {{ env = \"HOME\" }}\nchannels = \"C024BE91L\"\n"
+    ));
+    let [discord, twitch, slack] = config.sources.as_slice() else { panic!("three sources") };
+    let SourceKind::Discord(discord) = &discord.kind else { panic!("a discord") };
+    assert_eq!((discord.url.as_str(), discord.channels.len()), ("https://discord.com/api/v10", 0));
+    let SourceKind::Irc(twitch) = &twitch.kind else { panic!("a twitch") };
+    assert_eq!(twitch.channels, ["#hospital_news", "#er"]);
+    assert_eq!((twitch.nick.as_str(), &twitch.password), ("justinfan67421", &None));
+    let SourceKind::Slack(slack) = &slack.kind else { panic!("a slack") };
+    assert_eq!(
+        (slack.url.as_str(), slack.channels.as_slice()),
+        ("https://slack.com/api", &["C024BE91L".to_owned()][..])
+    );
+}
+
+#[test]
 fn routes_are_checked_against_the_receivers() {
     golden_config(
         "routes",
@@ -825,6 +858,7 @@ fn sources_can_fail_over_and_go_through_a_proxy() {
     assert_eq!(loaded.findings, [], "{}", shown(&loaded.findings));
     let config = loaded.config.unwrap();
     let SourceKind::Jetstream(jetstream) = &config.sources[0].kind else { panic!("a stream of Bluesky") };
+    let SourceKind::Jetstream(jetstream) = &config.sources[0].kind else { panic!("a jetstream") };
     assert_eq!(jetstream.urls.len(), 2);
     assert_eq!(jetstream.max_frame_bytes, 64_000);
     assert_eq!(jetstream.expect_frame_within, Some(Duration::from_millis(250)));

@@ -3,6 +3,9 @@
 
 #![cfg(test)]
 
+mod discord;
+mod irc;
 mod matrix;
+mod slack;
 #[path = "../support/mod.rs"]
 mod support;

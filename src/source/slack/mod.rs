@@ -223,6 +223,7 @@ fn spoken(written: &str) -> (String, Vec<String>) {
     while let Some((before, after)) = rest.split_once('<') {
         said.push_str(&unescaped(before));
         let Some((inside, behind)) = after.split_once('>') else {
+            said.push('<');
             said.push_str(&unescaped(after));
             return (said, links);
         };

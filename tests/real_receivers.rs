@@ -6,8 +6,6 @@
 mod support;
 
 use std::fs;
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -22,6 +20,7 @@ use stormbell::wire::link::Console;
 
 use support::child::{Process, Reads};
 use support::message::leased;
+use support::synapse::{Synapse, port, python, until};
 
 fn build(kind: ReceiverKind) -> Receiver {
     let console = Console::with_links("https://bell.hospital.example".parse().unwrap(), "planted-link-key");
@@ -30,38 +29,6 @@ fn build(kind: ReceiverKind) -> Receiver {
 
 async fn send(receiver: &Receiver, message: &Leased) -> Result<(), SendError> {
     receiver.send(message, SystemClock.now()).await
-}
-
-/// A port that is free now.
-fn port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// Asks until there is an answer that will do, at most a minute.
-async fn until(client: &reqwest::Client, url: &str, will_do: impl Fn(&str) -> bool) -> String {
-    let mut looks = tokio::time::interval(Duration::from_millis(50));
-    let mut last = String::new();
-    for _ in 0..1200 {
-        looks.tick().await;
-        let Ok(answer) = client.get(url).send().await else { continue };
-        last = answer.text().await.unwrap();
-        if will_do(&last) {
-            return last;
-        }
-    }
-    panic!("{url} never answered so: {last}");
-}
-
-/// The Python of a folder with these packages; `STORMBELL_PYTHON` names one that has them already.
-fn python(folder: &Path, packages: &[&str]) -> PathBuf {
-    if let Some(ready) = std::env::var_os("STORMBELL_PYTHON") {
-        return ready.into();
-    }
-    let run = |command: &mut Command| assert!(command.status().unwrap().success(), "{command:?}");
-    run(Command::new("python3").args(["-m", "venv"]).arg(folder));
-    let python = folder.join("bin/python");
-    run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(packages));
-    python
 }
 
 #[tokio::test]
@@ -231,45 +198,10 @@ async fn rsyslog_reads_our_lines_back_as_fields() {
 #[ignore = "needs PyPI's matrix-synapse; run by .ci/run"]
 async fn a_room_in_matrix_sees_each_message_once() {
     let folder = tempfile::tempdir().unwrap();
-    let python = python(&folder.path().join("python"), &["matrix-synapse"]);
-    let config = folder.path().join("hs.yaml");
-    let base = format!("http://127.0.0.1:{}", port());
-    let text = json!({
-        "server_name": "lab.local",
-        "pid_file": folder.path().join("pid"),
-        "listeners": [{ "port": base.rsplit(':').next().unwrap().parse::<u16>().unwrap(), "type": "http",
-            "bind_addresses": ["127.0.0.1"], "resources": [{ "names": ["client"] }] }],
-        "database": { "name": "sqlite3", "args": { "database": folder.path().join("hs.db") } },
-        "media_store_path": folder.path().join("media"),
-        "signing_key_path": folder.path().join("signing.key"),
-        "registration_shared_secret": "lab",
-        "report_stats": false,
-        "trusted_key_servers": [],
-        "enable_registration": true,
-        "enable_registration_without_verification": true,
-    });
-    fs::write(&config, text.to_string()).unwrap();
-    let module = |arguments: &[&str]| {
-        let mut command = Command::new(&python);
-        command.args(["-m", "synapse.app.homeserver", "-c"]).arg(&config).args(arguments).current_dir(folder.path());
-        command
-    };
-    assert!(module(&["--generate-keys"]).status().unwrap().success());
-    let _server = Process::start(&mut module(&[]), Reads::Output);
-    let client = reqwest::Client::new();
-    until(&client, &format!("{base}/_matrix/client/versions"), |text| text.contains("versions")).await;
-
-    let post = async |path: &str, token: Option<&str>, body: Value| -> Value {
-        let mut request = client.post(format!("{base}/_matrix/client/v3/{path}")).body(body.to_string());
-        if let Some(token) = token {
-            request = request.bearer_auth(token);
-        }
-        let answer = request.header("content-type", "application/json").send().await.unwrap();
-        serde_json::from_str(&answer.text().await.unwrap()).unwrap()
-    };
-    let account = json!({ "username": "bot", "password": "correct horse", "auth": { "type": "m.login.dummy" } });
-    let token = post("register", None, account).await["access_token"].as_str().unwrap().to_owned();
-    let room = post("createRoom", Some(&token), json!({})).await["room_id"].as_str().unwrap().to_owned();
+    let synapse = Synapse::start(folder.path()).await;
+    let (base, client) = (&synapse.base, &synapse.client);
+    let token = synapse.join("bot").await;
+    let room = synapse.post("createRoom", Some(&token), json!({})).await["room_id"].as_str().unwrap().to_owned();
 
     let matrix = |token: &str, room: &str| {
         build(ReceiverKind::Matrix(Matrix {

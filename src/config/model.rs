@@ -123,6 +123,7 @@ impl SourceKind {
         match self {
             Self::Feed(_) => None,
             Self::Jetstream(config) => Some((config.profiles.clone()?, config.transport.clone())),
+            Self::Discord(_) | Self::Irc(_) | Self::Matrix(_) | Self::Slack(_) => None,
         }
     }
 }

@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod discord;
+mod foreign;
 mod irc;
 mod matrix;
 mod slack;

@@ -13,13 +13,13 @@ use super::support::socket::{Peer, SimSocket};
 
 const TOKEN: &str = "xapp-planted-slack-token";
 
-struct World {
-    api: SimSink,
+pub struct World {
+    pub api: SimSink,
     link: SimSocket,
 }
 
 impl World {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let world = Self { api: SimSink::start().await, link: SimSocket::start().await };
         let (url, tickets) = (world.link.url("/link/"), AtomicUsize::new(1));
         world.api.otherwise(move |request| {
@@ -41,7 +41,7 @@ impl World {
         Listener::start(SourceKind::Slack(config), quick(), None)
     }
 
-    async fn hello(&self) -> Peer {
+    pub async fn hello(&self) -> Peer {
         let mut peer = self.link.peer().await;
         peer.says(
             json!({ "type": "hello", "num_connections": 1, "debug_info": { "approximate_connection_time": 18060 } }),
@@ -57,11 +57,11 @@ fn envelope(id: &str, event: &Value) -> Value {
     json!({ "envelope_id": id, "type": "events_api", "accepts_response_payload": false, "retry_attempt": 0, "retry_reason": "", "payload": payload })
 }
 
-fn message(id: &str, ts: &str, text: &str) -> Value {
+pub fn message(id: &str, ts: &str, text: &str) -> Value {
     envelope(id, &json!({ "type": "message", "channel": "C1", "user": "U1", "text": text, "ts": ts, "event_ts": ts }))
 }
 
-fn ack(id: &str) -> Value {
+pub fn ack(id: &str) -> Value {
     json!({ "envelope_id": id })
 }
 

@@ -93,10 +93,15 @@ pub struct Config {
 impl Config {
     /// Listens to a Jetstream; more keys of the source may follow.
     pub fn new(stream: &Url, source_keys: &str) -> Self {
+        Self::listening_to(&format!("name = \"sky\"\nkind = \"jetstream\"\nurl = \"{stream}\"\n{source_keys}"))
+    }
+
+    /// Listens to any source.
+    pub fn listening_to(source: &str) -> Self {
         let text = format!(
             "schema = 1\nrules = [\"rules/\"]\n[organization]\nname = \"St. Brigid's Hospital\"\n\
              [store]\npath = \"state/stormbell.db\"\n[web]\nlisten = \"127.0.0.1:0\"\ntoken = {{ file = \"token\" }}\n\
-             [[source]]\nname = \"sky\"\nkind = \"jetstream\"\nurl = \"{stream}\"\n{source_keys}\n"
+             [[source]]\n{source}\n"
         );
         Self { text }
     }

@@ -58,7 +58,7 @@ pub struct Listener {
 impl Listener {
     pub fn start(kind: SourceKind, timing: Timing, bookmark: Option<&str>) -> Self {
         let (out, incoming) = mpsc::channel(64);
-        let format = source::format(&kind);
+        let format = Format::of(&kind);
         let position = Position::at(None, bookmark.map(Bookmark::from));
         let name = SourceName::from("chat");
         let cancel = CancellationToken::new();

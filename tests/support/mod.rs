@@ -26,6 +26,7 @@ pub mod screen;
 pub mod sim;
 pub mod sink;
 pub mod socket;
+pub mod synapse;
 pub mod tls;
 
 /// How long anything waits that must happen: so long that only what never comes is missed,

@@ -54,7 +54,11 @@ async fn a_room_of_a_real_homeserver_is_heard_with_its_edits_and_redactions() {
 
     let hook = SimSink::start().await;
     let base = &synapse.base;
-    let place = place(&format!("name = \"rooms\"\nkind = \"matrix\"\nurl = \"{base}\"\ntoken = {{ file = \"matrix\" }}"), &hook).await;
+    let place = place(
+        &format!("name = \"rooms\"\nkind = \"matrix\"\nurl = \"{base}\"\ntoken = {{ file = \"matrix\" }}"),
+        &hook,
+    )
+    .await;
     place.write("matrix", &bot);
     let daemon = place.start().await;
     daemon.says("source.connection.opened").await;

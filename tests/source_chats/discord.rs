@@ -60,7 +60,7 @@ impl World {
 
     async fn ready(&self, peer: &mut Peer, session: &str) {
         let ready = json!({
-            "v": 10, "session_id": session, "resume_gateway_url": self.resume.url("/"),
+            "v": 10, "session_id": session, "resume_gateway_url": self.resume.url("/").as_str(),
             "user": { "id": "99", "username": "bell", "bot": true }, "guilds": [],
         });
         peer.says(json!({ "op": 0, "t": "READY", "s": 1, "d": ready })).await;
@@ -138,7 +138,8 @@ async fn a_lost_connection_is_resumed_with_what_was_missed() {
     peer.says(dispatch(4, "RESUMED", &json!({}))).await;
     listener.until(|listener| listener.joints.len() == 2).await;
     assert_eq!(listener.joints, [Joint::Live, Joint::GoesOn]);
-    assert_eq!((listener.texts(), listener.downs), (["before", "missed"].into(), vec![DownReason::Closed]));
+    assert_eq!(listener.texts(), ["before", "missed"].into());
+    assert_eq!(listener.downs, [DownReason::Closed]);
     assert_eq!(world.api.requests().len(), 1, "a resume needs no new address");
 }
 
@@ -169,7 +170,7 @@ async fn a_restart_resumes_and_so_does_a_reconnect_that_discord_asks_for() {
 #[tokio::test]
 async fn a_session_that_is_no_more_is_begun_anew_on_the_same_connection_and_is_a_gap() {
     let world = World::new().await;
-    let url = world.resume.url("/");
+    let url = world.resume.url("/").to_string();
     let bookmark = json!({ "id": "session-1", "seq": 9, "url": url, "me": "99" }).to_string();
     let mut listener = world.listen(quick(), Some(&bookmark));
     let mut peer = world.resumed(9).await;
@@ -234,7 +235,7 @@ async fn other_channels_and_our_own_words_are_not_kept() {
 async fn a_bot_that_may_begin_no_more_sessions_waits_for_as_long_as_it_is_told() {
     let world = World::new().await;
     let none = json!({ "total": 1000, "remaining": 0, "reset_after": 500, "max_concurrency": 1 });
-    let answer = json!({ "url": world.gateway.url("/"), "shards": 1, "session_start_limit": none });
+    let answer = json!({ "url": world.gateway.url("/").as_str(), "shards": 1, "session_start_limit": none });
     world.api.script([Act::Saying(200, answer.to_string())]);
     let began = tokio::time::Instant::now();
     let mut listener = world.listen(quick(), None);

@@ -11,7 +11,8 @@ use super::{discord, slack};
 
 /// A script of tests/foreign beside the packages it needs; none when they cannot be had.
 fn client(folder: &Path, script: &str, text: &str, packages: &[&str], arguments: &[&str]) -> Option<Process> {
-    let runs = |program: &str| Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+    let runs =
+        |program: &str| Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
     if !runs("npm") || !runs("node") {
         println!("skipped: npm and node are not installed");
         return None;
@@ -34,7 +35,9 @@ async fn discord_js_identifies_reads_and_resumes() {
     let world = discord::World::new().await;
     let (folder, gateway) = (tempfile::tempdir().unwrap(), world.gateway.url("/").to_string());
     let text = include_str!("../foreign/discord.mjs");
-    let Some(mut client) = client(folder.path(), "discord.mjs", text, &["@discordjs/ws@2"], &[&gateway]) else { return };
+    let Some(mut client) = client(folder.path(), "discord.mjs", text, &["@discordjs/ws@2"], &[&gateway]) else {
+        return;
+    };
     let mut peer = world.identified(discord::CALM).await;
     peer.says(discord::message(2, "1", "smoke in the ER")).await;
     assert_eq!(said(&mut client), json!({ "t": "MESSAGE_CREATE", "id": "1", "content": "smoke in the ER" }));

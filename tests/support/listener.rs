@@ -93,6 +93,7 @@ impl Listener {
             match incoming.expect("the source ended") {
                 Incoming::Connected { joint, .. } => self.joints.push(joint),
                 Incoming::Down { reason, .. } => self.downs.push(reason),
+                Incoming::Author { .. } => unreachable!("nobody asks about authors here"),
                 Incoming::Frames { frames, reach, .. } => {
                     frames.into_iter().for_each(|frame| self.process(frame));
                     self.covered += usize::from(reach.covered.is_some());

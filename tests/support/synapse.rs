@@ -77,7 +77,8 @@ impl Synapse {
         assert!(module(&python, folder, &["--generate-keys"]).status().unwrap().success());
         let process = Process::start(&mut module(&python, folder, &[]), Reads::Output);
         let base = format!("http://127.0.0.1:{port}");
-        let synapse = Self { base, client: reqwest::Client::new(), python, folder: folder.to_owned(), process: Some(process) };
+        let synapse =
+            Self { base, client: reqwest::Client::new(), python, folder: folder.to_owned(), process: Some(process) };
         synapse.answers().await;
         synapse
     }
@@ -122,6 +123,10 @@ impl Synapse {
 
 fn module(python: &Path, folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(python);
-    command.args(["-m", "synapse.app.homeserver", "-c"]).arg(folder.join("hs.yaml")).args(arguments).current_dir(folder);
+    command
+        .args(["-m", "synapse.app.homeserver", "-c"])
+        .arg(folder.join("hs.yaml"))
+        .args(arguments)
+        .current_dir(folder);
     command
 }

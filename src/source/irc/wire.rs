@@ -101,7 +101,9 @@ impl<'a> Chat<'a> {
         match line.command {
             "PING" => {
                 turn.say(format!("PONG :{}", line.last()));
-                self.feel(turn);
+                if !self.joined.is_empty() {
+                    turn.is_alive();
+                }
             }
             "001" => {
                 self.nick = line.parameter(0).unwrap_or(&self.nick).to_owned();
@@ -265,12 +267,6 @@ impl Talk for Chat<'_> {
             events::source_notice(&self.source, &notice);
         }
         self.must_be_somewhere()
-    }
-
-    fn feel(&mut self, turn: &mut Turn) {
-        if !self.joined.is_empty() {
-            turn.is_alive();
-        }
     }
 }
 

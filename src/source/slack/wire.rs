@@ -107,7 +107,7 @@ impl Wire for Slack {
         };
         let host = peer(&url).unwrap_or_default();
         let before = line.position.bookmark().and_then(|bookmark| bookmark.0.parse().ok());
-        let mut talk = Envelopes { channels: &self.config.channels, count: before.unwrap_or(0), stands: false };
+        let mut talk = Envelopes { channels: &self.config.channels, count: before.unwrap_or(0) };
         let limits = Limits { max_frame_bytes: MAX_FRAME_BYTES, expect_message_within: None, pings: true };
         converse(socket, &host, &mut talk, limits, line).await
     }
@@ -118,7 +118,6 @@ struct Envelopes<'a> {
     channels: &'a [String],
     /// Envelopes that were kept, ever: no two bookmarks are the same.
     count: u64,
-    stands: bool,
 }
 
 #[derive(Deserialize)]
@@ -172,7 +171,6 @@ impl Talk for Envelopes<'_> {
         };
         match envelope.kind.0.as_ref() {
             "hello" => {
-                self.stands = true;
                 turn.stands(Joint::Live);
                 turn.is_alive();
             }
@@ -203,11 +201,5 @@ impl Talk for Envelopes<'_> {
 
     fn vouches(&self) -> bool {
         true
-    }
-
-    fn feel(&mut self, turn: &mut Turn) {
-        if self.stands {
-            turn.is_alive();
-        }
     }
 }

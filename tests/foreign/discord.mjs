@@ -6,7 +6,7 @@ const limit = { total: 1000, remaining: 999, reset_after: 1, max_concurrency: 1 
 const manager = new WebSocketManager({
   token: 'planted-discord-token',
   intents: 33281,
-  fetchGatewayInformation: async () => ({ url: gateway, shards: 1, session_start_limit: limit }),
+  rest: { get: async () => ({ url: gateway, shards: 1, session_start_limit: limit }) },
 });
 manager.on(WebSocketShardEvents.Dispatch, (payload) => {
   if (payload.t.startsWith('MESSAGE')) {

@@ -104,7 +104,6 @@ fn the_sample_configuration_is_read_whole() {
     assert_eq!(config.false_alarms, None);
     let [bluesky] = config.sources.as_slice() else { panic!("one source") };
     let SourceKind::Jetstream(jetstream) = &bluesky.kind else { panic!("a stream of Bluesky") };
-    let SourceKind::Jetstream(jetstream) = &bluesky.kind else { panic!("a jetstream") };
     assert_eq!(jetstream.urls[0].as_str(), "wss://jetstream2.us-east.bsky.network/subscribe");
     assert_eq!(jetstream.wanted_collections, ["app.bsky.feed.post"]);
     assert_eq!(jetstream.max_frame_bytes, 1 << 20);
@@ -858,7 +857,6 @@ fn sources_can_fail_over_and_go_through_a_proxy() {
     assert_eq!(loaded.findings, [], "{}", shown(&loaded.findings));
     let config = loaded.config.unwrap();
     let SourceKind::Jetstream(jetstream) = &config.sources[0].kind else { panic!("a stream of Bluesky") };
-    let SourceKind::Jetstream(jetstream) = &config.sources[0].kind else { panic!("a jetstream") };
     assert_eq!(jetstream.urls.len(), 2);
     assert_eq!(jetstream.max_frame_bytes, 64_000);
     assert_eq!(jetstream.expect_frame_within, Some(Duration::from_millis(250)));

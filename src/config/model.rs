@@ -21,6 +21,7 @@ use crate::domain::volume::Promise;
 mod chats;
 mod documents;
 mod receiver;
+
 pub use chats::{DiscordConfig, IrcConfig, IrcDialect, MatrixConfig, SlackConfig};
 pub use documents::FeedConfig;
 pub use receiver::{

@@ -50,6 +50,7 @@ pub async fn read(kind: SourceKind, line: Line) {
         SourceKind::Feed(config) => {
             let urls = vec![config.url.clone()];
             Supervisor::new(Feed::new(config), urls, line).run().await;
+        }
         SourceKind::Discord(config) => {
             let urls = vec![config.url.clone()];
             Supervisor::new(Discord::new(config, &line), urls, line).run().await;

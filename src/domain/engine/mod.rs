@@ -60,7 +60,6 @@ use super::rule::{Rule, RuleSet};
 use super::silence::{Order, Refused as NotSilenced, Silence, SilenceState};
 use super::story::Stories;
 use super::time::{ClockSet, Timestamp};
-use authors::Spoke;
 pub use batch::{Batch, Frames, Item, Items};
 use by_rule::ByRule;
 pub use exercise::Exercise;
@@ -103,7 +102,6 @@ pub struct Engine {
     /// this start, for the rest is known by its name.
     evidence: Recent,
     handles: Handles,
-    spoke: Spoke,
     live: BTreeMap<IncidentId, Live>,
     by_topic: HashMap<Topic, IncidentId>,
     /// Incidents that ended lately, of each topic the last.
@@ -264,7 +262,6 @@ impl Engine {
             sample: None,
             evidence: Recent::new(usize::MAX),
             handles: Handles::new(1 << 14),
-            spoke: Spoke::new(1 << 12),
             live: BTreeMap::new(),
             by_topic: HashMap::new(),
             ended: BTreeMap::new(),

@@ -179,9 +179,6 @@ impl Engine {
             self.spikes.look_ahead(&rules, some);
             for (hit, rule) in some.iter().filter_map(|&hit| Some((hit, rules.get(hit)?))) {
                 self.sighting((hit, rule), post, taken.words(hit), &seen, now, commit);
-                if post.author.followers.is_none() {
-                    self.spoke.of(Key::of(&post.author.id), &rule.topic);
-                }
                 if let Some(what) = &notable
                     && let Some(id) = self.incident_of(rule, &seen)
                 {

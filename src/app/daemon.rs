@@ -47,7 +47,7 @@ use crate::notify::heartbeat::Heartbeat;
 use crate::notify::{Receiver, SendError};
 use crate::source::position::Position;
 use crate::source::timing::Timing;
-use crate::store::{Store, StoreError, StoreHandle};
+use crate::store::{Answered, Store, StoreError, StoreHandle};
 use crate::telemetry::events;
 use crate::telemetry::metrics::Metrics;
 use crate::web;
@@ -106,8 +106,23 @@ struct Parts {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     store: StoreHandle,
+    /// What receivers said that they have.
+    answered: Answered,
     /// Where desks are, if there is a place for them.
     desks: Option<Arc<Hub>>,
+}
+
+impl Parts {
+    fn new(
+        config: &Config,
+        clock: &Arc<dyn Clock>,
+        metrics: &Arc<Metrics>,
+        store: StoreHandle,
+        answered: Answered,
+    ) -> Self {
+        let desks = desktops::hub(config, metrics);
+        Self { clock: Arc::clone(clock), metrics: Arc::clone(metrics), store, answered, desks }
+    }
 }
 
 /// Runs until told to stop.
@@ -125,8 +140,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let web = bind(&config, open_api).await?;
     let console = web.as_ref().and_then(|web| web.doors.console.clone());
     let (store, requests) = crate::store::channel(Arc::clone(&clock), Arc::clone(&metrics));
-    let desks = desktops::hub(&config, &metrics);
-    let parts = Parts { clock: Arc::clone(&clock), metrics: Arc::clone(&metrics), store: store.clone(), desks };
+    let parts = Parts::new(&config, &clock, &metrics, store.clone(), database.answered());
     let mut storing = Tasks::default();
     storing.spawn_blocking("store", move || Ok(crate::store::run(database, requests)?));
 
@@ -142,8 +156,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let (mut rest, undelivered) = start_rest(&config, &receivers, &to_engine, &parts).await;
     let Sending { stage: sending, bells, workers: at_work } =
         start_receivers(&config, console.as_ref(), &undelivered, &parts).await?;
-    let pulse = Pulse::starting(started);
-    let probe = Probe::starting(started);
+    let (pulse, probe) = (Pulse::starting(started), Probe::starting(started));
     let readiness = readiness(&parts, &statuses, &pulse, at_work, &probe);
     start_heartbeat(&mut rest, &config, &readiness)?;
     let visits = desktops::start(&mut rest, &config, parts.desks.as_ref(), &to_engine, console.as_ref())?;
@@ -344,7 +357,12 @@ async fn start_receivers(
         let dispatcher = Dispatcher {
             name: receiver.name.clone(),
             receiver: built,
-            outbox: StoreOutbox { store: parts.store.clone(), clock: Arc::clone(&parts.clock), pulse },
+            outbox: StoreOutbox {
+                store: parts.store.clone(),
+                clock: Arc::clone(&parts.clock),
+                answered: parts.answered.clone(),
+                pulse,
+            },
             wake,
             clock: Arc::clone(&parts.clock),
             observer: Arc::new(Counter(Arc::clone(&parts.metrics))),
@@ -512,13 +530,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
         let database = Store::open(&path).unwrap();
+        let answered = database.answered();
         let (clock, metrics): (Arc<dyn Clock>, _) = (Arc::new(SteadyClock::start()), Arc::new(Metrics::default()));
         let (store, requests) = crate::store::channel(Arc::clone(&clock), Arc::clone(&metrics));
         let mut storing = Tasks::default();
         let backup = rusqlite::Connection::open(&path).unwrap();
         backup.execute_batch("BEGIN IMMEDIATE").unwrap();
         storing.spawn_blocking("store", move || Ok(crate::store::run(database, requests)?));
-        let parts = Parts { clock, metrics, store: store.clone(), desks: None };
+        let parts = Parts { clock, metrics, store: store.clone(), answered, desks: None };
         // The writer's own patience ends after 5 s.
         let forgetting = timeout(Duration::from_secs(7), forget_old(parts, Duration::ZERO)).await;
         assert!(forgetting.is_err(), "{forgetting:?}");

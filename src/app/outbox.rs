@@ -10,7 +10,7 @@ use crate::domain::message::{Attempt, Leased, Undelivered};
 use crate::domain::time::{Clock, Timestamp};
 use crate::domain::turn::Room;
 use crate::notify::dispatch::{self, Observer};
-use crate::store::{OutboxState, Reader, StoreHandle};
+use crate::store::{Answered, OutboxState, Reader, StoreHandle};
 use crate::telemetry::events;
 use crate::telemetry::metrics::{Metrics, Outcome};
 
@@ -21,6 +21,8 @@ pub(super) struct StoreOutbox {
     pub store: StoreHandle,
     /// The present.
     pub clock: Arc<dyn Clock>,
+    /// Where it is noted at once that a receiver has a message.
+    pub answered: Answered,
     /// Beats whenever the worker looks for messages.
     pub pulse: Pulse,
 }
@@ -33,9 +35,16 @@ impl dispatch::Outbox for StoreOutbox {
     }
 
     async fn finish(&self, id: &DeliveryId, attempt: Attempt) {
-        if let Err(error) = self.store.finish(id, attempt, self.clock.now()).await {
+        let now = self.clock.now();
+        let is_taken = attempt == Attempt::Delivered;
+        if is_taken {
+            self.answered.note(id, now);
+        }
+        if let Err(error) = self.store.finish(id, attempt, now).await {
             // The lease runs out and the message is sent again, with the same id.
             events::delivery_unwritten(id, &error);
+        } else if is_taken {
+            self.answered.recorded();
         }
     }
 }

@@ -10,6 +10,7 @@
 //! (590 times more test code than library), and over a server because a page must not
 //! depend on a second machine.
 
+mod answered;
 mod archive;
 mod aside;
 mod error;
@@ -25,6 +26,7 @@ mod stored;
 mod write;
 mod writer;
 
+pub use answered::Answered;
 pub use archive::Kept;
 pub use error::StoreError;
 pub use outbox::OutboxState;

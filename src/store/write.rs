@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
+use super::answered::Answered;
 use super::error::StoreError;
 use super::files::{self, Lock};
 use super::retention::{erase, erase_author};
@@ -33,6 +34,7 @@ pub struct Store {
     conn: Connection,
     /// Text that was removed may still stand in the write-ahead log.
     text_in_log: bool,
+    answered: Answered,
     /// Dropped last: nobody else may open the files before the connection is gone.
     _lock: Lock,
 }
@@ -61,14 +63,20 @@ impl Store {
         // After a flood the log gives its space back.
         conn.pragma_update(None, "journal_size_limit", 32 * 1024 * 1024)?;
         migrate::migrate(&mut conn, path)?;
+        let answered = Answered::take_over(path, &conn)?;
         // The lock says that whoever leased them is dead: a page must not wait for its lease to run out.
         let free = conn.execute("UPDATE outbox SET state = 'pending', leased_until = NULL WHERE state = 'leased'", ());
         // On a full disk it waits all the same, which is better than not to start.
         free.map(drop).map_err(StoreError::from).or_else(passing)?;
         // What the last run removed before it was killed may still stand in the log.
-        let mut store = Self { conn, text_in_log: true, _lock: lock };
+        let mut store = Self { conn, text_in_log: true, answered, _lock: lock };
         store.scrub().or_else(passing)?;
         Ok(store)
+    }
+
+    /// Where it is noted that a receiver has a message, before it is recorded here.
+    pub fn answered(&self) -> Answered {
+        self.answered.clone()
     }
 
     /// Writes the commits in order, all or none; on disk when it returns.

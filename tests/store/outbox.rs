@@ -42,6 +42,43 @@ fn messages_of_one_incident_never_overtake_each_other() {
     assert_eq!(store.next_due(&"nobody".into()).unwrap(), None);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_receiver_said_it_has_is_not_sent_again_though_nobody_could_record_it() {
+    let folder = Folder::new();
+    let mut store = folder.open();
+    let about = |id| incident(id, IncidentState::Open, &[]);
+    let messages = ["a", "b", "c"].map(|id| delivery(id, "pager", about(id), 1)).to_vec();
+    store.commit(&[outbox(messages)]).unwrap();
+    assert_eq!(ids(&lease(&mut store, "pager", 1)), ["a", "b", "c"]);
+    let answered = store.answered();
+    answered.note(&"a".into(), at(2));
+    answered.note(&"elsewhere".into(), at(2));
+    let notes = folder.db().with_file_name("stormbell.db.answered");
+    drop(store); // the process is killed before it can record the answer, and in the middle of another note
+    std::fs::write(&notes, format!("{}b", std::fs::read_to_string(&notes).unwrap())).unwrap();
+    let mut store = folder.open();
+    store.hurry(at(3)).unwrap();
+    let again = lease(&mut store, "pager", 3);
+    assert_eq!(ids(&again), ["b", "c"], "half a note is none");
+    assert!(again.iter().all(|leased| leased.attempt == 2));
+    let found = folder.reader().deliveries(&"a".into()).unwrap();
+    assert_eq!((found[0].state.as_str(), found[0].finished_at), ("delivered", Some(at(2))));
+    assert_eq!(std::fs::read_to_string(&notes).unwrap(), "", "it is in the database now");
+
+    // What is recorded needs no note for ever.
+    let answered = store.answered();
+    let mut longest = 0;
+    for number in 0..4000 {
+        answered.note(&format!("message{number}").as_str().into(), at(4));
+        answered.recorded();
+        longest = longest.max(std::fs::metadata(&notes).unwrap().len());
+    }
+    assert!((64 * 1024..80 * 1024).contains(&longest), "{longest}");
+    answered.note(&"c".into(), at(5));
+    drop(store);
+    assert_eq!(ids(&lease(&mut folder.open(), "pager", 100)), ["b"]);
+}
+
 #[test]
 fn a_lease_that_runs_out_or_outlives_its_process_is_taken_again_under_the_same_id() {
     let folder = Folder::new();

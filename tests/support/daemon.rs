@@ -202,7 +202,9 @@ impl Place {
 
     /// The program, with nothing of our own environment that it would heed.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_stormbell"));
+        // Another build than the one beside the tests: what is packaged, or what must not change under a long run.
+        let program = std::env::var_os("STORMBELL_BINARY").unwrap_or(env!("CARGO_BIN_EXE_stormbell").into());
+        let mut command = Command::new(program);
         command.env_clear().env("HOME", self.folder.path()).env("STORMBELL_LOG", "debug");
         command.args(["run", "--config"]).arg(self.path("stormbell.toml"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());

@@ -54,7 +54,7 @@ pub(super) struct Backtest {
     /// Tell alerts before this time
     #[arg(long, value_name = "TIME", value_parser = time)]
     to: Option<Timestamp>,
-    /// How frames are written: auto, posts or jetstream
+    /// How frames are written: auto, posts, or a wire such as jetstream
     #[arg(long, value_name = "FMT", default_value = "auto", value_parser = format)]
     format: FormatChoice,
     /// Print one JSON object a line

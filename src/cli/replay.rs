@@ -33,7 +33,7 @@ pub(super) struct Replay {
     /// daemon's database, which keeps the posts that rules took
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// How frames are written: auto, posts or jetstream
+    /// How frames are written: auto, posts, or a wire such as jetstream
     #[arg(long, value_name = "FMT", default_value = "auto", value_parser = format)]
     format: FormatChoice,
     /// Print one JSON object a line

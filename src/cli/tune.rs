@@ -71,7 +71,7 @@ pub(super) struct Tune {
     /// What the random hours are drawn from
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// How frames are written: auto, posts or jetstream
+    /// How frames are written: auto, posts, or a wire such as jetstream
     #[arg(long, value_name = "FMT", default_value = "auto", value_parser = format)]
     format: FormatChoice,
     /// Print one JSON object a line

@@ -48,7 +48,7 @@ pub(super) struct Learn {
     /// Forget what rules know already
     #[arg(long)]
     replace: bool,
-    /// How frames are written: auto, posts or jetstream
+    /// How frames are written: auto, posts, or a wire such as jetstream
     #[arg(long, value_name = "FMT", default_value = "auto", value_parser = format)]
     format: FormatChoice,
     /// Print one JSON object a line

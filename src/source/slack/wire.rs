@@ -30,13 +30,17 @@ const MAX_MESSAGE_BYTES: usize = 8 << 20;
 pub struct Slack {
     config: SlackConfig,
     connector: Connector,
+    /// Envelopes that were kept, ever: no two bookmarks are the same, also when what was handed on before is
+    /// not processed yet.
+    count: u64,
 }
 
 impl Slack {
     /// Not connected yet.
     pub fn new(config: SlackConfig, line: &Line) -> Self {
         let connector = Connector::new(config.transport.clone(), line.timing.connect_within, MAX_MESSAGE_BYTES);
-        Self { config, connector }
+        let before = line.position.bookmark().and_then(|bookmark| bookmark.0.parse().ok());
+        Self { config, connector, count: before.unwrap_or(0) }
     }
 
     /// An address for one connection. It holds a ticket: it is never logged.
@@ -106,8 +110,7 @@ impl Wire for Slack {
             Err(end) => return end,
         };
         let host = peer(&url).unwrap_or_default();
-        let before = line.position.bookmark().and_then(|bookmark| bookmark.0.parse().ok());
-        let mut talk = Envelopes { channels: &self.config.channels, count: before.unwrap_or(0) };
+        let mut talk = Envelopes { channels: &self.config.channels, count: &mut self.count };
         let limits = Limits { max_frame_bytes: MAX_FRAME_BYTES, expect_message_within: None, pings: true };
         converse(socket, &host, &mut talk, limits, line).await
     }
@@ -116,8 +119,7 @@ impl Wire for Slack {
 /// Our side of a connection.
 struct Envelopes<'a> {
     channels: &'a [String],
-    /// Envelopes that were kept, ever: no two bookmarks are the same.
-    count: u64,
+    count: &'a mut u64,
 }
 
 #[derive(Deserialize)]
@@ -184,7 +186,7 @@ impl Talk for Envelopes<'_> {
                 });
             }
             "events_api" if self.is_wanted(envelope.payload) => {
-                self.count += 1;
+                *self.count += 1;
                 turn.keep(message.clone());
             }
             _ => {}

@@ -302,10 +302,11 @@ impl Conversation<'_> {
     /// Waits until all up to the bookmark is on disk. Nothing is read meanwhile, so none comes after it.
     async fn until_kept(&mut self, bookmark: &Bookmark) -> Result<(), End> {
         let kept = timeout(self.line.timing.queue_patience, self.line.position.kept(|kept| kept == bookmark));
-        self.line.unless_stopped(kept).await?.or_else(|_| {
-            events::source_down(&self.line.name, DownReason::Overrun, None);
-            Err(End::Interrupted(DownReason::Overrun))
-        })
+        if self.line.unless_stopped(kept).await?.is_ok() {
+            return Ok(());
+        }
+        events::source_down(&self.line.name, DownReason::Overrun, None);
+        Err(End::Interrupted(DownReason::Overrun))
     }
 
     async fn ping(&mut self) -> Result<(), End> {

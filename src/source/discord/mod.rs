@@ -84,10 +84,10 @@ struct Message<'a> {
     attachments: Option<&'a RawValue>,
     #[serde(borrow)]
     embeds: Option<&'a RawValue>,
-    #[serde(borrow)]
-    message_reference: Option<&'a RawValue>,
-    #[serde(borrow)]
-    message_snapshots: Option<&'a RawValue>,
+    #[serde(borrow, rename = "message_reference")]
+    reference: Option<&'a RawValue>,
+    #[serde(borrow, rename = "message_snapshots")]
+    snapshots: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -188,16 +188,16 @@ fn message(
 
 /// What it says and shows, its own or what it forwards.
 fn fill(post: &mut Post, message: &Message<'_>, channel: &str) {
-    let reference = lenient::<Reference<'_>>(message.message_reference);
+    let reference = lenient::<Reference<'_>>(message.reference);
     let other = reference.as_ref().and_then(|reference| {
         let place = text(reference.channel_id);
         Some(post_id(place.as_deref().unwrap_or(channel), &text(reference.message_id)?))
     });
     let is_forward = reference.is_some_and(|reference| reference.kind == Some(FORWARD));
-    let snapshot = items(message.message_snapshots).find_map(lenient_item::<Snapshot<'_>>);
+    let snapshot = items(message.snapshots).find_map(lenient_item::<Snapshot<'_>>);
     let said = snapshot.as_ref().filter(|_| is_forward).map_or(message, |snapshot| &snapshot.message);
     let words = text(said.content).unwrap_or_default();
-    post.text = cut(&named(&words, said.mentions)).to_owned();
+    post.text = String::from(cut(&named(&words, said.mentions)));
     (post.kind, post.reply_to, post.repost_of) = match (is_forward, other) {
         (true, other) => (PostKind::Repost, None, other),
         (false, Some(other)) => (PostKind::Reply, Some(other), None),

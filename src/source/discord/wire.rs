@@ -299,10 +299,10 @@ impl Conversation<'_> {
                 self.is_in(Joint::Live, turn);
             }
             "RESUMED" => self.is_in(Joint::GoesOn, turn),
-            "MESSAGE_CREATE" | "MESSAGE_UPDATE" | "MESSAGE_DELETE" => {
-                if self.is_wanted(payload.d, kind == "MESSAGE_CREATE") {
-                    turn.keep(message.clone());
-                }
+            "MESSAGE_CREATE" | "MESSAGE_UPDATE" | "MESSAGE_DELETE"
+                if self.is_wanted(payload.d, kind == "MESSAGE_CREATE") =>
+            {
+                turn.keep(message.clone());
             }
             "MESSAGE_DELETE_BULK" => self.bulk(payload.d, turn),
             _ => {}

@@ -94,7 +94,7 @@ fn message(names: &Names<'_>, line: &Line<'_>, at: Timestamp) -> Result<SourceEv
         None => names.post(&derived(&[channel, &login, said, &at.micros().to_string()])),
     };
     let mut post = Post::plain(id, names.source.clone(), author, String::new(), at);
-    post.text = cut(&text).to_owned();
+    post.text = String::from(cut(&text));
     post.links = plain::links(&post.text);
     post.url = names.is_twitch.then(|| format!("https://www.twitch.tv/{}", channel.trim_start_matches('#')));
     post.author.name = line.tag("display-name").filter(|name| is_short(name)).map(std::borrow::Cow::into_owned);

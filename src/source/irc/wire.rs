@@ -224,7 +224,9 @@ impl Talk for Chat<'_> {
                 turn.say(format!("NICK {}", self.nick));
             }
             IrcDialect::Standard => {
-                CAPABILITIES.iter().for_each(|capability| turn.say(format!("CAP REQ :{capability}")));
+                for capability in CAPABILITIES {
+                    turn.say(format!("CAP REQ :{capability}"));
+                }
                 if let Some(password) = password {
                     turn.say(format!("PASS :{password}"));
                 }

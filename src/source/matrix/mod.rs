@@ -43,8 +43,8 @@ pub fn decode(source: &SourceName, frame: &[u8], received_at: Option<Timestamp>)
 pub(super) struct Event<'a> {
     #[serde(borrow, rename = "type")]
     kind: Option<Text<'a>>,
-    #[serde(borrow)]
-    event_id: Option<Text<'a>>,
+    #[serde(borrow, rename = "event_id")]
+    id: Option<Text<'a>>,
     #[serde(borrow)]
     room_id: Option<Text<'a>>,
     #[serde(borrow)]
@@ -73,7 +73,7 @@ struct Content<'a> {
     #[serde(borrow, rename = "m.relates_to")]
     relates_to: Option<&'a RawValue>,
     #[serde(borrow, rename = "m.new_content")]
-    new_content: Option<&'a RawValue>,
+    replacement: Option<&'a RawValue>,
 }
 
 /// How an event relates to another.
@@ -114,7 +114,7 @@ fn read(
             Ok(SourceEvent::PostDeleted { post: id(room, &gone), at })
         }
         "m.room.message" | "m.sticker" => {
-            let own = required(event.event_id.as_ref())?;
+            let own = required(event.id.as_ref())?;
             let unsigned = lenient::<Unsigned<'_>>(event.unsigned);
             if unsigned.is_some_and(|unsigned| unsigned.redacted_because.is_some()) {
                 return Ok(SourceEvent::PostDeleted { post: id(room, own), at });
@@ -139,7 +139,7 @@ struct Message<'a> {
 impl Message<'_> {
     fn post(&self, source: &SourceName, content: &Content<'_>, at: Timestamp) -> Result<Post, Rejected> {
         let replaced = replaced(content);
-        let new = lenient::<Content<'_>>(content.new_content);
+        let new = lenient::<Content<'_>>(content.replacement);
         let said = new.as_ref().filter(|_| replaced.is_some()).unwrap_or(content);
         let body = text(said.body).ok_or(Rejected::MissingField)?;
         let first = replaced.as_deref().unwrap_or(self.own);
@@ -154,7 +154,7 @@ impl Message<'_> {
             post.media_text = within_budget(vec![cut(&body).to_owned()]);
         } else {
             let words = if reply_to.is_some() { without_quotation(&body) } else { &body };
-            post.text = cut(words).to_owned();
+            post.text = String::from(cut(words));
         }
         post.has_media = is_media;
         post.version = replaced.is_some().then(|| self.own.to_owned());
@@ -171,7 +171,7 @@ impl Message<'_> {
 /// The event that this one replaces.
 fn replaced(content: &Content<'_>) -> Option<String> {
     let relation = lenient::<Relation<'_>>(content.relates_to)?;
-    let replaces = text(relation.rel_type)? == "m.replace" && content.new_content.is_some();
+    let replaces = text(relation.rel_type)? == "m.replace" && content.replacement.is_some();
     text(relation.event_id).filter(|_| replaces).map(Cow::into_owned)
 }
 

@@ -177,9 +177,9 @@ impl Matrix {
                 frames.push(Err(Rejected::WrongType));
                 return Ok(());
             }
-            self.authors.insert(room, first, sender.clone());
+            self.authors.insert(room, &first, sender.clone());
         } else if let (Some(sender), Some(id)) = (sender, event.id()) {
-            self.authors.insert(room, id, sender);
+            self.authors.insert(room, &id, sender);
         }
         frames.push(event.frame(room).map(Bytes::from).ok_or(Rejected::TooLarge));
         Ok(())
@@ -249,7 +249,7 @@ impl Authors {
         self.known.get(&format!("{room}/{event}")).map(String::as_str)
     }
 
-    fn insert(&mut self, room: &str, event: String, author: String) {
+    fn insert(&mut self, room: &str, event: &str, author: String) {
         let key = format!("{room}/{event}");
         if self.known.insert(key.clone(), author).is_none() {
             self.order.push_back(key);
@@ -395,6 +395,5 @@ fn types() -> serde_json::Value {
 
 /// Reads an answer. What is wrong with it is not repeated: it may hold what people wrote.
 fn parsed<'a, T: Deserialize<'a>>(host: &str, body: &'a [u8]) -> Result<T, End> {
-    serde_json::from_slice(body)
-        .or_else(|_| Err(Failure::retry(format!("{host} answered what is no answer of Matrix"))))
+    serde_json::from_slice(body).or(Err(Failure::retry(format!("{host} answered what is no answer of Matrix"))))
 }

@@ -77,8 +77,8 @@ struct Message<'a> {
     thread_ts: Option<&'a RawValue>,
     #[serde(borrow)]
     deleted_ts: Option<&'a RawValue>,
-    #[serde(borrow)]
-    message: Option<&'a RawValue>,
+    #[serde(borrow, rename = "message")]
+    changed: Option<&'a RawValue>,
     #[serde(borrow)]
     edited: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -126,7 +126,7 @@ fn read(source: &SourceName, envelope: &Envelope<'_>, received_at: Option<Timest
             place.deleted(&gone, happened.as_deref())
         }
         Some("message_changed") => {
-            let changed = super::sanity::parse_object_of(event.message.ok_or(Rejected::MissingField)?.get())?;
+            let changed = super::sanity::parse_object_of(event.changed.ok_or(Rejected::MissingField)?.get())?;
             place.changed(&changed, happened.as_deref())
         }
         None => place.post(&event, None),

@@ -62,7 +62,7 @@ impl Slack {
             return Err(refused(&host, answer.status, &answer.headers));
         }
         let opened: Opened = serde_json::from_slice(&answer.body)
-            .or_else(|_| Err(Failure::retry(format!("{host} answered what is no answer of Slack"))))?;
+            .or(Err(Failure::retry(format!("{host} answered what is no answer of Slack"))))?;
         match opened {
             Opened { ok: true, url: Some(url), .. } => {
                 let url = Url::parse(&url).ok();
@@ -126,8 +126,8 @@ struct Envelopes<'a> {
 struct Envelope<'a> {
     #[serde(borrow, rename = "type")]
     kind: Text<'a>,
-    #[serde(borrow)]
-    envelope_id: Option<Text<'a>>,
+    #[serde(borrow, rename = "envelope_id")]
+    id: Option<Text<'a>>,
     #[serde(borrow)]
     reason: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -191,7 +191,7 @@ impl Talk for Envelopes<'_> {
             }
             _ => {}
         }
-        if let Some(Text(id)) = envelope.envelope_id {
+        if let Some(Text(id)) = envelope.id {
             turn.say(json!({ "envelope_id": id }).to_string());
         }
         Ok(())

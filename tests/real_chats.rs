@@ -19,7 +19,7 @@ use support::sink::SimSink;
 use support::synapse::{Synapse, port};
 
 /// A daemon that listens to a source and tells a webhook of gunmen.
-async fn place(source: &str, hook: &SimSink) -> Place {
+fn place(source: &str, hook: &SimSink) -> Place {
     let config = Config::listening_to(source).webhook("hook", &hook.url(HOOK));
     Place::new(&config, &[word_rule("threat", "gunman", "critical")])
 }
@@ -43,10 +43,10 @@ async fn a_room_of_a_real_homeserver_is_heard_with_its_edits_and_redactions() {
     let public = json!({ "preset": "public_chat" });
     let room = synapse.post("createRoom", Some(&rita), public).await["room_id"].as_str().unwrap().to_owned();
     synapse.post(&format!("join/{room}"), Some(&bot), json!({})).await;
-    let mut sent = 0;
+    let mut messages = 0;
     let mut send = async |synapse: &Synapse, kind: &str, content: Value| -> String {
-        sent += 1;
-        let path = format!("rooms/{room}/send/{kind}/t{sent}");
+        messages += 1;
+        let path = format!("rooms/{room}/send/{kind}/t{messages}");
         synapse.call(Method::PUT, &path, Some(&rita), content).await["event_id"].as_str().unwrap().to_owned()
     };
     let says = |text: &str| json!({ "msgtype": "m.text", "body": format!("{text} {MARK}") });
@@ -57,8 +57,7 @@ async fn a_room_of_a_real_homeserver_is_heard_with_its_edits_and_redactions() {
     let place = place(
         &format!("name = \"rooms\"\nkind = \"matrix\"\nurl = \"{base}\"\ntoken = {{ file = \"matrix\" }}"),
         &hook,
-    )
-    .await;
+    );
     place.write("matrix", &bot);
     let daemon = place.start().await;
     daemon.says("source.connection.opened").await;
@@ -109,7 +108,7 @@ impl Irc {
     fn start(folder: &Path, plain: u16, web: u16) -> Self {
         let at = folder.display();
         let modules = ["cap", "sha1", "websocket", "ircv3", "ircv3_servertime", "ircv3_msgid"];
-        let modules: String = modules.iter().map(|name| format!("<module name=\"{name}\">\n")).collect();
+        let modules = modules.map(|name| format!("<module name=\"{name}\">\n")).concat();
         let text = format!(
             "<server name=\"irc.lab\" description=\"lab\" network=\"lab\">\n<admin name=\"a\" nick=\"a\" email=\"a@lab\">\n\
              <pid file=\"{at}/pid\">\n<files motd=\"\">\n{modules}<wsorigin allow=\"*\">\n\
@@ -136,7 +135,7 @@ impl Irc {
         };
         tcp.set_read_timeout(Some(support::PATIENCE)).unwrap();
         let mut lines = BufReader::new(tcp.try_clone().unwrap()).lines().map(Result::unwrap);
-        let mut send = |line: &str| (&tcp).write_all(format!("{line}\r\n").as_bytes()).unwrap();
+        let send = |line: &str| (&tcp).write_all(format!("{line}\r\n").as_bytes()).unwrap();
         send(&format!("NICK {nick}\r\nUSER {nick} 0 * :{nick}"));
         assert!(lines.any(|line| line.contains(" 001 ")));
         send("JOIN #er");
@@ -149,7 +148,7 @@ impl Irc {
 #[tokio::test]
 #[ignore = "needs Debian's inspircd; run by .ci/run"]
 async fn a_channel_of_a_real_irc_server_is_heard_and_joined_again() {
-    if !Path::new("/usr/sbin/inspircd").exists() {
+    if !Path::new("/usr/sbin/inspircd").try_exists().unwrap() {
         println!("skipped: inspircd is not installed");
         return;
     }
@@ -157,7 +156,7 @@ async fn a_channel_of_a_real_irc_server_is_heard_and_joined_again() {
     let mut irc = Irc::start(folder.path(), port(), port());
     let hook = SimSink::start().await;
     let source = format!("name = \"irc\"\nkind = \"irc\"\nurl = \"ws://127.0.0.1:{}/\"\nchannels = [\"#er\"]", irc.web);
-    let place = place(&source, &hook).await;
+    let place = place(&source, &hook);
     let daemon = place.start().await;
     daemon.says("source.connection.opened").await;
 

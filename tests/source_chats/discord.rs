@@ -14,16 +14,16 @@ use super::support::socket::{Peer, SimSocket};
 
 const TOKEN: &str = "planted-discord-token";
 /// A heartbeat that no test waits for.
-pub const CALM: u64 = 600_000;
+pub(crate) const CALM: u64 = 600_000;
 
-pub struct World {
-    pub api: SimSink,
-    pub gateway: SimSocket,
+pub(crate) struct World {
+    pub(crate) api: SimSink,
+    pub(crate) gateway: SimSocket,
     resume: SimSocket,
 }
 
 impl World {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let world =
             Self { api: SimSink::start().await, gateway: SimSocket::start().await, resume: SimSocket::start().await };
         let url = world.gateway.url("/").to_string();
@@ -47,7 +47,7 @@ impl World {
     }
 
     /// Lets a new session begin.
-    pub async fn identified(&self, interval: u64) -> Peer {
+    pub(crate) async fn identified(&self, interval: u64) -> Peer {
         let mut peer = self.gateway.peer().await;
         assert_eq!(peer.uri, "/?v=10&encoding=json");
         peer.says(json!({ "op": 10, "d": { "heartbeat_interval": interval }, "s": null, "t": null })).await;
@@ -67,7 +67,7 @@ impl World {
     }
 
     /// Takes a session up again, from a dispatch on.
-    pub async fn resumed(&self, seq: u64) -> Peer {
+    pub(crate) async fn resumed(&self, seq: u64) -> Peer {
         let mut peer = self.resume.peer().await;
         peer.says(json!({ "op": 10, "d": { "heartbeat_interval": CALM } })).await;
         let resume = peer.hears_json().await;
@@ -85,7 +85,7 @@ async fn not_a_beat(peer: &mut Peer) -> Value {
     }
 }
 
-pub fn message(seq: u64, id: &str, content: &str) -> Value {
+pub(crate) fn message(seq: u64, id: &str, content: &str) -> Value {
     dispatch(
         seq,
         "MESSAGE_CREATE",
@@ -97,7 +97,7 @@ pub fn message(seq: u64, id: &str, content: &str) -> Value {
     )
 }
 
-pub fn dispatch(seq: u64, kind: &str, what: &Value) -> Value {
+pub(crate) fn dispatch(seq: u64, kind: &str, what: &Value) -> Value {
     json!({ "op": 0, "s": seq, "t": kind, "d": what })
 }
 

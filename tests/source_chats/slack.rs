@@ -13,13 +13,13 @@ use super::support::socket::{Peer, SimSocket};
 
 const TOKEN: &str = "xapp-planted-slack-token";
 
-pub struct World {
-    pub api: SimSink,
+pub(crate) struct World {
+    pub(crate) api: SimSink,
     link: SimSocket,
 }
 
 impl World {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let world = Self { api: SimSink::start().await, link: SimSocket::start().await };
         let (url, tickets) = (world.link.url("/link/"), AtomicUsize::new(1));
         world.api.otherwise(move |request| {
@@ -41,7 +41,7 @@ impl World {
         Listener::start(SourceKind::Slack(config), quick(), None)
     }
 
-    pub async fn hello(&self) -> Peer {
+    pub(crate) async fn hello(&self) -> Peer {
         let mut peer = self.link.peer().await;
         peer.says(
             json!({ "type": "hello", "num_connections": 1, "debug_info": { "approximate_connection_time": 18060 } }),
@@ -57,11 +57,11 @@ fn envelope(id: &str, event: &Value) -> Value {
     json!({ "envelope_id": id, "type": "events_api", "accepts_response_payload": false, "retry_attempt": 0, "retry_reason": "", "payload": payload })
 }
 
-pub fn message(id: &str, ts: &str, text: &str) -> Value {
+pub(crate) fn message(id: &str, ts: &str, text: &str) -> Value {
     envelope(id, &json!({ "type": "message", "channel": "C1", "user": "U1", "text": text, "ts": ts, "event_ts": ts }))
 }
 
-pub fn ack(id: &str) -> Value {
+pub(crate) fn ack(id: &str) -> Value {
     json!({ "envelope_id": id })
 }
 

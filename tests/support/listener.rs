@@ -95,7 +95,9 @@ impl Listener {
                 Incoming::Down { reason, .. } => self.downs.push(reason),
                 Incoming::Author { .. } => unreachable!("nobody asks about authors here"),
                 Incoming::Frames { frames, reach, .. } => {
-                    frames.into_iter().for_each(|frame| self.process(frame));
+                    for frame in frames {
+                        self.process(frame);
+                    }
                     self.covered += usize::from(reach.covered.is_some());
                     if let Some(bookmark) = reach.bookmark {
                         self.position.mark(bookmark);
@@ -110,7 +112,9 @@ impl Listener {
 
     /// What was processed is on disk.
     pub fn keep(&self) {
-        self.position.bookmark().into_iter().for_each(|bookmark| self.position.keep(bookmark));
+        if let Some(bookmark) = self.position.bookmark() {
+            self.position.keep(bookmark);
+        }
     }
 
     pub async fn until_text(&mut self, text: &str) {
@@ -142,7 +146,9 @@ impl Listener {
             Ok(_) => {}
             Err(reason) => self.rejected.push(reason),
         }
-        cursor.into_iter().for_each(|cursor| self.position.advance(cursor));
+        if let Some(cursor) = cursor {
+            self.position.advance(cursor);
+        }
     }
 
     /// Stops it as the daemon would, and gives where it would go on.

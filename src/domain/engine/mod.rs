@@ -104,6 +104,8 @@ pub struct Engine {
     handles: Handles,
     live: BTreeMap<IncidentId, Live>,
     by_topic: HashMap<Topic, IncidentId>,
+    /// Of topics of which only some belongs to an incident of another: those incidents.
+    joined: HashMap<Topic, BTreeSet<IncidentId>>,
     /// Incidents that ended lately, of each topic the last.
     ended: BTreeMap<IncidentId, Live>,
     /// Silences in force or to come.
@@ -264,6 +266,7 @@ impl Engine {
             handles: Handles::new(1 << 14),
             live: BTreeMap::new(),
             by_topic: HashMap::new(),
+            joined: HashMap::new(),
             ended: BTreeMap::new(),
             silences: BTreeMap::new(),
             quotas: BTreeMap::new(),

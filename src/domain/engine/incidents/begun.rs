@@ -56,10 +56,13 @@ impl Engine {
         self.live.get_mut(id).or_else(|| self.ended.get_mut(id))
     }
 
-    /// What comes of an incident's topics from now on is its.
+    /// What comes of an incident's topics from now on is its; of those that joined, what is about its posts.
     pub(in crate::domain::engine) fn claim(&mut self, incident: &Incident) {
         for topic in incident.whole_topics() {
             self.by_topic.insert(topic.clone(), incident.id.clone());
+        }
+        for (topic, _) in incident.also.iter().filter(|(_, also)| !also.whole) {
+            self.joined.entry(topic.clone()).or_default().insert(incident.id.clone());
         }
     }
 
@@ -73,6 +76,7 @@ impl Engine {
         commit: &mut Commit,
     ) -> (IncidentId, bool) {
         let known = self.by_topic.get(&rule.topic).cloned();
+        let is_whole = known.is_some();
         let known = known.or_else(|| self.of_another_topic(rule, firing, now, commit));
         let known = known.or_else(|| self.reopen(rule, firing, now));
         let is_new = known.is_none();
@@ -100,6 +104,9 @@ impl Engine {
                 incident.anew = Some(Anew { at: now, revision: incident.revision });
             }
             incident.takes_in(rule);
+            if let Some(incident) = (!is_whole).then(|| incident.clone()) {
+                self.claim(&incident);
+            }
             self.changed.insert(id.clone());
         }
         (id, is_new)

@@ -92,6 +92,10 @@ impl Engine {
         for topic in incident.whole_topics() {
             self.by_topic.remove(topic);
         }
+        self.joined.retain(|_, ids| {
+            ids.remove(&incident.id);
+            !ids.is_empty()
+        });
         incident.state = IncidentState::Resolved;
         incident.muted = None; // its history says by what, and when
         incident.resolved = Some(Signature { by: by.to_owned(), at: now });

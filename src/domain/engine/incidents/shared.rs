@@ -28,7 +28,7 @@ use crate::domain::condition::Seen;
 use crate::domain::engine::Engine;
 use crate::domain::engine::alerts::Firing;
 use crate::domain::engine::off_times::Telling;
-use crate::domain::id::{IncidentId, RuleId};
+use crate::domain::id::{IncidentId, RuleId, Topic};
 use crate::domain::incident::{Also, Incident, IncidentState};
 use crate::domain::key::Key;
 use crate::domain::message::MessageKind;
@@ -38,9 +38,18 @@ use crate::domain::time::Timestamp;
 impl Engine {
     /// The incident that a post of a rule counts for, if there is one.
     pub(in crate::domain::engine) fn incident_of(&self, rule: &Rule, seen: &Seen) -> Option<IncidentId> {
-        let has_joined = |live: &&Live| live.incident.also.contains_key(&rule.topic) && live.has(seen);
-        let joined = || self.live.values().find(has_joined).map(|live| live.incident.id.clone());
-        self.by_topic.get(&rule.topic).cloned().or_else(joined)
+        self.incident_about(&rule.topic, |live| live.has(seen))
+    }
+
+    /// The open incident that all of a topic belongs to, or one that some of it joined and that has `it`.
+    pub(in crate::domain::engine) fn incident_about(
+        &self,
+        topic: &Topic,
+        has_it: impl Fn(&Live) -> bool,
+    ) -> Option<IncidentId> {
+        let has = |id: &&IncidentId| self.live.get(*id).is_some_and(&has_it);
+        let joined = || self.joined.get(topic)?.iter().find(has).cloned();
+        self.by_topic.get(topic).cloned().or_else(joined)
     }
 
     /// The open incident of another topic that an alert belongs to by its posts; from now on it is about that, too.
@@ -67,9 +76,9 @@ impl Engine {
         let before = live.incident.topic.clone();
         let is_known = live.incident.also.contains_key(&rule.topic);
         live.head_to(rule);
-        let headed = live.incident.clone();
-        self.by_topic.remove(&before);
-        self.claim(&headed);
+        if live.incident.topic != before {
+            self.by_topic.remove(&before);
+        }
         if !is_known {
             let text = format!("also {}, {}: {}", rule.topic, rule.severity.as_str(), firing.why);
             commit.timeline.push(entry(&id, now, "joined", SELF, text));
@@ -94,6 +103,11 @@ impl Live {
     /// Whether a post is one of its, or a copy of one.
     fn has(&self, seen: &Seen) -> bool {
         self.posts.contains(&seen.post_key) || self.stories.has(Key::of(&seen.story))
+    }
+
+    /// Whether somebody is one of its authors, as far as they are told apart.
+    pub(in crate::domain::engine) fn has_author(&self, author: Key) -> bool {
+        self.authors.has(author)
     }
 
     /// How many of an alert's posts are its, if they are so many that the alert is about the same.

@@ -524,6 +524,14 @@ fn what_a_feed_cannot_be_is_said() {
 }
 
 #[test]
+fn what_an_event_stream_cannot_be_is_said() {
+    golden_config(
+        "eventstreams",
+        "[[source]]\nname = \"wiki\"\nkind = \"eventstreams\"\nurl = [\"wss://wiki.example/\", \"https://ok.example/\"]\nevents = \"recentchanges\"\ncontact = \"me\"\n[[source]]\nname = \"none\"\nkind = \"eventstreams\"\nurl = []\nsince = \"1h\"\n",
+    );
+}
+
+#[test]
 fn jetstream_settings_out_of_range_are_refused() {
     golden_config(
         "jetstream",

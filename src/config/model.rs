@@ -23,7 +23,7 @@ mod documents;
 mod receiver;
 
 pub use chats::{DiscordConfig, IrcConfig, IrcDialect, MatrixConfig, SlackConfig};
-pub use documents::FeedConfig;
+pub use documents::{EventForm, EventstreamsConfig, FeedConfig};
 pub use receiver::{
     Chat, ChatKind, GoAlert, Mail, Matrix, Ntfy, NtfyLogin, Opsgenie, Pushover, ReceiverConfig, ReceiverKind, Syslog,
     SyslogWay, TlsMode, Twilio, TwilioWay, Voice,
@@ -104,6 +104,8 @@ pub struct SourceConfig {
 /// The kinds of source.
 #[derive(Clone, Debug)]
 pub enum SourceKind {
+    /// Server-sent events.
+    Eventstreams(EventstreamsConfig),
     /// RSS, Atom or JSON Feed.
     Feed(FeedConfig),
     /// Discord's gateway.
@@ -122,7 +124,7 @@ impl SourceKind {
     /// Who is asked about the authors that the stream does not name, and how.
     pub fn profiles(&self) -> Option<(Url, Transport)> {
         match self {
-            Self::Feed(_) => None,
+            Self::Eventstreams(_) | Self::Feed(_) => None,
             Self::Jetstream(config) => Some((config.profiles.clone()?, config.transport.clone())),
             Self::Discord(_) | Self::Irc(_) | Self::Matrix(_) | Self::Slack(_) => None,
         }

@@ -16,7 +16,7 @@ use crate::domain::id::SourceName;
 use crate::domain::quantity::{duration, size};
 
 /// Kinds that are known and not built yet.
-const LATER: [&str; 7] = ["atproto", "mastodon", "nostr", "websocket", "x", "eventstreams", "webhook"];
+const LATER: [&str; 6] = ["atproto", "mastodon", "nostr", "websocket", "x", "webhook"];
 
 /// What `max_frame_bytes` may be: a post of Bluesky is a few KiB, and a frame is held in memory whole.
 const FRAME_BYTES: RangeInclusive<u64> = 1 << 10..=64 << 20;
@@ -26,6 +26,7 @@ const MOST_COLLECTIONS: usize = 100;
 
 #[derive(Clone, Copy)]
 enum Kind {
+    Eventstreams,
     Feed,
     Discord,
     Irc,
@@ -36,8 +37,9 @@ enum Kind {
 }
 
 /// The kinds that this version has.
-const KINDS: [(&str, Kind); 7] = [
+const KINDS: [(&str, Kind); 8] = [
     ("discord", Kind::Discord),
+    ("eventstreams", Kind::Eventstreams),
     ("feed", Kind::Feed),
     ("irc", Kind::Irc),
     ("jetstream", Kind::Jetstream),
@@ -49,6 +51,7 @@ const KINDS: [(&str, Kind); 7] = [
 /// Reads one, whose name is `name`.
 pub(super) fn source(table: &Table<'_>, name: Checked<&str>, around: &Surroundings<'_>) -> Checked<SourceConfig> {
     let kind = match kind(table, &KINDS, &LATER)? {
+        Kind::Eventstreams => SourceKind::Eventstreams(documents::eventstreams(table, around)?),
         Kind::Feed => SourceKind::Feed(documents::feed(table, around)?),
         Kind::Discord => SourceKind::Discord(chats::discord(table, around)?),
         Kind::Irc => SourceKind::Irc(chats::irc(table, around)?),

@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use super::jetstream::{self, Buffers, Skimmed};
-use super::{discord, irc, matrix, posts, slack};
-use crate::config::model::SourceKind;
+use super::{discord, eventstreams, irc, matrix, posts, slack};
+use crate::config::model::{EventForm, SourceKind};
 use crate::domain::event::Decoded;
 use crate::domain::id::SourceName;
 use crate::domain::post::Excerpt;
@@ -25,11 +25,14 @@ pub enum Format {
     Matrix,
     /// Envelopes of Slack.
     Slack,
+    /// Changes of pages, as `MediaWiki` tells them.
+    Recentchange,
 }
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 6] = [Self::Posts, Self::Jetstream, Self::Discord, Self::Irc, Self::Matrix, Self::Slack];
+    pub const ALL: [Self; 7] =
+        [Self::Posts, Self::Jetstream, Self::Discord, Self::Irc, Self::Matrix, Self::Slack, Self::Recentchange];
 
     /// The word on the command line.
     pub const fn as_str(self) -> &'static str {
@@ -40,12 +43,17 @@ impl Format {
             Self::Irc => "irc",
             Self::Matrix => "matrix",
             Self::Slack => "slack",
+            Self::Recentchange => "recentchange",
         }
     }
 
     /// How the frames of a source are read.
     pub const fn of(kind: &SourceKind) -> Self {
         match kind {
+            SourceKind::Eventstreams(config) => match config.events {
+                EventForm::Recentchange => Self::Recentchange,
+                EventForm::Posts => Self::Posts,
+            },
             SourceKind::Feed(_) => Self::Posts,
             SourceKind::Discord(_) => Self::Discord,
             SourceKind::Irc(_) => Self::Irc,
@@ -64,6 +72,7 @@ impl Format {
             Self::Irc => irc::decode(source, frame, received_at),
             Self::Matrix => matrix::decode(source, frame, received_at),
             Self::Slack => slack::decode(source, frame, received_at),
+            Self::Recentchange => eventstreams::decode(source, frame, received_at),
         }
     }
 
@@ -96,6 +105,7 @@ impl Format {
         let guesses = [
             (has(["created_at", "author"]), Self::Posts),
             (has(["op", "t"]), Self::Discord),
+            (has(["server_url", "wiki"]), Self::Recentchange),
             (has(["origin_server_ts", "sender"]), Self::Matrix),
             (has(["envelope_id", "payload"]), Self::Slack),
         ];

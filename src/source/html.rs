@@ -224,13 +224,11 @@ fn tag(text: &str) -> Option<(&str, &str)> {
             return Some((text.get(..at + stop)?, text.get(at + stop + 1..)?));
         }
         let quoted = rest.as_bytes().get(stop + 1..)?;
-        match quoted.iter().take(MAX_LINK_BYTES).position(|byte| byte == mark) {
-            Some(length) => at += stop + length + 2,
-            None => {
-                let end = at + stop + rest.get(stop..)?.find('>')?;
-                return Some((text.get(..end)?, text.get(end + 1..)?));
-            }
-        }
+        let Some(length) = quoted.iter().take(MAX_LINK_BYTES).position(|byte| byte == mark) else {
+            let end = at + stop + rest.get(stop..)?.find('>')?;
+            return Some((text.get(..end)?, text.get(end + 1..)?));
+        };
+        at += stop + length + 2;
     }
 }
 

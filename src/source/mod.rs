@@ -6,6 +6,7 @@
 
 mod charset;
 pub mod discord;
+pub mod eventstreams;
 pub mod feed;
 mod format;
 mod html;
@@ -31,6 +32,7 @@ pub use format::Format;
 pub use jetstream::{Buffers, Skimmed};
 
 use self::discord::Discord;
+use self::eventstreams::Eventstreams;
 use self::feed::Feed;
 use self::irc::Irc;
 use self::jetstream::Jetstream;
@@ -47,6 +49,10 @@ use crate::domain::time::Timestamp;
 /// Reads a source for as long as the program runs.
 pub async fn read(kind: SourceKind, line: Line) {
     match kind {
+        SourceKind::Eventstreams(config) => {
+            let urls = config.urls.clone();
+            Supervisor::new(Eventstreams::new(config), urls, line).run().await;
+        }
         SourceKind::Feed(config) => {
             let urls = vec![config.url.clone()];
             Supervisor::new(Feed::new(config), urls, line).run().await;

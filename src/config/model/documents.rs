@@ -25,3 +25,25 @@ impl FeedConfig {
     /// Asking more often is not polite.
     pub const LEAST: Duration = Duration::from_mins(1);
 }
+
+/// An `eventstreams` source.
+#[derive(Clone, Debug)]
+pub struct EventstreamsConfig {
+    /// `http://` or `https://` addresses, tried in order; at least one.
+    pub urls: Vec<Url>,
+    /// What its events say.
+    pub events: EventForm,
+    /// Where whoever runs the server can reach us; sent with every request.
+    pub contact: String,
+    /// How to get out of the hospital's network.
+    pub transport: Transport,
+}
+
+/// What server-sent events say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventForm {
+    /// Changes of a wiki's pages.
+    Recentchange,
+    /// Posts in our own form.
+    Posts,
+}

@@ -1,11 +1,11 @@
-//! Sources that are asked again and again.
+//! Sources that are asked again and again, or answer for ever.
 
 use std::time::Duration;
 
 use crate::config::endpoint::{TRANSPORT_KEYS, address, transport};
-use crate::config::model::FeedConfig;
+use crate::config::model::{EventForm, EventstreamsConfig, FeedConfig};
 use crate::config::reference::Surroundings;
-use crate::config::table::{Checked, Table};
+use crate::config::table::{Checked, Table, all};
 use crate::domain::quantity::duration;
 
 /// `kind = "feed"`.
@@ -36,4 +36,44 @@ fn poll_every(table: &Table<'_>) -> Checked<Option<Duration>> {
         );
     }
     Ok(Some(every))
+}
+
+/// `kind = "eventstreams"`.
+pub(super) fn eventstreams(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<EventstreamsConfig> {
+    let [proxy, proxy_user, proxy_password, ca_file] = TRANSPORT_KEYS;
+    table.allow_only(&["name", "kind", "url", "events", "contact", proxy, proxy_user, proxy_password, ca_file]);
+    let urls =
+        table.require("url", "`url = \"https://stream.wikimedia.org/v2/stream/recentchange\"`").and_then(|value| {
+            let items = value.one_or_more()?;
+            if items.is_empty() {
+                return value.error(
+                    "SB0005",
+                    "`url` names no address",
+                    "write one address, or several to fail over to",
+                );
+            }
+            all(items.iter().map(|(value, _)| address(value, &["https", "http"])))
+        });
+    let forms = [("recentchange", EventForm::Recentchange), ("posts", EventForm::Posts)];
+    let events = table.get("events").map(|value| value.word(&forms)).transpose();
+    let contact = contact(table);
+    let transport = transport(table, around);
+    Ok(EventstreamsConfig {
+        urls: urls?,
+        events: events?.unwrap_or(EventForm::Recentchange),
+        contact: contact?,
+        transport: transport?,
+    })
+}
+
+/// Wikimedia shuts out whoever does not say how to be reached.
+fn contact(table: &Table<'_>) -> Checked<String> {
+    let value =
+        table.require("contact", "`contact = \"you@hospital.example\"`: servers want to know whom to write to")?;
+    let contact = value.filled()?;
+    let fits = contact.bytes().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'(' | b')'));
+    if !fits || !contact.contains(['@', '/']) || contact.len() > 200 {
+        return value.error("SB0005", "`contact` is no address", "write an e-mail address, or that of a page");
+    }
+    Ok(contact.to_owned())
 }

@@ -15,8 +15,8 @@ struct Feed {
     version: String,
     #[serde(default)]
     title: Value,
-    #[serde(default)]
-    feed_url: Value,
+    #[serde(default, rename = "feed_url")]
+    own_url: Value,
     #[serde(default)]
     language: Value,
     #[serde(default)]
@@ -42,7 +42,7 @@ pub(super) fn read(text: &str, base: &Url) -> Result<Document, NotAFeed> {
         is_whole: true,
         fresh_for: None,
         hub: feed.hubs.iter().find_map(|hub| url(hub.get("url")?)),
-        own_url: url(&feed.feed_url),
+        own_url: url(&feed.own_url),
         title: feed.title.as_str().map(str::to_owned),
         lang: feed.language.as_str().map(str::to_owned),
         author: by(&feed.authors, &feed.author),

@@ -42,7 +42,7 @@ pub struct Document {
     pub is_whole: bool,
     /// How long it says it need not be asked for again.
     pub fresh_for: Option<Duration>,
-    /// Where changes can be subscribed to (WebSub).
+    /// Where changes can be subscribed to (`WebSub`).
     pub hub: Option<Url>,
     /// Its address for that purpose.
     pub own_url: Option<Url>,

@@ -1,6 +1,6 @@
 //! What is said in a podcast, where somebody wrote it down (`podcast:transcript`).
 //!
-//! Source: <https://podcasting2.org/docs/podcast-namespace/tags/transcript>: WebVTT, SubRip, JSON, HTML, plain text.
+//! Source: <https://podcasting2.org/docs/podcast-namespace/tags/transcript>: `WebVTT`, `SubRip`, JSON, HTML, plain text.
 
 use serde::Deserialize;
 

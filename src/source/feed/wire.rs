@@ -13,8 +13,8 @@ use url::{Host, Url};
 use super::item::{Item, gone_line};
 use super::known::{Known, News};
 use super::{Document, transcript};
-use crate::config::model::FeedConfig;
-use crate::domain::event::{DownReason, Joint, Reach};
+use crate::config::model::{self, FeedConfig, Transport};
+use crate::domain::event::{Cursor, DownReason, Joint, Reach};
 use crate::domain::time::Timestamp;
 use crate::source::Frame;
 use crate::source::backoff::Jitter;
@@ -45,6 +45,26 @@ pub(crate) struct Feed {
     jitter: Jitter,
 }
 
+/// To the host in the configuration, wherever that is, and to all others, which strangers may have named: those must be
+/// on the internet, whatever their names lead to.
+struct Ways {
+    own_host: Url,
+    own: Http,
+    others: Http,
+}
+
+impl Ways {
+    fn new(config: &FeedConfig) -> Result<Self, End> {
+        let public = Transport { reach: model::Reach::Public { private: Vec::new() }, ..config.transport.clone() };
+        let own = Http::new(&config.transport, config.url.scheme() == "http")?;
+        Ok(Self { own_host: config.url.clone(), own, others: Http::new(&public, false)? })
+    }
+
+    fn to(&self, url: &Url) -> &Http {
+        if url.host() == self.own_host.host() { &self.own } else { &self.others }
+    }
+}
+
 /// What one poll brought.
 enum Polled {
     Unchanged,
@@ -61,7 +81,7 @@ impl Feed {
             line.unless_stopped(std::future::pending::<()>()).await?;
         }
         self.known = Known::resume(line.position.bookmark().as_ref(), self.config.url.as_str());
-        let http = Http::new(&self.config.transport, host.scheme() == "http")?;
+        let http = Ways::new(&self.config)?;
         let name = host.host_str().unwrap_or_default().to_owned();
         let mut is_first = true;
         loop {
@@ -73,13 +93,13 @@ impl Feed {
     }
 
     /// Asks once, and follows to where the feed is now.
-    async fn poll(&mut self, http: &Http, line: &Line) -> Result<Polled, End> {
+    async fn poll(&mut self, http: &Ways, line: &Line) -> Result<Polled, End> {
         let mut known = self.known.clone();
         let mut url =
             known.moved.as_deref().and_then(|moved| moved.parse().ok()).unwrap_or_else(|| self.config.url.clone());
         let mut for_good = true;
         for _ in 0..=MOST_REDIRECTS {
-            let answer = http.ask(Request::get(url.clone(), asked(&known), MOST_BYTES), line).await?;
+            let answer = http.to(&url).ask(Request::get(url.clone(), asked(&known), MOST_BYTES), line).await?;
             let host = url.host_str().unwrap_or_default();
             match answer.status {
                 StatusCode::NOT_MODIFIED => return Ok(Polled::Unchanged),
@@ -124,7 +144,7 @@ impl Feed {
         polled: Polled,
         host: &str,
         is_first: bool,
-        http: &Http,
+        http: &Ways,
         line: &mut Line,
     ) -> Result<Duration, End> {
         let now = line.now();
@@ -139,7 +159,7 @@ impl Feed {
             Polled::Document { document, known } => (document, known),
         };
         let began = known.begun;
-        let news = known.take_in(&document, host, line.position.get().map(|cursor| cursor.time()));
+        let news = known.take_in(&document, host, line.position.get().map(Cursor::time));
         if is_first {
             let joint = if began && !news.turned_over { Joint::GoesOn } else { Joint::Live };
             line.connected(host, joint).await?;
@@ -154,7 +174,7 @@ impl Feed {
         Ok(self.wait(&document, is_busy))
     }
 
-    async fn hand_on(&self, news: &News<'_>, known: &Known, host: &str, http: &Http, line: &Line) -> Result<(), End> {
+    async fn hand_on(&self, news: &News<'_>, known: &Known, host: &str, http: &Ways, line: &Line) -> Result<(), End> {
         let now = line.now();
         let items = news.items.iter().filter_map(|(id, item)| item.line(id, host, None, now));
         let gone = news.gone.iter().map(|(id, at)| gone_line(id, at.map_or(now, |at| at.min(now))));
@@ -176,14 +196,15 @@ impl Feed {
     }
 
     /// What is said in an item's recording. That it cannot be had is no reason to lose the rest.
-    async fn transcript(&self, item: &Item, http: &Http, line: &Line) -> Result<Option<String>, End> {
+    async fn transcript(&self, item: &Item, http: &Ways, line: &Line) -> Result<Option<String>, End> {
         for transcript in &item.transcripts {
             let Ok(url) = Url::parse(&transcript.url) else { continue };
             if !may_be_sent_to(&url, &self.config.url) {
                 continue;
             }
+            let way = http.to(&url);
             let request = Request::get(url, HeaderMap::new(), MOST_TRANSCRIPT);
-            match timeout(TRANSCRIPT_WITHIN, http.get(request, line)).await {
+            match timeout(TRANSCRIPT_WITHIN, way.get(request, line)).await {
                 Ok(Ok(answer)) => {
                     let text = crate::source::charset::decoded(
                         &answer.body,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use quick_xml::NsReader;
 use quick_xml::events::{BytesStart, Event};
-use quick_xml::name::ResolveResult;
+use quick_xml::name::{Prefix, ResolveResult};
 use url::Url;
 
 use super::date::date;
@@ -60,21 +60,16 @@ pub(super) fn read(text: &str, base: &Url) -> Result<Document, NotAFeed> {
     config.check_end_names = false;
     config.expand_empty_elements = true;
     let mut state = State::new(base);
-    loop {
-        let (space, event) = match reader.read_resolved_event() {
-            Ok(read) => read,
-            // What was read before is of use all the same.
-            Err(_) => break,
-        };
+    // What was read before an error is of use all the same.
+    while let Ok((space, event)) = reader.read_resolved_event() {
         match event {
             Event::Start(start) => {
                 let name = start.local_name();
-                let key = key(&space, name.into_inner(), start.name().prefix().map(|prefix| prefix.into_inner()));
+                let key = key(&space, name.into_inner(), start.name().prefix().map(Prefix::into_inner));
                 state.start(key, &start)?;
             }
             Event::End(end) => {
-                let key =
-                    key(&space, end.local_name().into_inner(), end.name().prefix().map(|prefix| prefix.into_inner()));
+                let key = key(&space, end.local_name().into_inner(), end.name().prefix().map(Prefix::into_inner));
                 state.end(&key, end.name().into_inner());
             }
             Event::Text(text) => state.text(&text.into_inner()),
@@ -248,7 +243,7 @@ impl<'a> State<'a> {
     }
 
     fn close(&mut self, mut open: Open) {
-        open.text = open.text.trim().to_owned();
+        open.text = open.text.trim().into();
         let parent = self.open.last().map(|parent| parent.key.clone()).unwrap_or_default();
         let parent = parent.strip_prefix("atom:").unwrap_or(&parent).to_owned();
         let key = open.key.strip_prefix("atom:").unwrap_or(&open.key).to_owned();
@@ -290,9 +285,10 @@ impl<'a> State<'a> {
             "title" => document.title = document.title.take().or_else(text),
             "language" | "dc:language" => document.lang = text(),
             "ttl" => {
-                document.fresh_for =
-                    open.text.parse().ok().map(|minutes: u32| Duration::from_secs(60 * u64::from(minutes)))
+                let minutes = open.text.parse().ok();
+                document.fresh_for = minutes.map(|minutes: u32| Duration::from_secs(60 * u64::from(minutes)));
             }
+
             "sy:updatePeriod" => {
                 let hours = match open.text.as_str() {
                     "hourly" => 1,
@@ -355,7 +351,7 @@ fn field(item: &mut Item, key: &str, parent: &str, open: &Open, feed: &Url) {
             item.link = absolute(&open.text, Some(base)).or_else(|| item.link.take());
         }
         "link" => atom_link(item, open, base),
-        "enclosure" => item.has_media = true,
+        "enclosure" | "media:content" | "media:thumbnail" => item.has_media = true,
         "pubDate" | "dc:date" | "published" | "issued" | "created" | "dcterms:created" | "dcterms:issued" => {
             item.published = date(&open.text).or(item.published);
         }
@@ -376,7 +372,6 @@ fn field(item: &mut Item, key: &str, parent: &str, open: &Open, feed: &Url) {
             item.transcripts.extend(transcript);
         }
         "thr:in-reply-to" => item.reply_to = open.attribute("ref").map(str::to_owned),
-        "media:content" | "media:thumbnail" => item.has_media = true,
         "media:description" => keep(&mut item.media_text, &open.text, MAX_TEXT_BYTES),
         _ => {}
     }
@@ -399,7 +394,6 @@ fn atom_link(item: &mut Item, open: &Open, base: &Url) {
     let Some(link) = open.attribute("href").and_then(|href| absolute(href, Some(base))) else { return };
     match open.attribute("rel").unwrap_or("alternate") {
         "alternate" if item.link.is_none() => item.link = Some(link),
-        "alternate" => {}
         "enclosure" => item.has_media = true,
         "related" | "via" => keep(&mut item.links, &link, MAX_LINK_BYTES),
         _ => {}

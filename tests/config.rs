@@ -104,6 +104,7 @@ fn the_sample_configuration_is_read_whole() {
     assert_eq!(config.false_alarms, None);
     let [bluesky] = config.sources.as_slice() else { panic!("one source") };
     let SourceKind::Jetstream(jetstream) = &bluesky.kind else { panic!("a stream of Bluesky") };
+    let SourceKind::Jetstream(jetstream) = &bluesky.kind else { panic!("another kind") };
     assert_eq!(jetstream.urls[0].as_str(), "wss://jetstream2.us-east.bsky.network/subscribe");
     assert_eq!(jetstream.wanted_collections, ["app.bsky.feed.post"]);
     assert_eq!(jetstream.max_frame_bytes, 1 << 20);
@@ -528,6 +529,35 @@ fn what_an_event_stream_cannot_be_is_said() {
     golden_config(
         "eventstreams",
         "[[source]]\nname = \"wiki\"\nkind = \"eventstreams\"\nurl = [\"wss://wiki.example/\", \"https://ok.example/\"]\nevents = \"recentchanges\"\ncontact = \"me\"\n[[source]]\nname = \"none\"\nkind = \"eventstreams\"\nurl = []\nsince = \"1h\"\n",
+fn jetstream_compression_needs_what_unpacks_it() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("good"), b"\x37\xa4\x30\xec and more").unwrap();
+    fs::write(folder.path().join("bad"), b"words").unwrap();
+    let v2 = "wss://h/xrpc/network.bsky.jetstream.subscribeEvents";
+    let sources = [
+        format!("url = \"{v2}\"\ncompress = true"),
+        "url = \"wss://h/subscribe\"\ncompress = true\ndictionary = \"good\"".to_owned(),
+        format!("url = [\"{v2}\", \"wss://h/subscribe\"]\ncompress = true"),
+        "url = \"wss://h/subscribe\"\ndictionary = \"good\"".to_owned(),
+        "url = \"wss://h/subscribe\"\ncompress = true\ndictionary = \"bad\"".to_owned(),
+        format!("url = \"{v2}?wantedCollections=app.bsky.feed.post\"\ncompress = \"yes\""),
+        format!("url = [\"{v2}?kinds=commit\", \"{v2}?compress=true\"]\ndictionnary = \"good\""),
+    ];
+    let sources = sources
+        .iter()
+        .enumerate()
+        .map(|(n, rest)| format!("[[source]]\nname = \"{n}\"\nkind = \"jetstream\"\n{rest}\n"));
+    let text = format!("{HEAD}{RECEIVER}{}", sources.collect::<String>());
+    let loaded = parse(&source("stormbell.toml", &text), folder.path(), &home(), SecretPolicy::Required);
+    let folder = folder.path().to_str().unwrap();
+    golden("jetstream-compression", &shown(&loaded.findings).replace(folder, "FOLDER"));
+}
+
+#[test]
+fn a_firehose_is_a_host_and_little_more() {
+    golden_config(
+        "atproto",
+        "[[source]]\nname = \"a\"\nkind = \"atproto\"\nurl = [\"wss://bsky.network\", \"ws://pds.example/xrpc/com.atproto.sync.subscribeRepos\"]\n[[source]]\nname = \"b\"\nkind = \"atproto\"\nurl = [\"https://bsky.network\", \"wss://bsky.network/?cursor=7\"]\nwanted_collections = [\"app.bsky.feed.post\"]\nmax_frame_bytes = 10\n[[source]]\nname = \"c\"\nkind = \"atproto\"\n",
     );
 }
 
@@ -865,6 +895,7 @@ fn sources_can_fail_over_and_go_through_a_proxy() {
     assert_eq!(loaded.findings, [], "{}", shown(&loaded.findings));
     let config = loaded.config.unwrap();
     let SourceKind::Jetstream(jetstream) = &config.sources[0].kind else { panic!("a stream of Bluesky") };
+    let SourceKind::Jetstream(jetstream) = &config.sources[0].kind else { panic!("another kind") };
     assert_eq!(jetstream.urls.len(), 2);
     assert_eq!(jetstream.max_frame_bytes, 64_000);
     assert_eq!(jetstream.expect_frame_within, Some(Duration::from_millis(250)));

@@ -4,6 +4,8 @@
 #![cfg(test)]
 
 mod support;
+#[path = "source_jetstream/v2.rs"]
+mod v2;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -62,6 +64,7 @@ fn config(urls: Vec<Url>) -> JetstreamConfig {
         max_frame_bytes: 1 << 20,
         expect_frame_within: None,
         profiles: None,
+        compression: None,
         transport: Transport::default(),
     }
 }
@@ -118,10 +121,13 @@ impl Rig {
                 Incoming::Connected { host, joint, .. } => self.connected.push((host, joint)),
                 Incoming::Down { reason, .. } => self.downs.push(reason),
                 Incoming::Author { .. } => panic!("nobody is asked"),
-                Incoming::Frames { frames, .. } => {
+                Incoming::Frames { frames, reach, .. } => {
                     self.batches.push(frames.len());
                     for frame in frames {
                         self.process(frame);
+                    }
+                    if let Some(bookmark) = reach.bookmark {
+                        self.position.mark(bookmark);
                     }
                 }
             }

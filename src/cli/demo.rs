@@ -118,6 +118,7 @@ fn simulated(address: SocketAddr) -> anyhow::Result<SourceConfig> {
         max_frame_bytes: JetstreamConfig::DEFAULT_MAX_FRAME_BYTES,
         profiles: None,
         expect_frame_within: Some(Duration::from_secs(30)),
+        compression: None,
         transport: Transport::default(),
     };
     Ok(SourceConfig { name: "simulated".into(), kind: SourceKind::Jetstream(jetstream) })

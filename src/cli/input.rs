@@ -73,9 +73,10 @@ impl Recording {
         let mut bytes = 0;
         while frames.len() < BATCH && bytes < BATCH_BYTES && self.broken.is_none() {
             match self.ahead.next().map_or_else(|| self.line(), |frame| Ok(Some(frame))) {
-                Ok(Some(frame)) => {
-                    bytes += size(&frame);
-                    frames.push(frame);
+                Ok(Some(line)) => {
+                    let before = frames.len();
+                    self.format.split(line, &mut frames);
+                    bytes += frames.iter().skip(before).map(size).sum::<usize>();
                 }
                 Ok(None) => break,
                 Err(error) => self.broken = Some(error),

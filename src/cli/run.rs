@@ -138,6 +138,7 @@ fn without_file(name: &str, environment: &Environment) -> anyhow::Result<Config>
         max_frame_bytes: JetstreamConfig::DEFAULT_MAX_FRAME_BYTES,
         profiles: None,
         expect_frame_within: Some(Duration::from_mins(1)),
+        compression: None,
         transport: Transport::default(),
     };
     let source = SourceConfig { name: "bluesky".into(), kind: SourceKind::Jetstream(jetstream) };

@@ -113,6 +113,9 @@ pub enum SourceKind {
     /// IRC over WebSocket, Twitch's chat among it.
     Irc(IrcConfig),
     /// Bluesky's Jetstream, the v1 wire.
+    /// The AT Protocol's firehose.
+    Atproto(AtprotoConfig),
+    /// Bluesky's Jetstream, either wire.
     Jetstream(JetstreamConfig),
     /// The rooms of an account at a Matrix homeserver.
     Matrix(MatrixConfig),
@@ -125,10 +128,32 @@ impl SourceKind {
     pub fn profiles(&self) -> Option<(Url, Transport)> {
         match self {
             Self::Eventstreams(_) | Self::Feed(_) => None,
+            Self::Atproto(config) => Some((config.profiles.clone()?, config.transport.clone())),
             Self::Jetstream(config) => Some((config.profiles.clone()?, config.transport.clone())),
             Self::Discord(_) | Self::Irc(_) | Self::Matrix(_) | Self::Slack(_) => None,
         }
     }
+}
+
+/// An `atproto` source.
+#[derive(Clone, Debug)]
+pub struct AtprotoConfig {
+    /// `ws://` or `wss://` addresses of relays or servers, tried in order; at least one.
+    pub urls: Vec<Url>,
+    /// Longer records are skipped and counted.
+    pub max_frame_bytes: usize,
+    /// A connection that sends nothing for so long is given up; none for quiet servers.
+    pub expect_frame_within: Option<Duration>,
+    /// Who is asked for the handle, name and followers of authors whose posts matter, which the stream
+    /// does not tell; nobody by default.
+    pub profiles: Option<Url>,
+    /// How to get out of the hospital's network.
+    pub transport: Transport,
+}
+
+impl AtprotoConfig {
+    /// 1 MiB, a hundred times the longest post.
+    pub const DEFAULT_MAX_FRAME_BYTES: usize = 1 << 20;
 }
 
 /// A `jetstream` source.
@@ -145,6 +170,8 @@ pub struct JetstreamConfig {
     /// Who is asked for the handle, name and followers of authors whose posts matter, which the stream
     /// does not tell; nobody by default.
     pub profiles: Option<Url>,
+    /// Whether frames shall come packed.
+    pub compression: Option<Compression>,
     /// How to get out of the hospital's network.
     pub transport: Transport,
 }
@@ -154,6 +181,20 @@ impl JetstreamConfig {
     pub const DEFAULT_COLLECTIONS: [&str; 1] = ["app.bsky.feed.post"];
     /// 1 MiB, a hundred times the longest post.
     pub const DEFAULT_MAX_FRAME_BYTES: usize = 1 << 20;
+    /// The end of an address's path by which the v2 wire is known; the newer servers speak both.
+    pub const SECOND_WIRE: &str = "/xrpc/network.bsky.jetstream.subscribeEvents";
+
+    /// Whether an address means the v2 wire.
+    pub fn is_second_wire(url: &Url) -> bool {
+        url.path().ends_with(Self::SECOND_WIRE)
+    }
+}
+
+/// How frames of Jetstream are packed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compression {
+    /// The zstd dictionary of the v1 wire, which no server hands out; none when all hosts speak v2.
+    pub dictionary: Option<PathBuf>,
 }
 
 /// How a connection leaves the building.

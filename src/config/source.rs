@@ -1,14 +1,17 @@
 //! `[[source]]`.
 
+mod atproto;
 mod chats;
 mod documents;
-
+use std::fs::File;
+use std::io::Read as _;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 
 use url::Url;
 
 use super::endpoint::{TRANSPORT_KEYS, address, transport};
-use super::model::{JetstreamConfig, SourceConfig, SourceKind};
+use super::model::{Compression, JetstreamConfig, SourceConfig, SourceKind};
 use super::naming::kind;
 use super::reference::Surroundings;
 use super::table::{Checked, Table, Value, all, quoted};
@@ -16,10 +19,13 @@ use crate::domain::id::SourceName;
 use crate::domain::quantity::{duration, size};
 
 /// Kinds that are known and not built yet.
-const LATER: [&str; 6] = ["atproto", "mastodon", "nostr", "websocket", "x", "webhook"];
+const LATER: [&str; 5] = ["mastodon", "nostr", "websocket", "x", "webhook"];
 
 /// What `max_frame_bytes` may be: a post of Bluesky is a few KiB, and a frame is held in memory whole.
 const FRAME_BYTES: RangeInclusive<u64> = 1 << 10..=64 << 20;
+
+/// How a zstd dictionary begins (RFC 8878 §5).
+const DICTIONARY_MAGIC: [u8; 4] = 0xEC30_A437_u32.to_le_bytes();
 
 /// Jetstream takes no more collections.
 const MOST_COLLECTIONS: usize = 100;
@@ -30,6 +36,7 @@ enum Kind {
     Feed,
     Discord,
     Irc,
+    Atproto,
     Jetstream,
     Matrix,
     Slack,
@@ -55,6 +62,9 @@ pub(super) fn source(table: &Table<'_>, name: Checked<&str>, around: &Surroundin
         Kind::Feed => SourceKind::Feed(documents::feed(table, around)?),
         Kind::Discord => SourceKind::Discord(chats::discord(table, around)?),
         Kind::Irc => SourceKind::Irc(chats::irc(table, around)?),
+    let kinds = [("atproto", Kind::Atproto), ("jetstream", Kind::Jetstream)];
+    let kind = match kind(table, &kinds, &LATER)? {
+        Kind::Atproto => SourceKind::Atproto(atproto::atproto(table, around)?),
         Kind::Jetstream => SourceKind::Jetstream(jetstream(table, around)?),
         Kind::Matrix => SourceKind::Matrix(chats::matrix(table, around)?),
         Kind::Slack => SourceKind::Slack(chats::slack(table, around)?),
@@ -73,12 +83,16 @@ fn jetstream(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<JetstreamC
         "max_frame_bytes",
         "expect_frame_within",
         "profiles",
+        "compress",
+        "dictionary",
         proxy,
         proxy_user,
         proxy_password,
         ca_file,
     ]);
-    let urls = urls(table);
+    let urls = urls(table, "`url = \"wss://host/subscribe\"`", |value, url| {
+        if JetstreamConfig::is_second_wire(&url) { of_second_wire(value, url) } else { Ok(url) }
+    });
     let wanted_collections = table.get("wanted_collections").map_or_else(
         || Ok(JetstreamConfig::DEFAULT_COLLECTIONS.map(str::to_owned).to_vec()),
         |value| collections(&value),
@@ -88,23 +102,71 @@ fn jetstream(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<JetstreamC
     let expect_frame_within = table.get("expect_frame_within").map(|value| value.parsed(duration)).transpose();
     let profiles = table.get("profiles").map(|value| address(&value, &["https", "http"])).transpose();
     let transport = transport(table, around);
+    let urls = urls?;
+    let compression = compression(table, &urls, around);
     Ok(JetstreamConfig {
-        urls: urls?,
+        urls,
         wanted_collections: wanted_collections?,
         max_frame_bytes: max_frame_bytes?,
         expect_frame_within: expect_frame_within?,
         profiles: profiles?,
+        compression: compression?,
         transport: transport?,
     })
 }
 
-fn urls(table: &Table<'_>) -> Checked<Vec<Url>> {
-    let value = table.require("url", "`url = \"wss://host/subscribe\"`")?;
+/// The addresses of a WebSocket, each of which `fits`.
+fn urls(table: &Table<'_>, example: &str, fits: impl Fn(&Value<'_>, Url) -> Checked<Url>) -> Checked<Vec<Url>> {
+    let value = table.require("url", example)?;
     let items = value.one_or_more()?;
     if items.is_empty() {
         return value.error("SB0005", "`url` names no address", "write one address, or several to fail over to");
     }
-    all(items.iter().map(|(value, _)| address(value, &["wss", "ws"])))
+    all(items.iter().map(|(value, _)| fits(value, address(value, &["wss", "ws"])?)))
+}
+
+/// An address of the v2 wire, whose servers refuse the parameters of the other.
+fn of_second_wire(value: &Value<'_>, url: Url) -> Checked<Url> {
+    let instead = [
+        ("wantedCollections", "use the key `wanted_collections`"),
+        ("wantedDids", "its servers take `dids`"),
+        ("compress", "use the key `compress`"),
+    ];
+    let Some((name, help)) = instead.into_iter().find(|(name, _)| url.query_pairs().any(|(key, _)| key == *name))
+    else {
+        return Ok(url);
+    };
+    value.error("SB0406", format!("`{name}` is a parameter of the other wire, `/subscribe`"), help)
+}
+
+fn compression(table: &Table<'_>, urls: &[Url], around: &Surroundings<'_>) -> Checked<Option<Compression>> {
+    let wanted = table.get("compress").map_or(Ok(false), |value| value.boolean());
+    let dictionary = table.get("dictionary");
+    let path = dictionary.as_ref().map(|value| dictionary_file(value, around)).transpose();
+    let (wanted, path) = (wanted?, path?);
+    match (table.get("compress"), dictionary) {
+        (_, Some(value)) if !wanted => {
+            value.absent("SB0003", "`dictionary` without `compress`", "add `compress = true`, or remove the dictionary")
+        }
+        (Some(value), None) if wanted && !urls.iter().all(JetstreamConfig::is_second_wire) => {
+            let help =
+                "add `dictionary = \"path\"`, Jetstream's zstd dictionary; only servers of the v2 wire hand theirs out";
+            value.absent("SB0003", "`compress` without the dictionary of the `/subscribe` wire", help)
+        }
+        _ => Ok(wanted.then_some(Compression { dictionary: path })),
+    }
+}
+
+fn dictionary_file(value: &Value<'_>, around: &Surroundings<'_>) -> Checked<PathBuf> {
+    let path = around.folder.join(value.filled()?);
+    let mut magic = [0; 4];
+    let problem = match File::open(&path).and_then(|mut file| file.read_exact(&mut magic)) {
+        Ok(()) if magic == DICTIONARY_MAGIC => return Ok(path),
+        Ok(()) => format!("{} is no zstd dictionary", path.display()),
+        Err(error) => format!("{} cannot be read: {error}", path.display()),
+    };
+    value.note(around.secrets.level(), "SB0412", problem, "name the file with Jetstream's zstd dictionary");
+    Ok(path)
 }
 
 fn frame_bytes(value: &Value<'_>) -> Checked<usize> {

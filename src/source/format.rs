@@ -2,9 +2,13 @@
 
 use std::str::FromStr;
 
+use tokio_tungstenite::tungstenite::Bytes;
+
 use super::jetstream::{self, Buffers, Skimmed};
-use super::{discord, eventstreams, irc, matrix, posts, slack};
+use crate::config::model::SourceKind;
 use crate::config::model::{EventForm, SourceKind};
+use super::{Frame, atproto, posts};
+use super::{discord, eventstreams, irc, matrix, posts, slack};
 use crate::domain::event::Decoded;
 use crate::domain::id::SourceName;
 use crate::domain::post::Excerpt;
@@ -13,9 +17,11 @@ use crate::domain::time::Timestamp;
 /// How to read a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
+    /// Messages of the AT Protocol's firehose, base64 or hexadecimal, one a line; see [`Self::split`].
+    Atproto,
     /// Normalised posts as JSON.
     Posts,
-    /// Jetstream's v1 wire.
+    /// Jetstream, either wire.
     Jetstream,
     /// Dispatches of Discord's gateway.
     Discord,
@@ -31,8 +37,7 @@ pub enum Format {
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 7] =
-        [Self::Posts, Self::Jetstream, Self::Discord, Self::Irc, Self::Matrix, Self::Slack, Self::Recentchange];
+    pub const ALL: [Self; 8] = [Self::Posts, Self::Jetstream, Self::Discord, Self::Irc, Self::Matrix, Self::Slack, Self::Recentchange, Self::Atproto];
 
     /// The word on the command line.
     pub const fn as_str(self) -> &'static str {
@@ -44,6 +49,7 @@ impl Format {
             Self::Matrix => "matrix",
             Self::Slack => "slack",
             Self::Recentchange => "recentchange",
+            Self::Atproto => "atproto",
         }
     }
 
@@ -57,9 +63,23 @@ impl Format {
             SourceKind::Feed(_) => Self::Posts,
             SourceKind::Discord(_) => Self::Discord,
             SourceKind::Irc(_) => Self::Irc,
+            SourceKind::Atproto(_) => Self::Atproto,
             SourceKind::Jetstream(_) => Self::Jetstream,
             SourceKind::Matrix(_) => Self::Matrix,
             SourceKind::Slack(_) => Self::Slack,
+        }
+    }
+
+    /// A line of a recording as the frames a source's task would make of it, each one event.
+    pub fn split(self, line: Frame, into: &mut Vec<Frame>) {
+        let (Self::Atproto, Ok(text)) = (self, &line.body) else { return into.push(line) };
+        let received_at = line.received_at;
+        match atproto::read_line(text) {
+            Ok(atproto::Message::Events { frames, .. }) => {
+                into.extend(frames.into_iter().map(|frame| Frame { received_at, body: frame.map(Bytes::from) }));
+            }
+            Ok(_) => {}
+            Err(reason) => into.push(Frame { received_at, body: Err(reason) }),
         }
     }
 
@@ -73,6 +93,7 @@ impl Format {
             Self::Matrix => matrix::decode(source, frame, received_at),
             Self::Slack => slack::decode(source, frame, received_at),
             Self::Recentchange => eventstreams::decode(source, frame, received_at),
+            Self::Jetstream | Self::Atproto => jetstream::decode(source, frame, received_at),
         }
     }
 
@@ -91,15 +112,23 @@ impl Format {
             Self::Jetstream => jetstream::skim(source, frame, received_at, excerpt, buffers),
             // Recordings made by hand or by other programs, and streams that bring few.
             _ => None,
+            Self::Jetstream | Self::Atproto => jetstream::skim(source, frame, received_at, excerpt, buffers),
+            // Recordings made by hand or by other programs; no stream brings them by the million.
+            Self::Posts => None,
         }
     }
 
     /// The format of a recording, by its first line that says: frames of Jetstream name
     /// their kind and time, posts their author and creation. Lines of IRC say too little.
+    /// their kind and time or their type and payload, posts their author and creation. What is no JSON
+    /// and begins as a message of the firehose is one.
     pub fn guess(line: &[u8]) -> Option<Self> {
+        if atproto::is_line(line) {
+            return Some(Self::Atproto);
+        }
         let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(line).ok()?;
         let has = |keys: [&str; 2]| keys.iter().all(|&key| object.contains_key(key));
-        if has(["time_us", "kind"]) {
+        if has(["time_us", "kind"]) || has(["$type", "payload"]) {
             return Some(Self::Jetstream);
         }
         let guesses = [

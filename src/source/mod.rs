@@ -4,6 +4,7 @@
 //! them on; decoding is a pure function of a frame's bytes, so that it runs on any
 //! worker and `replay` uses the very same one.
 
+pub mod atproto;
 mod charset;
 pub mod discord;
 pub mod eventstreams;
@@ -31,6 +32,7 @@ pub mod timing;
 pub use format::Format;
 pub use jetstream::{Buffers, Skimmed};
 
+use self::atproto::Atproto;
 use self::discord::Discord;
 use self::eventstreams::Eventstreams;
 use self::feed::Feed;
@@ -64,6 +66,9 @@ pub async fn read(kind: SourceKind, line: Line) {
         SourceKind::Irc(config) => {
             let urls = vec![config.url.clone()];
             Supervisor::new(Irc::new(config, &line), urls, line).run().await;
+        SourceKind::Atproto(config) => {
+            let urls = config.urls.clone();
+            Supervisor::new(Atproto::new(config, &line), urls, line).run().await;
         }
         SourceKind::Jetstream(config) => {
             let urls = config.urls.clone();

@@ -57,6 +57,16 @@ pub fn source_stepped_over(source: &SourceName, reason: Rejected) {
     warn!(event = "source.frame.skipped", %source, reason = reason.as_str(), "stepping over a frame that cannot be read");
 }
 
+/// A server says something about its stream, which goes on.
+pub fn source_notice(source: &SourceName, name: &str) {
+    warn!(event = "source.notice", %source, name, "the server says something about the stream");
+}
+
+/// A server that was asked for packed frames cannot say with what; they come as they are.
+pub fn source_uncompressed(source: &SourceName, host: &str, error: &str) {
+    warn!(event = "source.uncompressed", %source, host, error, "no dictionary, frames come uncompressed");
+}
+
 /// A replay has reached the present; the hand-over will be read a second time.
 pub fn source_caught_up(source: &SourceName, handover: i64) {
     debug!(event = "source.replay.caught_up", %source, handover, "replay caught up");

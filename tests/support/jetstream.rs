@@ -24,6 +24,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, O
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 use url::Url;
+use zstd::bulk::Compressor;
 
 use super::PATIENCE;
 use super::tls::acceptor;
@@ -68,6 +69,8 @@ pub struct Script {
     pub tls: bool,
     /// `Retry-After` of a 503.
     pub retry_after: Option<String>,
+    /// What frames are packed with for those who ask; others get them as they are.
+    pub dictionary: Option<Vec<u8>>,
     /// Size of a [`Fault::Oversized`] frame.
     pub oversized_bytes: usize,
 }
@@ -346,6 +349,7 @@ struct Connection<S> {
     stalled: bool,
     reorder: bool,
     seam_drop: bool,
+    packer: Option<Compressor<'static>>,
 }
 
 /// The connection is over.
@@ -354,6 +358,9 @@ struct Over;
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn new(socket: WebSocketStream<S>, shared: Arc<Shared>, admitted: Admitted) -> Self {
         let Admitted { request, faults, next, generation, changed } = admitted;
+        let dictionary = shared.state().script.dictionary.clone();
+        let dictionary = dictionary.filter(|_| request.parameter("compress") == ["true"]);
+        let packer = dictionary.map(|bytes| Compressor::with_dictionary(3, &bytes).unwrap());
         let mut connection = Self {
             socket,
             shared,
@@ -369,6 +376,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             stalled: false,
             reorder: false,
             seam_drop: false,
+            packer,
         };
         if let Some(cursor) = request.cursor() {
             connection.replay(cursor);
@@ -467,7 +475,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             let Some(text) = self.queue.pop_front() else { break };
             self.last = Some(text.clone());
-            self.socket.feed(Message::text(text)).await.or(Err(Over))?;
+            let message = match &mut self.packer {
+                Some(packer) => Message::binary(packer.compress(text.as_bytes()).unwrap()),
+                None => Message::text(text),
+            };
+            self.socket.feed(message).await.or(Err(Over))?;
             self.sent += 1;
         }
         self.socket.flush().await.or(Err(Over))

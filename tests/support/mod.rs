@@ -13,6 +13,8 @@
 pub mod child;
 pub mod clock;
 pub mod daemon;
+pub mod events;
+pub mod firehose;
 pub mod frames;
 pub mod jetstream;
 pub mod listener;

@@ -51,7 +51,7 @@ impl<'f> Head<'f> {
 
 /// A string behind its first quote, and what follows the second.
 #[inline]
-fn plain(text: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn plain(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = end_of_plain(text)?;
     let (text, rest) = text.split_at_checked(end)?;
     (!text.is_empty()).then_some((text, rest.get(1..)?))
@@ -59,7 +59,7 @@ fn plain(text: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// A whole number of few enough digits to be sure of, and the comma that follows.
 #[inline]
-fn number(text: &[u8]) -> Option<(i64, &[u8])> {
+pub(super) fn number(text: &[u8]) -> Option<(i64, &[u8])> {
     // Of this century's microseconds there are sixteen digits.
     if let Some((digits, rest @ [b',', ..])) = text.split_first_chunk::<16>()
         && let ([high, low], _) = digits.as_chunks::<8>()

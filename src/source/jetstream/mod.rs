@@ -1,9 +1,11 @@
-//! Bluesky's Jetstream, the v1 wire: one JSON object a frame, to a domain event.
+//! Bluesky's Jetstream, both wires: one JSON object a frame, to a domain event.
 //!
-//! Pure: bytes in, [`Decoded`] out; `run` and `replay` use the same function. The wire
-//! is described by the server (`bluesky-social/jetstream`, `pkg/models`), the records by
+//! Pure: bytes in, [`Decoded`] out; `run` and `replay` use the same function. The v1 wire
+//! is described by the server (`bluesky-social/jetstream`, `pkg/models`), the v2 wire by the
+//! lexicon `network.bsky.jetstream.subscribeEvents` ([`events`]), the records by
 //! the lexicons `app.bsky.feed.post`, `app.bsky.embed.*` and `app.bsky.richtext.facet`.
-//! The server does not check records, so whatever an author's program wrote arrives.
+//! The server does not check records, so whatever an author's program wrote arrives. Which
+//! wire a frame is of, it says itself: a source that fails over may read both.
 //!
 //! Two decisions. The operation is looked at before the record: a create whose record
 //! cannot be read is rejected, never taken for a delete. And what a post can do without
@@ -13,7 +15,9 @@
 //! Records stay unparsed slices until the collection is known. Skipping over a like costs
 //! a scan for its end and no allocation, and a skip never recurses however deep it nests.
 
+mod events;
 mod head;
+mod packed;
 mod reader;
 mod record;
 mod resume;
@@ -21,6 +25,7 @@ mod scan;
 mod seam;
 mod session;
 mod skim;
+mod subscription;
 mod wire;
 
 use std::time::Duration;
@@ -52,6 +57,9 @@ pub fn decode(source: &SourceName, frame: &[u8], received_at: Option<Timestamp>)
         Ok(envelope) => envelope,
         Err(reason) => return rejected(place_of_rejected(frame, received_at), reason),
     };
+    if envelope.form.is_some() {
+        return events::decode(source, envelope.payload, received_at);
+    }
     let Some(time_us) = envelope.time_us else {
         return rejected(None, Rejected::MissingField);
     };
@@ -62,16 +70,34 @@ pub fn decode(source: &SourceName, frame: &[u8], received_at: Option<Timestamp>)
     }
 }
 
-/// The `time_us` of a frame, without reading the rest where the layout is the usual one.
+/// When the server saw what a frame tells, in microseconds since 1970, without reading the rest
+/// where the layout is the usual one.
 pub fn peek_time_us(frame: &[u8]) -> Option<i64> {
+    peek(frame).map(|(time_us, _)| time_us)
+}
+
+/// The same, and on the v2 wire the sequence number.
+fn peek(frame: &[u8]) -> Option<(i64, Option<u64>)> {
     if let Some(head) = Head::of(frame) {
-        return Some(head.time_us);
+        return Some((head.time_us, None));
     }
-    serde_json::from_slice::<Place>(frame).ok()?.time_us
+    if let Some((time_us, seq)) = events::peek(frame) {
+        return Some((time_us, Some(seq)));
+    }
+    let place = serde_json::from_slice::<Place<'_>>(frame).ok()?;
+    match place.payload {
+        Some(payload) => events::place(payload),
+        None => Some((place.time_us?, None)),
+    }
 }
 
 #[derive(Deserialize)]
 struct Envelope<'a> {
+    /// Only on the v2 wire, as `payload`.
+    #[serde(borrow, rename = "$type")]
+    form: Option<Text<'a>>,
+    #[serde(borrow)]
+    payload: Option<&'a RawValue>,
     #[serde(borrow)]
     did: Option<Text<'a>>,
     time_us: Option<i64>,
@@ -117,8 +143,10 @@ struct Account<'a> {
 
 /// Only the frame's place.
 #[derive(Deserialize)]
-struct Place {
+struct Place<'a> {
     time_us: Option<i64>,
+    #[serde(borrow)]
+    payload: Option<&'a RawValue>,
 }
 
 fn rejected(cursor: Option<Cursor>, reason: Rejected) -> Decoded {
@@ -127,7 +155,7 @@ fn rejected(cursor: Option<Cursor>, reason: Rejected) -> Decoded {
 
 /// A frame that is JSON with something wrong in it still moves the stream on.
 fn place_of_rejected(frame: &[u8], received_at: Option<Timestamp>) -> Option<Cursor> {
-    let stamp = Timestamp::from_micros(serde_json::from_slice::<Place>(frame).ok()?.time_us?);
+    let stamp = Timestamp::from_micros(serde_json::from_slice::<Place<'_>>(frame).ok()?.time_us?);
     event_time(stamp, received_at).ok()?;
     Some(cursor(stamp, received_at))
 }

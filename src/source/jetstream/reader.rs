@@ -12,7 +12,9 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{self, Bytes};
 
-use super::peek_time_us;
+use super::events::{self, Notice};
+use super::packed::{Unpacker, Unreadable};
+use super::peek;
 use crate::domain::event::Rejected;
 use crate::domain::time::{Clock, Timestamp};
 use crate::net::socket::{Received, Socket};
@@ -30,6 +32,7 @@ pub(super) struct Reader {
     socket: Socket,
     max_frame_bytes: usize,
     clock: Arc<dyn Clock>,
+    unpacker: Option<Unpacker>,
 }
 
 /// What could be read without waiting.
@@ -41,6 +44,10 @@ pub(super) struct Batch {
     pub(super) first: Option<i64>,
     /// The latest time of a frame.
     pub(super) newest: Option<i64>,
+    /// The greatest sequence number of a frame.
+    pub(super) seq: Option<u64>,
+    /// What the server says about the stream.
+    pub(super) info: Option<String>,
     /// How the connection ended, if it did.
     pub(super) end: Option<Reading>,
     bytes: usize,
@@ -53,11 +60,20 @@ pub(super) enum Reading {
     Closed(Option<tungstenite::Error>),
     /// A frame came that cannot be read past. It is the last of the batch.
     Unreadable(Rejected),
+    /// The server ends it, and names the reason.
+    Told(String),
+    /// The frames are packed with a dictionary that we do not have.
+    Foreign,
 }
 
 impl Reader {
-    pub(super) fn new(socket: Socket, max_frame_bytes: usize, clock: Arc<dyn Clock>) -> Self {
-        Self { socket, max_frame_bytes, clock }
+    pub(super) fn new(
+        socket: Socket,
+        max_frame_bytes: usize,
+        clock: Arc<dyn Clock>,
+        unpacker: Option<Unpacker>,
+    ) -> Self {
+        Self { socket, max_frame_bytes, clock, unpacker }
     }
 
     /// Waits for something to come. May be dropped while it waits.
@@ -88,7 +104,7 @@ impl Reader {
         timeout(within, farewell).await.unwrap_or_default();
     }
 
-    fn take(&self, received: Option<Result<Received, tungstenite::Error>>, now: Timestamp, batch: &mut Batch) {
+    fn take(&mut self, received: Option<Result<Received, tungstenite::Error>>, now: Timestamp, batch: &mut Batch) {
         match received {
             Some(Ok(Received::Frame(bytes))) => self.frame(bytes, now, batch),
             Some(Ok(Received::Control)) => {}
@@ -99,17 +115,24 @@ impl Reader {
         }
     }
 
-    fn frame(&self, bytes: Bytes, now: Timestamp, batch: &mut Batch) {
-        if let Some(time) = place(&bytes, now) {
-            batch.first = batch.first.or(Some(time));
-            batch.newest = batch.newest.max(Some(time));
-        }
-        let body = if bytes.len() > self.max_frame_bytes {
-            Err(Rejected::TooLarge)
-        } else {
-            batch.bytes += bytes.len();
-            Ok(bytes)
+    fn frame(&mut self, bytes: Bytes, now: Timestamp, batch: &mut Batch) {
+        let body = match &mut self.unpacker {
+            Some(unpacker) if Unpacker::is_packed(&bytes) => match unpacker.unpack(&bytes) {
+                Ok(bytes) => Ok(bytes),
+                Err(Unreadable::Alone(reason)) => Err(reason),
+                Err(Unreadable::Foreign) => {
+                    batch.end = Some(Reading::Foreign);
+                    return;
+                }
+            },
+            _ => Ok(bytes),
         };
+        if let Ok(bytes) = &body {
+            batch.note(bytes, now);
+        }
+        let body =
+            body.and_then(|bytes| if bytes.len() > self.max_frame_bytes { Err(Rejected::TooLarge) } else { Ok(bytes) });
+        batch.bytes += body.as_ref().map_or(0, Bytes::len);
         batch.frames.push(Frame { received_at: Some(now), body });
     }
 }
@@ -120,14 +143,25 @@ fn unreadable(reason: Rejected, now: Timestamp, batch: &mut Batch) {
 }
 
 impl Batch {
+    /// Notes where a frame is in its stream, or what it says about it.
+    fn note(&mut self, frame: &[u8], now: Timestamp) {
+        let Some((stamp, seq)) = peek(frame) else {
+            match events::notice(frame) {
+                Some(Notice::Info(name)) => self.info = Some(name),
+                Some(Notice::Error(name)) => self.end = Some(Reading::Told(name)),
+                None => {}
+            }
+            return;
+        };
+        // Never ahead of our clock: one absurd stamp must not decide where to resume.
+        if let Ok(time) = event_time(Timestamp::from_micros(stamp), Some(now)) {
+            self.first = self.first.or(Some(time.micros()));
+            self.newest = self.newest.max(Some(time.micros()));
+            self.seq = self.seq.max(seq);
+        }
+    }
+
     fn is_full(&self) -> bool {
         self.end.is_some() || self.frames.len() >= MAX_FRAMES || self.bytes >= MAX_BYTES
     }
-}
-
-/// The time of a frame, when it can be, and never ahead of our clock: one absurd stamp
-/// must not decide where to resume.
-fn place(frame: &[u8], now: Timestamp) -> Option<i64> {
-    let stamp = Timestamp::from_micros(peek_time_us(frame)?);
-    event_time(stamp, Some(now)).ok().map(Timestamp::micros)
 }

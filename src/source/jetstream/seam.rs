@@ -74,7 +74,7 @@ impl Seam {
 
     async fn read(&self) -> Result<(), SeamError> {
         let socket = self.connector.connect(&self.url).await?;
-        let mut reader = Reader::new(socket, self.max_frame_bytes, Arc::clone(&self.clock));
+        let mut reader = Reader::new(socket, self.max_frame_bytes, Arc::clone(&self.clock), None);
         let end = self.handover.saturating_add(micros(self.timing.seam_margin));
         // On a quiet stream no frame may ever lie behind the seam; silence says as much,
         // since what is stored comes without pauses.

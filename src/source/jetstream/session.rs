@@ -11,8 +11,10 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::reader::{Batch, Reader, Reading};
+use super::resume;
 use super::seam::{self, Seam, SeamError};
-use crate::domain::event::{DownReason, Reach, Rejected};
+use super::subscription::{Form, Place};
+use crate::domain::event::{Bookmark, DownReason, Reach, Rejected};
 use crate::domain::time::Timestamp;
 use crate::source::chain;
 use crate::source::line::Line;
@@ -22,6 +24,7 @@ use crate::telemetry::events;
 /// A connection being read.
 pub(super) struct Session<'a> {
     pub(super) line: &'a Line,
+    pub(super) place: &'a Place,
     pub(super) expect_frame_within: Option<Duration>,
     pub(super) seam: SeamWatch<'a>,
 }
@@ -33,6 +36,8 @@ pub(super) enum Ended {
     By(End),
     /// The connection ended at a frame that must be stepped over.
     Unreadable(Rejected),
+    /// The frames are packed with a dictionary that we do not have.
+    Foreign,
 }
 
 /// What is to be remembered of a connection.
@@ -54,8 +59,8 @@ pub(super) enum SeamWatch<'a> {
     None,
     /// A replay is running; `from` must be read again if the connection ends before.
     CatchingUp {
-        /// Plans the second reading, given the time of the hand-over.
-        plan: Box<dyn Fn(i64) -> Seam + Send + Sync + 'a>,
+        /// Plans the second reading, given the time of the hand-over; none where a hand-over loses nothing.
+        plan: Option<Box<dyn Fn(i64) -> Seam + Send + Sync + 'a>>,
         /// An earlier hand-over still open.
         from: Option<i64>,
     },
@@ -97,6 +102,7 @@ impl Session<'_> {
 
     async fn read(&mut self, reader: &mut Reader, first: &mut Option<i64>, newest: &mut Option<i64>) -> Ended {
         let mut deadlines = self.deadlines();
+        let mut is_marked = false;
         loop {
             match self.wake(reader, &deadlines).await {
                 Woken::Stop => return Ended::By(End::Stopped),
@@ -111,8 +117,13 @@ impl Session<'_> {
                 Woken::Read(batch) => {
                     *first = first.or(batch.first);
                     *newest = (*newest).max(batch.newest);
+                    if let Some(name) = &batch.info {
+                        events::source_notice(&self.line.name, name);
+                    }
                     let (ended, carried_frames) = (batch.end, !batch.frames.is_empty());
-                    if let Err(end) = self.line.hand_on(batch.frames, Reach::default()).await {
+                    let bookmark = self.bookmark(batch.seq, carried_frames && !is_marked);
+                    is_marked |= bookmark.is_some();
+                    if let Err(end) = self.line.hand_on(batch.frames, Reach { covered: None, bookmark }).await {
                         return Ended::By(end);
                     }
                     if let Some(ended) = ended {
@@ -148,8 +159,30 @@ impl Session<'_> {
         }
     }
 
+    /// What to note down with frames. By time there is no more to say than once where that is.
+    fn bookmark(&self, seq: Option<u64>, is_first: bool) -> Option<Bookmark> {
+        match self.place.form {
+            Form::V1 => is_first.then(|| resume::bookmark(self.place, None)),
+            Form::V2 => seq.map(|seq| resume::bookmark(self.place, Some(seq))),
+        }
+    }
+
     fn ended(&self, reading: Reading) -> Ended {
         match reading {
+            Reading::Told(name) => {
+                // Whoever reads too slowly is to blame, and no other host would wait for it.
+                let (end, reason): (fn(DownReason) -> End, _) = match name.as_str() {
+                    "ConsumerTooSlow" => (End::Interrupted, DownReason::Overrun),
+                    _ => (End::Down, DownReason::Closed),
+                };
+                events::source_down(&self.line.name, reason, Some(&format!("the server says {name}")));
+                Ended::By(end(reason))
+            }
+            Reading::Foreign => {
+                let error = "the frames are packed with another dictionary";
+                events::source_down(&self.line.name, DownReason::Closed, Some(error));
+                Ended::Foreign
+            }
             Reading::Unreadable(reason) => Ended::Unreadable(reason),
             Reading::Closed(error) => {
                 let error = error.map(|error| error.to_string());
@@ -168,6 +201,10 @@ impl Session<'_> {
         }
         // An earlier hand-over still open was part of this replay, and is read with it now.
         events::source_caught_up(&self.line.name, handover);
+        let Some(plan) = plan else {
+            self.seam = SeamWatch::None;
+            return;
+        };
         let reading = Box::pin(plan(handover).read_again());
         self.seam = SeamWatch::Reading { from: seam::start(handover, &self.line.timing), reading };
     }

@@ -5,8 +5,9 @@
 
 mod support;
 
+use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 use support::frames;
@@ -50,6 +51,52 @@ async fn skyware_reads_the_simulated_jetstream() {
         ]
     );
     assert_eq!(sim.requests()[0].parameter("wantedCollections"), ["app.bsky.feed.post"]);
+}
+
+#[test]
+#[ignore = "needs PyPI; run by .ci/run"]
+fn lakehouse_reads_frames_of_the_simulated_second_wire() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = Command::new("python3").args(["-m", "venv"]).arg(folder.path()).output();
+    if !made.is_ok_and(|output| output.status.success()) {
+        println!("skipped: python3 with venv is not installed");
+        return;
+    }
+    let install = ["install", "--quiet", "--disable-pip-version-check", "jetstream-lakehouse"];
+    let installed = Command::new(folder.path().join("bin/pip")).args(install).output().unwrap();
+    assert!(installed.status.success(), "pip install: {}", text(&installed.stderr));
+
+    let frames = [
+        frames::v2::post(1, T, "did:plc:ann", "k1", "at the \"cursor\" 😂"),
+        frames::v2::update(2, T + 1, "did:plc:ann", "k1", "edited"),
+        frames::v2::delete(3, T + 2, "did:plc:ann", "k1"),
+        frames::v2::identity(4, T + 3, "did:plc:ann", "ann.example"),
+        frames::v2::account(5, T + 4, "did:plc:eve", "deleted"),
+        frames::v2::sync(6, T + 5, "did:plc:eve"),
+        frames::v2::info("OutdatedCursor"),
+        frames::v2::error("ConsumerTooSlow"),
+    ];
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/foreign/lakehouse.py");
+    let mut python = Command::new(folder.path().join("bin/python"));
+    let mut reader = python.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    reader.stdin.take().unwrap().write_all(frames.map(|frame| frame + "\n").concat().as_bytes()).unwrap();
+    let said = text(&reader.wait_with_output().unwrap().stdout);
+    let understood: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let event =
+        |seq: u64, kind: &str, rest: [Option<&str>; 3]| json!({"event": [seq, kind, rest[0], rest[1], rest[2]]});
+    assert_eq!(
+        understood,
+        [
+            event(1, "commit", [Some("create"), Some("k1"), Some("bafyreik1create")]),
+            event(2, "commit", [Some("update"), Some("k1"), Some("bafyreik1update")]),
+            event(3, "commit", [Some("delete"), Some("k1"), None]),
+            event(4, "identity", [None; 3]),
+            event(5, "account", [None; 3]),
+            event(6, "sync", [None; 3]),
+            json!({"event": null}),
+            json!({"error": "Jetstream live stream returned ConsumerTooSlow"}),
+        ]
+    );
 }
 
 fn read_with_skyware(folder: &Path, endpoint: &str, events: usize) -> Output {

@@ -8,6 +8,7 @@
 mod support;
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -47,7 +48,7 @@ async fn posts_on_a_real_server_page_once_and_deleted_ones_are_forgotten() {
     let pds = Pds { url: at["pds"].as_str().unwrap().to_owned(), client: reqwest::Client::new() };
     let (mut bridge, stream) = node.bridge(&at, "0");
     let sink = SimSink::start().await;
-    let daemon = Daemon::start(folder.path(), &stream, &sink);
+    let daemon = Daemon::start(folder.path(), "jetstream", &stream, &sink);
 
     // A handle taken before the first post, one kept.
     let ann = pds.join("ann").await;
@@ -105,6 +106,97 @@ async fn posts_on_a_real_server_page_once_and_deleted_ones_are_forgotten() {
     assert!(finds(folder.path(), "shooter inside"), "the evidence is kept");
     assert!(!finds(folder.path(), "zebrafinch"), "the deleted text is still in a file");
     assert!(bridge.ended().0.success() && servers.ended().0.success());
+}
+
+/// Without a bridge between: the firehose of the PDS itself.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs npm and PyPI; run by .ci/run"]
+async fn the_firehose_of_a_real_server_pages_and_its_deletions_follow() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(node) = Node::find(folder.path()) else { return };
+    let mut servers = node.start("pds.mjs", &[]);
+    let at: Value = serde_json::from_str(&servers.line_with("pds")).unwrap();
+    let pds = Pds { url: at["pds"].as_str().unwrap().to_owned(), client: reqwest::Client::new() };
+    let ann = pds.join("ann").await;
+    let bob = pds.join("bob").await;
+    let sink = SimSink::start().await;
+    let daemon = Daemon::start(folder.path(), "atproto", &pds.url.replace("http://", "ws://"), &sink);
+
+    let rumour = pds.post(&ann, json!({ "text": TAKEN_BACK })).await;
+    let image = json!({ "alt": "Police in front of St. Brigid’s Hospital", "image": pds.upload(&bob, PNG).await });
+    let pictures = json!({ "$type": "app.bsky.embed.images", "images": [image] });
+    let reply = json!({ "root": rumour, "parent": rumour });
+    let picture = pds.post(&bob, json!({ "text": "look", "embed": pictures, "reply": reply })).await;
+    let opened = sink.received(1).await.remove(0).json();
+    let incident = &opened["incident"];
+    assert_eq!((&incident["posts"], &incident["authors"]), (&json!(2), &json!(2)), "{opened:#}");
+    assert_eq!(sample_ids(incident), [&rumour["uri"], &picture["uri"]]);
+    assert_eq!(incident["sample"][1]["media_text"][0], "Police in front of St. Brigid’s Hospital");
+    assert_eq!((&incident["sample"][1]["kind"], &incident["sample"][1]["reply_to"]), (&json!("reply"), &rumour["uri"]));
+
+    pds.delete(&ann, &rumour).await;
+    let id = incident["id"].as_str().unwrap();
+    daemon.incident_when(id, |incident| sample_ids(incident) == [&picture["uri"]]).await;
+    let ledger = &daemon.ask(&["status", "--json"])[0]["sources"][0]["ledger"];
+    assert_eq!(ledger["rejected"].as_object().map_or(0, |reasons| reasons.len()), 0, "{ledger}");
+    daemon.stop();
+    assert!(!finds(folder.path(), "zebrafinch"), "the deleted text is still in a file");
+    assert!(servers.ended().0.success());
+}
+
+/// A second, independent firehose: its times have offsets, its accounts begin with a commit.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PyPI; run by .ci/run"]
+async fn a_firehose_of_another_make_pages_and_follows_edits_and_deletions() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(python) = python_with_arroba(folder.path()) else { return };
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut command = Command::new(python);
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/real/arroba_host.py")).arg(port.to_string());
+    let mut host = Process::start(&mut command, Reads::Output);
+    let said: Value = serde_json::from_str(&host.line_with("accounts")).unwrap();
+    let pds = Pds { url: format!("http://127.0.0.1:{port}"), client: reqwest::Client::new() };
+    let account =
+        |name: &str| Account { did: said["accounts"][name].as_str().unwrap().to_owned(), token: "tok".into() };
+    let (ann, bob) = (account("ann"), account("bob"));
+    let sink = SimSink::start().await;
+    let daemon = Daemon::start(folder.path(), "atproto", &format!("ws://127.0.0.1:{port}"), &sink);
+
+    let rumour = pds.post(&ann, json!({ "text": TAKEN_BACK })).await;
+    let edited = pds.post(&bob, json!({ "text": "nothing to see here" })).await;
+    pds.edit(&bob, &edited, json!({ "text": "shooter inside saint brigid's" })).await;
+    let opened = sink.received(1).await.remove(0).json();
+    let incident = &opened["incident"];
+    assert_eq!((&incident["posts"], &incident["authors"]), (&json!(2), &json!(2)), "{opened:#}");
+    assert_eq!(sample_ids(incident), [&rumour["uri"], &edited["uri"]]);
+
+    pds.try_delete(&ann, &rumour).await;
+    let id = incident["id"].as_str().unwrap();
+    daemon.incident_when(id, |incident| sample_ids(incident) == [&edited["uri"]]).await;
+    daemon.stop();
+    assert!(!finds(folder.path(), "zebrafinch"), "the deleted text is still in a file");
+}
+
+/// A Python that has arroba: what `.ci/run` installed, or an installation of our own; none where that fails.
+fn python_with_arroba(folder: &Path) -> Option<PathBuf> {
+    if let Some(python) = std::env::var_os("ARROBA_PYTHON") {
+        return Some(python.into());
+    }
+    let home = folder.join("arroba");
+    let made = Command::new("python3").args(["-m", "venv"]).arg(&home).output();
+    let install = ["install", "--quiet", "--disable-pip-version-check", "arroba[flask,datastore]==3.1"];
+    let installed = made.and_then(|_| Command::new(home.join("bin/pip")).args(install).output());
+    match installed {
+        Ok(output) if output.status.success() => Some(home.join("bin/python")),
+        Ok(output) => {
+            println!("skipped: arroba cannot be installed: {}", String::from_utf8_lossy(&output.stderr));
+            None
+        }
+        Err(error) => {
+            println!("skipped: arroba cannot be installed: {error}");
+            None
+        }
+    }
 }
 
 fn sample_ids(incident: &Value) -> Vec<&Value> {
@@ -167,7 +259,7 @@ struct Daemon {
 
 impl Daemon {
     /// Starts it and waits until it listens to the stream.
-    fn start(folder: &Path, stream: &str, sink: &SimSink) -> Self {
+    fn start(folder: &Path, kind: &str, stream: &str, sink: &SimSink) -> Self {
         let config = folder.join("stormbell.toml");
         let text = format!(
             r#"
@@ -180,7 +272,7 @@ impl Daemon {
             path = "data/stormbell.db"
             [[source]]
             name = "bluesky"
-            kind = "jetstream"
+            kind = "{kind}"
             url = "{stream}"
             [[receiver]]
             name = "hook"
@@ -251,6 +343,12 @@ struct Pds {
     client: reqwest::Client,
 }
 
+/// A post as the server's calls name it.
+fn reference(author: &Account, post: &Value) -> Value {
+    let rkey = post["uri"].as_str().unwrap().rsplit('/').next();
+    json!({ "repo": author.did, "collection": "app.bsky.feed.post", "rkey": rkey })
+}
+
 struct Account {
     did: String,
     token: String,
@@ -280,9 +378,23 @@ impl Pds {
     }
 
     async fn delete(&self, author: &Account, post: &Value) {
-        let rkey = post["uri"].as_str().unwrap().rsplit('/').next();
-        let body = json!({ "repo": author.did, "collection": "app.bsky.feed.post", "rkey": rkey });
-        self.call("com.atproto.repo.deleteRecord", Some(author), &body).await;
+        self.call("com.atproto.repo.deleteRecord", Some(author), &reference(author, post)).await;
+    }
+
+    /// Writes a post anew.
+    async fn edit(&self, author: &Account, post: &Value, mut record: Value) {
+        record["$type"] = json!("app.bsky.feed.post");
+        record["createdAt"] = json!(SystemClock.now().to_string());
+        let mut body = reference(author, post);
+        body["record"] = record;
+        self.call("com.atproto.repo.putRecord", Some(author), &body).await;
+    }
+
+    /// Deletes a post at a server that does so and then says that its own answer is not valid.
+    async fn try_delete(&self, author: &Account, post: &Value) {
+        let request = self.client.post(format!("{}/xrpc/com.atproto.repo.deleteRecord", self.url));
+        let request = request.bearer_auth(&author.token).header("content-type", "application/json");
+        request.body(reference(author, post).to_string()).send().await.unwrap();
     }
 
     /// Uploads an image given in base64; gives what a post refers to it by.

@@ -1,7 +1,8 @@
 //! Alarm for alarm what the reference raises.
 //!
 //! `tests/golden/volume-alarms.txt` holds the rows at which the reference, a program of its
-//! own, raises alarms on streams that our generator makes from a seed. To make it anew:
+//! own, raises alarms on streams that our generator makes from a seed. What we added to the reference, the surprise
+//! that a stream's own storms ask for, is left out here: these cases promise nothing. To make it anew:
 //!
 //! ```sh
 //! STORMBELL_STREAMS=/tmp/streams cargo test --test volume -- --ignored write_the_streams
@@ -42,7 +43,7 @@ fn cases() -> Vec<Case> {
                     cases.push(Case {
                         name,
                         seconds: 60.0 * minutes as f64,
-                        policy: Policy { surprise: [surprise; 6], floor },
+                        policy: Policy { surprise: [surprise; 6], floor, ..Policy::NEVER },
                         bins,
                     });
                 }
@@ -116,7 +117,9 @@ fn explains_itself(baseline: &Baseline, scale: &Scale, policy: &Policy, bin: Bin
 fn write_the_streams() {
     let folder = std::env::var("STORMBELL_STREAMS").expect("STORMBELL_STREAMS names a folder");
     std::fs::create_dir_all(&folder).unwrap();
-    for (number, Case { name, seconds, policy: Policy { surprise, floor }, bins }) in cases().into_iter().enumerate() {
+    for (number, Case { name, seconds, policy: Policy { surprise, floor, .. }, bins }) in
+        cases().into_iter().enumerate()
+    {
         let floor = floor.map_or(0.0, |floor| floor.posts);
         let mut text = format!("{name} {seconds} {} {floor}\n", surprise[0]);
         for Bin { count, exposure, hour } in bins {

@@ -7,6 +7,8 @@
 //! 2. *Surprising?* So many are unlikely under the rule's own season and burstiness.
 //! 3. *New?* The excess comes near or over the largest one the rule remembers.
 //!
+//! A rule that has storms of its own is asked for more surprise, see [`storms`].
+//!
 //! Four windows are asked: a quarter of an hour, two hours, half a day, and the quarter
 //! of an hour against the two hours that it ends. After an alarm the rule is silent for
 //! half a day, unless the next is twice as strong.
@@ -29,6 +31,7 @@ mod scale;
 mod season;
 mod silence;
 mod stored;
+mod storms;
 mod tail;
 mod words;
 
@@ -39,6 +42,7 @@ pub use scale::Scale;
 use season::{Forecast, Season};
 pub use silence::{Longest, Lull};
 pub use stored::Unreadable;
+use storms::Storms;
 pub use words::rounded;
 
 /// An excess of this share of the record is new.
@@ -79,6 +83,7 @@ pub struct Baseline {
     /// Bins since the last alarm, and how new that one was.
     silent: f64,
     strength: f64,
+    storms: Storms,
 }
 
 /// What a bin is against all that came before.
@@ -141,6 +146,7 @@ impl Baseline {
             renewed: 0.0,
             silent: f64::INFINITY,
             strength: 0.0,
+            storms: Storms::default(),
         }
     }
 
@@ -157,17 +163,12 @@ impl Baseline {
             };
         };
         let (mut window, mut surprise) = reading.most_surprising(scale);
+        let alarm = decision.is_alarm(|| surprise);
         if decision.by_floor && surprise < decision.least_surprise {
             window = reading.of_floor(scale);
             surprise = tail::surprise(window.seen, window.expected, window.size);
         }
-        Judgement {
-            alarm: decision.is_alarm(|| surprise),
-            expected: reading.expected,
-            window,
-            surprise,
-            novelty: decision.novelty,
-        }
+        Judgement { alarm, expected: reading.expected, window, surprise, novelty: decision.novelty }
     }
 
     /// Whether a bin is an alarm, as [`Baseline::judge`] says, without the reasons.
@@ -188,8 +189,9 @@ impl Baseline {
     /// told silences nothing. True when there was one, and it was.
     pub fn learn(&mut self, scale: &Scale, policy: &Policy, bin: Bin, told: bool) -> bool {
         let reading = self.read(scale, bin);
-        let decision = self.decide(scale, policy, &reading).filter(|_| told);
-        let alarm = decision.filter(|decision| decision.is_alarm(|| reading.most_surprising(scale).1));
+        let decision = self.decide(scale, policy, &reading);
+        let storm = decision.filter(|decision| decision.is_new).map(|_| reading.most_surprising(scale).1);
+        let alarm = decision.filter(|decision| told && decision.is_alarm(|| storm.unwrap_or(0.0)));
         let Reading { forecast, expected, sums, common, tests } = reading;
         let Bin { count, exposure, hour } = bin;
         self.recent.push(scale, count, expected, sums);
@@ -198,6 +200,7 @@ impl Baseline {
             return false; // unseen: neither quiet nor learnt
         }
         self.age += exposure;
+        self.storms.learn(scale, exposure, storm.filter(|_| common.warm && !common.cold));
         self.mean = self.mean * common.fading.level + forecast.mean();
         self.mean_weight = self.mean_weight * common.fading.level + 1.0;
         self.renewed += exposure;
@@ -304,11 +307,15 @@ impl Baseline {
         let free = self.silent + 1.0 > SILENT_HOURS * scale.per_hour || novelty > STRONGER * self.strength;
         let asked = policy.surprise_at(common.mean * scale.per_hour);
         let least_surprise = if common.cold { asked.max(COLD_SURPRISE) } else { asked };
+        let is_new = novelty >= NEW;
+        let of_storms = if is_new { self.storms.surprise_at(policy.per_year) } else { 0.0 };
         let decision = Decision {
             novelty,
             by_floor,
-            least_surprise,
-            possible: (common.warm || by_floor) && free && novelty >= NEW,
+            least_surprise: least_surprise.max(of_storms),
+            of_storms,
+            is_new,
+            possible: (common.warm || by_floor) && free && is_new,
         };
         (common.exposure > 0.0).then_some(decision)
     }
@@ -320,13 +327,16 @@ struct Decision {
     novelty: f64,
     by_floor: bool,
     least_surprise: f64,
+    /// What the rule's own storms ask even of the floor.
+    of_storms: f64,
+    is_new: bool,
     /// New, and neither too early nor too soon after another one.
     possible: bool,
 }
 
 impl Decision {
     fn is_alarm(&self, surprise: impl FnOnce() -> f64) -> bool {
-        self.possible && (self.by_floor || surprise() >= self.least_surprise)
+        self.possible && surprise() >= if self.by_floor { self.of_storms } else { self.least_surprise }
     }
 }
 

@@ -98,17 +98,20 @@ pub struct Policy {
     pub surprise: [f64; 6],
     /// So many posts at once are always an alarm on a quiet rule.
     pub floor: Option<Floor>,
+    /// False alarms a year, which a stream with storms of its own keeps by more surprise; without end: as
+    /// many as there are.
+    pub per_year: f64,
 }
 
 impl Policy {
     /// Of streams that are not asked for alarms.
-    pub const NEVER: Self = Self { surprise: [MOST; 6], floor: None };
+    pub const NEVER: Self = Self { surprise: [MOST; 6], floor: None, per_year: f64::INFINITY };
 
     /// What keeps a promise on bins of that length.
     pub fn keeping(promise: Promise, scale: &Scale) -> Self {
         let share = (scale.seconds() / 300.0).log(12.0).clamp(0.0, 1.0);
         let surprise = promise.surprise().map(|surprise| (surprise - LESS_BY_THE_HOUR * share).max(1.0));
-        Self { surprise, floor: None }
+        Self { surprise, floor: None, per_year: promise.per_year() }
     }
 
     /// What is asked of a stream of so many posts an hour.

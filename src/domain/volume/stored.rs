@@ -9,8 +9,9 @@ use super::channel::Channel;
 use super::recent::{Counts, Recent, Rough, Sum};
 use super::scale::Scale;
 use super::season::{Cell, Season};
+use super::storms::Storms;
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 /// Fewer bins with posts are written one by one.
 const FEW: usize = 100;
 /// How counts are written.
@@ -27,14 +28,15 @@ impl Baseline {
     /// All of it, for [`Baseline::from_bytes`].
     pub fn to_bytes(&self) -> Vec<u8> {
         // Taken apart, so that a field cannot be forgotten.
-        let Self { season, recent, channels, mean, mean_weight, age, renewed, silent, strength } = self;
+        let Self { season, recent, channels, mean, mean_weight, age, renewed, silent, strength, storms } = self;
+        let Storms { number, excess, days, peak, left } = storms;
         let Season { posts, bins, day, week } = season;
         let Recent { place, counts, expected, sums } = recent;
         let mut out = Out(Vec::with_capacity(4 * 1024));
         out.0.push(VERSION);
         out.number(counts.len());
         out.number(*place);
-        for real in [mean, mean_weight, age, renewed, silent, strength, posts, bins] {
+        for real in [mean, mean_weight, age, renewed, silent, strength, number, excess, days, peak, left, posts, bins] {
             out.real(*real);
         }
         for Channel { noise, noise_weight, record, base, untouched } in channels {
@@ -60,11 +62,12 @@ impl Baseline {
         if input.take::<1>()? != [VERSION] || input.number()? != fresh.recent.counts.len() {
             return Err(Unreadable);
         }
-        let Self { season, recent, channels, mean, mean_weight, age, renewed, silent, strength } = &mut fresh;
+        let Self { season, recent, channels, mean, mean_weight, age, renewed, silent, strength, storms } = &mut fresh;
+        let Storms { number, excess, days, peak, left } = storms;
         let Season { posts, bins, day, week } = season;
         let Recent { place, counts, expected, sums } = recent;
         *place = input.number()?;
-        for real in [mean, mean_weight, age, renewed, silent, strength, posts, bins] {
+        for real in [mean, mean_weight, age, renewed, silent, strength, number, excess, days, peak, left, posts, bins] {
             *real = input.real()?;
         }
         for Channel { noise, noise_weight, record, base, untouched } in channels {

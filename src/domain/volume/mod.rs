@@ -190,8 +190,9 @@ impl Baseline {
     pub fn learn(&mut self, scale: &Scale, policy: &Policy, bin: Bin, told: bool) -> bool {
         let reading = self.read(scale, bin);
         let decision = self.decide(scale, policy, &reading);
-        let storm = decision.filter(|decision| decision.is_new).map(|_| reading.most_surprising(scale).1);
-        let alarm = decision.filter(|decision| told && decision.is_alarm(|| storm.unwrap_or(0.0)));
+        let alarm = decision.filter(|decision| told && decision.is_alarm(|| reading.most_surprising(scale).1));
+        let storm = decision.filter(|decision| decision.is_new && self.storms.may_grow(decision.novelty));
+        let storm = storm.map(|_| reading.most_surprising(scale).1);
         let Reading { forecast, expected, sums, common, tests } = reading;
         let Bin { count, exposure, hour } = bin;
         self.recent.push(scale, count, expected, sums);

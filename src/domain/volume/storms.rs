@@ -47,6 +47,12 @@ pub(super) struct Storms {
 }
 
 impl Storms {
+    /// Whether a bin of that novelty can add to what is remembered. A storm grows when its excess is over all that
+    /// is remembered, itself included; how surprising it is takes long to compute.
+    pub(super) fn may_grow(&self, novelty: f64) -> bool {
+        self.left <= 1.0 || (novelty > 1.0 && self.peak < FROM + MOST)
+    }
+
     /// Remembers a bin: how surprising it was, if it was new.
     pub(super) fn learn(&mut self, scale: &Scale, exposure: f64, surprise: Option<f64>) {
         let passed = exposure / scale.per_day;

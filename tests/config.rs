@@ -103,7 +103,6 @@ fn the_sample_configuration_is_read_whole() {
     assert_eq!(config.store.retention, Duration::from_hours(720));
     assert_eq!(config.false_alarms, None);
     let [bluesky] = config.sources.as_slice() else { panic!("one source") };
-    let SourceKind::Jetstream(jetstream) = &bluesky.kind else { panic!("a stream of Bluesky") };
     let SourceKind::Jetstream(jetstream) = &bluesky.kind else { panic!("another kind") };
     assert_eq!(jetstream.urls[0].as_str(), "wss://jetstream2.us-east.bsky.network/subscribe");
     assert_eq!(jetstream.wanted_collections, ["app.bsky.feed.post"]);
@@ -529,6 +528,10 @@ fn what_an_event_stream_cannot_be_is_said() {
     golden_config(
         "eventstreams",
         "[[source]]\nname = \"wiki\"\nkind = \"eventstreams\"\nurl = [\"wss://wiki.example/\", \"https://ok.example/\"]\nevents = \"recentchanges\"\ncontact = \"me\"\n[[source]]\nname = \"none\"\nkind = \"eventstreams\"\nurl = []\nsince = \"1h\"\n",
+    );
+}
+
+#[test]
 fn jetstream_compression_needs_what_unpacks_it() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("good"), b"\x37\xa4\x30\xec and more").unwrap();
@@ -894,7 +897,6 @@ fn sources_can_fail_over_and_go_through_a_proxy() {
     let loaded = parse(&source("c", &text), folder.path(), &environment, SecretPolicy::Required);
     assert_eq!(loaded.findings, [], "{}", shown(&loaded.findings));
     let config = loaded.config.unwrap();
-    let SourceKind::Jetstream(jetstream) = &config.sources[0].kind else { panic!("a stream of Bluesky") };
     let SourceKind::Jetstream(jetstream) = &config.sources[0].kind else { panic!("another kind") };
     assert_eq!(jetstream.urls.len(), 2);
     assert_eq!(jetstream.max_frame_bytes, 64_000);

@@ -55,7 +55,6 @@ pub(super) struct Backtest {
     #[arg(long, value_name = "TIME", value_parser = time)]
     to: Option<Timestamp>,
     /// How frames are written: auto, posts, or a wire such as jetstream
-    /// How frames are written: auto, posts, jetstream or atproto
     #[arg(long, value_name = "FMT", default_value = "auto", value_parser = format)]
     format: FormatChoice,
     /// Print one JSON object a line

@@ -34,7 +34,6 @@ pub(super) struct Replay {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// How frames are written: auto, posts, or a wire such as jetstream
-    /// How frames are written: auto, posts, jetstream or atproto
     #[arg(long, value_name = "FMT", default_value = "auto", value_parser = format)]
     format: FormatChoice,
     /// Print one JSON object a line

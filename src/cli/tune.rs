@@ -72,7 +72,6 @@ pub(super) struct Tune {
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// How frames are written: auto, posts, or a wire such as jetstream
-    /// How frames are written: auto, posts, jetstream or atproto
     #[arg(long, value_name = "FMT", default_value = "auto", value_parser = format)]
     format: FormatChoice,
     /// Print one JSON object a line

@@ -112,7 +112,6 @@ pub enum SourceKind {
     Discord(DiscordConfig),
     /// IRC over WebSocket, Twitch's chat among it.
     Irc(IrcConfig),
-    /// Bluesky's Jetstream, the v1 wire.
     /// The AT Protocol's firehose.
     Atproto(AtprotoConfig),
     /// Bluesky's Jetstream, either wire.
@@ -127,10 +126,14 @@ impl SourceKind {
     /// Who is asked about the authors that the stream does not name, and how.
     pub fn profiles(&self) -> Option<(Url, Transport)> {
         match self {
-            Self::Eventstreams(_) | Self::Feed(_) => None,
             Self::Atproto(config) => Some((config.profiles.clone()?, config.transport.clone())),
             Self::Jetstream(config) => Some((config.profiles.clone()?, config.transport.clone())),
-            Self::Discord(_) | Self::Irc(_) | Self::Matrix(_) | Self::Slack(_) => None,
+            Self::Discord(_)
+            | Self::Eventstreams(_)
+            | Self::Feed(_)
+            | Self::Irc(_)
+            | Self::Matrix(_)
+            | Self::Slack(_) => None,
         }
     }
 }

@@ -44,7 +44,8 @@ enum Kind {
 }
 
 /// The kinds that this version has.
-const KINDS: [(&str, Kind); 8] = [
+const KINDS: [(&str, Kind); 9] = [
+    ("atproto", Kind::Atproto),
     ("discord", Kind::Discord),
     ("eventstreams", Kind::Eventstreams),
     ("feed", Kind::Feed),
@@ -62,8 +63,6 @@ pub(super) fn source(table: &Table<'_>, name: Checked<&str>, around: &Surroundin
         Kind::Feed => SourceKind::Feed(documents::feed(table, around)?),
         Kind::Discord => SourceKind::Discord(chats::discord(table, around)?),
         Kind::Irc => SourceKind::Irc(chats::irc(table, around)?),
-    let kinds = [("atproto", Kind::Atproto), ("jetstream", Kind::Jetstream)];
-    let kind = match kind(table, &kinds, &LATER)? {
         Kind::Atproto => SourceKind::Atproto(atproto::atproto(table, around)?),
         Kind::Jetstream => SourceKind::Jetstream(jetstream(table, around)?),
         Kind::Matrix => SourceKind::Matrix(chats::matrix(table, around)?),

@@ -5,10 +5,8 @@ use std::str::FromStr;
 use tokio_tungstenite::tungstenite::Bytes;
 
 use super::jetstream::{self, Buffers, Skimmed};
-use crate::config::model::SourceKind;
+use super::{Frame, atproto, discord, eventstreams, irc, matrix, posts, slack};
 use crate::config::model::{EventForm, SourceKind};
-use super::{Frame, atproto, posts};
-use super::{discord, eventstreams, irc, matrix, posts, slack};
 use crate::domain::event::Decoded;
 use crate::domain::id::SourceName;
 use crate::domain::post::Excerpt;
@@ -37,7 +35,16 @@ pub enum Format {
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 8] = [Self::Posts, Self::Jetstream, Self::Discord, Self::Irc, Self::Matrix, Self::Slack, Self::Recentchange, Self::Atproto];
+    pub const ALL: [Self; 8] = [
+        Self::Posts,
+        Self::Jetstream,
+        Self::Discord,
+        Self::Irc,
+        Self::Matrix,
+        Self::Slack,
+        Self::Recentchange,
+        Self::Atproto,
+    ];
 
     /// The word on the command line.
     pub const fn as_str(self) -> &'static str {
@@ -87,7 +94,6 @@ impl Format {
     pub fn decode(self, source: &SourceName, frame: &[u8], received_at: Option<Timestamp>) -> Decoded {
         match self {
             Self::Posts => posts::decode(source, frame, received_at),
-            Self::Jetstream => jetstream::decode(source, frame, received_at),
             Self::Discord => discord::decode(source, frame, received_at),
             Self::Irc => irc::decode(source, frame, received_at),
             Self::Matrix => matrix::decode(source, frame, received_at),
@@ -109,19 +115,15 @@ impl Format {
         buffers: &mut Buffers,
     ) -> Option<Skimmed> {
         match self {
-            Self::Jetstream => jetstream::skim(source, frame, received_at, excerpt, buffers),
+            Self::Jetstream | Self::Atproto => jetstream::skim(source, frame, received_at, excerpt, buffers),
             // Recordings made by hand or by other programs, and streams that bring few.
             _ => None,
-            Self::Jetstream | Self::Atproto => jetstream::skim(source, frame, received_at, excerpt, buffers),
-            // Recordings made by hand or by other programs; no stream brings them by the million.
-            Self::Posts => None,
         }
     }
 
     /// The format of a recording, by its first line that says: frames of Jetstream name
-    /// their kind and time, posts their author and creation. Lines of IRC say too little.
     /// their kind and time or their type and payload, posts their author and creation. What is no JSON
-    /// and begins as a message of the firehose is one.
+    /// and begins as a message of the firehose is one. Lines of IRC say too little.
     pub fn guess(line: &[u8]) -> Option<Self> {
         if atproto::is_line(line) {
             return Some(Self::Atproto);

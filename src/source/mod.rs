@@ -66,6 +66,7 @@ pub async fn read(kind: SourceKind, line: Line) {
         SourceKind::Irc(config) => {
             let urls = vec![config.url.clone()];
             Supervisor::new(Irc::new(config, &line), urls, line).run().await;
+        }
         SourceKind::Atproto(config) => {
             let urls = config.urls.clone();
             Supervisor::new(Atproto::new(config, &line), urls, line).run().await;

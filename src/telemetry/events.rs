@@ -58,8 +58,8 @@ pub fn source_stepped_over(source: &SourceName, reason: Rejected) {
 }
 
 /// A server says something about its stream, which goes on.
-pub fn source_notice(source: &SourceName, name: &str) {
-    warn!(event = "source.notice", %source, name, "the server says something about the stream");
+pub fn source_said(source: &SourceName, name: &str) {
+    warn!(event = "source.server.said", %source, name, "the server says something about the stream");
 }
 
 /// A server that was asked for packed frames cannot say with what; they come as they are.

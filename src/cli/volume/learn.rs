@@ -49,7 +49,6 @@ pub(super) struct Learn {
     #[arg(long)]
     replace: bool,
     /// How frames are written: auto, posts, or a wire such as jetstream
-    /// How frames are written: auto, posts, jetstream or atproto
     #[arg(long, value_name = "FMT", default_value = "auto", value_parser = format)]
     format: FormatChoice,
     /// Print one JSON object a line

@@ -2,7 +2,6 @@
 //! asked for once a post of theirs matters, and comes later.
 
 use super::Engine;
-use super::incidents::Live;
 use crate::domain::commit::Commit;
 use crate::domain::id::IncidentId;
 use crate::domain::key::Key;
@@ -22,11 +21,6 @@ impl Engine {
             let incidents: Vec<IncidentId> = spoken_of.map(|(id, _)| id.clone()).collect();
             for id in &incidents {
                 self.notice(id, &author, &what, now, commit);
-            for topic in &topics {
-                let spoke = |live: &Live| live.has_author(Key::of(&author.id));
-                if let Some(id) = self.incident_about(topic, spoke) {
-                    self.notice(&id, &author, &what, now, commit);
-                }
             }
             self.tell_changes(now, commit);
         }

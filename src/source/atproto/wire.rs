@@ -146,7 +146,7 @@ impl Talk for Listening<'_> {
                 if let ("OutdatedCursor", Some(known)) = (name.as_str(), self.known) {
                     turn.stands(Joint::Repeats(known));
                 }
-                events::source_notice(&self.source, &name);
+                events::source_said(&self.source, &name);
             }
             Ok(Message::Error(name)) => return Err(self.refused(&name)),
             Ok(Message::Unknown) => {}
@@ -162,7 +162,7 @@ impl Talk for Listening<'_> {
 
 impl Listening<'_> {
     fn refused(&mut self, name: &str) -> End {
-        events::source_notice(&self.source, name);
+        events::source_said(&self.source, name);
         match name {
             // The host was set back, or is another one: it has no message of that number yet.
             "FutureCursor" => {

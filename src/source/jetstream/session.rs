@@ -118,7 +118,7 @@ impl Session<'_> {
                     *first = first.or(batch.first);
                     *newest = (*newest).max(batch.newest);
                     if let Some(name) = &batch.info {
-                        events::source_notice(&self.line.name, name);
+                        events::source_said(&self.line.name, name);
                     }
                     let (ended, carried_frames) = (batch.end, !batch.frames.is_empty());
                     let bookmark = self.bookmark(batch.seq, carried_frames && !is_marked);

@@ -7,7 +7,7 @@
 //! 2. *Surprising?* So many are unlikely under the rule's own season and burstiness.
 //! 3. *New?* The excess comes near or over the largest one the rule remembers.
 //!
-//! A rule that has storms of its own is asked for more surprise, see [`storms`].
+//! A rule that has storms of its own is asked for more surprise, see `storms.rs`.
 //!
 //! Four windows are asked: a quarter of an hour, two hours, half a day, and the quarter
 //! of an hour against the two hours that it ends. After an alarm the rule is silent for

@@ -90,6 +90,11 @@ impl Live {
         self.stories.insert(Key::of(&seen.story));
     }
 
+    /// Whether that author spoke of it; false, too, where so many did that it does not know any more.
+    pub(super) fn has_author(&self, author: Key) -> bool {
+        self.authors.has(author)
+    }
+
     /// Counts a sighting, each post once; false when nothing changed.
     pub(super) fn add(&mut self, seen: &Seen) -> bool {
         let post = Key::of(&seen.post);

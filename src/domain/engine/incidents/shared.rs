@@ -28,7 +28,7 @@ use crate::domain::condition::Seen;
 use crate::domain::engine::Engine;
 use crate::domain::engine::alerts::Firing;
 use crate::domain::engine::off_times::Telling;
-use crate::domain::id::{IncidentId, RuleId, Topic};
+use crate::domain::id::{IncidentId, RuleId};
 use crate::domain::incident::{Also, Incident, IncidentState};
 use crate::domain::key::Key;
 use crate::domain::message::MessageKind;
@@ -36,20 +36,12 @@ use crate::domain::rule::Rule;
 use crate::domain::time::Timestamp;
 
 impl Engine {
-    /// The incident that a post of a rule counts for, if there is one.
+    /// The incident that a post of a rule counts for, if there is one: that of its topic, or one that some of the topic joined
+    /// and that the post is about.
     pub(in crate::domain::engine) fn incident_of(&self, rule: &Rule, seen: &Seen) -> Option<IncidentId> {
-        self.incident_about(&rule.topic, |live| live.has(seen))
-    }
-
-    /// The open incident that all of a topic belongs to, or one that some of it joined and that has `it`.
-    pub(in crate::domain::engine) fn incident_about(
-        &self,
-        topic: &Topic,
-        has_it: impl Fn(&Live) -> bool,
-    ) -> Option<IncidentId> {
-        let has = |id: &&IncidentId| self.live.get(*id).is_some_and(&has_it);
-        let joined = || self.joined.get(topic)?.iter().find(has).cloned();
-        self.by_topic.get(topic).cloned().or_else(joined)
+        let is_about_it = |id: &&IncidentId| self.live.get(*id).is_some_and(|live| live.has(seen));
+        let joined = || self.joined.get(&rule.topic)?.iter().find(is_about_it).cloned();
+        self.by_topic.get(&rule.topic).cloned().or_else(joined)
     }
 
     /// The open incident of another topic that an alert belongs to by its posts; from now on it is about that, too.
@@ -103,11 +95,6 @@ impl Live {
     /// Whether a post is one of its, or a copy of one.
     fn has(&self, seen: &Seen) -> bool {
         self.posts.contains(&seen.post_key) || self.stories.has(Key::of(&seen.story))
-    }
-
-    /// Whether somebody is one of its authors, as far as they are told apart.
-    pub(in crate::domain::engine) fn has_author(&self, author: Key) -> bool {
-        self.authors.has(author)
     }
 
     /// How many of an alert's posts are its, if they are so many that the alert is about the same.

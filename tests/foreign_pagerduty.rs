@@ -119,7 +119,8 @@ fn python_with_library(folder: &Path) -> PathBuf {
 }
 
 fn verdicts(python: &Path, events: &[Value]) -> Vec<String> {
-    let lines: String = events.iter().map(|event| format!("{event}\n")).collect();
+    let lines: Vec<String> = events.iter().map(Value::to_string).collect();
+    let lines = lines.join("\n");
     let mut child = Command::new(python)
         .args(["-c", VALIDATE, SCHEMA])
         .stdin(Stdio::piped())

@@ -503,7 +503,7 @@ fn desks_have_a_place_where_somebody_says_so_or_a_service_manager_gives_one() {
 fn kinds_of_the_future_are_told_from_slips_of_the_pen() {
     golden_config(
         "kinds",
-        "[[source]]\nname = \"m\"\nkind = \"mastodon\"\n[[source]]\nname = \"n\"\nkind = \"mastadon\"\n[[receiver]]\nname = \"t\"\nkind = \"pagerdooty\"\n[[receiver]]\nname = \"u\"\nkind = \"carrier-pigeon\"\n[[route]]\nsteps = [{ notify = [\"log\", \"t\", \"u\"] }]\n",
+        "[[source]]\nname = \"m\"\nkind = \"x\"\n[[source]]\nname = \"n\"\nkind = \"mastadon\"\n[[receiver]]\nname = \"t\"\nkind = \"pagerdooty\"\n[[receiver]]\nname = \"u\"\nkind = \"carrier-pigeon\"\n[[route]]\nsteps = [{ notify = [\"log\", \"t\", \"u\"] }]\n",
     );
 }
 
@@ -602,6 +602,24 @@ fn chats_are_read_with_little_said() {
         (slack.url.as_str(), slack.channels.as_slice()),
         ("https://slack.com/api", &["C024BE91L".to_owned()][..])
     );
+}
+
+#[test]
+fn what_is_wrong_with_a_websocket_source_is_said_where_it_stands() {
+    golden_config("websocket", include_str!("golden/sources/websocket-wrong.toml"));
+}
+
+#[test]
+fn what_is_wrong_with_sources_of_the_fediverse_and_of_nostr_is_said_where_it_stands() {
+    golden_config("mastodon", include_str!("golden/sources/mastodon-wrong.toml"));
+    golden_config("nostr", include_str!("golden/sources/nostr-wrong.toml"));
+}
+
+#[test]
+fn the_examples_of_sources_can_be_read() {
+    let config = works(include_str!("../deploy/sources.toml"));
+    let kinds: Vec<_> = config.sources.iter().map(|source| source.name.as_str()).collect();
+    assert_eq!(kinds, ["social", "misskey", "nostr", "forum"]);
 }
 
 #[test]

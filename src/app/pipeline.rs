@@ -101,7 +101,7 @@ pub fn batch(
     workplace: &mut Workplace,
 ) -> Batch {
     let read = frames.iter().map(|frame| {
-        let read = catch_unwind(AssertUnwindSafe(|| item(&source, frame, format, &rules, workplace)));
+        let read = catch_unwind(AssertUnwindSafe(|| item(&source, frame, &format, &rules, workplace)));
         read.unwrap_or_else(|_| {
             *workplace = Workplace::default(); // whatever was left half done
             Item::decoded(not_read(Rejected::Poison), frame.received_at, None)
@@ -120,7 +120,7 @@ pub struct Workplace {
     scratch: Scratch,
 }
 
-fn item(source: &SourceName, frame: &Frame, format: Format, rules: &RuleSet, workplace: &mut Workplace) -> Item {
+fn item(source: &SourceName, frame: &Frame, format: &Format, rules: &RuleSet, workplace: &mut Workplace) -> Item {
     let Workplace { excerpt, buffers, scratch } = workplace;
     let received_at = frame.received_at;
     let bytes = match &frame.body {

@@ -40,7 +40,7 @@ pub(super) struct Formats(Arc<BTreeMap<SourceName, Format>>);
 impl Formats {
     /// The probe, which no configuration names, speaks Jetstream's form.
     pub(super) fn of(&self, source: &SourceName) -> Format {
-        self.0.get(source).copied().unwrap_or(Format::Jetstream)
+        self.0.get(source).cloned().unwrap_or(Format::Jetstream)
     }
 }
 

@@ -59,9 +59,10 @@ impl Recording {
         let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or("recording");
         let source = SourceName::from(if name == "-" { "stdin" } else { name });
         let (path, ahead) = (path.to_owned(), Vec::new().into_iter());
-        let mut recording =
-            Self { path, lines, source, format: format.unwrap_or(Format::Posts), ahead, at_start: true, broken: None };
-        if format.is_none() {
+        let is_told = format.is_some();
+        let format = format.unwrap_or(Format::Posts);
+        let mut recording = Self { path, lines, source, format, ahead, at_start: true, broken: None };
+        if !is_told {
             recording.guess()?;
         }
         Ok(recording)
@@ -111,7 +112,7 @@ impl Recording {
             "{}: no line looks like a post ({}) or a frame of a stream; name the format with --format ({})",
             self.path.display(),
             "an object with `id`, `created_at`, `author` and `text`",
-            Format::ALL.map(Format::as_str).join(", ")
+            Format::ALL.each_ref().map(Format::as_str).join(", ")
         );
         Ok(())
     }

@@ -121,16 +121,16 @@ impl<'a> Player<'a> {
         read: impl Fn(usize) + Send + 'static,
         took: &mut impl FnMut(Span, [Commit; N]) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let recording = Recording::open(path, self.format, read)?;
-        let format = recording.format;
+        let recording = Recording::open(path, self.format.clone(), read)?;
+        let format = recording.format.clone();
         let ahead = [const { VecDeque::new() }; N];
         let shared = RefCell::new(Shared { recording, ahead, failed: None });
         let mut which = 0..N;
         let mut readers = rules.map(|rules| {
-            let (which, shared) = (which.next().unwrap_or_default(), &shared);
+            let (which, shared, format) = (which.next().unwrap_or_default(), &shared, format.clone());
             let batches = stream::iter(std::iter::from_fn(move || shared.borrow_mut().next(which)));
             let (_, in_force) = watch::channel(Arc::clone(rules));
-            Box::pin(matched(batches, move |_| format, in_force, self.threads * 2))
+            Box::pin(matched(batches, move |_| format.clone(), in_force, self.threads * 2))
         });
         loop {
             let mut span = None;

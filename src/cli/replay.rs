@@ -50,14 +50,14 @@ pub(super) struct Replay {
 }
 
 /// `None` means: look.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct FormatChoice(pub(super) Option<Format>);
 
 pub(super) fn format(text: &str) -> Result<FormatChoice, String> {
     if text == "auto" {
         return Ok(FormatChoice(None));
     }
-    let known = || format!("known are auto, {}", Format::ALL.map(Format::as_str).join(", "));
+    let known = || format!("known are auto, {}", Format::ALL.each_ref().map(Format::as_str).join(", "));
     text.parse().map(|format| FormatChoice(Some(format))).map_err(|()| known())
 }
 

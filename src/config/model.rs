@@ -20,14 +20,21 @@ use crate::domain::volume::Promise;
 
 mod chats;
 mod documents;
+mod mastodon;
+mod nostr;
 mod receiver;
+mod websocket;
 
 pub use chats::{DiscordConfig, IrcConfig, IrcDialect, MatrixConfig, SlackConfig};
 pub use documents::{EventForm, EventstreamsConfig, FeedConfig};
+pub use mastodon::{Dialect, MastodonConfig, TimelineName};
+pub use nostr::NostrConfig;
 pub use receiver::{
     Chat, ChatKind, GoAlert, Mail, Matrix, Ntfy, NtfyLogin, Opsgenie, Pushover, ReceiverConfig, ReceiverKind, Syslog,
     SyslogWay, TlsMode, Twilio, TwilioWay, Voice,
 };
+
+pub use websocket::{Fields, Mapping, Resume, Token, TokenPlace, WebsocketConfig};
 
 /// A whole `stormbell.toml`, without the rules it names.
 #[derive(Clone, Debug)]
@@ -120,6 +127,12 @@ pub enum SourceKind {
     Matrix(MatrixConfig),
     /// Slack's Socket Mode.
     Slack(SlackConfig),
+    /// An instance of the fediverse.
+    Mastodon(MastodonConfig),
+    /// Relays of Nostr.
+    Nostr(NostrConfig),
+    /// JSON of any shape over a WebSocket.
+    Websocket(Box<WebsocketConfig>),
 }
 
 impl SourceKind {
@@ -134,6 +147,7 @@ impl SourceKind {
             | Self::Irc(_)
             | Self::Matrix(_)
             | Self::Slack(_) => None,
+            Self::Mastodon(_) | Self::Nostr(_) | Self::Websocket(_) => None,
         }
     }
 }

@@ -3,6 +3,9 @@
 mod atproto;
 mod chats;
 mod documents;
+mod mastodon;
+mod nostr;
+mod websocket;
 use std::fs::File;
 use std::io::Read as _;
 use std::ops::RangeInclusive;
@@ -19,7 +22,7 @@ use crate::domain::id::SourceName;
 use crate::domain::quantity::{duration, size};
 
 /// Kinds that are known and not built yet.
-const LATER: [&str; 5] = ["mastodon", "nostr", "websocket", "x", "webhook"];
+const LATER: [&str; 2] = ["x", "webhook"];
 
 /// What `max_frame_bytes` may be: a post of Bluesky is a few KiB, and a frame is held in memory whole.
 const FRAME_BYTES: RangeInclusive<u64> = 1 << 10..=64 << 20;
@@ -32,33 +35,41 @@ const MOST_COLLECTIONS: usize = 100;
 
 #[derive(Clone, Copy)]
 enum Kind {
+    Atproto,
+    Discord,
     Eventstreams,
     Feed,
-    Discord,
     Irc,
-    Atproto,
     Jetstream,
+    Mastodon,
     Matrix,
+    Nostr,
     Slack,
     Twitch,
+    Websocket,
 }
 
 /// The kinds that this version has.
-const KINDS: [(&str, Kind); 9] = [
+const KINDS: [(&str, Kind); 12] = [
     ("atproto", Kind::Atproto),
     ("discord", Kind::Discord),
     ("eventstreams", Kind::Eventstreams),
     ("feed", Kind::Feed),
     ("irc", Kind::Irc),
     ("jetstream", Kind::Jetstream),
+    ("mastodon", Kind::Mastodon),
     ("matrix", Kind::Matrix),
+    ("nostr", Kind::Nostr),
     ("slack", Kind::Slack),
     ("twitch", Kind::Twitch),
+    ("websocket", Kind::Websocket),
 ];
 
 /// Reads one, whose name is `name`.
 pub(super) fn source(table: &Table<'_>, name: Checked<&str>, around: &Surroundings<'_>) -> Checked<SourceConfig> {
-    let kind = match kind(table, &KINDS, &LATER)? {
+    let kind = kind(table, &KINDS, &LATER)?;
+    let named = name.unwrap_or("unnamed");
+    let kind = match kind {
         Kind::Eventstreams => SourceKind::Eventstreams(documents::eventstreams(table, around)?),
         Kind::Feed => SourceKind::Feed(documents::feed(table, around)?),
         Kind::Discord => SourceKind::Discord(chats::discord(table, around)?),
@@ -68,6 +79,9 @@ pub(super) fn source(table: &Table<'_>, name: Checked<&str>, around: &Surroundin
         Kind::Matrix => SourceKind::Matrix(chats::matrix(table, around)?),
         Kind::Slack => SourceKind::Slack(chats::slack(table, around)?),
         Kind::Twitch => SourceKind::Irc(chats::twitch(table, around)?),
+        Kind::Mastodon => SourceKind::Mastodon(mastodon::source(table, around)?),
+        Kind::Nostr => SourceKind::Nostr(nostr::source(table, around)?),
+        Kind::Websocket => SourceKind::Websocket(Box::new(websocket::source(table, named, around)?)),
     };
     Ok(SourceConfig { name: SourceName::from(name?), kind })
 }
@@ -96,8 +110,7 @@ fn jetstream(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<JetstreamC
         || Ok(JetstreamConfig::DEFAULT_COLLECTIONS.map(str::to_owned).to_vec()),
         |value| collections(&value),
     );
-    let max_frame_bytes =
-        table.get("max_frame_bytes").map_or(Ok(JetstreamConfig::DEFAULT_MAX_FRAME_BYTES), |value| frame_bytes(&value));
+    let max_frame_bytes = frame_bytes(table, JetstreamConfig::DEFAULT_MAX_FRAME_BYTES);
     let expect_frame_within = table.get("expect_frame_within").map(|value| value.parsed(duration)).transpose();
     let profiles = table.get("profiles").map(|value| address(&value, &["https", "http"])).transpose();
     let transport = transport(table, around);
@@ -168,7 +181,9 @@ fn dictionary_file(value: &Value<'_>, around: &Surroundings<'_>) -> Checked<Path
     Ok(path)
 }
 
-fn frame_bytes(value: &Value<'_>) -> Checked<usize> {
+/// The longest frame that is read.
+fn frame_bytes(table: &Table<'_>, usual: usize) -> Checked<usize> {
+    let Some(value) = table.get("max_frame_bytes") else { return Ok(usual) };
     let bytes = if value.is_integer() { value.count(0)? } else { value.parsed(size)? };
     match usize::try_from(bytes) {
         Ok(size) if FRAME_BYTES.contains(&bytes) => Ok(size),

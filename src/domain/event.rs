@@ -156,11 +156,13 @@ pub enum Rejected {
     AbsurdDate,
     /// Reading it made the program panic; the frame was set aside.
     Poison,
+    /// Its signature is not that of whom it names as its author.
+    Forged,
 }
 
 impl Rejected {
     /// All reasons, in the order of their labels.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::TooLarge,
         Self::NotJson,
         Self::LoneSurrogate,
@@ -168,6 +170,7 @@ impl Rejected {
         Self::MissingField,
         Self::AbsurdDate,
         Self::Poison,
+        Self::Forged,
     ];
 
     /// The label in metrics and JSON.
@@ -180,6 +183,7 @@ impl Rejected {
             Self::MissingField => "missing_field",
             Self::AbsurdDate => "absurd_date",
             Self::Poison => "poison",
+            Self::Forged => "forged",
         }
     }
 }

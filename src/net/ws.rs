@@ -235,7 +235,7 @@ fn retry_after(headers: &HeaderMap) -> Option<RetryAfter> {
 
 /// The first words of a body, without control characters and without any word that could
 /// be an address or a parameter, because those may carry secrets.
-fn excerpt(body: &[u8]) -> String {
+pub fn excerpt(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body.get(..1024).unwrap_or(body));
     let words = text.split_whitespace().filter(|word| !word.contains(['=', '?', '@', '/', '<']));
     let clean = words.map(|word| word.replace(char::is_control, "")).collect::<Vec<_>>().join(" ");

@@ -1,84 +1,99 @@
 //! The forms in which a frame can be written.
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use tokio_tungstenite::tungstenite::Bytes;
 
 use super::jetstream::{self, Buffers, Skimmed};
-use super::{Frame, atproto, discord, eventstreams, irc, matrix, posts, slack};
-use crate::config::model::{EventForm, SourceKind};
+use super::{Frame, atproto, discord, eventstreams, irc, mastodon, matrix, nostr, posts, slack, websocket};
+use crate::config::model::{EventForm, Mapping, SourceKind};
 use crate::domain::event::Decoded;
 use crate::domain::id::SourceName;
 use crate::domain::post::Excerpt;
 use crate::domain::time::Timestamp;
 
 /// How to read a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Messages of the AT Protocol's firehose, base64 or hexadecimal, one a line; see [`Self::split`].
     Atproto,
-    /// Normalised posts as JSON.
-    Posts,
-    /// Jetstream, either wire.
-    Jetstream,
     /// Dispatches of Discord's gateway.
     Discord,
     /// Lines of IRC.
     Irc,
+    /// Jetstream, either wire.
+    Jetstream,
+    /// What an instance of the fediverse says.
+    Mastodon,
     /// Events of Matrix.
     Matrix,
-    /// Envelopes of Slack.
-    Slack,
+    /// What a Nostr relay says.
+    Nostr,
+    /// Normalised posts as JSON.
+    Posts,
     /// Changes of pages, as `MediaWiki` tells them.
     Recentchange,
+    /// Envelopes of Slack.
+    Slack,
+    /// JSON of any shape, as a source's configuration describes it. Has no word on the command line.
+    Websocket(Arc<Mapping>),
 }
 
 impl Format {
-    /// All formats.
-    pub const ALL: [Self; 8] = [
+    /// All formats that recordings can have.
+    pub const ALL: [Self; 10] = [
         Self::Posts,
         Self::Jetstream,
+        Self::Atproto,
         Self::Discord,
         Self::Irc,
+        Self::Mastodon,
         Self::Matrix,
-        Self::Slack,
+        Self::Nostr,
         Self::Recentchange,
-        Self::Atproto,
+        Self::Slack,
     ];
 
     /// The word on the command line.
-    pub const fn as_str(self) -> &'static str {
+    pub const fn as_str(&self) -> &'static str {
         match self {
-            Self::Posts => "posts",
-            Self::Jetstream => "jetstream",
+            Self::Atproto => "atproto",
             Self::Discord => "discord",
             Self::Irc => "irc",
+            Self::Jetstream => "jetstream",
+            Self::Mastodon => "mastodon",
             Self::Matrix => "matrix",
-            Self::Slack => "slack",
+            Self::Nostr => "nostr",
+            Self::Posts => "posts",
             Self::Recentchange => "recentchange",
-            Self::Atproto => "atproto",
+            Self::Slack => "slack",
+            Self::Websocket(_) => "websocket",
         }
     }
 
     /// How the frames of a source are read.
-    pub const fn of(kind: &SourceKind) -> Self {
+    pub fn of(kind: &SourceKind) -> Self {
         match kind {
+            SourceKind::Atproto(_) => Self::Atproto,
+            SourceKind::Discord(_) => Self::Discord,
             SourceKind::Eventstreams(config) => match config.events {
                 EventForm::Recentchange => Self::Recentchange,
                 EventForm::Posts => Self::Posts,
             },
             SourceKind::Feed(_) => Self::Posts,
-            SourceKind::Discord(_) => Self::Discord,
             SourceKind::Irc(_) => Self::Irc,
-            SourceKind::Atproto(_) => Self::Atproto,
             SourceKind::Jetstream(_) => Self::Jetstream,
+            SourceKind::Mastodon(_) => Self::Mastodon,
             SourceKind::Matrix(_) => Self::Matrix,
+            SourceKind::Nostr(_) => Self::Nostr,
             SourceKind::Slack(_) => Self::Slack,
+            SourceKind::Websocket(config) => Self::Websocket(Arc::clone(&config.mapping)),
         }
     }
 
     /// A line of a recording as the frames a source's task would make of it, each one event.
-    pub fn split(self, line: Frame, into: &mut Vec<Frame>) {
+    pub fn split(&self, line: Frame, into: &mut Vec<Frame>) {
         let (Self::Atproto, Ok(text)) = (self, &line.body) else { return into.push(line) };
         let received_at = line.received_at;
         match atproto::read_line(text) {
@@ -91,15 +106,18 @@ impl Format {
     }
 
     /// Reads a frame.
-    pub fn decode(self, source: &SourceName, frame: &[u8], received_at: Option<Timestamp>) -> Decoded {
+    pub fn decode(&self, source: &SourceName, frame: &[u8], received_at: Option<Timestamp>) -> Decoded {
         match self {
-            Self::Posts => posts::decode(source, frame, received_at),
+            Self::Atproto | Self::Jetstream => jetstream::decode(source, frame, received_at),
             Self::Discord => discord::decode(source, frame, received_at),
             Self::Irc => irc::decode(source, frame, received_at),
+            Self::Mastodon => mastodon::decode(source, frame, received_at),
             Self::Matrix => matrix::decode(source, frame, received_at),
-            Self::Slack => slack::decode(source, frame, received_at),
+            Self::Nostr => nostr::decode(source, frame, received_at),
+            Self::Posts => posts::decode(source, frame, received_at),
             Self::Recentchange => eventstreams::decode(source, frame, received_at),
-            Self::Jetstream | Self::Atproto => jetstream::decode(source, frame, received_at),
+            Self::Slack => slack::decode(source, frame, received_at),
+            Self::Websocket(mapping) => websocket::decode(mapping, source, frame, received_at),
         }
     }
 
@@ -107,7 +125,7 @@ impl Format {
     /// goes into `excerpt`. `None` where that is not enough to say what [`Self::decode`]
     /// would; what is in `excerpt` means nothing then.
     pub fn skim(
-        self,
+        &self,
         source: &SourceName,
         frame: &[u8],
         received_at: Option<Timestamp>,
@@ -115,32 +133,37 @@ impl Format {
         buffers: &mut Buffers,
     ) -> Option<Skimmed> {
         match self {
-            Self::Jetstream | Self::Atproto => jetstream::skim(source, frame, received_at, excerpt, buffers),
+            Self::Atproto | Self::Jetstream => jetstream::skim(source, frame, received_at, excerpt, buffers),
             // Recordings made by hand or by other programs, and streams that bring few.
             _ => None,
         }
     }
 
-    /// The format of a recording, by its first line that says: frames of Jetstream name
-    /// their kind and time or their type and payload, posts their author and creation. What is no JSON
-    /// and begins as a message of the firehose is one. Lines of IRC say too little.
+    /// The format of a recording, by its first line that says: by the names in an object, the word
+    /// a list of Nostr begins with; what is no JSON and begins as a message of the firehose is one.
+    /// Lines of IRC say too little.
     pub fn guess(line: &[u8]) -> Option<Self> {
         if atproto::is_line(line) {
             return Some(Self::Atproto);
         }
+        if line.trim_ascii_start().starts_with(b"[") {
+            return nostr::is_event(line).then_some(Self::Nostr);
+        }
         let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(line).ok()?;
         let has = |keys: [&str; 2]| keys.iter().all(|&key| object.contains_key(key));
-        if has(["time_us", "kind"]) || has(["$type", "payload"]) {
-            return Some(Self::Jetstream);
-        }
         let guesses = [
-            (has(["created_at", "author"]), Self::Posts),
-            (has(["op", "t"]), Self::Discord),
-            (has(["server_url", "wiki"]), Self::Recentchange),
-            (has(["origin_server_ts", "sender"]), Self::Matrix),
-            (has(["envelope_id", "payload"]), Self::Slack),
+            (["time_us", "kind"], Self::Jetstream),
+            (["$type", "payload"], Self::Jetstream),
+            (["event", "payload"], Self::Mastodon),
+            (["uri", "content"], Self::Mastodon),
+            (["pubkey", "sig"], Self::Nostr),
+            (["created_at", "author"], Self::Posts),
+            (["op", "t"], Self::Discord),
+            (["server_url", "wiki"], Self::Recentchange),
+            (["origin_server_ts", "sender"], Self::Matrix),
+            (["envelope_id", "payload"], Self::Slack),
         ];
-        guesses.into_iter().find_map(|(is_it, format)| is_it.then_some(format))
+        guesses.into_iter().find_map(|(keys, format)| has(keys).then_some(format))
     }
 }
 

@@ -45,6 +45,13 @@ impl Line {
         Self { name, timing, position, out, clock, cancel, connected: None }
     }
 
+    /// A second way to the same place, for what is read beside a connection.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        let (out, clock) = (self.out.clone(), Arc::clone(&self.clock));
+        Self::new(self.name.clone(), self.timing.clone(), self.position.clone(), out, clock, self.cancel.clone())
+    }
+
     /// The time.
     pub fn now(&self) -> Timestamp {
         self.clock.now()

@@ -14,11 +14,14 @@ mod html;
 pub mod irc;
 pub mod jetstream;
 mod lenient;
+pub mod mastodon;
 pub mod matrix;
+pub mod nostr;
 mod plain;
 pub mod posts;
 mod sanity;
 pub mod slack;
+pub mod websocket;
 
 mod backoff;
 pub mod http;
@@ -32,6 +35,8 @@ pub mod timing;
 pub use format::Format;
 pub use jetstream::{Buffers, Skimmed};
 
+use url::Url;
+
 use self::atproto::Atproto;
 use self::discord::Discord;
 use self::eventstreams::Eventstreams;
@@ -39,10 +44,12 @@ use self::feed::Feed;
 use self::irc::Irc;
 use self::jetstream::Jetstream;
 use self::line::Line;
+use self::mastodon::{Mastodon, Misskey};
 use self::matrix::Matrix;
 use self::slack::Slack;
-use self::supervise::Supervisor;
-use crate::config::model::SourceKind;
+use self::supervise::{Supervisor, Wire};
+use self::websocket::Websocket;
+use crate::config::model::{Dialect, SourceKind};
 use crate::domain::event::{DownReason, Joint, Reach};
 use crate::domain::id::SourceName;
 use crate::domain::post::Author;
@@ -51,39 +58,27 @@ use crate::domain::time::Timestamp;
 /// Reads a source for as long as the program runs.
 pub async fn read(kind: SourceKind, line: Line) {
     match kind {
-        SourceKind::Eventstreams(config) => {
-            let urls = config.urls.clone();
-            Supervisor::new(Eventstreams::new(config), urls, line).run().await;
-        }
-        SourceKind::Feed(config) => {
-            let urls = vec![config.url.clone()];
-            Supervisor::new(Feed::new(config), urls, line).run().await;
-        }
-        SourceKind::Discord(config) => {
-            let urls = vec![config.url.clone()];
-            Supervisor::new(Discord::new(config, &line), urls, line).run().await;
-        }
-        SourceKind::Irc(config) => {
-            let urls = vec![config.url.clone()];
-            Supervisor::new(Irc::new(config, &line), urls, line).run().await;
-        }
-        SourceKind::Atproto(config) => {
-            let urls = config.urls.clone();
-            Supervisor::new(Atproto::new(config, &line), urls, line).run().await;
-        }
-        SourceKind::Jetstream(config) => {
-            let urls = config.urls.clone();
-            Supervisor::new(Jetstream::new(config, &line), urls, line).run().await;
-        }
-        SourceKind::Matrix(config) => {
-            let urls = vec![config.url.clone()];
-            Supervisor::new(Matrix::new(config), urls, line).run().await;
-        }
-        SourceKind::Slack(config) => {
-            let urls = vec![config.url.clone()];
-            Supervisor::new(Slack::new(config, &line), urls, line).run().await;
+        SourceKind::Atproto(config) => supervised(config.urls.clone(), Atproto::new(config, &line), line).await,
+        SourceKind::Discord(config) => supervised(vec![config.url.clone()], Discord::new(config, &line), line).await,
+        SourceKind::Eventstreams(config) => supervised(config.urls.clone(), Eventstreams::new(config), line).await,
+        SourceKind::Feed(config) => supervised(vec![config.url.clone()], Feed::new(config), line).await,
+        SourceKind::Irc(config) => supervised(vec![config.url.clone()], Irc::new(config, &line), line).await,
+        SourceKind::Jetstream(config) => supervised(config.urls.clone(), Jetstream::new(config, &line), line).await,
+        SourceKind::Mastodon(config) => match config.dialect {
+            Dialect::Mastodon => supervised(vec![config.url.clone()], Mastodon::new(config, &line), line).await,
+            Dialect::Misskey => supervised(vec![config.url.clone()], Misskey::new(config, &line), line).await,
+        },
+        SourceKind::Matrix(config) => supervised(vec![config.url.clone()], Matrix::new(config), line).await,
+        SourceKind::Nostr(config) => nostr::read(config, line).await,
+        SourceKind::Slack(config) => supervised(vec![config.url.clone()], Slack::new(config, &line), line).await,
+        SourceKind::Websocket(config) => {
+            supervised(config.urls.clone(), Websocket::new(*config, &line), line).await;
         }
     }
+}
+
+async fn supervised(urls: Vec<Url>, wire: impl Wire, line: Line) {
+    Supervisor::new(wire, urls, line).run().await;
 }
 
 /// What a source's task tells the rest of the program, in the order it happened.

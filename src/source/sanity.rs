@@ -43,6 +43,12 @@ pub(super) fn parse_object<'a, T: Deserialize<'a>>(frame: &'a [u8]) -> Result<T,
     parse_object_of(std::str::from_utf8(frame).or(Err(Rejected::NotJson))?)
 }
 
+/// Reads JSON of any shape.
+pub(super) fn parse_any<'a, T: Deserialize<'a>>(frame: &'a [u8]) -> Result<T, Rejected> {
+    let text = std::str::from_utf8(frame).or(Err(Rejected::NotJson))?;
+    serde_json::from_str(text).map_err(|error| classify(text, &error))
+}
+
 /// Reads one JSON object from text that was checked before, as a part of a frame is.
 pub(super) fn parse_object_of<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Rejected> {
     // serde reads a struct from an array as well, which no wire of ours means.

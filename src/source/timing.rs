@@ -38,6 +38,8 @@ pub struct Timing {
     pub seam_within: Duration,
     /// No frame for so long: the hand-over has been read to its end.
     pub seam_silence: Duration,
+    /// For how long a stream of posts may bring deletions alone.
+    pub only_deletions: Duration,
     /// How long saying goodbye may take.
     pub stop_within: Duration,
 }
@@ -62,6 +64,7 @@ impl Default for Timing {
             seam_margin: seconds(10),
             seam_within: seconds(60),
             seam_silence: seconds(5),
+            only_deletions: seconds(300),
             stop_within: seconds(2),
         }
     }

@@ -7,6 +7,7 @@ pub mod answer;
 pub mod link;
 pub mod message;
 pub mod oncall;
+pub mod pointer;
 pub mod post;
 pub mod replayed;
 pub mod template;

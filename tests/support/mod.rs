@@ -22,14 +22,17 @@ pub mod mail;
 pub mod matrix;
 pub mod message;
 pub mod model;
+pub mod nostr;
 pub mod outbox;
 pub mod proxy;
+pub mod reading;
 pub mod screen;
 pub mod sim;
 pub mod sink;
 pub mod socket;
 pub mod synapse;
 pub mod tls;
+pub mod visits;
 
 /// How long anything waits that must happen: so long that only what never comes is missed,
 /// also on a machine that has other things to do.

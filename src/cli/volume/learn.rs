@@ -91,7 +91,7 @@ impl Learn {
         }
         let Some(mut store) = locked(&database)? else { return Ok(Exit::Temporary) };
         let mut heard = Heard::default();
-        let recordings = Player::of(&self.files, self.format.0);
+        let recordings = Player::of(&self.files, self.format.0.clone());
         let [mut engine] = recordings.play([&rules], |span, [commit]| {
             heard.took(span, &commit);
             Ok(())

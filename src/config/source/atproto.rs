@@ -31,8 +31,7 @@ pub(super) fn atproto(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<A
         }
         Ok(url)
     });
-    let max_frame_bytes =
-        table.get("max_frame_bytes").map_or(Ok(AtprotoConfig::DEFAULT_MAX_FRAME_BYTES), |value| frame_bytes(&value));
+    let max_frame_bytes = frame_bytes(table, AtprotoConfig::DEFAULT_MAX_FRAME_BYTES);
     let expect_frame_within = table.get("expect_frame_within").map(|value| value.parsed(duration)).transpose();
     let profiles = table.get("profiles").map(|value| address(&value, &["https", "http"])).transpose();
     let transport = transport(table, around);

@@ -1,0 +1,214 @@
+//! Servers of the fediverse and of Nostr that were written by others: what is posted on them is read, edits and
+//! deletions follow, and when one is killed and is back, nothing is lost.
+//!
+//! `mastodon_mock` differs from Mastodon: an edit is `status_update`, refusals are 403, public streams need no
+//! token, and subscriptions said later than the address are ignored. `nostr-relay` speaks an older dialect of Nostr and goes on
+//! serving what was deleted.
+
+#![cfg(test)]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use futures_util::SinkExt as _;
+use serde_json::{Value, json};
+use stormbell::app::clock::SystemClock;
+use stormbell::config::model::{Dialect, MastodonConfig, NostrConfig, SourceKind, TimelineName, Transport};
+use stormbell::config::secret::Secret;
+use stormbell::domain::time::{Clock as _, Timestamp};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep};
+use tokio_tungstenite::tungstenite::Message;
+use url::Url;
+
+use support::PATIENCE;
+use support::child::{Process, Reads};
+use support::nostr::Person;
+use support::reading::{Reading, quick};
+
+/// A program of a package of PyPI, installed for this test alone; none where that fails.
+fn install(folder: &Path, package: &str, program: &str) -> Option<PathBuf> {
+    let home = std::env::var_os("STORMBELL_COMMUNITIES").map_or_else(|| folder.to_owned(), PathBuf::from);
+    let venv = home.join(program);
+    let found = venv.join("bin").join(program);
+    if found.exists() {
+        return Some(found);
+    }
+    let made = Command::new("python3").args(["-m", "venv"]).arg(&venv).status();
+    let pip = venv.join("bin/pip");
+    let installed = made.is_ok_and(|made| made.success())
+        && Command::new(pip).args(["install", "-q", package]).status().is_ok_and(|done| done.success());
+    if !installed {
+        println!("skipped: {package} cannot be installed from PyPI");
+    }
+    installed.then_some(found)
+}
+
+async fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
+}
+
+/// Waits until somebody listens there: no server tells when it does.
+async fn listens(port: u16) {
+    let until = Instant::now() + PATIENCE;
+    while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+        assert!(Instant::now() < until, "nobody listens at {port}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn now() -> Timestamp {
+    SystemClock.now()
+}
+
+struct Instance {
+    client: reqwest::Client,
+    url: Url,
+}
+
+impl Instance {
+    async fn ask(&self, request: reqwest::RequestBuilder) -> Value {
+        let answer = request.bearer_auth("mock_token").send().await.unwrap();
+        assert!(answer.status().is_success(), "{answer:?}");
+        serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
+    }
+
+    fn at(&self, path: &str) -> Url {
+        self.url.join(path).unwrap()
+    }
+
+    /// Writes a status, and gives its number.
+    async fn post(&self, text: &str) -> String {
+        let request = self.client.post(self.at("api/v1/statuses")).header("content-type", "application/json");
+        let status = self.ask(request.body(json!({"status": text, "language": "en"}).to_string())).await;
+        status["id"].as_str().unwrap().to_owned()
+    }
+}
+
+fn mastodon_mock(program: &Path, folder: &Path, port: u16) -> Process {
+    let mut command = Command::new(program);
+    command.args(["serve", "--host", "127.0.0.1", "--port", &port.to_string(), "--in-memory"]);
+    Process::start(command.current_dir(folder).stderr(Stdio::null()), Reads::Output)
+}
+
+#[tokio::test]
+#[ignore = "needs PyPI; run by .ci/run"]
+async fn statuses_of_a_real_server_are_read_edited_and_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(program) = install(folder.path(), "mastodon_mock==0.6.1", "mastodon_mock") else { return };
+    let port = free_port().await;
+    let server = mastodon_mock(&program, folder.path(), port);
+    listens(port).await;
+    let url: Url = format!("http://127.0.0.1:{port}/").parse().unwrap();
+    let instance = Instance { client: reqwest::Client::new(), url: url.clone() };
+    instance.post("before we came").await;
+    let config = MastodonConfig {
+        url,
+        dialect: Dialect::Mastodon,
+        token: Some(Secret::new("mock_token".into())),
+        streams: vec![TimelineName::Public],
+        poll_every: Duration::from_millis(200),
+        max_frame_bytes: 1 << 20,
+        transport: Transport::default(),
+    };
+    let mut reading = Reading::start(SourceKind::Mastodon(config), quick(), now(), None);
+    reading.until(|reading| !reading.connected.is_empty()).await;
+    // Subscriptions are not answered: a status that is seen shows that it stands.
+    let id = instance.post("Waiting 6 hours in the ER #northgate").await;
+    reading.until_post("Waiting 6 hours in the ER #northgate").await;
+    assert_eq!(reading.posts[0].lang, ["en"]);
+    assert_eq!(reading.posts[0].tags, ["northgate"]);
+    let edit = instance.client.put(instance.at(&format!("api/v1/statuses/{id}")));
+    let edit = edit.header("content-type", "application/json");
+    instance.ask(edit.body(json!({"status": "Waiting 7 hours in the ER"}).to_string())).await;
+    reading.until_post("Waiting 7 hours in the ER").await;
+    let (first, edited) = (&reading.posts[0], reading.posts.last().unwrap());
+    assert_eq!(first.id, edited.id);
+    assert_ne!(first.version, edited.version);
+    let name = first.id.as_str().to_owned();
+    instance.ask(instance.client.delete(instance.at(&format!("api/v1/statuses/{id}")))).await;
+    reading.until(|reading| reading.deleted.contains(&name)).await;
+    server.kill();
+    reading.until(|reading| !reading.downs.is_empty()).await;
+    let server = mastodon_mock(&program, folder.path(), port);
+    listens(port).await;
+    reading.until(|reading| reading.connected.len() == 2).await;
+    instance.post("it is back").await;
+    reading.until_post("it is back").await;
+    assert!(!reading.texts().contains(&"before we came"));
+    reading.stop().await;
+    server.kill();
+}
+
+fn nostr_relay(program: &Path, folder: &Path, port: u16) -> Process {
+    let database = folder.join("relay.sqlite3");
+    let settings = format!(
+        "DEBUG: false\nrelay_name: lab\nstorage: {{sqlalchemy.url: \"sqlite+aiosqlite:///{}\"}}\n\
+         gunicorn: {{bind: \"127.0.0.1:{port}\", workers: 1, loglevel: warning}}\n",
+        database.display()
+    );
+    let file = folder.join("relay.yaml");
+    std::fs::write(&file, settings).unwrap();
+    let mut command = Command::new(program);
+    Process::start(command.arg("-c").arg(file).arg("serve").stderr(Stdio::null()), Reads::Output)
+}
+
+/// Writes an event on a relay.
+async fn publish(url: &Url, event: &Value) {
+    let tcp = TcpStream::connect(("127.0.0.1", url.port().unwrap())).await.unwrap();
+    let (mut socket, _) = tokio_tungstenite::client_async(url.as_str(), tcp).await.unwrap();
+    socket.send(Message::text(json!(["EVENT", event]).to_string())).await.unwrap();
+    let answer = futures_util::StreamExt::next(&mut socket).await.unwrap().unwrap();
+    assert!(answer.to_string().contains("true"), "{answer}");
+}
+
+#[tokio::test]
+#[ignore = "needs PyPI; run by .ci/run"]
+async fn notes_of_a_real_relay_are_read_deleted_and_found_again_after_it_was_down() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(program) = install(folder.path(), "nostr-relay==1.14", "nostr-relay") else { return };
+    let port = free_port().await;
+    let relay = nostr_relay(&program, folder.path(), port);
+    listens(port).await;
+    let url: Url = format!("ws://127.0.0.1:{port}").parse().unwrap();
+    let config = NostrConfig {
+        relays: vec![url.clone()],
+        hashtags: Vec::new(),
+        secret_key: None,
+        max_frame_bytes: 1 << 20,
+        transport: Transport::default(),
+    };
+    let at = now().micros() / 1_000_000;
+    let (ann, eve) = (Person::number(1), Person::number(2));
+    let mut reading = Reading::start(SourceKind::Nostr(config), quick(), now(), None);
+    reading.until(|reading| reading.covered == 1).await;
+    let note = ann.event(at, 1, &json!([["t", "er"]]), "Waiting 6 hours \"in\" the ER\n#er");
+    publish(&url, &note).await;
+    reading.until(|reading| reading.posts.len() == 1).await;
+    let post = reading.posts[0].clone();
+    assert_eq!(
+        (post.text.as_str(), post.tags.as_slice()),
+        ("Waiting 6 hours \"in\" the ER\n#er", &["er".to_owned()][..])
+    );
+    publish(&url, &eve.event(at, 5, &json!([["e", note["id"]]]), "")).await;
+    publish(&url, &ann.event(at, 5, &json!([["e", note["id"]]]), "")).await;
+    reading.until(|reading| reading.deleted.len() == 2).await;
+    assert_ne!(reading.deleted[0], post.id.as_str(), "not eve's to delete");
+    assert_eq!(reading.deleted[1], post.id.as_str());
+    let pid = rustix::process::Pid::from_raw(i32::try_from(relay.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    relay.ended();
+    reading.until(|reading| !reading.downs.is_empty()).await;
+    let relay = nostr_relay(&program, folder.path(), port);
+    listens(port).await;
+    publish(&url, &ann.note(at + 1, "while we were away, or just before")).await;
+    reading.until_post("while we were away, or just before").await;
+    assert!(reading.rejected.is_empty(), "{:?}", reading.rejected);
+    reading.stop().await;
+    let pid = rustix::process::Pid::from_raw(i32::try_from(relay.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    relay.ended();
+}

@@ -97,6 +97,7 @@ impl Reading {
             match incoming.expect("nothing more came").expect("the source ended") {
                 Incoming::Connected { joint, .. } => self.connected.push(joint),
                 Incoming::Down { reason, .. } => self.downs.push(reason),
+                Incoming::Author { .. } => {}
                 Incoming::Frames { frames, reach, .. } => {
                     frames.into_iter().for_each(|frame| self.take(frame));
                     self.covered += usize::from(reach.covered.is_some());

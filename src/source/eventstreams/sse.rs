@@ -20,14 +20,15 @@ pub struct Events {
     data: Option<String>,
     id: Option<String>,
     too_long: bool,
+    /// The rest of this line is too much.
+    skips: bool,
     after_cr: bool,
-    is_first: bool,
 }
 
 impl Events {
     /// Events of at most so many bytes. What is longer is skipped, and told.
     pub fn new(most: usize) -> Self {
-        Self { most, line: Vec::new(), data: None, id: None, too_long: false, after_cr: false, is_first: true }
+        Self { most, line: Vec::new(), data: None, id: None, too_long: false, skips: false, after_cr: false }
     }
 
     /// Takes what came; gives what ended with it.
@@ -60,19 +61,24 @@ impl Events {
 
     fn hold(&mut self, bytes: &[u8]) {
         let held = self.line.len() + self.data.as_ref().map_or(0, String::len);
+        if self.skips {
+            return;
+        }
         if held + bytes.len() > self.most {
-            self.too_long = true;
+            (self.too_long, self.skips) = (true, true);
             self.data = None;
-            self.line.truncate(MAX_ID.min(self.most));
+            // What is left of the line says nothing, and is not the empty one that ends an event.
+            self.line = b":".to_vec();
         } else {
             self.line.extend_from_slice(bytes);
         }
     }
 
     fn end_of_line(&mut self) -> Option<Event> {
+        self.skips = false;
         let line = std::mem::take(&mut self.line);
         let line = String::from_utf8_lossy(&line);
-        let line = if std::mem::take(&mut self.is_first) { line.trim_start_matches('\u{feff}') } else { &line };
+        let line = line.trim_start_matches('\u{feff}'); // the stream may begin with one; elsewhere it says nothing
         if line.is_empty() {
             let too_long = std::mem::take(&mut self.too_long);
             let data = self.data.take().filter(|_| !too_long);

@@ -29,12 +29,12 @@ use support::child::{Process, Reads};
 use support::nostr::Person;
 use support::reading::{Reading, quick};
 
-/// A program of a package of PyPI, installed for this test alone; none where that fails.
+/// A program of a package of `PyPI`, installed for this test alone; none where that fails.
 fn install(folder: &Path, package: &str, program: &str) -> Option<PathBuf> {
     let home = std::env::var_os("STORMBELL_COMMUNITIES").map_or_else(|| folder.to_owned(), PathBuf::from);
     let venv = home.join(program);
     let found = venv.join("bin").join(program);
-    if found.exists() {
+    if found.try_exists().unwrap_or_default() {
         return Some(found);
     }
     let made = Command::new("python3").args(["-m", "venv"]).arg(&venv).status();
@@ -188,16 +188,16 @@ async fn notes_of_a_real_relay_are_read_deleted_and_found_again_after_it_was_dow
     let note = ann.event(at, 1, &json!([["t", "er"]]), "Waiting 6 hours \"in\" the ER\n#er");
     publish(&url, &note).await;
     reading.until(|reading| reading.posts.len() == 1).await;
-    let post = reading.posts[0].clone();
+    let heard = reading.posts[0].clone();
     assert_eq!(
-        (post.text.as_str(), post.tags.as_slice()),
+        (heard.text.as_str(), heard.tags.as_slice()),
         ("Waiting 6 hours \"in\" the ER\n#er", &["er".to_owned()][..])
     );
     publish(&url, &eve.event(at, 5, &json!([["e", note["id"]]]), "")).await;
     publish(&url, &ann.event(at, 5, &json!([["e", note["id"]]]), "")).await;
     reading.until(|reading| reading.deleted.len() == 2).await;
-    assert_ne!(reading.deleted[0], post.id.as_str(), "not eve's to delete");
-    assert_eq!(reading.deleted[1], post.id.as_str());
+    assert_ne!(reading.deleted[0], heard.id.as_str(), "not eve's to delete");
+    assert_eq!(reading.deleted[1], heard.id.as_str());
     let pid = rustix::process::Pid::from_raw(i32::try_from(relay.id()).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     relay.ended();

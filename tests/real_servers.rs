@@ -138,7 +138,7 @@ async fn the_firehose_of_a_real_server_pages_and_its_deletions_follow() {
     let id = incident["id"].as_str().unwrap();
     daemon.incident_when(id, |incident| sample_ids(incident) == [&picture["uri"]]).await;
     let ledger = &daemon.ask(&["status", "--json"])[0]["sources"][0]["ledger"];
-    assert_eq!(ledger["rejected"].as_object().map_or(0, |reasons| reasons.len()), 0, "{ledger}");
+    assert_eq!(ledger["rejected"].as_object().map_or(0, serde_json::Map::len), 0, "{ledger}");
     daemon.stop();
     assert!(!finds(folder.path(), "zebrafinch"), "the deleted text is still in a file");
     assert!(servers.ended().0.success());

@@ -358,7 +358,7 @@ async fn what_is_said_in_a_podcast_is_read_where_it_is_written_down() {
     assert_eq!(fetched, 1, "of new items alone, and none from inside our network");
 }
 
-/// MediaWiki's feed of recent changes has no validators, and every answer is whole.
+/// `MediaWiki`'s feed of recent changes has no validators, and every answer is whole.
 #[tokio::test]
 async fn quirk_16_mediawiki_never_answers_304() {
     let sink = SimSink::start().await;

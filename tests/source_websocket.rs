@@ -25,8 +25,8 @@ fn pointer(text: &str) -> Pointer {
     Pointer::parse(text).unwrap()
 }
 
-fn says(place: &str, word: &str) -> Option<Condition> {
-    Some(Condition(vec![(pointer(place), vec![word.to_owned()])]))
+fn says(place: &str, word: &str) -> Condition {
+    Condition(vec![(pointer(place), vec![word.to_owned()])])
 }
 
 fn config(url: Url) -> WebsocketConfig {
@@ -36,7 +36,8 @@ fn config(url: Url) -> WebsocketConfig {
         author: vec![pointer("/by")],
         ..Fields::default()
     };
-    let mapping = Mapping { prefix: "s:".into(), post: says("/type", "post"), delete: says("/type", "gone"), fields };
+    let mapping =
+        Mapping { prefix: "s:".into(), post: Some(says("/type", "post")), delete: Some(says("/type", "gone")), fields };
     WebsocketConfig {
         urls: vec![url],
         token: None,
@@ -70,8 +71,8 @@ fn resuming(url: Url) -> WebsocketConfig {
     let subscribe = vec![r#"{"want":"posts","after":"{resume}"}"#.to_owned()];
     WebsocketConfig {
         resume: Some(Resume { token: pointer("/seq"), parameter: None, subscribe }),
-        refused: says("/type", "error"),
-        accepted: says("/type", "welcome"),
+        refused: Some(says("/type", "error")),
+        accepted: Some(says("/type", "welcome")),
         ..config(url)
     }
 }
@@ -207,7 +208,7 @@ async fn a_server_that_says_neither_yes_nor_no_is_left() {
 async fn heartbeats_are_answered_and_silence_is_then_only_that() {
     let mut server = Visits::start().await;
     let mut reading = start(WebsocketConfig {
-        heartbeat: says("/type", "beat"),
+        heartbeat: Some(says("/type", "beat")),
         heartbeat_answer: Some("still here".into()),
         ping: Some("ping".into()),
         ping_every: Duration::from_millis(50),

@@ -145,9 +145,11 @@ impl SourceKind {
             | Self::Eventstreams(_)
             | Self::Feed(_)
             | Self::Irc(_)
+            | Self::Mastodon(_)
             | Self::Matrix(_)
-            | Self::Slack(_) => None,
-            Self::Mastodon(_) | Self::Nostr(_) | Self::Websocket(_) => None,
+            | Self::Nostr(_)
+            | Self::Slack(_)
+            | Self::Websocket(_) => None,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! People of Nostr, who sign what they write. Signs by its own means what the program verifies by its own.
 
+use std::fmt::Write as _;
+
 use k256::schnorr::SigningKey;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -8,7 +10,10 @@ use sha2::{Digest, Sha256};
 pub struct Person(SigningKey);
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
 }
 
 impl Person {

@@ -99,7 +99,9 @@ impl Reading {
                 Incoming::Down { reason, .. } => self.downs.push(reason),
                 Incoming::Author { .. } => {}
                 Incoming::Frames { frames, reach, .. } => {
-                    frames.into_iter().for_each(|frame| self.take(frame));
+                    for frame in frames {
+                        self.take(frame);
+                    }
                     self.covered += usize::from(reach.covered.is_some());
                     if let Some(bookmark) = reach.bookmark {
                         self.position.mark(bookmark.clone());

@@ -306,8 +306,11 @@ async fn perform(socket: &mut TcpStream, act: &Act) -> bool {
         Act::With(status, name, value) => answer(socket, *status, &format!("{name}: {value}\r\n"), "").await,
         Act::Saying(status, body) => answer(socket, *status, "", body).await,
         Act::Page(status, headers, body) => {
-            let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-            let head = format!("HTTP/1.1 {status} Scripted\r\n{headers}content-length: {}\r\n\r\n", body.len());
+            let mut head = format!("HTTP/1.1 {status} Scripted\r\n");
+            for (name, value) in headers {
+                head = format!("{head}{name}: {value}\r\n");
+            }
+            let head = format!("{head}content-length: {}\r\n\r\n", body.len());
             socket.write_all(&[head.as_bytes(), body].concat()).await.is_ok()
         }
         Act::After(delay, status) => {

@@ -57,7 +57,7 @@ pub struct Visits {
     pub url: Url,
     port: u16,
     shared: Arc<Shared>,
-    visits: mpsc::Receiver<Visit>,
+    coming: mpsc::Receiver<Visit>,
     tasks: JoinSet<()>,
 }
 
@@ -68,7 +68,7 @@ struct Shared {
 }
 
 impl Visits {
-    /// One that knows only WebSockets.
+    /// One that knows only `WebSocket`.
     pub async fn start() -> Self {
         Self::answering(|_| (404, String::new(), String::new())).await
     }
@@ -79,10 +79,10 @@ impl Visits {
         let port = listener.local_addr().unwrap().port();
         let shared =
             Arc::new(Shared { refusals: Mutex::default(), asked: Mutex::default(), respond: Box::new(respond) });
-        let (out, visits) = mpsc::channel(16);
+        let (out, coming) = mpsc::channel(16);
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, Arc::clone(&shared), out));
-        Self { url: format!("ws://127.0.0.1:{port}").parse().unwrap(), port, shared, visits, tasks }
+        Self { url: format!("ws://127.0.0.1:{port}").parse().unwrap(), port, shared, coming, tasks }
     }
 
     /// An address of it.
@@ -97,7 +97,7 @@ impl Visits {
 
     /// The next client.
     pub async fn next(&mut self) -> Visit {
-        timeout(PATIENCE, self.visits.recv()).await.expect("nobody connected").unwrap()
+        timeout(PATIENCE, self.coming.recv()).await.expect("nobody connected").unwrap()
     }
 
     /// Plain requests so far, and refused handshakes.
@@ -109,14 +109,14 @@ impl Visits {
     /// same address with [`Visits::rise`].
     pub async fn die(&mut self) {
         self.tasks.shutdown().await;
-        while self.visits.try_recv().is_ok() {}
+        while self.coming.try_recv().is_ok() {}
     }
 
     /// Listens again.
     pub async fn rise(&mut self) {
         let listener = TcpListener::bind(("127.0.0.1", self.port)).await.unwrap();
-        let (out, visits) = mpsc::channel(16);
-        self.visits = visits;
+        let (out, coming) = mpsc::channel(16);
+        self.coming = coming;
         self.tasks.spawn(accept(listener, Arc::clone(&self.shared), out));
     }
 }

@@ -180,8 +180,9 @@ mod tests {
 
     #[test]
     fn a_wiki_that_sends_by_itself_has_no_meta() {
-        let start = EDIT.find("\"id\":1800000001").unwrap();
-        let own = format!("{{{}", &EDIT[start..]).replace("https://en.wikipedia.org", "http://wiki.hospital.example");
+        let (_, own) = EDIT.split_once("\"id\":1800000001").unwrap();
+        let own =
+            format!("{{\"id\":1800000001{own}").replace("https://en.wikipedia.org", "http://wiki.hospital.example");
         let Ok(SourceEvent::Post(post)) = event(&own) else { panic!("no post") };
         assert_eq!((post.id.as_str(), post.lang.len()), ("wiki:wiki.hospital.example/1201", 0));
         assert_eq!(post.event_time, Timestamp::from_seconds(1_795_361_898));

@@ -68,7 +68,7 @@ fn deletions_name_what_is_gone_and_a_wiped_screen_deletes_nothing() {
             SourceEvent::PostDeleted { post, .. } => post,
             other => panic!("{other:?}"),
         });
-        assert_eq!(gone.as_ref().map(|id| id.as_str()).map_err(|reason| *reason), expected, "{line}");
+        assert_eq!(gone.as_ref().map(PostId::as_str).map_err(|reason| *reason), expected, "{line}");
     }
     let wiped = "@room-id=55;tmi-sent-ts=1795361895123 :tmi.twitch.tv CLEARCHAT #er";
     assert_eq!(event(wiped.as_bytes()), Ok(SourceEvent::Other));

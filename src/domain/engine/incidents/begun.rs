@@ -77,8 +77,8 @@ impl Engine {
     ) -> (IncidentId, bool) {
         let known = self.by_topic.get(&rule.topic).cloned();
         let is_whole = known.is_some();
-        let known = known.or_else(|| self.of_another_topic(rule, firing, now, commit));
         let known = known.or_else(|| self.reopen(rule, firing, now));
+        let known = known.or_else(|| self.of_another_topic(rule, firing, now, commit));
         let is_new = known.is_none();
         let id = known.unwrap_or_else(|| {
             // A rule takes a post once, so these two name one opening. The first post of

@@ -1,8 +1,8 @@
 //! Alerts of another topic that are about the same.
 //!
 //! A post may be a threat, a lockdown and the press at once, and its copies the same: three topics, one matter. So what
-//! would open an incident joins one of another topic instead if at least half of its posts are posts of that, or copies of them.
-//! Nothing else joins: neither what is said at the same time, nor of the same hospital.
+//! would open an incident joins one of another topic instead if at least half of its posts are posts of that.
+//! Nothing else joins: neither what is said at the same time, nor of the same hospital, nor in nearly the same words.
 //!
 //! What joins must not be swallowed by what it joins:
 //! - What is as grave, or graver, joins only if the other is, in turn, at least by half about the same stories. A shooting that
@@ -13,7 +13,8 @@
 //! - What is as grave is told to all who know of it, and to the people of its routes; what is less grave only to those.
 //! - Topics that not everybody may know of keep to themselves, see [`Terms::apart`].
 //!
-//! Rejected: to join by place (to a hospital with one site everything is at one place), by time alone, and to give
+//! Rejected: to join what only resembles a post of the other (of “gunman at St. Brigid's” and “fire at St. Brigid's” four words
+//! in five are the same; a true copy matches the rules of both, so its post is shared); to join by place (to a hospital with one site everything is at one place), by time alone, and to give
 //! an incident all of a topic once an alert of it joined.
 //!
 //! [`Terms::apart`]: crate::domain::terms::Terms::apart
@@ -30,7 +31,6 @@ use crate::domain::engine::alerts::Firing;
 use crate::domain::engine::off_times::Telling;
 use crate::domain::id::{IncidentId, RuleId};
 use crate::domain::incident::{Also, Incident, IncidentState};
-use crate::domain::key::Key;
 use crate::domain::message::MessageKind;
 use crate::domain::rule::Rule;
 use crate::domain::time::Timestamp;
@@ -92,9 +92,9 @@ impl Engine {
 }
 
 impl Live {
-    /// Whether a post is one of its, or a copy of one.
+    /// Whether a post is one of its, as far as they are remembered.
     fn has(&self, seen: &Seen) -> bool {
-        self.posts.contains(&seen.post_key) || self.stories.has(Key::of(&seen.story))
+        self.posts.contains(&seen.post_key)
     }
 
     /// How many of an alert's posts are its, if they are so many that the alert is about the same.

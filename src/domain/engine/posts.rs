@@ -174,6 +174,10 @@ impl Engine {
         let notable = self.routes.terms.notable(&post.author);
         let mut news = taken.hits.clone();
         self.sighted.leave_new(seen.post_key, &mut news, |rule| rules.name(rule));
+        if news.len() > 1 && !self.live.is_empty() {
+            // Those of open incidents first: then what the others open is known to share the post.
+            news.sort_by_key(|&hit| rules.get(hit).is_none_or(|rule| !self.by_topic.contains_key(&rule.topic)));
+        }
         commit.sightings.reserve(news.len());
         for some in news.chunks(LOOKED_AHEAD) {
             self.spikes.look_ahead(&rules, some);

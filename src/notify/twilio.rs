@@ -1,4 +1,4 @@
-//! The receiver `twilio`: text messages, or calls ([`call`]). Each costs money, and everybody it passes can read it:
+//! The receiver `twilio`: text messages, or calls (`call.rs`). Each costs money, and everybody it passes can read it:
 //! marks, title, counts and link, never a post.
 //!
 //! There is no idempotency key, and of several numbers each is a request of its own: which of them

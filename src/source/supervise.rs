@@ -148,6 +148,10 @@ impl<W: Wire> Supervisor<W> {
                 if !healthy || reason == DownReason::Stalled {
                     self.hosts.fail_over();
                 }
+                // The other reasons have been told with their errors where they were met.
+                if reason == DownReason::Stalled {
+                    events::source_down(&self.line.name, reason, None);
+                }
                 self.down(reason).await?;
                 Ok(self.backoff.after_failure())
             }

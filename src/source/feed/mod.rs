@@ -2,7 +2,7 @@
 //!
 //! What such a document promises: next to nothing. It is a window over the newest items, read by asking again and again.
 //! An item that is gone has only left the window; only a tombstone (RFC 6721) is a deletion. Ids change, dates lie, servers
-//! say nothing of what they kept. So [`known`] remembers which items were seen in which words, and what is handed on is
+//! say nothing of what they kept. So `known.rs` remembers which items were seen in which words, and what is handed on is
 //! one post for each item that is new or says something else, in our own form (`source::posts`): a recording of it
 //! replays without the documents. The first document of all is history, and tells nobody of anything.
 //!

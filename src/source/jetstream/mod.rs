@@ -2,7 +2,7 @@
 //!
 //! Pure: bytes in, [`Decoded`] out; `run` and `replay` use the same function. The v1 wire
 //! is described by the server (`bluesky-social/jetstream`, `pkg/models`), the v2 wire by the
-//! lexicon `network.bsky.jetstream.subscribeEvents` ([`events`]), the records by
+//! lexicon `network.bsky.jetstream.subscribeEvents` (`events.rs`), the records by
 //! the lexicons `app.bsky.feed.post`, `app.bsky.embed.*` and `app.bsky.richtext.facet`.
 //! The server does not check records, so whatever an author's program wrote arrives. Which
 //! wire a frame is of, it says itself: a source that fails over may read both.

@@ -2,7 +2,7 @@
 //!
 //! Pure: bytes in, [`Decoded`] out. A status is named by its `uri`, which is the same on every instance that
 //! has it; so the same post over several streams and instances is one. A deletion on the wire has only the
-//! instance's own number, so the task ([`wire`]) adds the `uri` it remembers for it.
+//! instance's own number, so the task (`wire.rs`) adds the `uri` it remembers for it.
 //!
 //! What a status can do without is read leniently; without `uri`, account or content it is rejected, and
 //! nothing but the event `delete` ever takes a post back. Posts that are not public are left out: they are

@@ -10,7 +10,7 @@
 //! because an edit is a new event at the same address.
 //!
 //! A repost carries no word of its own and is no post here, as on Bluesky; the note in it is handed on by the
-//! task as a frame of its own ([`wire`]), and verified like any other.
+//! task as a frame of its own (`wire.rs`), and verified like any other.
 //!
 //! The only time is the author's. A claim more than 15 minutes ahead is refused.
 

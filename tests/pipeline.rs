@@ -75,7 +75,8 @@ fn commits(read: Read, batches: &[Vec<String>], swap: usize) -> Vec<Commit> {
     let mut commits = Vec::new();
     for (number, lines) in batches.iter().enumerate() {
         if number == swap {
-            let swap = Input::Swap { rules: weather(), routes: Routes::default(), receivers: Vec::new() };
+            let swap =
+                Input::Swap { rules: weather(), routes: Routes::default(), receivers: Vec::new(), lessons: Vec::new() };
             commits.push(engine.step(swap, ZERO).commit);
         }
         let batch = read(recorded(lines), &known);

@@ -24,6 +24,7 @@ use super::desk::{Desk, Request};
 use super::desktops;
 use super::doors::{Web, bind};
 use super::drill;
+use super::lessons;
 use super::outbox::{self, Counter, StoreOutbox};
 use super::pipeline;
 use super::probe::Probe;
@@ -136,7 +137,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let started = clock.now();
     let metrics = Arc::new(Metrics::default());
     metrics.rules(rules.rules().len());
-    let (database, restored) = open_database(&config, started)?;
+    let (database, restored) = open_database(&config, &rules, started)?;
     let web = bind(&config, open_api).await?;
     let console = web.as_ref().and_then(|web| web.doors.console.clone());
     let (store, requests) = crate::store::channel(Arc::clone(&clock), Arc::clone(&metrics));
@@ -189,7 +190,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
         database: config.store.path.clone(),
         readiness,
         engine: to_engine.clone(),
-        rules,
+        rules: rules.clone(),
         people,
         statuses,
         receivers,
@@ -207,7 +208,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
 
     service::ready();
     let mut stages = [reading, working, sending, rest];
-    let ended = watch_over(&mut signals, &stop, reload.as_ref(), &to_engine, &mut stages, &mut storing).await;
+    let ended = watch_over(&mut signals, &stop, reload.as_ref(), &to_engine, &rules, &mut stages, &mut storing).await;
     service::stopping();
     drop(to_engine);
     stop_in_order(stages, &store, storing, clock.as_ref(), &mut signals, ended).await?;
@@ -230,10 +231,11 @@ fn clocks() -> (Arc<SteadyClock>, Arc<dyn Clock>) {
 }
 
 /// The database, with what the last run left in it.
-fn open_database(config: &Config, now: Timestamp) -> Result<(Store, Restored), Failure> {
+fn open_database(config: &Config, rules: &RuleSet, now: Timestamp) -> Result<(Store, Restored), Failure> {
     let mut database = open_store(&config.store.path)?;
     database.hurry(now).context("hurrying what the last run could not send")?;
-    let restored = what_the_last_run_left(&database, config, now)?;
+    let mut restored = what_the_last_run_left(&database, config, now)?;
+    lessons::at_start(&config.store, rules, &mut restored, now);
     Ok((database, restored))
 }
 
@@ -397,6 +399,7 @@ async fn watch_over(
     stop: &CancellationToken,
     reload: Option<&Reload>,
     engine: &mpsc::Sender<Request>,
+    in_force: &watch::Receiver<Arc<RuleSet>>,
     stages: &mut [Stage],
     storing: &mut Tasks,
 ) -> anyhow::Result<()> {
@@ -408,7 +411,7 @@ async fn watch_over(
             () = stop.cancelled() => return Ok(()),
             _ = terminate.recv() => { events::shutdown_begun("SIGTERM"); return Ok(()) }
             _ = interrupt.recv() => { events::shutdown_begun("SIGINT"); return Ok(()) }
-            _ = hang_up.recv() => if let Some(reload) = reload { reload.run(engine).await } else { events::reload_pointless() },
+            _ = hang_up.recv() => if let Some(reload) = reload { reload.run(engine, in_force).await } else { events::reload_pointless() },
             (Ended { task, result }, ..) = ended => {
                 return Err(match result {
                     Ok(()) => anyhow::anyhow!("{task} ended by itself"),

@@ -21,7 +21,7 @@ use super::service;
 use super::sources::Lookups;
 use super::status::{Status, Statuses};
 use crate::domain::addressee::Addressee;
-use crate::domain::commit::Commit;
+use crate::domain::commit::{Commit, VolumeState};
 use crate::domain::engine::{Command, Engine, Exercise, Input, Outcome, Refused, STORAGE};
 use crate::domain::id::{IncidentId, ReceiverName, SourceName};
 use crate::domain::incident::{Incident, IncidentState, Severity, TimelineEntry};
@@ -74,6 +74,8 @@ pub enum Request {
         routes: Routes,
         /// Every configured receiver.
         receivers: Vec<ReceiverName>,
+        /// What those that are new have learnt from the archive.
+        lessons: Vec<VolumeState>,
         /// Told once they are in force.
         done: oneshot::Sender<()>,
     },
@@ -266,16 +268,17 @@ impl Desk {
                 let begun = self.drill(posts, now, pending);
                 pending.answers.push(answer(asker, begun));
             }
-            Request::Swap { rules, routes, receivers, done } => {
+            Request::Swap { rules, routes, receivers, lessons, done } => {
                 self.rules.send_replace(Arc::clone(&rules));
                 self.people.send_replace(Arc::clone(&routes.people));
                 self.metrics.rules(rules.rules().len());
                 if let Some(exercise) = &mut self.exercise {
                     let (rules, routes, receivers) = (Arc::clone(&rules), routes.clone(), receivers.clone());
-                    let outcome = exercise.step(Input::Swap { rules, routes, receivers }, now);
+                    let swap = Input::Swap { rules, routes, receivers, lessons: Vec::new() };
+                    let outcome = exercise.step(swap, now);
                     self.took(outcome, pending);
                 }
-                let outcome = self.engine.step(Input::Swap { rules, routes, receivers }, now);
+                let outcome = self.engine.step(Input::Swap { rules, routes, receivers, lessons }, now);
                 self.took(outcome, pending);
                 done.send(()).unwrap_or_default();
             }

@@ -10,6 +10,7 @@ mod desk;
 mod desktops;
 pub mod doors;
 mod drill;
+pub mod lessons;
 mod outbox;
 pub mod pipeline;
 mod probe;

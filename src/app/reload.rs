@@ -3,15 +3,18 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::clock::SystemClock;
 use super::desk::Request;
+use super::lessons;
 use super::rulebook::Rulebook;
 use super::service;
 use crate::config::environment::Environment;
 use crate::config::load::{SecretPolicy, load};
+use crate::config::model::StoreConfig;
 use crate::config::schedule::gaps;
+use crate::domain::commit::VolumeState;
 use crate::domain::diagnostic::{Diagnostic, Level};
 use crate::domain::id::ReceiverName;
 use crate::domain::route::Routes;
@@ -29,20 +32,22 @@ pub struct Reload {
     pub environment: Environment,
     /// Receivers that have a dispatcher; new ones need a restart.
     pub receivers: Vec<ReceiverName>,
+    /// Where posts are kept; another place needs a restart.
+    pub store: StoreConfig,
 }
 
 impl Reload {
     /// Reads, checks and tries everything; then swaps, or keeps the old and says why.
-    pub async fn run(&self, engine: &mpsc::Sender<Request>) {
+    pub async fn run(&self, engine: &mpsc::Sender<Request>, in_force: &watch::Receiver<Arc<RuleSet>>) {
         service::reloading();
-        let reload = self.clone();
-        let read = tokio::task::spawn_blocking(move || reload.read()).await;
+        let (reload, before) = (self.clone(), Arc::clone(&in_force.borrow()));
+        let read = tokio::task::spawn_blocking(move || reload.read(&before)).await;
         match read.unwrap_or_else(|_| Err(vec![Diagnostic::error("SB0417", "reading the configuration panicked")])) {
-            Ok((rules, routes)) => {
+            Ok((rules, routes, lessons)) => {
                 let (count, receivers) = (rules.rules().len(), self.receivers.clone());
                 let (done, swapped) = oneshot::channel();
                 // An engine that is stopping takes no new rules; the next start reads them.
-                let sent = engine.send(Request::Swap { rules, routes, receivers, done }).await;
+                let sent = engine.send(Request::Swap { rules, routes, receivers, lessons, done }).await;
                 if sent.is_ok() && swapped.await.is_ok() {
                     events::reload_done(count);
                 }
@@ -59,7 +64,7 @@ impl Reload {
         service::ready();
     }
 
-    fn read(&self) -> Result<(Arc<RuleSet>, Routes), Vec<Diagnostic>> {
+    fn read(&self, before: &RuleSet) -> Result<(Arc<RuleSet>, Routes, Vec<VolumeState>), Vec<Diagnostic>> {
         let loaded = load(&self.path, &self.environment, SecretPolicy::Required);
         let Some(config) = loaded.config else { return Err(loaded.findings) };
         let gaps = gaps(&config, SystemClock.now());
@@ -80,6 +85,7 @@ impl Reload {
         if !rulebook.is_sound() {
             return Err(rulebook.findings);
         }
-        Ok((rulebook.rules, config.routes))
+        let lessons = lessons::at_reload(&self.store, before, &rulebook.rules, SystemClock.now());
+        Ok((rulebook.rules, config.routes, lessons))
     }
 }

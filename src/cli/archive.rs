@@ -9,9 +9,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::say;
-use crate::domain::incident::Gap;
 use crate::domain::time::Timestamp;
-use crate::store::{Kept, Reader};
+use crate::store::{Heard, Kept, Reader};
 
 /// How every SQLite file begins.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
@@ -43,22 +42,12 @@ pub(super) fn past(files: &[PathBuf], database: Option<PathBuf>) -> Option<Vec<P
     }
 }
 
-/// When the daemon could see.
-pub(super) struct Seen {
-    /// Time that was lost.
-    pub(super) gaps: Vec<Gap>,
-    /// Sources that were ever read.
-    pub(super) sources: usize,
-}
-
 /// When the daemon of a database could see; none for other files.
-pub(super) fn seen(path: &Path) -> anyhow::Result<Option<Seen>> {
+pub(super) fn heard(path: &Path) -> anyhow::Result<Option<Heard>> {
     if !Archive::is_one(path) {
         return Ok(None);
     }
-    let sources = Reader::open(path)?.sources(Timestamp::default())?;
-    let seen = Seen { sources: sources.len(), gaps: sources.into_iter().flat_map(|source| source.gaps).collect() };
-    Ok(Some(seen))
+    Ok(Some(Reader::open(path)?.heard(Timestamp::default())?))
 }
 
 /// The kept posts of a database as lines of JSON.

@@ -18,6 +18,7 @@ use futures_util::{StreamExt as _, stream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
+use super::archive;
 use super::input::Recording;
 use super::progress::Progress;
 use super::say;
@@ -30,6 +31,7 @@ use crate::domain::route::Routes;
 use crate::domain::rule::RuleSet;
 use crate::domain::time::{Clock as _, Timestamp};
 use crate::source::{Format, Incoming};
+use crate::store::Heard;
 
 /// What is played, and how.
 pub(super) struct Player<'a> {
@@ -100,6 +102,10 @@ impl<'a> Player<'a> {
             engine.without_store();
             engine
         });
+        for heard in self.files.iter().filter_map(|path| archive::heard(path).transpose()) {
+            let Heard { sources, lost, .. } = heard?;
+            engines.iter_mut().for_each(|engine| engine.lost(&lost, sources));
+        }
         let mut frames = 0;
         let mut took = |span, commits: [Commit; N]| {
             let first = commits.iter().take(1).flat_map(|commit| commit.progress.values());

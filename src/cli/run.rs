@@ -107,7 +107,7 @@ impl Run {
 
 fn reload(path: PathBuf, environment: Environment, config: &Config) -> Reload {
     let receivers = config.receivers.iter().map(|receiver| receiver.name.clone()).collect();
-    Reload { path, environment, receivers }
+    Reload { path, environment, receivers, store: config.store.clone() }
 }
 
 /// Runs a daemon in this process until it ends.

@@ -258,8 +258,8 @@ impl Past {
     fn read(files: &[PathBuf], format: FormatChoice, rules: &Arc<RuleSet>) -> anyhow::Result<Self> {
         let mut past = Self { taken: Vec::new(), posts: 0, span: None, gaps: Vec::new(), sources: 1 };
         for path in files {
-            if let Some(seen) = archive::seen(path)? {
-                (past.gaps, past.sources) = (seen.gaps, seen.sources);
+            if let Some(heard) = archive::heard(path)? {
+                (past.gaps, past.sources) = (heard.lost, heard.sources);
             }
         }
         Player::of(files, format.0).play([rules], |span, [commit]| {

@@ -9,9 +9,26 @@
 use rusqlite::params;
 
 use super::error::StoreError;
-use super::read::Reader;
+use super::read::{Reader, SourceRecord};
+use super::restore::read_volume;
+use super::stored::post_from_json;
+use crate::domain::commit::VolumeState;
+use crate::domain::event::Cursor;
 use crate::domain::id::PostId;
+use crate::domain::incident::Gap;
+use crate::domain::post::Post;
 use crate::domain::time::Timestamp;
+
+/// How much of a time was heard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// The newest that was read of any source.
+    pub until: Timestamp,
+    /// Sources that were ever read.
+    pub sources: usize,
+    /// What they lost, oldest first of each.
+    pub lost: Vec<Gap>,
+}
 
 /// One kept post.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +41,57 @@ pub struct Kept {
     pub json: String,
 }
 
+impl Kept {
+    /// The post itself.
+    ///
+    /// # Errors
+    /// The JSON is not of a post.
+    pub fn post(&self) -> Result<Post, StoreError> {
+        let unreadable = || StoreError::Unreadable { table: "post", id: self.id.to_string() };
+        post_from_json(&self.json).map_err(|_| unreadable())
+    }
+}
+
 impl Reader {
+    /// What is known under a name.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn volume(&self, name: &str) -> Result<Option<VolumeState>, StoreError> {
+        let mut select = self.sql.prepare_cached("SELECT rule, meaning, at, state FROM volume WHERE rule = ?1")?;
+        Ok(select.query_map([name], read_volume)?.next().transpose()?)
+    }
+
+    /// From when on so many kept posts are the newest; none when there are not more.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn newest_from(&self, posts: usize) -> Result<Option<Timestamp>, StoreError> {
+        let mut select = self
+            .sql
+            .prepare_cached("SELECT at FROM post WHERE json IS NOT NULL ORDER BY at DESC, id DESC LIMIT 1 OFFSET ?1")?;
+        let posts = i64::try_from(posts).unwrap_or(i64::MAX);
+        let found = select.query_map([posts], |row| Ok(Timestamp::from_micros(row.get(0)?)))?.next().transpose()?;
+        Ok(found)
+    }
+
+    /// Every source that was read, how far, and what it lost since a time, what it is losing included.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn heard(&self, since: Timestamp) -> Result<Heard, StoreError> {
+        let read: Vec<SourceRecord> =
+            self.sources(since)?.into_iter().filter(|source| source.cursor.is_some()).collect();
+        let until = read.iter().filter_map(|source| source.cursor).max().map(Cursor::time).unwrap_or_default();
+        let sources = read.len();
+        let gaps = read.into_iter().flat_map(|source| source.gaps).map(|gap| match gap.to {
+            Some(_) => gap,
+            None => Gap { to: Some(until.max(gap.from)), ..gap }, // it may be read later, and has not been yet
+        });
+        let lost = gaps.filter(|gap| !gap.recovered).collect();
+        Ok(Heard { until, sources, lost })
+    }
+
     /// How much JSON all kept posts are, with a line break each.
     ///
     /// # Errors

@@ -27,7 +27,7 @@ mod write;
 mod writer;
 
 pub use answered::Answered;
-pub use archive::Kept;
+pub use archive::{Heard, Kept};
 pub use error::StoreError;
 pub use outbox::OutboxState;
 pub use read::{AlertRow, DeliveryRow, IncidentRecord, OutboxCount, Reader, SourceRecord, TimelineRow};

@@ -66,13 +66,14 @@ impl Store {
     /// What rules have learnt.
     pub fn volumes(&self) -> Result<Vec<VolumeState>, StoreError> {
         let mut volumes = self.conn().prepare("SELECT rule, meaning, at, state FROM volume")?;
-        let volumes = volumes.query_map((), |row| {
-            let rule = row.get::<_, String>(0)?.into();
-            let at = Timestamp::from_micros(row.get(2)?);
-            Ok(VolumeState { rule, meaning: row.get(1)?, at, state: row.get(3)? })
-        })?;
+        let volumes = volumes.query_map((), read_volume)?;
         Ok(volumes.collect::<Result<_, _>>()?)
     }
+}
+
+pub(super) fn read_volume(row: &Row<'_>) -> rusqlite::Result<VolumeState> {
+    let rule = row.get::<_, String>(0)?.into();
+    Ok(VolumeState { rule, meaning: row.get(1)?, at: Timestamp::from_micros(row.get(2)?), state: row.get(3)? })
 }
 
 /// Incidents; `which` is what follows WHERE.

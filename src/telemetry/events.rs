@@ -3,12 +3,13 @@
 //! `event` is stable (namespace.noun.verb) for those who search the journal; the words
 //! may change. Errors that arrive here hold no secret; texts of posts never arrive.
 
+use std::path::Path;
 use std::time::Duration;
 
 use tracing::{debug, error, info, warn};
 
 use crate::domain::event::{DownReason, Rejected};
-use crate::domain::id::{DeliveryId, IncidentId, ReceiverName, SilenceId, SourceName};
+use crate::domain::id::{DeliveryId, IncidentId, ReceiverName, RuleId, SilenceId, SourceName};
 use crate::domain::incident::{Gap, Incident};
 use crate::domain::time::{ClockSet, Timestamp, human};
 
@@ -208,7 +209,7 @@ pub fn desk_closed(user: &str, incident: &str, reason: &str) {
 }
 
 /// Desks of this machine can connect.
-pub fn desks_welcome(socket: &std::path::Path) {
+pub fn desks_welcome(socket: &Path) {
     info!(event = "desk.socket.opened", socket = %socket.display(), "desks can connect");
 }
 
@@ -256,7 +257,7 @@ pub fn desk_forgot(error: &(dyn std::error::Error + 'static)) {
 }
 
 /// What this desk has shown cannot be written down.
-pub fn desk_remembers_nothing(path: &std::path::Path, error: &(dyn std::error::Error + 'static)) {
+pub fn desk_remembers_nothing(path: &Path, error: &(dyn std::error::Error + 'static)) {
     warn!(event = "desk.memory.unwritten", path = %path.display(), error, "what was shown cannot be written down; a restart may show it again");
 }
 
@@ -273,6 +274,28 @@ pub fn api_listens(address: std::net::SocketAddr) {
 /// New rules and routes are in force.
 pub fn reload_done(rules: usize) {
     info!(event = "config.reload.done", rules, "configuration reloaded");
+}
+
+/// A new rule heard the archive, and knows what was usual in that time.
+pub fn rule_learnt(rule: &RuleId, seen: Duration) {
+    let from = human(Duration::from_mins(seen.as_secs() / 60));
+    info!(event = "rule.archive.learnt", %rule, from, "rule learned what is usual from the archive");
+}
+
+/// Of new rules the archive does not hold all posts, so they learn from now on.
+pub fn rules_begin_anew(rules: usize, example: &str) {
+    warn!(
+        event = "rule.archive.none",
+        rules,
+        example,
+        "no rule kept all posts that new rules take: they learn from now on; stormbell volume learn can teach them"
+    );
+}
+
+/// The archive cannot be read, and new rules learn from now on.
+pub fn archive_unread(path: &Path, error: &(dyn std::error::Error + 'static)) {
+    let path = path.display();
+    warn!(event = "rule.archive.unread", %path, error, "archive not read: new rules learn from now on");
 }
 
 /// A new configuration has errors; the old one stays in force (invariant 7).

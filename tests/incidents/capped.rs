@@ -184,7 +184,12 @@ fn what_waits_for_a_receiver_that_is_taken_out_is_told_to_the_others_once() {
     say(&mut sim, 10, "ann", "outage");
     say(&mut sim, 20, "ann", "queue");
     let routes = Routes::of(vec![route(&[], &[], &[(&["log"], None)], None)]);
-    sim.step(Input::Swap { rules: Arc::new(RuleSet::new(rules())), routes, receivers: vec!["log".into()] });
+    sim.step(Input::Swap {
+        rules: Arc::new(RuleSet::new(rules())),
+        routes,
+        receivers: vec!["log".into()],
+        lessons: Vec::new(),
+    });
     sim.run_until(7200);
     let own: Vec<&Incident> = sim.model.incidents.values().filter(|incident| incident.is_own()).collect();
     let titles: Vec<&str> = own.iter().map(|incident| incident.title.as_str()).collect();

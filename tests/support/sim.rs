@@ -256,7 +256,7 @@ impl Sim {
     pub fn reload_people(&mut self, routes: Routes) {
         self.routes = routes;
         let (rules, routes, receivers) = (Arc::clone(&self.rules), self.routes.clone(), self.receivers.clone());
-        self.step(Input::Swap { rules, routes, receivers });
+        self.step(Input::Swap { rules, routes, receivers, lessons: Vec::new() });
     }
 
     /// Other rules, as after a reload.

@@ -19,10 +19,9 @@ use crate::cli::player::{Player, Span, is_yet_to_come, joined};
 use crate::cli::replay::{FormatChoice, format, line};
 use crate::cli::{Exit, counted, say, show};
 use crate::domain::commit::{Commit, VolumeState};
-use crate::domain::condition::Condition;
 use crate::domain::engine::learning::{Learnt, known, learns};
 use crate::domain::id::RuleId;
-use crate::domain::rule::{Rule, RuleSet};
+use crate::domain::rule::RuleSet;
 use crate::domain::time::{Timestamp, human};
 use crate::store::{Store, StoreError};
 
@@ -30,8 +29,8 @@ use crate::store::{Store, StoreError};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Reads recordings of a whole stream through the rules, and writes into the daemon's database what
-each spike rule then takes for usual, so that it works from the daemon's first minute. Stop the
-daemon first, and run this as its user; it reads on where it stopped. What a rule knows already stays, unless the recordings
+each rule with spike, quiet or new_term then takes for usual, so that it works from the daemon's
+first minute; by key, too. Stop the daemon first, and run this as its user; it reads on where it stopped. What a rule knows already stays, unless the recordings
 show it more time than it has seen (or with --replace).
 
 The database itself can be one of the files, the last. It keeps the posts that rules took: right
@@ -63,15 +62,6 @@ const LEAST: Duration = Duration::from_hours(1);
 /// Recordings that go back by more are not in order.
 const OUT_OF_ORDER: Duration = Duration::from_hours(24);
 
-/// Whether a rule learns what nobody can teach it.
-fn by_itself(rule: &Rule) -> bool {
-    match rule.condition {
-        Condition::Quiet(_) | Condition::NewTerm(_) => true,
-        Condition::Spike(_) => rule.by.is_some(),
-        _ => false,
-    }
-}
-
 impl Learn {
     pub(super) fn main(self) -> anyhow::Result<Exit> {
         let Some(Listening { rulebook, database, .. }) = self.listening.resolve() else { return Ok(Exit::Config) };
@@ -86,7 +76,9 @@ impl Learn {
         };
         let rules = Arc::new(rulebook.rules.some(learns));
         if rules.rules().is_empty() {
-            say("no rule has a spike, so there is nothing to learn; RULES.md says how to write one");
+            say(
+                "no rule has a spike, asks for new terms or waits for silence, so there is nothing to learn; RULES.md says how to write one",
+            );
             return Ok(Exit::Failed);
         }
         let Some(mut store) = locked(&database)? else { return Ok(Exit::Temporary) };
@@ -111,11 +103,6 @@ impl Learn {
                 "the recordings are not in the order of their time: what comes more than half a day late is not learnt",
             );
         }
-        let untaught = rulebook.rules.some(|rule| !learns(rule) && by_itself(rule));
-        if !untaught.rules().is_empty() {
-            let names: Vec<&str> = untaught.rules().iter().map(|rule| rule.id.as_str()).collect();
-            say(&format!("not taught, for they learn by themselves: {}", names.join(", ")));
-        }
         let before = store.volumes()?;
         let lessons: Vec<Lesson> =
             engine.learnt().into_iter().map(|learnt| self.lesson(learnt, &rules, &before, &heard)).collect();
@@ -123,7 +110,8 @@ impl Learn {
         lessons
             .iter()
             .filter(|lesson| lesson.taken)
-            .for_each(|lesson| commit.record_volume(lesson.learnt.state.clone()));
+            .flat_map(|lesson| &lesson.learnt.states)
+            .for_each(|state| commit.record_volume(state.clone()));
         store.commit(&[commit]).context("writing what was learnt")?;
         store.close().context("writing what was learnt")?;
         self.tell(&lessons, &heard, (from, to))?;
@@ -132,12 +120,12 @@ impl Learn {
 
     /// Decides whether a rule takes over what was learnt.
     fn lesson(&self, learnt: Learnt, rules: &RuleSet, before: &[VolumeState], heard: &Heard) -> Lesson {
-        let known = rules.find(learnt.state.rule.as_str()).and_then(|(_, rule)| {
+        let known = rules.find(learnt.rule.as_str()).and_then(|(_, rule)| {
             before.iter().find(|state| state.rule == rule.id).and_then(|state| known(rule, state))
         });
         let enough = learnt.seen >= LEAST;
         let taken = enough && (self.replace || known.is_none_or(|known| known < learnt.seen));
-        let posts = heard.posts.get(&learnt.state.rule).copied().unwrap_or(0);
+        let posts = heard.posts.get(&learnt.rule).copied().unwrap_or(0);
         Lesson { learnt, known, posts, taken }
     }
 
@@ -145,7 +133,7 @@ impl Learn {
         let mut out = std::io::stdout().lock();
         if self.json {
             for Lesson { learnt, known, posts, taken } in lessons {
-                let (rule, seen) = (learnt.state.rule.as_str(), learnt.seen.as_secs());
+                let (rule, seen) = (learnt.rule.as_str(), learnt.seen.as_secs());
                 let json = RuleJson {
                     rule,
                     posts: *posts,
@@ -168,9 +156,9 @@ impl Learn {
             )?;
             return Ok(());
         }
-        let width = lessons.iter().map(|lesson| lesson.learnt.state.rule.as_str().len()).max().unwrap_or(0);
+        let width = lessons.iter().map(|lesson| lesson.learnt.rule.as_str().len()).max().unwrap_or(0);
         for Lesson { learnt, known, posts, taken } in lessons {
-            let (rule, posts, seen) = (&learnt.state.rule, counted(*posts, "post"), length(learnt.seen));
+            let (rule, posts, seen) = (&learnt.rule, counted(*posts, "post"), length(learnt.seen));
             let before = known.map(length);
             let what = match (taken, before) {
                 (true, None) => format!("learnt {posts} over {seen}"),

@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use super::exposure::Exposure;
+use super::learning::Learnt;
 use super::minutes::Surroundings;
 use super::sightings::Sightings;
 use super::spikes::{promised, terms};
@@ -99,12 +100,28 @@ impl Follows {
         self.incomplete = true;
     }
 
-    /// Begins the rules that are not followed yet: the silence of their keys counts from now on.
-    pub(super) fn begin(&mut self, rules: &RuleSet, now: Timestamp) {
+    /// Whether a rule is followed.
+    pub(super) fn knows(&self, rule: &RuleId) -> bool {
+        self.rules.contains_key(rule)
+    }
+
+    /// Begins the rules that are not followed yet, and those at rest: the silence of their keys counts from now on.
+    pub(super) fn begin(&mut self, rules: &RuleSet, exposure: &Exposure, now: Timestamp) {
         if !self.incomplete || now == Timestamp::default() {
             return;
         }
         self.incomplete = false;
+        let around = Surroundings { scale: &self.scale, zone: rules.zone(), exposure };
+        for (id, followed) in &mut self.rules {
+            if followed.silence.wake(now, &around) {
+                let changed = self.changed.entry(id.clone()).or_default();
+                changed.rule = true;
+                for one in followed.keys.values_mut() {
+                    one.watch.wake(now, &around);
+                    changed.slots.insert(one.slot);
+                }
+            }
+        }
         for rule in rules.rules().iter().filter(|rule| spike(rule).is_some()) {
             if !self.rules.contains_key(&rule.id) {
                 self.rules.insert(rule.id.clone(), Followed::new(rule, now, &self.scale));
@@ -184,6 +201,21 @@ impl Follows {
         }
     }
 
+    /// See [`super::spikes::Spikes::rest`].
+    pub(super) fn rest(&mut self, rules: &RuleSet, exposure: &Exposure, now: Timestamp) -> Vec<Learnt> {
+        let Self { scale, rules: kept, .. } = self;
+        let around = Surroundings { scale, zone: rules.zone(), exposure };
+        let learnt = kept.iter_mut().filter_map(|(id, followed)| {
+            let (_, policy) = terms(rules, spike(following(rules, id)?)?, scale);
+            followed.silence.rest(&policy, now, &around);
+            followed.keys.values_mut().for_each(|one| one.watch.rest(&policy, now, &around));
+            let keys = followed.keys.iter().map(|(key, one)| followed.key_written(id, *key, one));
+            let states = std::iter::once(followed.written(id)).chain(keys).collect();
+            Some(Learnt { rule: id.clone(), states, seen: followed.silence.seen(scale) })
+        });
+        learnt.collect()
+    }
+
     /// Puts what changed into a commit: the rule, and each key in a row of its own.
     pub(super) fn record(&mut self, commit: &mut Commit) {
         for (id, changed) in std::mem::take(&mut self.changed) {
@@ -192,12 +224,7 @@ impl Follows {
                 commit.record_volume(followed.written(&id));
             }
             for (key, one) in followed.keys.iter().filter(|(_, one)| changed.slots.contains(&one.slot)) {
-                commit.record_volume(VolumeState {
-                    rule: format!("{id}#{}", one.slot).into(),
-                    meaning: followed.meaning_of_keys(),
-                    at: one.watch.at(),
-                    state: one.to_bytes(*key),
-                });
+                commit.record_volume(followed.key_written(&id, *key, one));
             }
         }
     }
@@ -297,6 +324,11 @@ impl Followed {
         VolumeState { rule: rule.clone(), meaning: self.meaning.clone(), at: self.changed_at, state }
     }
 
+    fn key_written(&self, rule: &RuleId, key: u64, one: &One) -> VolumeState {
+        let (rule, meaning) = (format!("{rule}#{}", one.slot).into(), self.meaning_of_keys());
+        VolumeState { rule, meaning, at: one.watch.at(), state: one.to_bytes(key) }
+    }
+
     fn read(written: &VolumeState, scale: &Scale, sightings: &Sightings) -> Option<Self> {
         let mut input = Numbers::after_version(&written.state, VERSION)?;
         let began = input.time()?;
@@ -355,6 +387,12 @@ impl One {
 
 fn authors<'a>(posts: impl Iterator<Item = &'a Seen>, from: Timestamp) -> usize {
     posts.filter(|seen| seen.at >= from).map(|seen| &seen.author).collect::<HashSet<&AuthorId>>().len()
+}
+
+/// How much time a rule has seen that left this state.
+pub(super) fn known(state: &VolumeState, scale: &Scale) -> Option<Duration> {
+    let followed = Followed::read(state, scale, &Sightings::default())?;
+    Some(followed.silence.seen(scale))
 }
 
 /// What a rule asks of each key.

@@ -2,7 +2,9 @@
 //! commit that changed it, and given up when the rule asks something else.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
+use super::learning::Learnt;
 use crate::domain::commit::{Commit, VolumeState};
 use crate::domain::condition::{Condition, Seen, Vocabulary, Whole};
 use crate::domain::id::RuleId;
@@ -16,6 +18,10 @@ pub(super) trait Memory: Sized {
     fn is_for(rule: &Rule) -> bool;
     /// Of a rule that is in force from now on.
     fn begin(now: Timestamp) -> Self;
+    /// What follows is not seen; gives how much time was. None when it has nothing to learn.
+    fn rest(&mut self, now: Timestamp) -> Option<Duration>;
+    /// From now on posts are seen again; false when they always were.
+    fn wake(&mut self, now: Timestamp) -> bool;
     /// Puts a sighting that is counted already among the evidence.
     fn remember(&mut self, seen: &Seen);
     /// The time of the newest it knows.
@@ -53,17 +59,33 @@ impl<M: Memory> Memories<M> {
         &mut self.kept.entry(rule.id.clone()).or_insert_with(new).memory
     }
 
-    /// Begins the memories of rules that have none yet.
+    /// Whether a rule has one.
+    pub(super) fn knows(&self, rule: &RuleId) -> bool {
+        self.kept.contains_key(rule)
+    }
+
+    /// Begins the memories of rules that have none yet, and goes on with those at rest.
     pub(super) fn begin(&mut self, rules: &RuleSet, now: Timestamp) {
         if self.is_complete || now == Timestamp::default() {
             return;
         }
         self.is_complete = true;
+        self.change(|memory| memory.wake(now));
         for rule in rules.rules().iter().filter(|rule| M::is_for(rule)) {
             if !self.kept.contains_key(&rule.id) {
                 self.of(rule, now);
             }
         }
+    }
+
+    /// See [`super::spikes::Spikes::rest`].
+    pub(super) fn rest(&mut self, rules: &RuleSet, now: Timestamp) -> Vec<Learnt> {
+        let of_rule = |rule: &Rule| {
+            let kept = self.kept.get_mut(&rule.id)?;
+            let seen = kept.memory.rest(now)?;
+            Some(Learnt { rule: rule.id.clone(), states: vec![kept.written(rule.id.clone())], seen })
+        };
+        rules.rules().iter().filter_map(of_rule).collect()
     }
 
     /// Changes all memories; `change` says of each whether it made a difference.
@@ -102,10 +124,17 @@ impl<M: Memory> Memories<M> {
     /// Puts what changed into a commit.
     pub(super) fn record(&mut self, commit: &mut Commit) {
         for rule in std::mem::take(&mut self.changed) {
-            let Some(Kept { meaning, memory }) = self.kept.get(&rule) else { continue };
-            let (meaning, at, state) = (meaning.clone(), memory.at(), memory.to_bytes());
-            commit.record_volume(VolumeState { rule, meaning, at, state });
+            if let Some(kept) = self.kept.get(&rule) {
+                commit.record_volume(kept.written(rule));
+            }
         }
+    }
+}
+
+impl<M: Memory> Kept<M> {
+    fn written(&self, rule: RuleId) -> VolumeState {
+        let Self { meaning, memory } = self;
+        VolumeState { rule, meaning: meaning.clone(), at: memory.at(), state: memory.to_bytes() }
     }
 }
 
@@ -120,6 +149,14 @@ impl Memory for Whole {
 
     fn begin(_now: Timestamp) -> Self {
         Self::default()
+    }
+
+    fn rest(&mut self, _now: Timestamp) -> Option<Duration> {
+        None
+    }
+
+    fn wake(&mut self, _now: Timestamp) -> bool {
+        false
     }
 
     fn remember(&mut self, seen: &Seen) {
@@ -142,6 +179,15 @@ impl Memory for Whole {
 impl Memory for Vocabulary {
     fn is_for(rule: &Rule) -> bool {
         matches!(rule.condition, Condition::NewTerm(_))
+    }
+
+    fn rest(&mut self, now: Timestamp) -> Option<Duration> {
+        self.rest(now);
+        Some(self.seen())
+    }
+
+    fn wake(&mut self, now: Timestamp) -> bool {
+        self.wake(now)
     }
 
     fn begin(now: Timestamp) -> Self {

@@ -9,6 +9,7 @@
 //! a batch without stamps of receipt (a recording) brings its own: its event time.
 
 mod alerts;
+pub mod archived;
 mod authors;
 mod batch;
 mod by_rule;
@@ -46,7 +47,7 @@ use std::sync::Arc;
 
 use super::addressee::Addressee;
 use super::cap::Quota;
-use super::commit::{Commit, Restored};
+use super::commit::{Commit, Restored, VolumeState};
 use super::condition::{Condition, Vocabulary, Whole, Window};
 use super::event::{DownReason, Joint};
 use super::id::{IncidentId, ReceiverName, SilenceId, SourceName, Topic};
@@ -60,6 +61,7 @@ use super::rule::{Rule, RuleSet};
 use super::silence::{Order, Refused as NotSilenced, Silence, SilenceState};
 use super::story::Stories;
 use super::time::{ClockSet, Timestamp};
+use archived::Archived;
 pub use batch::{Batch, Frames, Item, Items};
 use by_rule::ByRule;
 pub use exercise::Exercise;
@@ -89,6 +91,7 @@ pub struct Engine {
     follows: Follows,
     quiets: Quiets,
     joins: Joins,
+    archived: Archived,
     /// (rule, post): a post counts for a rule once, however often it is read or edited.
     sighted: Sighted,
     /// Versions of posts that were read before.
@@ -172,6 +175,8 @@ pub enum Input {
         routes: Routes,
         /// Every configured receiver.
         receivers: Vec<ReceiverName>,
+        /// What rules that are new have learnt from the archive.
+        lessons: Vec<VolumeState>,
     },
     /// What is decided cannot be written, and why; none: it can again. It is told before it is committed, the only
     /// thing that ever is.
@@ -257,6 +262,7 @@ impl Engine {
             vocabularies: Memories::default(),
             follows: Follows::new(),
             quiets: Quiets::default(),
+            archived: Archived::default(),
             sighted: Sighted::new(1 << 18),
             seen: Recent::new(1 << 17),
             deleted: Recent::new(1 << 16),
@@ -310,6 +316,7 @@ impl Engine {
         self.quotas = restored.quotas.into_iter().map(|quota| (quota.receiver.clone(), begun(quota))).collect();
         restored.lost_gaps.iter().for_each(|gap| self.spikes.exposure.ended(gap));
         self.restore_sources(restored.cursors, restored.open_gaps, now, &mut commit);
+        self.archived.restore(&restored.volumes);
         self.quiets.restore(&self.rules, &self.spikes.scale, &restored.volumes);
         self.restore_flows(&restored.volumes, &restored.lost_gaps, &mut commit);
         self.shares.restore(&self.rules, &restored.volumes);
@@ -373,7 +380,7 @@ impl Engine {
             Input::Silence(order) => outcome.silence = Some(self.silence(order, now, commit)),
             Input::Undelivered(undelivered) => self.undelivered(undelivered, now, commit),
             Input::Overdue(overdue) => self.overdue(overdue, now, commit),
-            Input::Swap { rules, routes, receivers } => {
+            Input::Swap { rules, routes, receivers, lessons } => {
                 self.windows.swap(&self.rules, &rules, |was, is, _| asks_the_same(was, is));
                 self.keyed.keep(&rules);
                 self.spikes.swap(&self.rules, &rules);
@@ -382,7 +389,9 @@ impl Engine {
                 self.follows.keep(&rules);
                 self.joins.keep(&rules);
                 self.quiets.keep(&rules);
+                self.archived.swap();
                 (self.rules, self.routes, self.receivers) = (rules, routes, receivers);
+                self.take_lessons(&lessons);
                 self.reroute(now, commit);
             }
             Input::Storage(why) => self.storage(why, now, commit),

@@ -41,10 +41,8 @@ impl Engine {
                 let (carries_post, live) = (item.event_time().is_some(), item.received_at.is_some());
                 self.frame_seen(&source, Frame { cursor, carries_post, live }, now, commit);
             }
-            self.spikes.begin(&self.rules, self.event_clock);
-            self.vocabularies.begin(&self.rules, self.event_clock);
-            self.follows.begin(&self.rules, self.event_clock);
-            self.quiets.begin(&self.rules, &self.spikes.scale, self.event_clock);
+            self.begin_learning(self.event_clock);
+            self.archived.begin(&self.rules, self.sample, self.event_clock);
             progress.cursor = progress.cursor.max(item.cursor);
             progress.ledger.frames += 1;
             let (glimpse, whole, taken) = match item.what {
@@ -91,6 +89,7 @@ impl Engine {
         self.follows.record(commit);
         self.quiets.record(commit);
         self.joins.record(commit);
+        self.archived.record(commit);
         self.record_flow(&source, commit);
         progress.bookmark = reach.bookmark;
         commit.progress.entry(source).or_default().add(progress);

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::Engine;
 use super::alerts::Firing;
 use super::exposure::Exposure;
+use super::learning::Learnt;
 use super::minutes::Surroundings;
 use super::silence::Silence;
 use crate::domain::commit::{Commit, VolumeState};
@@ -52,23 +53,33 @@ impl Quiets {
         self.begun = false;
     }
 
-    /// From now on the silence of new rules counts.
-    pub(super) fn begin(&mut self, rules: &RuleSet, scale: &Scale, now: Timestamp) {
+    /// Whether a rule's silence is known.
+    pub(super) fn knows(&self, rule: &RuleId) -> bool {
+        self.silences.contains_key(rule)
+    }
+
+    /// From now on the silence of new rules counts, and that of rules at rest.
+    pub(super) fn begin(&mut self, rules: &RuleSet, around: &Surroundings<'_>, now: Timestamp) {
         if self.begun || now == Timestamp::default() {
             return;
         }
         self.begun = true;
+        for (id, kept) in &mut self.silences {
+            if kept.silence.wake(now, around) {
+                self.changed.insert(id.clone());
+            }
+        }
         for rule in rules.rules().iter().filter(|rule| quiet(rule).is_some()) {
             if !self.silences.contains_key(&rule.id) {
-                self.watch_from(rule, scale, now);
+                self.watch_from(rule, around.scale, now);
                 self.changed.insert(rule.id.clone());
             }
         }
     }
 
     /// A source that was never read before begins: rules will take more posts than they did.
-    pub(super) fn source_added(&mut self) {
-        self.each(Silence::doubt);
+    pub(super) fn source_added(&mut self, now: Timestamp) {
+        self.each(|silence| silence.source_added(now));
     }
 
     /// A source is gone, perhaps the one that had the posts: until the next one silence says nothing.
@@ -123,10 +134,20 @@ impl Quiets {
 
     pub(super) fn record(&mut self, commit: &mut Commit) {
         for rule in std::mem::take(&mut self.changed) {
-            let Some(Kept { meaning, silence }) = self.silences.get(&rule) else { continue };
-            let (meaning, at, state) = (meaning.clone(), silence.since, silence.to_bytes());
-            commit.record_volume(VolumeState { rule, meaning, at, state });
+            if let Some(kept) = self.silences.get(&rule) {
+                commit.record_volume(kept.written(rule));
+            }
         }
+    }
+
+    /// See [`super::spikes::Spikes::rest`].
+    pub(super) fn rest(&mut self, around: &Surroundings<'_>, now: Timestamp) -> Vec<Learnt> {
+        let learnt = self.silences.iter_mut().map(|(rule, kept)| {
+            kept.silence.rest(now, around);
+            let states = vec![kept.written(rule.clone())];
+            Learnt { rule: rule.clone(), states, seen: kept.silence.time_seen(around.scale) }
+        });
+        learnt.collect()
     }
 
     /// Rules that have just been silent for long enough, and since when.
@@ -152,6 +173,19 @@ impl Quiets {
         let fresh = Kept { meaning: meaning(rule), silence: Silence::new(scale, from) };
         self.silences.entry(rule.id.clone()).insert_entry(fresh).into_mut()
     }
+}
+
+impl Kept {
+    fn written(&self, rule: RuleId) -> VolumeState {
+        let Self { meaning, silence } = self;
+        VolumeState { rule, meaning: meaning.clone(), at: silence.since, state: silence.to_bytes() }
+    }
+}
+
+/// How much time a rule has seen that left this state.
+pub(super) fn known(rule: &Rule, state: &VolumeState, scale: &Scale) -> Option<Duration> {
+    let silence = Silence::from_bytes(scale, &state.state).ok().filter(|_| state.meaning == meaning(rule))?;
+    Some(silence.time_seen(scale))
 }
 
 impl Engine {

@@ -11,6 +11,7 @@ use crate::domain::incident::Sighting;
 use crate::domain::rule::RuleSet;
 
 /// The sightings of the rules whose states name posts.
+#[derive(Default)]
 pub(super) struct Sightings {
     posts: HashMap<RuleId, HashMap<u64, Sighting>>,
 }

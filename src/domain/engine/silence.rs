@@ -97,6 +97,31 @@ impl Silence {
         self.minutes.baseline.days_seen(scale)
     }
 
+    /// A source that was never read before begins, see [`Minutes::doubt`].
+    pub(super) fn source_added(&mut self, now: Timestamp) {
+        self.minutes.doubt(now);
+        self.reached = Reached::default();
+    }
+
+    /// Takes in all time until then; what follows is not seen.
+    pub(super) fn rest(&mut self, now: Timestamp, around: &Surroundings<'_>) {
+        self.minutes.rest(&Policy::NEVER, now, around);
+    }
+
+    /// From now on posts are seen again, and are missed from now on; false when they always were.
+    pub(super) fn wake(&mut self, now: Timestamp, around: &Surroundings<'_>) -> bool {
+        let woke = self.minutes.wake(now, around);
+        if woke {
+            (self.since, self.told, self.reached) = (self.since.max(now), false, Reached::default());
+        }
+        woke
+    }
+
+    /// How much time it has seen, that since the newest post included when it rests.
+    pub(super) fn time_seen(&self, scale: &Scale) -> Duration {
+        self.minutes.seen(scale)
+    }
+
     /// See [`crate::domain::volume::Baseline::doubt`].
     pub(super) fn doubt(&mut self) {
         self.minutes.baseline.doubt();

@@ -96,12 +96,10 @@ impl Engine {
         let before = state.cursor;
         if before.is_none() {
             self.spikes.source_added(self.event_clock);
-            self.quiets.source_added();
+            self.quiets.source_added(self.event_clock);
+            self.archived.source_added();
             self.follows.source_added(self.event_clock);
-            self.vocabularies.change(|vocabulary| {
-                vocabulary.doubt(time(cursor));
-                true
-            });
+            self.vocabularies.change(|vocabulary| vocabulary.doubt(time(cursor)));
         }
         let newest = before.map_or(cursor, |before| before.max(cursor));
         state.cursor = Some(newest);

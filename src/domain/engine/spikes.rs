@@ -88,6 +88,11 @@ impl Spikes {
         }
     }
 
+    /// Whether a rule is watched.
+    pub(super) fn knows(&self, rule: RuleIndex) -> bool {
+        self.watches.get(rule).is_some()
+    }
+
     /// A source that was never read before begins: rules will take more posts than they did.
     pub(super) fn source_added(&mut self, now: Timestamp) {
         for (rule, kept) in self.watches.iter_mut() {
@@ -170,8 +175,9 @@ impl Spikes {
         let learnt = rules.rules().iter().enumerate().filter_map(|(index, rule)| {
             let Kept { of, policy, watch, .. } = watches.get_mut(index)?;
             watch.rest(policy, now, &around);
-            let (rule, meaning, at, state) = (rule.id.clone(), of.meaning.clone(), watch.at(), watch.to_bytes());
-            Some(Learnt { state: VolumeState { rule, meaning, at, state }, seen: watch.seen(scale) })
+            let (meaning, at, state) = (of.meaning.clone(), watch.at(), watch.to_bytes());
+            let states = vec![VolumeState { rule: rule.id.clone(), meaning, at, state }];
+            Some(Learnt { rule: rule.id.clone(), states, seen: watch.seen(scale) })
         });
         learnt.collect()
     }

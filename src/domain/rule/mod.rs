@@ -9,6 +9,7 @@ pub mod raw;
 pub mod suggest;
 mod taken;
 pub mod trial;
+mod within;
 
 pub use compile::compile;
 pub use model::{Rule, RuleIndex, RuleSet};

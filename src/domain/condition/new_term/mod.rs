@@ -58,6 +58,8 @@ impl NewTerm {
 
 /// Nothing is new to a rule that has learnt for less.
 const LEARNING: Duration = Duration::from_hours(24);
+/// By then a new daemon has read something of each of its sources.
+const FIRST_READ: Duration = Duration::from_hours(1);
 /// Posts are recent for so long, and so many at most.
 const KEPT: Duration = Duration::from_hours(24);
 const RECENT: usize = 96;
@@ -85,6 +87,10 @@ pub struct Vocabulary {
     told: Vec<(u32, Timestamp)>,
     /// Posts up to here are recent no more.
     forgotten: Option<Timestamp>,
+    /// It was learnt from a recording until then; what was said since it does not know.
+    rests: Option<Timestamp>,
+    /// When somebody began to read after that.
+    woke: Option<Timestamp>,
 }
 
 /// A recent post.
@@ -111,7 +117,7 @@ impl Vocabulary {
     /// Of a rule that learns from now on.
     pub fn new(now: Timestamp) -> Self {
         let (recent, evidence, told) = (Vec::new(), Vec::new(), Vec::new());
-        Self { since: now, memory: Memory::new(now), recent, evidence, told, forgotten: None }
+        Self { since: now, memory: Memory::new(now), recent, evidence, told, forgotten: None, rests: None, woke: None }
     }
 
     /// Reads a post; says whether one of its terms has just become news.
@@ -236,9 +242,35 @@ impl Vocabulary {
         self.told.retain(|(_, at)| *at + KEPT >= newest);
     }
 
-    /// A source begins: its words are no news for as long as a rule learns.
-    pub fn doubt(&mut self, now: Timestamp) {
+    /// A source begins: its words are no news for as long as a rule learns. False when it is one of the
+    /// recordings that it was taught with, which a new daemon reads for the first time.
+    pub fn doubt(&mut self, now: Timestamp) -> bool {
+        if self.rests.is_some() || self.woke.is_some_and(|woke| now <= woke + FIRST_READ) {
+            return false;
+        }
         self.since = self.since.max(now);
+        true
+    }
+
+    /// What is said from now on it does not hear.
+    pub fn rest(&mut self, now: Timestamp) {
+        self.rests = Some(now);
+    }
+
+    /// It hears again; false when it always did. What came up in more than a day that it did not hear would
+    /// all be news, so it learns for a day again.
+    pub fn wake(&mut self, now: Timestamp) -> bool {
+        let Some(rested) = self.rests.take() else { return false };
+        if now.since(rested) > LEARNING {
+            self.since = self.since.max(now);
+        }
+        self.woke = Some(now);
+        true
+    }
+
+    /// For how long it has learnt.
+    pub fn seen(&self) -> Duration {
+        self.rests.unwrap_or_else(|| self.newest()).since(self.since)
     }
 
     /// An author took posts back: the names of their words go.
@@ -257,12 +289,13 @@ impl Vocabulary {
 
     /// All but the evidence, which the sightings tell.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let Self { since, memory, recent, evidence: _, told, forgotten } = self;
+        let Self { since, memory, recent, evidence: _, told, forgotten, rests, woke: _ } = self;
         let mut out = Out::default();
         out.0.push(VERSION);
         out.time(*since);
-        out.bit(forgotten.is_some());
+        out.0.push(u8::from(forgotten.is_some()) | u8::from(rests.is_some()) << 1);
         out.time(forgotten.unwrap_or_default());
+        rests.iter().for_each(|rests| out.time(*rests));
         memory.write(&mut out);
         out.number(told.len() as u64);
         for (name, at) in told {
@@ -294,8 +327,9 @@ impl Vocabulary {
             return Err(Unreadable);
         }
         let since = bytes.time()?;
-        let is_forgetful = bytes.bit()?;
-        let forgotten = Some(bytes.time()?).filter(|_| is_forgetful);
+        let flags = bytes.bytes(1)?.first().copied().unwrap_or_default();
+        let forgotten = Some(bytes.time()?).filter(|_| flags & 1 != 0);
+        let rests = if flags & 2 == 0 { None } else { Some(bytes.time()?) };
         let memory = Memory::read(&mut bytes)?;
         let told = (0..bytes.length(TOLD)?).map(|_| Ok((bytes.name()?, bytes.time()?)));
         let told = told.collect::<Result<_, _>>()?;
@@ -307,7 +341,7 @@ impl Vocabulary {
         });
         let recent = recent.collect::<Result<_, _>>()?;
         bytes.end()?;
-        Ok(Self { since, memory, recent, evidence: Vec::new(), told, forgotten })
+        Ok(Self { since, memory, recent, evidence: Vec::new(), told, forgotten, rests, woke: None })
     }
 }
 

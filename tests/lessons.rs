@@ -1,0 +1,294 @@
+//! New rules and the archive: what they learn from it, and that they learn nothing from one with holes.
+
+#![cfg(test)]
+
+mod support;
+
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use stormbell::app::lessons;
+use stormbell::config::model::StoreConfig;
+use stormbell::domain::commit::{Commit, VolumeState};
+use stormbell::domain::condition::by::By;
+use stormbell::domain::condition::{Condition, NewTerm, Quiet, Spike};
+use stormbell::domain::engine::{Batch, Engine, Input, Item};
+use stormbell::domain::event::{DownReason, Joint, SourceEvent};
+use stormbell::domain::id::RuleId;
+use stormbell::domain::incident::Severity;
+use stormbell::domain::matcher::Scratch;
+use stormbell::domain::route::Routes;
+use stormbell::domain::rule::{Rule, RuleSet};
+use stormbell::domain::time::Timestamp;
+use stormbell::domain::volume::Promise;
+use stormbell::store::Store;
+use support::sim::{at, authors, frame, post, rule};
+use tempfile::TempDir;
+
+const HOUR: i64 = 3600;
+const DAY: i64 = 24 * HOUR;
+
+fn spike() -> Condition {
+    Condition::Spike(Spike { false_alarms: Promise::MONTHLY, at_least: 5, authors: 3 })
+}
+
+fn counted(id: &str, query: &str) -> Rule {
+    rule(id, "talk", Severity::Low, query, authors(3, 10))
+}
+
+fn spiking(id: &str, query: &str) -> Rule {
+    rule(id, "talk", Severity::High, query, spike())
+}
+
+/// Of everything that learns, one that asks for the same as [`counted`] `$org`, or for less.
+fn pupils() -> Vec<Rule> {
+    let less = "$org AND (strike OR soup)";
+    let new_term = NewTerm { within: Duration::from_hours(6), at_least: 4, authors: 3 };
+    vec![
+        spiking("spike.same", "$org"),
+        spiking("spike.less", less),
+        Rule { by: Some(By::Tag), ..spiking("spike.tag", "$org") },
+        rule("quiet.less", "silence", Severity::Low, less, Condition::Quiet(Quiet { lasts: Duration::from_hours(1) })),
+        rule("new.same", "news", Severity::Low, "$org", Condition::NewTerm(new_term)),
+    ]
+}
+
+/// A daemon's engine and its disk.
+struct Past {
+    folder: TempDir,
+    store: Store,
+    engine: Engine,
+    rules: Arc<RuleSet>,
+    now: Timestamp,
+    sample: Option<NonZeroU64>,
+    alerts: Vec<(RuleId, Timestamp)>,
+}
+
+impl Past {
+    fn of(rules: Vec<Rule>) -> Self {
+        Self::sampling(rules, None)
+    }
+
+    fn sampling(rules: Vec<Rule>, sample: Option<u64>) -> Self {
+        let folder = TempDir::new().unwrap();
+        let store = Store::open(&folder.path().join("bell.db")).unwrap();
+        let (rules, sample) = (Arc::new(RuleSet::new(rules)), sample.and_then(NonZeroU64::new));
+        let mut engine = Engine::new(Arc::clone(&rules), Routes::default(), Vec::new());
+        engine.keep_sample(sample);
+        Self { folder, store, engine, rules, now: at(0), sample, alerts: Vec::new() }
+    }
+
+    fn config(&self) -> StoreConfig {
+        let path = self.folder.path().join("bell.db");
+        StoreConfig { path, retention: StoreConfig::DEFAULT_RETENTION, sample_one_in: self.sample }
+    }
+
+    fn step(&mut self, input: Input) -> Commit {
+        let commit = self.engine.step(input, self.now).commit;
+        self.store.commit(std::slice::from_ref(&commit)).unwrap();
+        self.alerts.extend(commit.alerts.iter().map(|alert| (alert.rule.clone(), alert.at)));
+        commit
+    }
+
+    /// Posts of a source: who, when, what.
+    fn hear_on(&mut self, source: &str, posts: &[(u16, i64, String)]) {
+        for some in posts.chunks(100) {
+            let mut scratch = Scratch::default();
+            let items = some.iter().map(|(author, second, text)| {
+                let mut post = post(&format!("{source} {second} {author}"), &format!("a{author}"), at(*second), text);
+                post.source = source.into();
+                post.tags = text.split(' ').filter_map(|word| word.strip_prefix('#')).map(ToOwned::to_owned).collect();
+                let decoded = frame(Ok(SourceEvent::Post(Box::new(post))), at(*second));
+                Item::matched(decoded, None, &self.rules, &mut scratch)
+            });
+            let items = items.collect();
+            self.now = some.last().map_or(self.now, |(_, second, _)| self.now.max(at(*second)));
+            self.step(Input::Batch(Batch::new(source.into(), Arc::clone(&self.rules), items)));
+        }
+    }
+
+    fn hear(&mut self, posts: &[(u16, i64, String)]) {
+        self.hear_on("stream", posts);
+    }
+
+    /// Time passes, and nothing is said that a rule asks for.
+    fn wait(&mut self, second: i64) {
+        self.hear(&[(9999, second, "nothing".to_owned())]);
+    }
+
+    fn lessons_for(&self, rules: &[Rule]) -> Vec<VolumeState> {
+        lessons::at_reload(&self.config(), &self.rules, &RuleSet::new(rules.to_vec()), self.now)
+    }
+
+    fn reload(&mut self, rules: Vec<Rule>) {
+        let lessons = self.lessons_for(&rules);
+        self.rules = Arc::new(RuleSet::new(rules));
+        let (rules, receivers) = (Arc::clone(&self.rules), Vec::new());
+        self.step(Input::Swap { rules, routes: Routes::default(), receivers, lessons });
+    }
+
+    /// The process dies, and begins again with other rules.
+    fn restart(&mut self, rules: Vec<Rule>) {
+        self.rules = Arc::new(RuleSet::new(rules));
+        self.engine = Engine::new(Arc::clone(&self.rules), Routes::default(), Vec::new());
+        self.engine.keep_sample(self.sample);
+        let mut restored = self.store.restore(Timestamp::default()).unwrap();
+        lessons::at_start(&self.config(), &self.rules, &mut restored, self.now);
+        let commit = self.engine.restore(restored, self.now).commit;
+        self.store.commit(&[commit]).unwrap();
+        self.step(Input::Connected { source: "stream".into(), joint: Joint::GoesOn });
+    }
+}
+
+/// So many posts a day by as many people, evenly.
+fn steady(per_day: i64, from: i64, to: i64, text: &str) -> Vec<(u16, i64, String)> {
+    let step = DAY / per_day;
+    let of = |n: i64| (u16::try_from(n % 5000).unwrap(), n * step, text.to_owned());
+    ((from + step - 1) / step..(to + step - 1) / step).map(of).collect()
+}
+
+/// So many people within ten minutes.
+fn burst(from: i64, people: u16, text: &str) -> Vec<(u16, i64, String)> {
+    (0..people).map(|one| (10_000 + one, from + i64::from(one) * 600 / i64::from(people), text.to_owned())).collect()
+}
+
+fn of_rules(states: &[VolumeState]) -> Vec<&str> {
+    states.iter().map(|state| state.rule.as_str()).filter(|rule| !rule.contains('#')).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10))]
+
+    /// Whatever was said, with whatever was lost in between: the same bytes as of rules that heard it live.
+    #[test]
+    fn a_new_rule_knows_what_it_would_know_had_it_been_in_force(
+        said in prop::collection::vec((0u16..40, 0i64..9 * DAY, 0usize..5), 20..120),
+        lost in prop::option::of((1i64..8 * DAY, 1i64..DAY)),
+    ) {
+        let texts = ["St Brigids again", "St Brigids strike #strike", "St Brigids soup #soup today", "weather", "soup"];
+        let mut said: Vec<(u16, i64, String)> =
+            said.into_iter().map(|(author, second, text)| (author, second, texts[text].to_owned())).collect();
+        said.sort_by_key(|(_, second, _)| *second);
+        said.dedup_by_key(|(_, second, _)| *second);
+        let all = [vec![counted("all", "$org")], pupils()].concat();
+        let mut with_all = Past::of(all.clone());
+        let mut without = Past::of(vec![counted("all", "$org")]);
+        for past in [&mut with_all, &mut without] {
+            past.wait(0);
+            let (before, after) = match lost {
+                None => (said.clone(), Vec::new()),
+                Some((from, length)) => {
+                    let seen: Vec<_> = said.iter().filter(|(_, second, _)| *second < from || *second > from + length).cloned().collect();
+                    seen.into_iter().partition(|(_, second, _)| *second < from)
+                }
+            };
+            past.hear(&before);
+            if let Some((from, length)) = lost {
+                past.wait(from);
+                past.step(Input::Down { source: "stream".into(), reason: DownReason::Closed });
+                past.now = at(from + length + 1);
+                past.step(Input::Connected { source: "stream".into(), joint: Joint::Live });
+                past.wait(from + length + 1);
+            }
+            past.hear(&after);
+            past.wait(9 * DAY);
+        }
+        let mut live: Vec<VolumeState> = with_all.engine.learnt().into_iter().flat_map(|learnt| learnt.states).collect();
+        let mut learnt = without.lessons_for(&all);
+        let is_row = |state: &VolumeState| state.rule.as_str().starts_with('#');
+        prop_assert!(learnt.iter().filter(|state| is_row(state)).count() == 1);
+        learnt.retain(|state| !is_row(state));
+        live.sort_by(|one, other| one.rule.cmp(&other.rule));
+        learnt.sort_by(|one, other| one.rule.cmp(&other.rule));
+        prop_assert_eq!(of_rules(&learnt).len(), pupils().len());
+        prop_assert_eq!(learnt.len(), live.len());
+        for (learnt, live) in learnt.iter().zip(&live) {
+            prop_assert!(learnt == live, "{}: {} and {}", live.rule, learnt.at, live.at);
+        }
+    }
+}
+
+#[test]
+fn a_rule_that_was_added_today_alarms_like_one_that_was_always_there() {
+    let (busy, text) = (720, "St Brigids strike");
+    let all = || [vec![counted("all", "$org")], pupils()].concat();
+    let alarms = |mut past: Past, begin: fn(&mut Past, Vec<Rule>)| {
+        past.hear(&steady(busy, 0, 20 * DAY, text));
+        begin(&mut past, all());
+        past.alerts.clear();
+        past.hear(&steady(busy, 20 * DAY, 20 * DAY + 2 * HOUR, text));
+        past.hear(&burst(20 * DAY + 2 * HOUR, 8, text));
+        assert_eq!(past.alerts, [], "30 an hour are usual, and 8 more nothing");
+        past.hear(&burst(20 * DAY + 3 * HOUR, 80, text));
+        // It is kept: after another start nothing has to be learnt, and nothing is told again.
+        past.restart(all());
+        past.hear(&steady(busy, 20 * DAY + 4 * HOUR, 20 * DAY + 12 * HOUR, text));
+        past.alerts.retain(|(rule, _)| rule.as_str() != "all");
+        past.alerts
+    };
+    let always_there = alarms(Past::of(all()), |_, _| ());
+    assert!(
+        ["spike.same", "spike.less"].iter().all(|rule| always_there.iter().any(|(alarm, _)| alarm.as_str() == *rule))
+    );
+    for begin in [Past::reload, Past::restart] {
+        assert_eq!(alarms(Past::of(vec![counted("all", "$org")]), begin), always_there);
+    }
+}
+
+#[test]
+fn without_an_archive_it_says_nothing_for_hours() {
+    let mut past = Past::of(vec![counted("other", "weather")]);
+    past.hear(&steady(720, 0, 20 * DAY, "St Brigids strike"));
+    past.reload(vec![counted("other", "weather"), spiking("spike", "$org")]);
+    past.hear(&steady(720, 20 * DAY, 20 * DAY + 2 * HOUR, "St Brigids strike"));
+    past.hear(&burst(20 * DAY + 3 * HOUR, 80, "St Brigids strike"));
+    assert_eq!(past.alerts, []);
+}
+
+#[test]
+fn an_archive_with_holes_teaches_nothing() {
+    let mut past = Past::of(vec![counted("strikes", "$org AND strike")]);
+    past.hear(&steady(720, 0, 9 * DAY, "St Brigids strike"));
+    let learnt = |past: &Past, query: &str| of_rules(&past.lessons_for(&[spiking("spike", query)])).len();
+    assert_eq!(learnt(&past, "$org AND strike"), 1);
+    assert_eq!(learnt(&past, "$org AND strike AND soup"), 1, "less is known, too: nobody said it");
+    assert_eq!(learnt(&past, "$org"), 0, "of what else was said nothing is kept");
+    assert_eq!(learnt(&past, "$org AND (strike OR walkout)"), 0);
+    // Once the other rule is gone, nothing is kept any more, and an hour later nobody knows.
+    past.reload(vec![counted("other", "weather")]);
+    past.hear(&steady(720, 9 * DAY, 10 * DAY, "St Brigids strike"));
+    assert_eq!(learnt(&past, "$org AND strike"), 0);
+}
+
+#[test]
+fn what_a_new_source_says_was_never_heard_before() {
+    let mut past = Past::of(vec![counted("all", "$org")]);
+    past.hear(&steady(720, 0, 9 * DAY, "St Brigids"));
+    past.hear_on("another", &steady(720, 9 * DAY, 9 * DAY + HOUR / 2, "St Brigids"));
+    assert_eq!(past.lessons_for(&[spiking("spike", "$org")]), []);
+    past.hear(&steady(720, 9 * DAY + HOUR / 2, 10 * DAY, "St Brigids"));
+    assert_eq!(of_rules(&past.lessons_for(&[spiking("spike", "$org")])), ["spike"], "a day of both is a lesson");
+}
+
+#[test]
+fn a_sample_of_every_post_teaches_any_rule_and_one_of_some_teaches_none() {
+    for (sample, rules) in [(Some(1), 1), (Some(2), 0), (None, 0)] {
+        let mut past = Past::sampling(vec![counted("other", "weather")], sample);
+        past.hear(&steady(240, 0, 3 * DAY, "St Brigids"));
+        assert_eq!(of_rules(&past.lessons_for(&[spiking("spike", "$org")])).len(), rules, "{sample:?}");
+    }
+}
+
+#[test]
+fn what_retention_ended_is_no_silence() {
+    let mut past = Past::of(vec![counted("all", "$org")]);
+    past.hear(&steady(48, 0, 40 * DAY, "St Brigids"));
+    while past.store.forget(at(10 * DAY)).unwrap().more {}
+    let new = [spiking("spike", "$org")];
+    let lessons = past.lessons_for(&new);
+    let state = lessons.iter().find(|state| state.rule.as_str() == "spike").unwrap();
+    let seen = stormbell::domain::engine::learning::known(&new[0], state).unwrap();
+    assert!((29..30).contains(&(seen.as_secs() / 86_400)), "{seen:?}");
+}

@@ -7,6 +7,7 @@
 pub mod domain;
 
 pub mod report;
+pub mod rng;
 pub mod telemetry;
 pub mod wire;
 

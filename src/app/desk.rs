@@ -423,6 +423,7 @@ impl Desk {
             }
         }
         commit.alerts.iter().for_each(|alert| self.metrics.alert(&alert.rule));
+        commit.crowded_out.iter().for_each(|(rule, sightings)| self.metrics.crowded_out(rule, *sightings));
         for entry in &commit.timeline {
             let incident = commit.incidents.iter().rev().find(|incident| incident.id == entry.incident);
             match (entry.what, incident) {

@@ -21,7 +21,6 @@ use super::progress::Progress;
 use super::replay::{FormatChoice, format};
 use super::volume::rate;
 use super::{Exit, say, show};
-use crate::demo::rng::Rng;
 use crate::domain::commit::Commit;
 use crate::domain::condition::{Condition, Count, Spike};
 use crate::domain::engine::tuning::{Burst, History, Moment, Taken, tune};
@@ -30,6 +29,7 @@ use crate::domain::key::Key;
 use crate::domain::rule::{Rule, RuleSet};
 use crate::domain::time::{Timestamp, human};
 use crate::domain::volume::Promise;
+use crate::rng::Rng;
 use outcome::{Outcome, Row, Setting};
 
 mod advice;

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::event::{Card, Draft, Event, LIKE, Press, REPOST, Reference};
-use super::rng::Rng;
+use crate::rng::Rng;
 
 /// Posts remembered, for others to like, answer and delete.
 const REMEMBERED: usize = 400;

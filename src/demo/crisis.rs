@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::background::stranger;
 use super::event::{Card, Draft, Event, LIKE, Press, REPOST, Reference};
-use super::rng::Rng;
 use super::script::Scripted;
+use crate::rng::Rng;
 
 /// The hospital's own account.
 pub(super) const HOSPITAL: &str = "stbrigids.example";

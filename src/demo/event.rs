@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::rng::Rng;
 use crate::domain::time::Timestamp;
+use crate::rng::Rng;
 
 /// The collection of posts.
 pub(super) const POST: &str = "app.bsky.feed.post";

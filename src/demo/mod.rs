@@ -10,7 +10,6 @@
 mod background;
 mod crisis;
 mod event;
-pub mod rng;
 pub mod script;
 pub mod server;
 

@@ -11,8 +11,8 @@ use std::vec::IntoIter;
 use super::background::Crowd;
 use super::crisis;
 use super::event::{Event, Press};
-use super::rng::Rng;
 use crate::domain::time::Timestamp;
+use crate::rng::Rng;
 
 /// When the first rumour of the crisis is posted.
 pub const FIRST_RUMOUR: Duration = Duration::from_secs(20);

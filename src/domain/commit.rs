@@ -54,6 +54,8 @@ pub struct Commit {
     pub quotas: BTreeMap<ReceiverName, Quota>,
     /// How far each source was read.
     pub progress: BTreeMap<SourceName, Progress>,
+    /// Sightings that rules forgot before their time, because they had no room for more. Not written, but counted.
+    pub crowded_out: BTreeMap<RuleId, u64>,
 }
 
 /// How far a source was read, and the account of its frames since the last commit.
@@ -154,6 +156,7 @@ impl Commit {
             open_minutes: _,
             quotas: _, // change with messages, or with what history says of them
             progress: _,
+            crowded_out: _,
         } = self;
         !(clock_set.is_none()
             && posts.is_empty()
@@ -194,6 +197,13 @@ impl Commit {
         self.volumes.insert(volume.rule.clone(), volume);
     }
 
+    /// Notes that a rule forgot so many sightings before their time.
+    pub fn crowded_out(&mut self, rule: &RuleId, sightings: u64) {
+        if sightings > 0 {
+            *self.crowded_out.entry(rule.clone()).or_default() += sightings;
+        }
+    }
+
     /// Adds the effects of a later step.
     pub fn append(&mut self, later: Self) {
         if let Some(set) = later.clock_set {
@@ -221,6 +231,7 @@ impl Commit {
         for (source, progress) in later.progress {
             self.progress.entry(source).or_default().add(progress);
         }
+        later.crowded_out.iter().for_each(|(rule, sightings)| self.crowded_out(rule, *sightings));
     }
 }
 

@@ -151,6 +151,7 @@ impl Writing<'_> {
             open_minutes,
             quotas,
             progress,
+            crowded_out: _,
         } = commit;
         clock_set.iter().try_for_each(|set| self.clock_set(set))?;
         posts.iter().try_for_each(|post| self.post(post))?;

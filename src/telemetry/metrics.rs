@@ -28,6 +28,7 @@ pub struct Metrics {
     /// Microseconds; shown in seconds.
     gaps: Family<1>,
     alerts: Family<1>,
+    crowded_out: Family<1>,
     deliveries: Family<2>,
     answers: Family<2>,
     newest: RwLock<BTreeMap<SourceName, AtomicI64>>,
@@ -132,6 +133,11 @@ impl Metrics {
         self.alerts.add([rule.as_str()], 1);
     }
 
+    /// A rule forgot so many sightings before their time.
+    pub fn crowded_out(&self, rule: &RuleId, sightings: u64) {
+        self.crowded_out.add([rule.as_str()], sightings);
+    }
+
     /// An attempt at a delivery ended; `since_post` is the time from the newest post's event
     /// time to the receiver's answer, when it took a message that opened an incident.
     pub fn delivery(&self, receiver: &ReceiverName, outcome: Outcome, since_post: Option<Duration>) {
@@ -193,6 +199,8 @@ impl Metrics {
             Duration::from_micros(value).as_secs_f64()
         });
         page.counters("stormbell_alerts_total", "Alerts raised.", ["rule"], &self.alerts);
+        let help = "Posts that a count forgot before their time, having no room for more.";
+        page.counters("stormbell_crowded_out_total", help, ["rule"], &self.crowded_out);
         page.counters(
             "stormbell_deliveries_total",
             "Attempts at deliveries, by outcome.",

@@ -23,6 +23,8 @@ use crate::domain::time::Timestamp;
 
 /// Sightings of one rule at least, over all keys.
 const LEAST: usize = 2048;
+/// And at most, unless a single key may have more.
+const MOST: usize = 8192;
 /// Sightings of one key at least, and how many such keys fit.
 const LEAST_OF_KEY: usize = 64;
 const KEYS: usize = 32;
@@ -38,6 +40,8 @@ pub struct Windows {
     newest: Timestamp,
     /// The newest sighting when old ones were last dropped.
     swept: Timestamp,
+    /// Sightings that went before their time.
+    crowded_out: u64,
 }
 
 impl Windows {
@@ -57,6 +61,7 @@ impl Windows {
         window.insert(new);
         if window.seen.len() > capacity {
             window.thin(count, capacity);
+            self.crowded_out += window.take_crowded_out();
         }
         self.held = (self.held + window.seen.len()).saturating_sub(before);
         if self.newest.since(self.swept) >= Window::HORIZON / 8 {
@@ -66,6 +71,11 @@ impl Windows {
         if self.held > of_rule(count) {
             self.make_room(key, count);
         }
+    }
+
+    /// How many sightings went before their time for lack of room, since this was asked last.
+    pub fn take_crowded_out(&mut self) -> u64 {
+        std::mem::take(&mut self.crowded_out)
     }
 
     /// What is remembered of a key, by time.
@@ -106,7 +116,9 @@ impl Windows {
                 break;
             }
             if key != new.bits() {
-                self.held -= self.keys.remove(&key).map_or(0, |window| window.seen.len());
+                let gone = self.keys.remove(&key).map_or(0, |window| window.seen.len());
+                self.held -= gone;
+                self.crowded_out += gone as u64;
             }
         }
     }
@@ -195,7 +207,7 @@ fn of_key(count: &Count) -> usize {
 }
 
 fn of_rule(count: &Count) -> usize {
-    of_key(count).saturating_mul(KEYS).max(LEAST)
+    of_key(count).saturating_mul(KEYS).min(MOST).max(of_key(count)).max(LEAST)
 }
 
 fn horizon(count: &Count) -> Duration {
@@ -367,6 +379,7 @@ mod tests {
                     windows.add(Key::of(&(name, copy)), seen, &FOUR);
                 }
             }
+            windows.take_crowded_out();
             let read = Windows::from_bytes(&windows.to_bytes(), |post| all.get(&post).cloned());
             prop_assert_eq!(read, Some(windows));
         }

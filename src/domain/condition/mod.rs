@@ -142,6 +142,8 @@ pub struct Window {
     seen: Vec<Seen>,
     /// Times during which the count was true, oldest first.
     firing: Vec<(Timestamp, Timestamp)>,
+    /// Sightings that went before their time.
+    crowded_out: u64,
 }
 
 /// One sighting.
@@ -264,6 +266,9 @@ pub struct Measured {
     pub words: String,
 }
 
+/// Times in which a count was true that are remembered; the next one begins a window later at least.
+const MOST_FIRING: usize = 64;
+
 impl Window {
     /// Sightings this much older than the newest are forgotten: the longest catch-up.
     const HORIZON: Duration = Duration::from_hours(48);
@@ -279,7 +284,13 @@ impl Window {
 
     fn insert(&mut self, new: Seen) {
         let place = self.seen.partition_point(|seen| *seen < new);
+        grow(&mut self.seen);
         self.seen.insert(place, new);
+    }
+
+    /// How many sightings went before their time for lack of room, since this was asked last.
+    pub fn take_crowded_out(&mut self) -> u64 {
+        std::mem::take(&mut self.crowded_out)
     }
 
     /// Whether the count has just become true because of what was seen at that time.
@@ -331,6 +342,8 @@ impl Window {
     fn forget_before(&mut self, oldest: Timestamp) {
         self.seen.drain(..self.seen.partition_point(|seen| seen.at < oldest));
         self.firing.retain(|(_, ends)| *ends >= oldest);
+        let old = self.firing.len().saturating_sub(MOST_FIRING);
+        self.firing.drain(..old);
     }
 
     /// How many sightings are kept exactly; beyond it a flood is thinned.
@@ -342,11 +355,20 @@ impl Window {
     /// first stays, so that a flooder cannot push out the others. Then the oldest go.
     fn thin(&mut self, count: &Count, capacity: usize) {
         let slot = i64::try_from(count.within.as_micros() / 64).unwrap_or(i64::MAX).max(1);
+        let before = self.seen.len();
         let mut kept = HashSet::new();
         self.seen.retain(|seen| kept.insert((seen.counted_as(count.distinct), seen.at.micros() / slot)));
         if self.seen.len() > capacity / 2 {
             self.seen.drain(..self.seen.len() - capacity / 2);
         }
+        self.crowded_out += (before - self.seen.len()) as u64;
+    }
+}
+
+/// Makes room for one more: not twice as much as there was, once that is a lot.
+fn grow<T>(kept: &mut Vec<T>) {
+    if kept.len() == kept.capacity() {
+        kept.reserve_exact(kept.len().clamp(4, 128));
     }
 }
 
@@ -357,6 +379,7 @@ fn newly_true(firing: &mut Vec<(Timestamp, Timestamp)>, from: Timestamp, through
         (*began, *ends) = ((*began).min(from), (*ends).max(through));
         return false;
     }
+    grow(firing);
     firing.push((from, through));
     firing.sort_unstable();
     true

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use super::episodes::Episodes;
 use super::stored::{In, Out};
-use super::{Figures, Finding, Fired, Seen};
+use super::{Figures, Finding, Fired, Seen, grow};
 use crate::domain::id::PostId;
 use crate::domain::key::{Itself, Key};
 use crate::domain::message::counted;
@@ -146,6 +146,7 @@ impl Whole {
             return None;
         }
         let place = self.heard.partition_point(|heard| (heard.at, heard.post.bits()) < (new.at, post.bits()));
+        grow(&mut self.heard);
         self.heard.insert(place, Heard { at: new.at, post, author, is_part });
         if is_part {
             self.remember(new);
@@ -160,6 +161,7 @@ impl Whole {
         let Some(heard) = self.heard.iter().find(|heard| heard.post == post && heard.is_part) else { return };
         let seen = Seen { at: heard.at, ..seen.clone() };
         if let Err(place) = self.part.binary_search(&seen) {
+            grow(&mut self.part);
             self.part.insert(place, seen);
         }
     }

@@ -66,8 +66,9 @@ impl Keyed {
     /// Puts what changed into a commit.
     pub(super) fn record(&mut self, commit: &mut Commit) {
         for rule in std::mem::take(&mut self.changed) {
-            let Some(Kept { meaning, newest, windows }) = self.rules.get(&rule) else { continue };
+            let Some(Kept { meaning, newest, windows }) = self.rules.get_mut(&rule) else { continue };
             let (meaning, state) = (meaning.clone(), windows.to_bytes());
+            commit.crowded_out(&rule, windows.take_crowded_out());
             commit.record_volume(VolumeState { rule, meaning, at: *newest, state });
         }
     }

@@ -453,3 +453,6 @@ impl Engine {
 fn asks_the_same(was: &Rule, is: &Rule) -> bool {
     was.condition.kind() == is.condition.kind() && was.meaning() == is.meaning()
 }
+
+#[cfg(test)]
+mod bounds_tests;

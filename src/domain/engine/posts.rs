@@ -248,7 +248,11 @@ impl Engine {
             (Condition::Count(count), Some(keys)) => return self.keyed.add(rule, count, keys, seen),
             (Condition::Count(count), None) => {
                 let window = self.windows.get_or_insert_with(index, Window::default);
-                window.and_then(|window| window.add(seen.clone(), count))
+                window.and_then(|window| {
+                    let fired = window.add(seen.clone(), count);
+                    commit.crowded_out(&rule.id, window.take_crowded_out());
+                    fired
+                })
             }
             (Condition::Quiet(_), _) => {
                 self.heard(rule, post.event_time, now, commit);

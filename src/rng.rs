@@ -1,4 +1,5 @@
-//! A small random generator (`splitmix64`), so that the same seed plays the same day.
+//! A small random generator (`splitmix64`), so that the same seed plays the same day, or tries the
+//! same hours.
 //!
 //! Not for secrets. A crate would be a dependency for twenty lines whose one virtue,
 //! never changing its numbers between versions, most crates rule out.

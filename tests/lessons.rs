@@ -24,7 +24,10 @@ use stormbell::domain::rule::{Rule, RuleSet};
 use stormbell::domain::time::Timestamp;
 use stormbell::domain::volume::Promise;
 use stormbell::store::Store;
+use support::daemon::{Config, HOOK, Place, now, say, word_rule};
+use support::jetstream::{Script, SimJetstream};
 use support::sim::{at, authors, frame, post, rule};
+use support::sink::SimSink;
 use tempfile::TempDir;
 
 const HOUR: i64 = 3600;
@@ -159,13 +162,13 @@ fn of_rules(states: &[VolumeState]) -> Vec<&str> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(10))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     /// Whatever was said, with whatever was lost in between: the same bytes as of rules that heard it live.
     #[test]
     fn a_new_rule_knows_what_it_would_know_had_it_been_in_force(
-        said in prop::collection::vec((0u16..40, 0i64..9 * DAY, 0usize..5), 20..120),
-        lost in prop::option::of((1i64..8 * DAY, 1i64..DAY)),
+        said in prop::collection::vec((0u16..40, 0i64..5 * DAY, 0usize..5), 20..120),
+        lost in prop::option::of((1i64..4 * DAY, 1i64..DAY)),
     ) {
         let texts = ["St Brigids again", "St Brigids strike #strike", "St Brigids soup #soup today", "weather", "soup"];
         let mut said: Vec<(u16, i64, String)> =
@@ -193,7 +196,7 @@ proptest! {
                 past.wait(from + length + 1);
             }
             past.hear(&after);
-            past.wait(9 * DAY);
+            past.wait(5 * DAY);
         }
         let mut live: Vec<VolumeState> = with_all.engine.learnt().into_iter().flat_map(|learnt| learnt.states).collect();
         let mut learnt = without.lessons_for(&all);
@@ -291,4 +294,44 @@ fn what_retention_ended_is_no_silence() {
     let state = lessons.iter().find(|state| state.rule.as_str() == "spike").unwrap();
     let seen = stormbell::domain::engine::learning::known(&new[0], state).unwrap();
     assert!((29..30).contains(&(seen.as_secs() / 86_400)), "{seen:?}");
+}
+
+/// The program itself: a rule is added by SIGHUP, and others while it is down.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_daemon_says_what_new_rules_learned() {
+    const MINUTE: i64 = 60_000_000;
+    let unusual = |topic: &str, word: &str| format!("{}\nspike = {{}}\n\n", word_rule(topic, word, "high").trim_end());
+    let (stream, hook) = (SimJetstream::start(Script::default()).await, SimSink::start().await);
+    let config = Config::new(&stream.url(), "").webhook("hook", &hook.url(HOOK));
+    let lunch = word_rule("lunch", "lunch", "low");
+    let place = Place::new(&config, std::slice::from_ref(&lunch));
+    let daemon = place.start().await;
+    daemon.says("source connected").await;
+    let began = now() - 400 * MINUTE;
+    for n in 0..40 {
+        stream.push(say(began + n * 10 * MINUTE, &format!("did:plc:a{n}"), &format!("k{n}"), "lunch was fine"));
+    }
+    daemon.read_frames(40).await;
+    // What is read is written within a second, and only what is written can be learnt from.
+    daemon.until(async || daemon.source().await, |source| source["ledger"]["frames"].as_u64() >= Some(40)).await;
+
+    place.rules(&[lunch.clone(), unusual("soup", "lunch AND fine")]);
+    daemon.signal("HUP");
+    let line = daemon.says("rule learned what is usual from the archive").await;
+    assert!(line.contains("soup.rule") && line.contains("6 h"), "{line}");
+    daemon.says("configuration reloaded").await;
+    stream.push(say(now(), "did:plc:b", "k40", "lunch was fine"));
+    daemon.read_frames(41).await;
+    daemon.stop().await;
+
+    let all = [lunch, unusual("soup", "lunch AND fine"), unusual("weather", "weather"), unusual("meal", "lunch")];
+    place.rules(&all);
+    let daemon = place.start().await;
+    let line = daemon.says("no rule kept all posts").await;
+    assert!(line.contains("weather.rule") && line.contains("rules=1"), "{line}");
+    let line = daemon.says("rule learned what is usual from the archive").await;
+    assert!(line.contains("meal.rule"), "what the other one learned is kept: {line}");
+    daemon.says("source connected").await;
+    assert_eq!(daemon.said("rule learned"), 1);
+    daemon.stop().await;
 }

@@ -241,6 +241,29 @@ fn a_rule_that_was_added_today_alarms_like_one_that_was_always_there() {
 }
 
 #[test]
+fn a_silence_of_the_past_is_not_told_when_a_rule_begins() {
+    let quiet = |id: &str| {
+        rule(id, "silence", Severity::Low, "$org", Condition::Quiet(Quiet { lasts: Duration::from_hours(1) }))
+    };
+    for begin in [Past::reload, Past::restart] {
+        let mut past = Past::of(vec![counted("all", "$org")]);
+        past.hear(&steady(240, 0, 10 * DAY, "St Brigids"));
+        past.wait(10 * DAY + 5 * HOUR);
+        begin(&mut past, vec![counted("all", "$org"), quiet("quiet")]);
+        past.alerts.clear();
+        past.step(Input::Tick);
+        past.now = at(12 * DAY);
+        past.step(Input::Tick);
+        let told = |past: &Past| past.alerts.iter().filter(|(rule, _)| rule.as_str() == "quiet").count();
+        assert_eq!(told(&past), 0, "nothing was read since the rule is there");
+        past.wait(12 * DAY);
+        past.wait(12 * DAY + 5 * HOUR);
+        past.step(Input::Tick);
+        assert_eq!(told(&past), 1, "but five hours without one of ten an hour");
+    }
+}
+
+#[test]
 fn without_an_archive_it_says_nothing_for_hours() {
     let mut past = Past::of(vec![counted("other", "weather")]);
     past.hear(&steady(720, 0, 20 * DAY, "St Brigids strike"));

@@ -72,6 +72,11 @@ impl Minutes {
         self.rests = true;
     }
 
+    /// Whether nobody has begun to look since.
+    pub(super) const fn rests(&self) -> bool {
+        self.rests
+    }
+
     /// From now on posts are seen again; false when they always were.
     pub(super) fn wake(&mut self, now: Timestamp, around: &Surroundings<'_>) -> bool {
         if !std::mem::take(&mut self.rests) {

@@ -153,7 +153,7 @@ impl Quiets {
     /// Rules that have just been silent for long enough, and since when.
     fn due(&mut self, rules: &RuleSet, around: &Surroundings<'_>, now: Timestamp) -> Vec<Due> {
         let mut due = Vec::new();
-        for (id, Kept { silence, .. }) in self.silences.iter_mut().filter(|(_, kept)| !kept.silence.told) {
+        for (id, Kept { silence, .. }) in self.silences.iter_mut().filter(|(_, kept)| kept.silence.may_be_told()) {
             let since = silence.since;
             let lasts = rules.find(id.as_str()).and_then(|(_, rule)| quiet(rule)).map(|quiet| quiet.lasts);
             if lasts.is_none_or(|lasts| seen(around.exposure, since, now) < lasts) {

@@ -117,6 +117,11 @@ impl Silence {
         woke
     }
 
+    /// Whether it was not told yet. What is at rest is nobody's silence.
+    pub(super) fn may_be_told(&self) -> bool {
+        !self.told && !self.minutes.rests()
+    }
+
     /// How much time it has seen, that since the newest post included when it rests.
     pub(super) fn time_seen(&self, scale: &Scale) -> Duration {
         self.minutes.seen(scale)

@@ -308,7 +308,7 @@ fn nothing_of_a_frame_without_a_post_is_counted() {
     sim.feed(vec![frame(Ok(SourceEvent::Other), at(0))]);
     assert!(sim.model.volumes.is_empty(), "no time is known yet");
     sim.feed(vec![posted("1", "ann", 0, "weather")]);
-    let rows: Vec<&str> = sim.model.volumes.keys().map(|rule| rule.as_str()).collect();
+    let rows: Vec<&str> = sim.model.volumes.keys().map(stormbell::domain::id::RuleId::as_str).collect();
     let expected = ["#archive", "talk.spike", "talk.spike#open"];
     assert_eq!(rows, expected, "the rule's silence counts from here on: what is usual, the minute, and all is kept");
 }

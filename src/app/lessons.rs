@@ -100,7 +100,9 @@ fn hear(
         }
     }
     let learnt = pupils.learnt(heard.until);
-    learnt.iter().for_each(|learnt| events::rule_learnt(&learnt.rule, learnt.seen));
+    for learnt in &learnt {
+        events::rule_learnt(&learnt.rule, learnt.seen);
+    }
     let since = whole.into_iter().collect();
     Ok(learnt.into_iter().flat_map(|learnt| learnt.states).chain([Archived::row(&since)]).collect())
 }

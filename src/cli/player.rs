@@ -104,7 +104,9 @@ impl<'a> Player<'a> {
         });
         for heard in self.files.iter().filter_map(|path| archive::heard(path).transpose()) {
             let Heard { sources, lost, .. } = heard?;
-            engines.iter_mut().for_each(|engine| engine.lost(&lost, sources));
+            for engine in &mut engines {
+                engine.lost(&lost, sources);
+            }
         }
         let mut frames = 0;
         let mut took = |span, commits: [Commit; N]| {

@@ -47,8 +47,8 @@ impl Kept {
     /// # Errors
     /// The JSON is not of a post.
     pub fn post(&self) -> Result<Post, StoreError> {
-        let unreadable = || StoreError::Unreadable { table: "post", id: self.id.to_string() };
-        post_from_json(&self.json).map_err(|_| unreadable())
+        let post = post_from_json(&self.json);
+        post.or(Err(StoreError::Unreadable { table: "post", id: self.id.to_string() }))
     }
 }
 

@@ -19,6 +19,7 @@ mod silences;
 mod stories;
 #[path = "../volume/streams.rs"]
 mod streams;
+mod trade;
 
 /// Posts an hour, from a rule that hardly ever matches to ten thousand a minute.
 const RATES: [f64; 9] = [0.01, 0.1, 0.5, 1.0, 3.0, 10.0, 100.0, 1000.0, 600_000.0];
@@ -44,6 +45,7 @@ impl Volume {
         self.promises(seed);
         let kept = self.rivals(seed);
         self.bursts(seed, &kept);
+        self.trade(seed);
         silences::silences(seed, self.rules);
         speed(seed);
         counting::counting(seed);

@@ -112,7 +112,9 @@ impl Engine {
     /// Of the past that is played now, so many sources lost that: it is no silence.
     pub fn lost(&mut self, lost: &[Gap], sources: usize) {
         self.spikes.exposure.sources = sources;
-        lost.iter().for_each(|gap| self.spikes.exposure.ended(gap));
+        for gap in lost {
+            self.spikes.exposure.ended(gap);
+        }
     }
 
     /// What all rules have learnt by now, put to rest.

@@ -295,7 +295,9 @@ impl Vocabulary {
         out.time(*since);
         out.0.push(u8::from(forgotten.is_some()) | u8::from(rests.is_some()) << 1);
         out.time(forgotten.unwrap_or_default());
-        rests.iter().for_each(|rests| out.time(*rests));
+        if let Some(rests) = rests {
+            out.time(*rests);
+        }
         memory.write(&mut out);
         out.number(told.len() as u64);
         for (name, at) in told {

@@ -7,7 +7,7 @@
 //! sources. So what is learnt needs no merging with what is heard meanwhile, and goes to disk with
 //! the first commit that the rule is part of; should the daemon die before, the next start learns again.
 //!
-//! At most [`MOST`] posts are heard, the newest: some seconds. What is not heard is not counted as
+//! At most 200,000 posts are heard, the newest: some seconds. What is not heard is not counted as
 //! silence either; a rule that learns from fewer days says so in the log.
 //!
 //! Rejected: to learn beside the running engine (two pasts of one rule would have to become one, to

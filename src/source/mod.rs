@@ -5,6 +5,7 @@
 //! worker and `replay` uses the very same one.
 
 pub mod atproto;
+mod called;
 mod charset;
 pub mod discord;
 pub mod eventstreams;
@@ -66,7 +67,7 @@ pub fn read(kind: SourceKind, line: Line) -> Pin<Box<dyn Future<Output = ()> + S
         SourceKind::Atproto(config) => supervised(config.urls.clone(), Atproto::new(config, &line), line),
         SourceKind::Discord(config) => supervised(vec![config.url.clone()], Discord::new(config, &line), line),
         SourceKind::Eventstreams(config) => supervised(config.urls.clone(), Eventstreams::new(config), line),
-        SourceKind::Feed(config) => supervised(vec![config.url.clone()], Feed::new(config), line),
+        SourceKind::Feed(config) => supervised(vec![config.url.clone()], Feed::new(config, &line), line),
         SourceKind::Irc(config) => supervised(vec![config.url.clone()], Irc::new(config, &line), line),
         SourceKind::Jetstream(config) => supervised(config.urls.clone(), Jetstream::new(config, &line), line),
         SourceKind::Mastodon(config) => match config.dialect {

@@ -3,7 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use url::Url;
 
-use super::known::Known;
+use super::known::{Extent, Known};
 use super::{Document, Item, NotAFeed, read};
 use crate::domain::event::SourceEvent;
 use crate::domain::post::Post;
@@ -184,7 +184,7 @@ fn known() -> Known {
 
 /// The posts a document brings, as (id, text).
 fn news(known: &mut Known, document: &Document) -> Vec<(String, String)> {
-    let news = known.take_in(document, "blog.example", Some(NOW));
+    let news = known.take_in(document, Extent::Window, "blog.example", Some(NOW));
     news.items.iter().map(|(id, item)| (id.clone(), item.content.clone())).collect()
 }
 
@@ -249,7 +249,7 @@ fn a_site_that_renames_everything_brings_no_history_as_news() {
     };
     let all = [dated("old", "22 Nov 2020 10:00 GMT"), dated("new", "23 Nov 2026 10:00 GMT"), dated("undated", "")];
     let document = document(&rss(&all.concat()));
-    let news = known.take_in(&document, "blog.example", Some(NOW));
+    let news = known.take_in(&document, Extent::Window, "blog.example", Some(NOW));
     assert!(news.turned_over);
     let ids: Vec<_> = news.items.iter().map(|(_, item)| item.title.as_str()).collect();
     assert_eq!(ids, ["undated", "new"]);
@@ -265,9 +265,9 @@ fn tombstones_take_back_what_was_seen_here_and_nothing_else() {
     };
     news(&mut known, &items(&[("1", "a", "old"), ("2", "b", "old")]));
     let document = document(&rss(&[tombstone("1"), tombstone("at://did:plc:x/app.bsky.feed.post/1")].concat()));
-    let gone = known.take_in(&document, "blog.example", Some(NOW)).gone;
+    let gone = known.take_in(&document, Extent::Window, "blog.example", Some(NOW)).gone;
     assert_eq!(gone, [("feed:blog.example/1".to_owned(), Timestamp::parse("2026-11-22T16:00:00Z").ok())]);
-    assert_eq!(known.take_in(&document, "blog.example", Some(NOW)).gone, [], "once");
+    assert_eq!(known.take_in(&document, Extent::Window, "blog.example", Some(NOW)).gone, [], "once");
 }
 
 #[test]

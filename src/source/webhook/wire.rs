@@ -12,7 +12,7 @@ use futures_util::stream::FuturesUnordered;
 use reqwest::StatusCode;
 use reqwest::header::HeaderName;
 use serde_json::Value;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_tungstenite::tungstenite::Bytes;
 use url::form_urlencoded;
 
@@ -21,6 +21,7 @@ use crate::config::model::{WebhookConfig, WebhookForm, WebhookSignature};
 use crate::domain::event::{Bookmark, DownReason, Joint, Reach, Rejected};
 use crate::domain::time::{Clock, Timestamp};
 use crate::net::inlet::{Admission, Call, Opened, Reply, Waiting};
+use crate::source::called::{Refused, answer, answer_when_kept, tell_refusals, unless_full};
 use crate::source::line::Line;
 use crate::source::signature::{is_hub_signed, is_signed, is_standard_signed, same, single};
 use crate::source::supervise::End;
@@ -28,16 +29,12 @@ use crate::source::websocket::apart;
 use crate::source::{Frame, Incoming};
 use crate::telemetry::events;
 
-/// Whoever sent something waits so long for its answer: less than a request may take.
-const KEPT_WITHIN: Duration = Duration::from_secs(8);
 /// How often what was refused is told.
 const TOLD_EVERY: Duration = Duration::from_secs(1);
 /// How often the source says that it can be called.
 const COVERED_EVERY: Duration = Duration::from_secs(15);
 /// What is refused is told to people at most this often.
 const NOTICED_EVERY: Duration = Duration::from_mins(10);
-/// Refusals told at a time: a flood of them is counted, and delays nothing.
-const MOST_REFUSALS: u64 = 1000;
 /// Meta repeats what was not taken for so long.
 const META_REPEATS: Duration = Duration::from_hours(36);
 /// The longest challenge, in bytes.
@@ -89,8 +86,9 @@ impl Webhook {
                 () = stop.cancelled() => return Err(End::Stopped),
                 Some(()) = keeping.next(), if !keeping.is_empty() => {}
                 Some(waiting) = self.opened.calls.recv() => {
-                    if let Some((bookmark, waiting)) = self.hand_on(waiting, line).await? {
-                        keeping.push(answer_when_kept(bookmark, waiting, line.beside()));
+                    if let Some((count, waiting)) = self.hand_on(waiting, line).await? {
+                        let is_kept = move |kept: &Bookmark| number(kept).is_some_and(|kept| kept >= count);
+                        keeping.push(answer_when_kept(waiting, line.beside(), is_kept));
                     }
                 }
                 _ = tick.tick() => self.tick(keeping.is_empty(), line).await?,
@@ -122,7 +120,7 @@ impl Webhook {
             Ok(()) => Ok(Some((self.count, waiting))),
             Err(End::Stopped) => Err(End::Stopped),
             Err(_) => {
-                drop(waiting.answer.send(Reply::try_again()));
+                answer(waiting, Reply::try_again());
                 Ok(None)
             }
         }
@@ -130,17 +128,8 @@ impl Webhook {
 
     /// Tells what was refused, and that the source can be called.
     async fn tick(&mut self, all_kept: bool, line: &mut Line) -> Result<(), End> {
-        let refused = [
-            (self.opened.refusals.take_forged(MOST_REFUSALS), Rejected::Forged),
-            (self.opened.refusals.take_too_large(MOST_REFUSALS), Rejected::TooLarge),
-        ];
-        let now = line.now();
-        let frame = |reason| Frame { received_at: Some(now), body: Err(reason) };
-        let frames: Vec<Frame> =
-            refused.iter().flat_map(|(count, reason)| (0..*count).map(move |_| frame(*reason))).collect();
-        if !frames.is_empty() {
+        if let Some(refused) = tell_refusals(&self.opened.refusals, line).await? {
             self.notice(refused, line);
-            unless_full(line.hand_on(frames, Reach::default()).await)?;
         }
         if self.config.expect_frame_within.is_some_and(|within| self.heard.elapsed() > within) && !self.is_lost {
             self.is_lost = true;
@@ -152,43 +141,25 @@ impl Webhook {
         // While something is not kept yet, what came is not read.
         let is_due = self.covered.is_none_or(|covered| covered.elapsed() >= COVERED_EVERY);
         if is_due && all_kept && !self.is_lost {
+            let now = line.now();
             self.covered = Some(Instant::now());
             unless_full(line.hand_on(Vec::new(), Reach { covered: Some(now), bookmark: None }).await)?;
         }
         Ok(())
     }
 
-    fn notice(&mut self, refused: [(u64, Rejected); 2], line: &Line) {
+    fn notice(&mut self, refused: Refused, line: &Line) {
         if self.noticed.is_some_and(|noticed| noticed.elapsed() < NOTICED_EVERY) {
             return;
         }
         self.noticed = Some(Instant::now());
-        let [(forged, _), _] = refused;
-        let notice = if forged > 0 {
+        let notice = if refused.forged > 0 {
             "somebody sends what is not signed with this source's `secret`: a stranger, or the secret is not the sender's; it is refused"
         } else {
             "somebody sends more than 4 MiB at once; it is refused"
         };
         events::source_notice(&line.name, notice);
     }
-}
-
-/// No room is no reason to end: what is counted comes with the next, and what is sent comes again.
-fn unless_full(handed: Result<(), End>) -> Result<(), End> {
-    match handed {
-        Err(End::Stopped) => Err(End::Stopped),
-        _ => Ok(()),
-    }
-}
-
-async fn answer_when_kept(count: u64, Waiting { answer, .. }: Waiting, line: Line) {
-    let kept = line.position.kept(|kept| number(kept).is_some_and(|kept| kept >= count));
-    let reply = match timeout(KEPT_WITHIN, kept).await {
-        Ok(()) => Reply::new(StatusCode::OK, "EVENT_RECEIVED"),
-        Err(_) => Reply::try_again(),
-    };
-    // Whoever waited may be gone.
-    drop(answer.send(reply));
 }
 
 fn bookmark(count: u64) -> Bookmark {

@@ -363,7 +363,7 @@ impl Feed {
 }
 
 /// Where changes of a document can be subscribed to. Of YouTube's channels the documents do not say it.
-fn hub_of(document: &Document, url: &Url) -> Option<Hub> {
+pub(super) fn hub_of(document: &Document, url: &Url) -> Option<Hub> {
     let channel = url.query_pairs().find_map(|(key, channel)| (key == "channel_id").then_some(channel));
     if let (Some("www.youtube.com"), Some(channel)) = (url.host_str(), channel) {
         let topic = Url::parse_with_params(YOUTUBE_TOPIC, [("channel_id", channel)]).ok()?;
@@ -420,7 +420,7 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// The address with that relation in `Link` headers (RFC 8288).
-fn link(headers: &HeaderMap, relation: &str, base: &Url) -> Option<Url> {
+pub(super) fn link(headers: &HeaderMap, relation: &str, base: &Url) -> Option<Url> {
     let is_of = |parameters: &str| {
         let mut parts = parameters.split(';').filter_map(|part| part.split_once('='));
         parts.any(|(name, value)| {

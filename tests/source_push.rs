@@ -117,7 +117,8 @@ async fn ask(inlets: &Inlets, place: &str, mode: &str, topic: &str, lease: u64) 
 
 fn hex<M: Mac + KeyInit>(secret: &str, body: &str) -> String {
     let mac = <M as KeyInit>::new_from_slice(secret.as_bytes()).unwrap().chain_update(body);
-    mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    let digits: Vec<String> = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    digits.concat()
 }
 
 fn sha256(secret: &str, body: &str) -> String {

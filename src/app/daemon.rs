@@ -138,8 +138,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     metrics.rules(rules.rules().len());
     let (database, restored) = open_database(&config, started)?;
     let web = bind(&config, open_api).await?;
-    let console = web.as_ref().and_then(|web| web.doors.console.clone());
-    let inlets = web.as_ref().map(|web| web.doors.inlets.clone()).unwrap_or_default();
+    let (console, inlets) = web.as_ref().map(Web::ways).unwrap_or_default();
     let (store, requests) = crate::store::channel(Arc::clone(&clock), Arc::clone(&metrics));
     let parts = Parts::new(&config, &clock, &metrics, store.clone(), database.answered());
     let mut storing = Tasks::default();

@@ -25,6 +25,13 @@ pub(super) struct Web {
     pub(super) doors: Doors,
 }
 
+impl Web {
+    /// Where people reach the daemon, and by which ways sources are called.
+    pub(super) fn ways(&self) -> (Option<Console>, Inlets) {
+        (self.doors.console.clone(), self.doors.inlets.clone())
+    }
+}
+
 /// The API's socket and keys, taken before anything else runs.
 pub(super) async fn bind(config: &Config, open_api: bool) -> Result<Option<Web>, Failure> {
     let Some(web) = &config.web else { return Ok(None) };
@@ -36,15 +43,12 @@ pub(super) async fn bind(config: &Config, open_api: bool) -> Result<Option<Web>,
         Some(token) => token.clone(),
         None => kept(&token_path(&config.store.path), "the API's token")?,
     };
-    let (console, inlets) = match &web.public_url {
-        Some(public) => {
-            let key = kept(&config.store.path.with_file_name(LINK_KEY), "the key of links")?;
-            (Some(Console::with_links(public.clone(), key.expose())), Inlets::at(public.clone(), key))
-        }
-        None => {
-            let address = format!("http://{}/", listener.local_addr().context("the address of the API")?);
-            (Url::parse(&address).ok().map(Console::at), Inlets::default())
-        }
+    let (console, inlets) = if let Some(public) = &web.public_url {
+        let key = kept(&config.store.path.with_file_name(LINK_KEY), "the key of links")?;
+        (Some(Console::with_links(public.clone(), key.expose())), Inlets::at(public.clone(), key))
+    } else {
+        let address = format!("http://{}/", listener.local_addr().context("the address of the API")?);
+        (Url::parse(&address).ok().map(Console::at), Inlets::default())
     };
     let access = if open_api { Access::Open } else { Access::Token(token) };
     let doors = Doors { access, console, hooks: hooks(config), inlets };

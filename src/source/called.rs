@@ -54,8 +54,5 @@ pub(super) async fn tell_refusals(refusals: &Refusals, line: &Line) -> Result<Op
 
 /// No room is no reason to end: what is sent comes again.
 pub(super) fn unless_full(handed: Result<(), End>) -> Result<(), End> {
-    match handed {
-        Err(End::Stopped) => Err(End::Stopped),
-        _ => Ok(()),
-    }
+    handed.or_else(|end| if matches!(end, End::Stopped) { Err(end) } else { Ok(()) })
 }

@@ -89,7 +89,7 @@ fn fits<M: Mac + KeyInit>(secret: &[u8], parts: &[&[u8]], digest: &[u8]) -> bool
         return false;
     }
     let Ok(mac) = <M as KeyInit>::new_from_slice(secret) else { return false };
-    parts.iter().fold(mac, |mac, part| mac.chain_update(part)).verify_slice(digest).is_ok()
+    parts.iter().fold(mac, Mac::chain_update).verify_slice(digest).is_ok()
 }
 
 /// Hexadecimal digits as bytes.

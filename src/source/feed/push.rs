@@ -9,7 +9,7 @@
 //! same. So nothing of a subscription is kept but where it is; it is asked for anew at every start, and until then, or
 //! where the hub does not answer, the old one goes on.
 //!
-//! Source: <https://www.w3.org/TR/websub/>; for what YouTube's hub adds,
+//! Source: <https://www.w3.org/TR/websub/>; for what `YouTube`'s hub adds,
 //! <https://developers.google.com/youtube/v3/guides/push_notifications>.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,7 +32,7 @@ use crate::source::supervise::{End, Failure, Remedy};
 use crate::source::timing::Timing;
 use crate::telemetry::events;
 
-/// How long a subscription is asked for, in seconds: the most that YouTube's hub gives.
+/// How long a subscription is asked for, in seconds: the most that `YouTube`'s hub gives.
 const LEASE: u64 = 864_000;
 /// What a hub may say of it.
 const SHORTEST_LEASE: Duration = Duration::from_secs(1);
@@ -74,12 +74,20 @@ pub(super) struct Push {
     lease: Option<(Instant, Duration)>,
     backoff: Backoff,
     told: Option<Instant>,
-    /// It brought all that polling found.
-    is_trusted: bool,
-    /// It said that there is something, so that what is polled next is what it brought.
-    is_pinged: bool,
+    trust: Trust,
     /// What polling found and it has yet to bring, and since when.
     awaited: Vec<(Key, Instant)>,
+}
+
+/// What a hub is worth.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    /// It brought all that polling found.
+    Proven,
+    /// It said that there is something: what is polled next is what it brought.
+    Rang,
+    /// It did not bring what polling found.
+    Doubted,
 }
 
 /// What the gate knows, and what it heard.
@@ -113,7 +121,7 @@ pub(super) enum Asking {
 
 impl Push {
     /// Opens the way by which hubs call. `before` is what was subscribed to earlier.
-    pub(super) fn open(is_wanted: bool, before: Option<Hub>, line: &Line, now: Instant) -> Self {
+    pub(super) fn open(is_wanted: bool, before: Option<&Hub>, line: &Line, now: Instant) -> Self {
         let (desk, rung) = (Arc::new(Mutex::new(Desk::default())), Arc::new(Notify::new()));
         let gate = (Arc::clone(&desk), Arc::clone(&rung));
         let gate = Box::new(move |call: &Call| {
@@ -147,12 +155,11 @@ impl Push {
             lease: None,
             backoff,
             told: None,
-            is_trusted: true,
-            is_pinged: false,
+            trust: Trust::Proven,
             awaited: Vec::new(),
         };
         // What an earlier run subscribed to still comes.
-        push.is_at(before.as_ref(), now);
+        push.is_at(before, now);
         if !is_wanted {
             push.is_at(None, now);
         }
@@ -195,7 +202,7 @@ impl Push {
 
     /// Whether it can be relied on that changes are pushed.
     pub(super) fn is_reliable(&self, now: Instant) -> bool {
-        self.is_trusted && self.is_active(now)
+        self.trust != Trust::Doubted && self.is_active(now)
     }
 
     fn is_active(&self, now: Instant) -> bool {
@@ -308,13 +315,14 @@ impl Push {
 
     /// The hub brought these, or said at least that there is something.
     pub(super) fn brought(&mut self, items: Option<&[Key]>) {
-        self.is_trusted = true;
-        match items {
-            Some(items) => self.awaited.retain(|(key, _)| !items.contains(key)),
-            None => {
-                self.is_pinged = true;
-                self.awaited.clear();
+        if let Some(items) = items {
+            self.awaited.retain(|(key, _)| !items.contains(key));
+            if self.trust == Trust::Doubted {
+                self.trust = Trust::Proven;
             }
+        } else {
+            self.awaited.clear();
+            self.trust = Trust::Rang;
         }
     }
 
@@ -323,7 +331,7 @@ impl Push {
         let late = |(_, since): &(Key, Instant)| now - *since >= line.timing.hub_brings_within;
         if self.awaited.iter().any(late) {
             self.awaited.clear();
-            if std::mem::replace(&mut self.is_trusted, false) {
+            if std::mem::replace(&mut self.trust, Trust::Doubted) != Trust::Doubted {
                 let host = self.hub_host();
                 events::source_notice(
                     &line.name,
@@ -333,7 +341,9 @@ impl Push {
                 );
             }
         }
-        if self.is_active(now) && !std::mem::take(&mut self.is_pinged) {
+        if self.trust == Trust::Rang {
+            self.trust = Trust::Proven;
+        } else if self.is_active(now) {
             let room = MOST_AWAITED.saturating_sub(self.awaited.len());
             self.awaited.extend(fresh.iter().take(room).map(|key| (*key, now)));
         }

@@ -59,9 +59,8 @@ async fn verify(push: &Push, line: &Line) {
     assert_eq!(line.inlets.find("blog").unwrap().call(call).await.text, "x");
 }
 
-fn status(status: u16) -> Result<Answer, End> {
-    let status = StatusCode::from_u16(status).unwrap();
-    Ok(Answer { status, headers: HeaderMap::new(), body: Vec::new() })
+fn status(status: u16) -> Answer {
+    Answer { status: StatusCode::from_u16(status).unwrap(), headers: HeaderMap::new(), body: Vec::new() }
 }
 
 /// Quirk 13: the hub takes the subscription, and delivers nothing.
@@ -96,13 +95,13 @@ async fn what_is_polled_because_the_hub_rang_was_brought_by_it() {
 async fn a_lease_is_renewed_at_half_time_and_relied_on_until_its_end() {
     let line = line();
     let (mut push, start) = verified(&line).await;
-    push.answered(Asking::Subscribe, status(202), &line, start.after(0));
+    push.answered(Asking::Subscribe, Ok(status(202)), &line, start.after(0));
     assert!(push.request(&line, start.after(12 * 60 - 1)).is_none());
     // Quirk 14: it does not renew, for days.
     for hour in 12..24 {
         let now = start.after(hour * 60);
         assert!(push.request(&line, now).is_some(), "asked again within the hour, {hour}");
-        push.answered(Asking::Subscribe, status(503), &line, now);
+        push.answered(Asking::Subscribe, Ok(status(503)), &line, now);
         assert!(push.is_reliable(now), "the old lease is good");
     }
     assert!(!push.is_reliable(start.after(24 * 60)));
@@ -118,7 +117,7 @@ async fn a_hub_that_never_asks_whether_it_was_us_is_asked_again() {
     push.is_at(Some(&hub()), start.0);
     for time in [0, 10, 20] {
         assert!(push.request(&line, start.after(time)).is_some());
-        push.answered(Asking::Subscribe, status(202), &line, start.after(time));
+        push.answered(Asking::Subscribe, Ok(status(202)), &line, start.after(time));
         assert!(!push.is_reliable(start.after(time)) && push.request(&line, start.after(time + 9)).is_none());
     }
 }

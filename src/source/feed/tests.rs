@@ -318,7 +318,7 @@ proptest! {
 
 const CHANNEL: &str = "https://www.youtube.com/feeds/videos.xml?channel_id=UCabc";
 
-/// A video as YouTube shows it to whoever asks, or pushes it, which leaves out what is long.
+/// A video as `YouTube` shows it to whoever asks, or pushes it, which leaves out what is long.
 fn video(title: &str, description: Option<&str>) -> Document {
     let group = description.map(|text| {
         format!(

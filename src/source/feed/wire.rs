@@ -44,7 +44,7 @@ const MOST_REDIRECTS: usize = 5;
 const SELDOM: Duration = Duration::from_hours(1);
 /// Most links that one header is searched for.
 const MOST_LINKS: usize = 100;
-/// What YouTube's documentation names.
+/// What `YouTube`'s documentation names.
 const YOUTUBE_HUB: &str = "https://pubsubhubbub.appspot.com/subscribe";
 const YOUTUBE_TOPIC: &str = "https://www.youtube.com/xml/feeds/videos.xml";
 const ACCEPTED: &str = "application/atom+xml, application/rss+xml, application/feed+json, application/rdf+xml, application/xml;q=0.9, */*;q=0.5";
@@ -91,7 +91,7 @@ impl Feed {
         let known = Known::resume(line.position.bookmark().as_ref(), config.url.as_str());
         let is_public = line.inlets.address(line.name.as_str(), "").is_some();
         let is_pushed = is_public && (config.push || known.hub.is_some());
-        let push = is_pushed.then(|| Push::open(config.push, known.hub.clone(), line, Instant::now()));
+        let push = is_pushed.then(|| Push::open(config.push, known.hub.as_ref(), line, Instant::now()));
         Self { known, config, gone: false, jitter: Jitter::from_system(), push }
     }
 
@@ -108,7 +108,7 @@ impl Feed {
             let wait = self.take(polled, &name, is_first, &http, line).await?;
             is_first = false;
             let until = Instant::now() + wait + self.jitter.below(wait / 10);
-            line.unless_stopped(self.listen(until, &name, &http, line)).await??;
+            line.unless_stopped(Box::pin(self.listen(until, &name, &http, line))).await??;
         }
     }
 
@@ -362,7 +362,7 @@ impl Feed {
     }
 }
 
-/// Where changes of a document can be subscribed to. Of YouTube's channels the documents do not say it.
+/// Where changes of a document can be subscribed to. Of `YouTube`'s channels the documents do not say it.
 pub(super) fn hub_of(document: &Document, url: &Url) -> Option<Hub> {
     let channel = url.query_pairs().find_map(|(key, channel)| (key == "channel_id").then_some(channel));
     if let (Some("www.youtube.com"), Some(channel)) = (url.host_str(), channel) {

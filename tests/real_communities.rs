@@ -1,4 +1,4 @@
-//! Servers of the fediverse and of Nostr, and a WebSub hub, that were written by others: what is posted on them is read, edits and
+//! Servers of the fediverse and of Nostr, and a `WebSub` hub, that were written by others: what is posted on them is read, edits and
 //! deletions follow, and when one is killed and is back, nothing is lost.
 //!
 //! `mastodon_mock` differs from Mastodon: an edit is `status_update`, refusals are 403, public streams need no

@@ -610,6 +610,28 @@ fn what_is_wrong_with_a_websocket_source_is_said_where_it_stands() {
 }
 
 #[test]
+fn what_is_wrong_with_a_webhook_is_said_where_it_stands() {
+    golden_config("webhook", include_str!("golden/sources/webhook-wrong.toml"));
+}
+
+#[test]
+fn what_is_pushed_needs_somebody_who_listens() {
+    let forum =
+        "[[source]]\nname = \"forum\"\nkind = \"webhook\"\nformat = \"discourse\"\nsecret = { env = \"HOME\" }\n";
+    golden_config("webhook-without-web", forum);
+    let blog = "[[source]]\nname = \"blog\"\nkind = \"feed\"\nurl = \"https://blog.example/feed\"\npush = true\n";
+    let web = "[web]\nlisten = \"127.0.0.1:8787\"\n";
+    golden_config("push-nowhere", &format!("{blog}{web}"));
+    let public = "public_url = \"https://bell.example\"\n";
+    let config = works(&format!("{HEAD}{RECEIVER}{forum}{blog}{web}{public}"));
+    let SourceKind::Feed(feed) = &config.sources[1].kind else { panic!("feed") };
+    assert!(feed.push);
+    let config = works(&format!("{HEAD}{RECEIVER}{}", blog.replace("push = true", "push = false")));
+    let SourceKind::Feed(feed) = &config.sources[0].kind else { panic!("feed") };
+    assert!(!feed.push);
+}
+
+#[test]
 fn what_is_wrong_with_sources_of_the_fediverse_and_of_nostr_is_said_where_it_stands() {
     golden_config("mastodon", include_str!("golden/sources/mastodon-wrong.toml"));
     golden_config("nostr", include_str!("golden/sources/nostr-wrong.toml"));
@@ -619,7 +641,7 @@ fn what_is_wrong_with_sources_of_the_fediverse_and_of_nostr_is_said_where_it_sta
 fn the_examples_of_sources_can_be_read() {
     let config = works(include_str!("../deploy/sources.toml"));
     let kinds: Vec<_> = config.sources.iter().map(|source| source.name.as_str()).collect();
-    assert_eq!(kinds, ["social", "misskey", "nostr", "forum"]);
+    assert_eq!(kinds, ["social", "misskey", "nostr", "forum", "pages", "discourse", "tips", "blog", "channel"]);
 }
 
 #[test]

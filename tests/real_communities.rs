@@ -1,9 +1,9 @@
-//! Servers of the fediverse and of Nostr that were written by others: what is posted on them is read, edits and
+//! Servers of the fediverse and of Nostr, and a `WebSub` hub, that were written by others: what is posted on them is read, edits and
 //! deletions follow, and when one is killed and is back, nothing is lost.
 //!
 //! `mastodon_mock` differs from Mastodon: an edit is `status_update`, refusals are 403, public streams need no
 //! token, and subscriptions said later than the address are ignored. `nostr-relay` speaks an older dialect of Nostr and goes on
-//! serving what was deleted.
+//! serving what was deleted. `flask-websub` asks whether a subscription was meant before it answers the one who asked.
 
 #![cfg(test)]
 
@@ -26,6 +26,7 @@ use url::Url;
 
 use support::PATIENCE;
 use support::child::{Process, Reads};
+use support::daemon::{Config, MARK, Place, word_rule};
 use support::nostr::Person;
 use support::reading::{Reading, quick};
 
@@ -211,4 +212,47 @@ async fn notes_of_a_real_relay_are_read_deleted_and_found_again_after_it_was_dow
     let pid = rustix::process::Pid::from_raw(i32::try_from(relay.id()).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     relay.ended();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PyPI; run by .ci/run"]
+async fn what_a_real_hub_pushes_is_read_and_what_it_denies_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(flask) = install(folder.path(), "flask-websub[celery]==0.4.1", "flask") else { return };
+    let launcher = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/real/websub_hub.py");
+    for method in ["sha1", "sha512"] {
+        let (port, own) = (free_port().await, free_port().await);
+        let files = tempfile::tempdir().unwrap();
+        let mut command = Command::new(flask.with_file_name("python3"));
+        command.arg(&launcher).arg(port.to_string()).arg(files.path()).arg(method).stderr(Stdio::null());
+        let hub = Process::start(&mut command, Reads::Output);
+        listens(port).await;
+        let base = format!("http://127.0.0.1:{port}");
+        let feed = |name: &str, path: &str| {
+            format!("name = \"{name}\"\nkind = \"feed\"\nurl = \"{base}{path}\"\npush = true\n")
+        };
+        let config = Config::listening_to(&feed("blog", "/feed")).and("[[source]]").and(&feed("closed", "/closed"));
+        let config = config.public(&format!("http://127.0.0.1:{own}/")).listening(own);
+        let place = Place::new(&config, &[word_rule("fire", "fire", "high")]);
+        let daemon = place.start().await;
+        daemon.says("a hub pushes what changes").await;
+        let denied = daemon.says("refuses the subscription").await;
+        assert!(denied.contains("source=closed"), "{denied}");
+        // Nobody polls again for half an hour.
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let add = client.post(format!("{base}/add")).body(format!("fire in ward nine {MARK}"));
+        assert!(add.send().await.unwrap().status().is_success());
+        // It notes the subscription down after it heard us, and tells nobody when.
+        let rung = async || {
+            let form = format!("hub.mode=publish&hub.topic={base}/feed");
+            let ring = client.post(format!("{base}/hub")).header("content-type", "application/x-www-form-urlencoded");
+            assert_eq!(ring.body(form).send().await.unwrap().status(), 202, "{method}");
+            daemon.incidents("fire").await
+        };
+        let found = daemon.until(rung, |found| !found.is_empty()).await;
+        assert_eq!((found.len(), &found[0]["posts"]), (1, &1.into()), "however often it is pushed");
+        assert!(daemon.metric("stormbell_rejected_total{source=\"blog\",reason=\"forged\"}").await < 0.5);
+        daemon.stop().await;
+        hub.kill();
+    }
 }

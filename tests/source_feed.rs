@@ -70,7 +70,8 @@ impl Rig {
 
     fn with(sink: &SimSink, resume: Option<Bookmark>, transcripts: bool) -> Self {
         let url = sink.url("/feed");
-        let config = FeedConfig { url, poll_every: Some(millis(20)), transcripts, transport: Transport::default() };
+        let config =
+            FeedConfig { url, poll_every: Some(millis(20)), push: false, transcripts, transport: Transport::default() };
         let (out, incoming) = mpsc::channel(64);
         let position = Position::at(resume.is_some().then_some(Cursor(NOW - 3_600_000_000)), resume);
         let timing = Timing {

@@ -309,7 +309,7 @@ impl Server {
         let (cancel, mut tasks) = (CancellationToken::new(), JoinSet::new());
         let console = console.unwrap_or_else(|| Console::at(format!("http://{address}").parse().unwrap()));
         let hooks = [("pager".into(), Hook::PagerDuty(Secret::new(HOOK_SECRET.to_owned())))].into();
-        let doors = Doors { access, console: Some(console), hooks };
+        let doors = Doors { access, console: Some(console), hooks, inlets: stormbell::web::Inlets::default() };
         let served = serve(listener, Arc::clone(&backend), doors, Arc::clone(&metrics), cancel.clone());
         tasks.spawn(served);
         let client = Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap();

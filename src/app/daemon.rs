@@ -139,7 +139,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     metrics.rules(rules.rules().len());
     let (database, restored) = open_database(&config, &rules, started)?;
     let web = bind(&config, open_api).await?;
-    let console = web.as_ref().and_then(|web| web.doors.console.clone());
+    let (console, inlets) = web.as_ref().map(Web::ways).unwrap_or_default();
     let (store, requests) = crate::store::channel(Arc::clone(&clock), Arc::clone(&metrics));
     let parts = Parts::new(&config, &clock, &metrics, store.clone(), database.answered());
     let mut storing = Tasks::default();
@@ -162,7 +162,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     start_heartbeat(&mut rest, &config, &readiness)?;
     let visits = desktops::start(&mut rest, &config, parts.desks.as_ref(), &to_engine, console.as_ref())?;
     let Sources { stage: reading, frames, formats, lookups } =
-        sources::start(&config, &timing, &positions, &clock, &probe);
+        sources::start(&config, &timing, &positions, &clock, &probe, &inlets);
 
     let frames = stream::unfold(frames, |mut frames| async move { Some((frames.recv().await?, frames)) });
     let arrived = pipeline::matched(frames, move |source| formats.of(source), rules.clone(), workers());

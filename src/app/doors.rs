@@ -10,10 +10,11 @@ use url::Url;
 use super::daemon::Failure;
 use crate::config::model::{Config, ReceiverConfig, ReceiverKind};
 use crate::domain::id::ReceiverName;
-use crate::web::{self, Access, Doors, Hook};
+use crate::web::{self, Access, Doors, Hook, Inlets};
 use crate::wire::link::Console;
 
-/// What signs links, beside the database. Without this file all links made so far are void, and a new one is made.
+/// What signs links, and what the secrets of subscriptions are made of, beside the database. Without this file all links
+/// made so far are void, and a new one is made.
 const LINK_KEY: &str = "link-key";
 
 /// What listens, and to whom.
@@ -22,6 +23,13 @@ pub(super) struct Web {
     pub(super) listener: TcpListener,
     /// The keys.
     pub(super) doors: Doors,
+}
+
+impl Web {
+    /// Where people reach the daemon, and by which ways sources are called.
+    pub(super) fn ways(&self) -> (Option<Console>, Inlets) {
+        (self.doors.console.clone(), self.doors.inlets.clone())
+    }
 }
 
 /// The API's socket and keys, taken before anything else runs.
@@ -35,17 +43,15 @@ pub(super) async fn bind(config: &Config, open_api: bool) -> Result<Option<Web>,
         Some(token) => token.clone(),
         None => kept(&token_path(&config.store.path), "the API's token")?,
     };
-    let console = match &web.public_url {
-        Some(public) => {
-            let key = kept(&config.store.path.with_file_name(LINK_KEY), "the key of links")?;
-            Some(Console::with_links(public.clone(), key.expose()))
-        }
-        None => Url::parse(&format!("http://{}/", listener.local_addr().context("the address of the API")?))
-            .ok()
-            .map(Console::at),
+    let (console, inlets) = if let Some(public) = &web.public_url {
+        let key = kept(&config.store.path.with_file_name(LINK_KEY), "the key of links")?;
+        (Some(Console::with_links(public.clone(), key.expose())), Inlets::at(public.clone(), key))
+    } else {
+        let address = format!("http://{}/", listener.local_addr().context("the address of the API")?);
+        (Url::parse(&address).ok().map(Console::at), Inlets::default())
     };
     let access = if open_api { Access::Open } else { Access::Token(token) };
-    let doors = Doors { access, console, hooks: hooks(config) };
+    let doors = Doors { access, console, hooks: hooks(config), inlets };
     Ok(Some(Web { listener, doors }))
 }
 

@@ -17,6 +17,7 @@ use crate::source::line::Line;
 use crate::source::profiles::look_up;
 use crate::source::timing::Timing;
 use crate::source::{self, Format, Incoming};
+use crate::web::Inlets;
 
 /// How long they may take to stop.
 const STOP: Duration = Duration::from_secs(3);
@@ -67,6 +68,7 @@ pub(super) fn start(
     positions: &Positions,
     clock: &Arc<dyn Clock>,
     probe: &Probe,
+    inlets: &Inlets,
 ) -> Sources {
     let mut stage = Stage::new("sources", STOP);
     let (out, frames) = mpsc::channel(INCOMING);
@@ -75,14 +77,10 @@ pub(super) fn start(
         let position = positions.get(&source.name).cloned().unwrap_or_default();
         let stop = stage.stop.clone();
         let line = || {
-            Line::new(
-                source.name.clone(),
-                timing.clone(),
-                position.clone(),
-                out.clone(),
-                Arc::clone(clock),
-                stop.clone(),
-            )
+            let (name, out, clock) = (source.name.clone(), out.clone(), Arc::clone(clock));
+            let mut line = Line::new(name, timing.clone(), position.clone(), out, clock, stop.clone());
+            line.inlets = inlets.clone();
+            line
         };
         if let Some((service, transport)) = source.kind.profiles() {
             let (ask, wanted) = mpsc::channel(AUTHORS);

@@ -18,7 +18,8 @@ use super::file::{TEXT_LIMIT, read_text};
 use super::incidents::terms;
 use super::inhibit::inhibitions;
 use super::model::{
-    Config, DeskConfig, ReceiverConfig, ReceiverKind, RuleEntry, RuleOrigin, SourceConfig, StoreConfig, WebConfig,
+    Config, DeskConfig, ReceiverConfig, ReceiverKind, RuleEntry, RuleOrigin, SourceConfig, SourceKind, StoreConfig,
+    WebConfig,
 };
 use super::naming::{names, names_beside};
 use super::organization::organization as organization_of;
@@ -158,7 +159,31 @@ fn speaking(mut receivers: Vec<ReceiverConfig>, routes: &Routes, home: &Zone) ->
 fn sources(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<Vec<SourceConfig>> {
     let tables = root.tables("source", "[[source]]");
     let names = names(&tables, "`name = \"bluesky\"`");
-    all(tables.iter().zip(names).map(|(table, name)| source::source(table, name, around)))
+    let checked = all(tables.iter().zip(names).map(|(table, name)| source::source(table, name, around)));
+    let heard = pushes_lead_somewhere(root, &tables, checked.as_deref().unwrap_or_default());
+    heard.and(checked)
+}
+
+/// What others are to send to a source must find somebody who listens.
+fn pushes_lead_somewhere(root: &Table<'_>, tables: &[Table<'_>], read: &[SourceConfig]) -> Checked<()> {
+    let web = root.get("web");
+    let key = |key: &'static str, is_pushed: fn(&SourceKind) -> bool| {
+        let mut pushed = tables.iter().zip(read).filter(move |(_, read)| is_pushed(&read.kind));
+        pushed.find_map(|(table, _)| table.get(key))
+    };
+    if let Some(kind) = key("kind", |kind| matches!(kind, SourceKind::Webhook(_))).filter(|_| web.is_none()) {
+        let message = "a webhook, but nothing listens for what is sent to it";
+        let help = "add [web] with `listen = \"127.0.0.1:8787\"`, and a proxy with a certificate that passes on /in/";
+        return kind.absent("SB0415", message, help);
+    }
+    let is_public = web.and_then(|web| web.table("[web]").ok()).is_some_and(|web| web.get("public_url").is_some());
+    let pushes = |kind: &SourceKind| matches!(kind, SourceKind::Feed(feed) if feed.push);
+    if let Some(push) = key("push", pushes).filter(|_| !is_public) {
+        let message = "`push`, but no hub can reach this daemon";
+        let help = "add `public_url = \"https://…\"` to [web]: hubs send to /in/ below that address";
+        return push.absent("SB0415", message, help);
+    }
+    Ok(())
 }
 
 /// The receivers, and the names that routes and contacts may use: those of broken receivers too.

@@ -23,6 +23,7 @@ mod documents;
 mod mastodon;
 mod nostr;
 mod receiver;
+mod webhook;
 mod websocket;
 
 pub use chats::{DiscordConfig, IrcConfig, IrcDialect, MatrixConfig, SlackConfig};
@@ -33,7 +34,7 @@ pub use receiver::{
     Chat, ChatKind, GoAlert, Mail, Matrix, Ntfy, NtfyLogin, Opsgenie, Pushover, ReceiverConfig, ReceiverKind, Syslog,
     SyslogWay, TlsMode, Twilio, TwilioWay, Voice,
 };
-
+pub use webhook::{WebhookConfig, WebhookForm, WebhookSignature};
 pub use websocket::{Fields, Mapping, Resume, Token, TokenPlace, WebsocketConfig};
 
 /// A whole `stormbell.toml`, without the rules it names.
@@ -131,6 +132,8 @@ pub enum SourceKind {
     Mastodon(MastodonConfig),
     /// Relays of Nostr.
     Nostr(NostrConfig),
+    /// What others send to our own web server.
+    Webhook(Box<WebhookConfig>),
     /// JSON of any shape over a WebSocket.
     Websocket(Box<WebsocketConfig>),
 }
@@ -149,6 +152,7 @@ impl SourceKind {
             | Self::Matrix(_)
             | Self::Nostr(_)
             | Self::Slack(_)
+            | Self::Webhook(_)
             | Self::Websocket(_) => None,
         }
     }

@@ -5,6 +5,7 @@ mod chats;
 mod documents;
 mod mastodon;
 mod nostr;
+mod webhook;
 mod websocket;
 use std::fs::File;
 use std::io::Read as _;
@@ -22,7 +23,7 @@ use crate::domain::id::SourceName;
 use crate::domain::quantity::{duration, size};
 
 /// Kinds that are known and not built yet.
-const LATER: [&str; 2] = ["x", "webhook"];
+const LATER: [&str; 1] = ["x"];
 
 /// What `max_frame_bytes` may be: a post of Bluesky is a few KiB, and a frame is held in memory whole.
 const FRAME_BYTES: RangeInclusive<u64> = 1 << 10..=64 << 20;
@@ -46,11 +47,12 @@ enum Kind {
     Nostr,
     Slack,
     Twitch,
+    Webhook,
     Websocket,
 }
 
 /// The kinds that this version has.
-const KINDS: [(&str, Kind); 12] = [
+const KINDS: [(&str, Kind); 13] = [
     ("atproto", Kind::Atproto),
     ("discord", Kind::Discord),
     ("eventstreams", Kind::Eventstreams),
@@ -62,6 +64,7 @@ const KINDS: [(&str, Kind); 12] = [
     ("nostr", Kind::Nostr),
     ("slack", Kind::Slack),
     ("twitch", Kind::Twitch),
+    ("webhook", Kind::Webhook),
     ("websocket", Kind::Websocket),
 ];
 
@@ -81,6 +84,7 @@ pub(super) fn source(table: &Table<'_>, name: Checked<&str>, around: &Surroundin
         Kind::Twitch => SourceKind::Irc(chats::twitch(table, around)?),
         Kind::Mastodon => SourceKind::Mastodon(mastodon::source(table, around)?),
         Kind::Nostr => SourceKind::Nostr(nostr::source(table, around)?),
+        Kind::Webhook => SourceKind::Webhook(Box::new(webhook::source(table, named, around)?)),
         Kind::Websocket => SourceKind::Websocket(Box::new(websocket::source(table, named, around)?)),
     };
     Ok(SourceConfig { name: SourceName::from(name?), kind })

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use tokio_tungstenite::tungstenite::Bytes;
 
 use super::jetstream::{self, Buffers, Skimmed};
+use super::webhook::{discourse, meta};
 use super::{Frame, atproto, discord, eventstreams, irc, mastodon, matrix, nostr, posts, slack, websocket};
-use crate::config::model::{EventForm, Mapping, SourceKind};
+use crate::config::model::{EventForm, Mapping, SourceKind, WebhookForm};
 use crate::domain::event::Decoded;
 use crate::domain::id::SourceName;
 use crate::domain::post::Excerpt;
@@ -20,6 +21,8 @@ pub enum Format {
     Atproto,
     /// Dispatches of Discord's gateway.
     Discord,
+    /// What a Discourse forum's webhook says.
+    Discourse,
     /// Lines of IRC.
     Irc,
     /// Jetstream, either wire.
@@ -28,6 +31,8 @@ pub enum Format {
     Mastodon,
     /// Events of Matrix.
     Matrix,
+    /// Changes as Meta's webhooks tell them; see [`Self::split`].
+    Meta,
     /// What a Nostr relay says.
     Nostr,
     /// Normalised posts as JSON.
@@ -42,14 +47,16 @@ pub enum Format {
 
 impl Format {
     /// All formats that recordings can have.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Posts,
         Self::Jetstream,
         Self::Atproto,
         Self::Discord,
+        Self::Discourse,
         Self::Irc,
         Self::Mastodon,
         Self::Matrix,
+        Self::Meta,
         Self::Nostr,
         Self::Recentchange,
         Self::Slack,
@@ -60,10 +67,12 @@ impl Format {
         match self {
             Self::Atproto => "atproto",
             Self::Discord => "discord",
+            Self::Discourse => "discourse",
             Self::Irc => "irc",
             Self::Jetstream => "jetstream",
             Self::Mastodon => "mastodon",
             Self::Matrix => "matrix",
+            Self::Meta => "meta",
             Self::Nostr => "nostr",
             Self::Posts => "posts",
             Self::Recentchange => "recentchange",
@@ -88,14 +97,23 @@ impl Format {
             SourceKind::Matrix(_) => Self::Matrix,
             SourceKind::Nostr(_) => Self::Nostr,
             SourceKind::Slack(_) => Self::Slack,
+            SourceKind::Webhook(config) => match &config.form {
+                WebhookForm::Meta { .. } => Self::Meta,
+                WebhookForm::Discourse => Self::Discourse,
+                WebhookForm::Json { mapping, .. } => Self::Websocket(Arc::clone(mapping)),
+            },
             SourceKind::Websocket(config) => Self::Websocket(Arc::clone(&config.mapping)),
         }
     }
 
     /// A line of a recording as the frames a source's task would make of it, each one event.
     pub fn split(&self, line: Frame, into: &mut Vec<Frame>) {
-        let (Self::Atproto, Ok(text)) = (self, &line.body) else { return into.push(line) };
         let received_at = line.received_at;
+        if let (Self::Meta, Ok(body)) = (self, &line.body) {
+            let changes = meta::split(body).into_iter();
+            return into.extend(changes.map(|body| Frame { received_at, body: body.map(Bytes::from) }));
+        }
+        let (Self::Atproto, Ok(text)) = (self, &line.body) else { return into.push(line) };
         match atproto::read_line(text) {
             Ok(atproto::Message::Events { frames, .. }) => {
                 into.extend(frames.into_iter().map(|frame| Frame { received_at, body: frame.map(Bytes::from) }));
@@ -110,9 +128,11 @@ impl Format {
         match self {
             Self::Atproto | Self::Jetstream => jetstream::decode(source, frame, received_at),
             Self::Discord => discord::decode(source, frame, received_at),
+            Self::Discourse => discourse::decode(source, frame, received_at),
             Self::Irc => irc::decode(source, frame, received_at),
             Self::Mastodon => mastodon::decode(source, frame, received_at),
             Self::Matrix => matrix::decode(source, frame, received_at),
+            Self::Meta => meta::decode(source, frame, received_at),
             Self::Nostr => nostr::decode(source, frame, received_at),
             Self::Posts => posts::decode(source, frame, received_at),
             Self::Recentchange => eventstreams::decode(source, frame, received_at),
@@ -162,6 +182,8 @@ impl Format {
             (["server_url", "wiki"], Self::Recentchange),
             (["origin_server_ts", "sender"], Self::Matrix),
             (["envelope_id", "payload"], Self::Slack),
+            (["object", "entry"], Self::Meta),
+            (["discourse_event", "payload"], Self::Discourse),
         ];
         guesses.into_iter().find_map(|(keys, format)| has(keys).then_some(format))
     }

@@ -13,6 +13,7 @@ use super::{Frame, Incoming};
 use crate::domain::event::{DownReason, Joint, Reach};
 use crate::domain::id::SourceName;
 use crate::domain::time::{Clock, Timestamp};
+use crate::net::inlet::Inlets;
 use crate::telemetry::events;
 
 /// One source's way to the rest of the program.
@@ -29,6 +30,8 @@ pub struct Line {
     pub clock: Arc<dyn Clock>,
     /// When to stop.
     pub cancel: CancellationToken,
+    /// By which ways it can be called; a server that nobody reaches unless somebody says otherwise.
+    pub inlets: Inlets,
     connected: Option<Instant>,
 }
 
@@ -42,14 +45,17 @@ impl Line {
         clock: Arc<dyn Clock>,
         cancel: CancellationToken,
     ) -> Self {
-        Self { name, timing, position, out, clock, cancel, connected: None }
+        Self { name, timing, position, out, clock, cancel, inlets: Inlets::default(), connected: None }
     }
 
     /// A second way to the same place, for what is read beside a connection.
     #[must_use]
     pub fn beside(&self) -> Self {
         let (out, clock) = (self.out.clone(), Arc::clone(&self.clock));
-        Self::new(self.name.clone(), self.timing.clone(), self.position.clone(), out, clock, self.cancel.clone())
+        let mut beside =
+            Self::new(self.name.clone(), self.timing.clone(), self.position.clone(), out, clock, self.cancel.clone());
+        beside.inlets = self.inlets.clone();
+        beside
     }
 
     /// The time.

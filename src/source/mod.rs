@@ -5,6 +5,7 @@
 //! worker and `replay` uses the very same one.
 
 pub mod atproto;
+mod called;
 mod charset;
 pub mod discord;
 pub mod eventstreams;
@@ -20,7 +21,9 @@ pub mod nostr;
 mod plain;
 pub mod posts;
 mod sanity;
+mod signature;
 pub mod slack;
+pub mod webhook;
 pub mod websocket;
 
 mod backoff;
@@ -35,6 +38,8 @@ pub mod timing;
 pub use format::Format;
 pub use jetstream::{Buffers, Skimmed};
 
+use std::pin::Pin;
+
 use url::Url;
 
 use self::atproto::Atproto;
@@ -48,6 +53,7 @@ use self::mastodon::{Mastodon, Misskey};
 use self::matrix::Matrix;
 use self::slack::Slack;
 use self::supervise::{Supervisor, Wire};
+use self::webhook::Webhook;
 use self::websocket::Websocket;
 use crate::config::model::{Dialect, SourceKind};
 use crate::domain::event::{DownReason, Joint, Reach};
@@ -55,30 +61,33 @@ use crate::domain::id::SourceName;
 use crate::domain::post::Author;
 use crate::domain::time::Timestamp;
 
-/// Reads a source for as long as the program runs.
-pub async fn read(kind: SourceKind, line: Line) {
+/// Reads a source for as long as the program runs. What it is sent finds it from now on, before its first step.
+pub fn read(kind: SourceKind, line: Line) -> Pin<Box<dyn Future<Output = ()> + Send>> {
     match kind {
-        SourceKind::Atproto(config) => supervised(config.urls.clone(), Atproto::new(config, &line), line).await,
-        SourceKind::Discord(config) => supervised(vec![config.url.clone()], Discord::new(config, &line), line).await,
-        SourceKind::Eventstreams(config) => supervised(config.urls.clone(), Eventstreams::new(config), line).await,
-        SourceKind::Feed(config) => supervised(vec![config.url.clone()], Feed::new(config), line).await,
-        SourceKind::Irc(config) => supervised(vec![config.url.clone()], Irc::new(config, &line), line).await,
-        SourceKind::Jetstream(config) => supervised(config.urls.clone(), Jetstream::new(config, &line), line).await,
+        SourceKind::Atproto(config) => supervised(config.urls.clone(), Atproto::new(config, &line), line),
+        SourceKind::Discord(config) => supervised(vec![config.url.clone()], Discord::new(config, &line), line),
+        SourceKind::Eventstreams(config) => supervised(config.urls.clone(), Eventstreams::new(config), line),
+        SourceKind::Feed(config) => supervised(vec![config.url.clone()], Feed::new(config, &line), line),
+        SourceKind::Irc(config) => supervised(vec![config.url.clone()], Irc::new(config, &line), line),
+        SourceKind::Jetstream(config) => supervised(config.urls.clone(), Jetstream::new(config, &line), line),
         SourceKind::Mastodon(config) => match config.dialect {
-            Dialect::Mastodon => supervised(vec![config.url.clone()], Mastodon::new(config, &line), line).await,
-            Dialect::Misskey => supervised(vec![config.url.clone()], Misskey::new(config, &line), line).await,
+            Dialect::Mastodon => supervised(vec![config.url.clone()], Mastodon::new(config, &line), line),
+            Dialect::Misskey => supervised(vec![config.url.clone()], Misskey::new(config, &line), line),
         },
-        SourceKind::Matrix(config) => supervised(vec![config.url.clone()], Matrix::new(config), line).await,
-        SourceKind::Nostr(config) => nostr::read(config, line).await,
-        SourceKind::Slack(config) => supervised(vec![config.url.clone()], Slack::new(config, &line), line).await,
-        SourceKind::Websocket(config) => {
-            supervised(config.urls.clone(), Websocket::new(*config, &line), line).await;
-        }
+        SourceKind::Matrix(config) => supervised(vec![config.url.clone()], Matrix::new(config), line),
+        SourceKind::Nostr(config) => Box::pin(nostr::read(config, line)),
+        SourceKind::Slack(config) => supervised(vec![config.url.clone()], Slack::new(config, &line), line),
+        SourceKind::Webhook(config) => Box::pin(Webhook::open(*config, &line).read(line)),
+        SourceKind::Websocket(config) => supervised(config.urls.clone(), Websocket::new(*config, &line), line),
     }
 }
 
-async fn supervised(urls: Vec<Url>, wire: impl Wire, line: Line) {
-    Supervisor::new(wire, urls, line).run().await;
+fn supervised(
+    urls: Vec<Url>,
+    wire: impl Wire + Sync + 'static,
+    line: Line,
+) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(Supervisor::new(wire, urls, line).run())
 }
 
 /// What a source's task tells the rest of the program, in the order it happened.

@@ -40,6 +40,12 @@ pub struct Timing {
     pub seam_silence: Duration,
     /// For how long a stream of posts may bring deletions alone.
     pub only_deletions: Duration,
+    /// How long a hub may take to ask whether we meant a subscription.
+    pub hub_verifies_within: Duration,
+    /// How long after polling found it a hub may still bring what is new.
+    pub hub_brings_within: Duration,
+    /// The longest wait before a hub that takes no subscription is asked again.
+    pub hub_rest: Duration,
     /// How long saying goodbye may take.
     pub stop_within: Duration,
 }
@@ -65,6 +71,9 @@ impl Default for Timing {
             seam_within: seconds(60),
             seam_silence: seconds(5),
             only_deletions: seconds(300),
+            hub_verifies_within: seconds(600),
+            hub_brings_within: seconds(600),
+            hub_rest: seconds(3600),
             stop_within: seconds(2),
         }
     }

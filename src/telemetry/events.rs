@@ -48,6 +48,11 @@ pub fn source_notice(source: &SourceName, notice: &str) {
     warn!(event = "source.notice", %source, notice, "the source does not see all");
 }
 
+/// A hub pushes what changes from now on, for so long.
+pub fn source_hub(source: &SourceName, hub: &str, lease: Duration) {
+    info!(event = "source.hub.subscribed", %source, hub, lease = human(lease), "a hub pushes what changes");
+}
+
 /// A connection ended; its task goes on trying.
 pub fn source_down(source: &SourceName, reason: DownReason, error: Option<&str>) {
     warn!(event = "source.connection.lost", %source, reason = reason.as_str(), error, "source down");

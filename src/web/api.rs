@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::backend::{Action, ActionKind, Backend, BackendError, IncidentDetail, Merge};
 use super::guard::guard;
 use super::view::{IncidentDetailView, ReadyView};
-use super::{Shared, desks, drills, hooks, links, silences, twilio};
+use super::{Shared, desks, drills, hooks, inlets, links, silences, twilio};
 use crate::domain::id::IncidentId;
 use crate::domain::incident::IncidentState;
 use crate::domain::time::Timestamp;
@@ -48,6 +48,7 @@ pub(super) fn router<B: Backend>(shared: Arc<Shared<B>>) -> Router {
         .merge(links::routes::<B>())
         .merge(desks::routes::<B>())
         .merge(hooks::routes::<B>())
+        .merge(inlets::routes::<B>())
         .merge(twilio::routes::<B>())
         .route("/api/v1/sources", get(sources::<B>))
         .route("/api/v1/rules", get(rules::<B>))

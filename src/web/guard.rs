@@ -6,7 +6,7 @@
 //! could change something, must be this server's own. Whoever sends the token is past the
 //! first check: a browser that was lured here does not have it. The public name, where there is one, is
 //! ours for links alone: a proxy that passes on everything still shows nothing else without the token. What is signed
-//! (hooks) may come by any name.
+//! (hooks, what is sent to sources) may come by any name.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use url::Url;
 
 use super::api::Problem;
 use super::backend::Backend;
-use super::{Access, Shared};
+use super::{Access, Shared, inlets};
 use crate::wire::link::Console;
 
 /// Reading the request and answering it.
@@ -77,7 +77,7 @@ fn admit<B>(shared: &Shared<B>, path: &str, headers: &HeaderMap) -> Result<(), P
     let public = public.filter(|_| by_link).and_then(Url::host_str);
     let named =
         |host: &str| names_us(host, *listen) || public.is_some_and(|public| public.eq_ignore_ascii_case(name_of(host)));
-    let by_hook = path.starts_with("/hooks/");
+    let by_hook = path.starts_with("/hooks/") || path.starts_with(inlets::PATH);
     if !authorized && !by_hook && !host.is_some_and(named) {
         let text = "the Host header must be the address this server listens on, or a loopback address";
         return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, text));

@@ -10,6 +10,7 @@ mod desks;
 mod drills;
 mod guard;
 mod hooks;
+mod inlets;
 mod links;
 mod listener;
 mod page;
@@ -31,6 +32,8 @@ use tokio_util::sync::CancellationToken;
 pub use backend::{Action, ActionKind, Backend, BackendError, IncidentDetail, Merge};
 pub use desks::{Duplex, Visit};
 pub use token::token;
+
+pub use crate::net::inlet::Inlets;
 
 use listener::Bounded;
 
@@ -66,6 +69,8 @@ pub struct Doors {
     pub console: Option<Console>,
     /// By what a receiver sends back.
     pub hooks: BTreeMap<ReceiverName, Hook>,
+    /// By what others send to sources.
+    pub inlets: Inlets,
 }
 
 /// What is known of a receiver that sends back what people did.
@@ -92,6 +97,7 @@ struct Shared<B> {
     /// Where people reach this server.
     console: Option<Console>,
     hooks: BTreeMap<ReceiverName, Hook>,
+    inlets: Inlets,
 }
 
 /// Serves until `cancel`, then finishes the answers under way.
@@ -106,8 +112,8 @@ pub async fn serve<B: Backend>(
     cancel: CancellationToken,
 ) -> io::Result<()> {
     let listen = listener.local_addr()?;
-    let Doors { access, console, hooks } = doors;
-    let router = api::router(Arc::new(Shared { backend, metrics, access, listen, console, hooks }));
+    let Doors { access, console, hooks, inlets } = doors;
+    let router = api::router(Arc::new(Shared { backend, metrics, access, listen, console, hooks, inlets }));
     let stop = cancel.clone();
     let server = axum::serve(Bounded::new(listener, CONNECTIONS, PATIENCE), router)
         .with_graceful_shutdown(async move { stop.cancelled().await });

@@ -9,6 +9,7 @@ use stormbell::domain::event::{Bookmark, DownReason, Joint, Rejected, SourceEven
 use stormbell::domain::id::SourceName;
 use stormbell::domain::post::Post;
 use stormbell::domain::time::Timestamp;
+use stormbell::net::inlet::Inlets;
 use stormbell::source::line::Line;
 use stormbell::source::position::Position;
 use stormbell::source::timing::Timing;
@@ -65,12 +66,24 @@ pub struct Reading {
 impl Reading {
     /// Starts it at `now`, as if an earlier run had ended there.
     pub fn start(kind: SourceKind, timing: Timing, now: Timestamp, bookmark: Option<Bookmark>) -> Self {
+        Self::called(kind, timing, now, bookmark, Inlets::default())
+    }
+
+    /// The same for one that others call by these ways.
+    pub fn called(
+        kind: SourceKind,
+        timing: Timing,
+        now: Timestamp,
+        bookmark: Option<Bookmark>,
+        inlets: Inlets,
+    ) -> Self {
         let (out, incoming) = mpsc::channel(64);
         let format = Format::of(&kind);
         let position = Position::at(None, bookmark);
         let stop = CancellationToken::new();
         let clock = Arc::new(FixedClock(now));
-        let line = Line::new(SourceName::from("s"), timing, position.clone(), out, clock, stop.clone());
+        let mut line = Line::new(SourceName::from("s"), timing, position.clone(), out, clock, stop.clone());
+        line.inlets = inlets;
         let mut tasks = JoinSet::new();
         tasks.spawn(source::read(kind, line));
         Self {

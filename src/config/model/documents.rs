@@ -13,6 +13,8 @@ pub struct FeedConfig {
     pub url: Url,
     /// How often it is asked for; none means as often as it says it changes, within limits.
     pub poll_every: Option<Duration>,
+    /// Whether the document's hub is asked to push (`WebSub`).
+    pub push: bool,
     /// Whether transcripts of recordings are fetched from where the document says they are.
     pub transcripts: bool,
     /// How to get out of the hospital's network.
@@ -22,6 +24,8 @@ pub struct FeedConfig {
 impl FeedConfig {
     /// How often without a setting, at most.
     pub const USUAL: Duration = Duration::from_mins(10);
+    /// How often without a setting while a hub pushes.
+    pub const PUSHED: Duration = Duration::from_mins(30);
     /// Asking more often is not polite.
     pub const LEAST: Duration = Duration::from_mins(1);
 }

@@ -11,15 +11,28 @@ use crate::domain::quantity::duration;
 /// `kind = "feed"`.
 pub(super) fn feed(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<FeedConfig> {
     let [proxy, proxy_user, proxy_password, ca_file] = TRANSPORT_KEYS;
-    table.allow_only(&["name", "kind", "url", "poll_every", "transcripts", proxy, proxy_user, proxy_password, ca_file]);
+    table.allow_only(&[
+        "name",
+        "kind",
+        "url",
+        "poll_every",
+        "push",
+        "transcripts",
+        proxy,
+        proxy_user,
+        proxy_password,
+        ca_file,
+    ]);
     let url =
         table.require("url", "`url = \"https://host/feed.xml\"`").and_then(|url| address(&url, &["https", "http"]));
     let poll_every = poll_every(table);
+    let push = table.get("push").map(|value| value.boolean()).transpose();
     let transcripts = table.get("transcripts").map(|value| value.boolean()).transpose();
     let transport = transport(table, around);
     Ok(FeedConfig {
         url: url?,
         poll_every: poll_every?,
+        push: push?.unwrap_or_default(),
         transcripts: transcripts?.unwrap_or_default(),
         transport: transport?,
     })

@@ -72,12 +72,8 @@ pub(super) fn source(table: &Table<'_>, name: &str, around: &Surroundings<'_>) -
     let (ping, answer_to_it, answer) = (text("ping"), text("pong"), text("heartbeat_answer"));
     let ping_every = table.get("ping_every").map_or(Ok(WebsocketConfig::DEFAULT_PING_EVERY), |value| every(&value));
     let items = table.get("items").map(|value| single(&value)).transpose();
-    let prefix = table.get("id_prefix").map_or(Ok(format!("{name}:")), |value| value.string().map(str::to_owned));
-    let messages = table.get("messages").map(|value| value.table("[source.messages]")).transpose();
-    let messages = messages
-        .and_then(|messages| messages.map_or_else(|| Ok(Messages::default()), |messages| Messages::read(&messages)));
-    let fields = table.require("fields", "a table `[source.fields]` with `id`, `author` and `text`");
-    let fields = fields.and_then(|value| self::fields(&value.table("[source.fields]")?));
+    let messages = messages(table, &MESSAGES);
+    let posts = posts(table, name);
     let max_frame_bytes = frame_bytes(table, WebsocketConfig::DEFAULT_MAX_FRAME_BYTES);
     let expect_frame_within = table.get("expect_frame_within").map(|value| value.parsed(duration)).transpose();
     let transport = transport(table, around);
@@ -104,11 +100,33 @@ pub(super) fn source(table: &Table<'_>, name: &str, around: &Surroundings<'_>) -
         refused: messages.refused,
         heartbeat: messages.heartbeat,
         heartbeat_answer,
-        mapping: Arc::new(Mapping { prefix: prefix?, post: messages.post, delete: messages.delete, fields: fields? }),
+        mapping: Arc::new(Mapping { post: messages.post, delete: messages.delete, ..posts? }),
         max_frame_bytes: max_frame_bytes?,
         expect_frame_within: expect_frame_within?,
         transport: transport?,
     })
+}
+
+/// Where in a message a post is, of sources that tell no more kinds of message apart than `kinds`.
+pub(super) fn mapping(table: &Table<'_>, name: &str, kinds: &[&str]) -> Checked<Mapping> {
+    let (messages, posts) = (messages(table, kinds), posts(table, name));
+    let messages = messages?;
+    Ok(Mapping { post: messages.post, delete: messages.delete, ..posts? })
+}
+
+fn messages(table: &Table<'_>, kinds: &[&str]) -> Checked<Messages> {
+    match table.get("messages") {
+        Some(value) => Messages::read(&value.table("[source.messages]")?, kinds),
+        None => Ok(Messages::default()),
+    }
+}
+
+/// The fields of posts; which messages are posts is not said with it.
+fn posts(table: &Table<'_>, name: &str) -> Checked<Mapping> {
+    let prefix = table.get("id_prefix").map_or(Ok(format!("{name}:")), |value| value.string().map(str::to_owned));
+    let fields = table.require("fields", "a table `[source.fields]` with `id`, `author` and `text`");
+    let fields = fields.and_then(|value| self::fields(&value.table("[source.fields]")?));
+    Ok(Mapping { prefix: prefix?, post: None, delete: None, fields: fields? })
 }
 
 fn needs<T>(table: &Table<'_>, key: &'static str, help: &str) -> Checked<T> {
@@ -167,7 +185,7 @@ fn token(table: &Table<'_>, around: &Surroundings<'_>, subscribe: &[String]) -> 
     Ok(Some(Token { secret, place }))
 }
 
-fn header_name(value: &Value<'_>) -> Checked<String> {
+pub(super) fn header_name(value: &Value<'_>) -> Checked<String> {
     let text = value.filled()?;
     match HeaderName::try_from(text) {
         Ok(name) => Ok(name.as_str().to_owned()),
@@ -222,7 +240,7 @@ fn pointer(value: &Value<'_>) -> Checked<Pointer> {
 }
 
 /// A pointer to one place.
-fn single(value: &Value<'_>) -> Checked<Pointer> {
+pub(super) fn single(value: &Value<'_>) -> Checked<Pointer> {
     let pointer = pointer(value)?;
     if pointer.is_several() {
         return value.error("SB0005", format!("`{}` stands for one place", value.key()), "write a pointer without `*`");
@@ -240,8 +258,8 @@ struct Messages {
 }
 
 impl Messages {
-    fn read(table: &Table<'_>) -> Checked<Self> {
-        table.allow_only(&MESSAGES);
+    fn read(table: &Table<'_>, kinds: &[&str]) -> Checked<Self> {
+        table.allow_only(kinds);
         let read = |key: &'static str| table.get(key).map(|value| condition(&value)).transpose();
         let (post, delete, heartbeat) = (read("post"), read("delete"), read("heartbeat"));
         let (accepted, refused) = (read("accepted"), read("refused"));

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::Document;
 use super::item::{Item, global_id};
+use super::{Document, MAX_DOCUMENT_ITEMS};
 use crate::domain::event::Bookmark;
 use crate::domain::key::Key;
 use crate::domain::time::Timestamp;
@@ -33,9 +33,31 @@ pub(super) struct Known {
     /// Whether a document was ever read.
     #[serde(default)]
     pub(super) begun: bool,
+    /// Where changes are subscribed to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) hub: Option<Hub>,
+    /// What was pushed, ever: by it is known which of it is on disk.
+    #[serde(default)]
+    pub(super) pushed: u64,
     /// Items, the ones seen last at the end.
     #[serde(default)]
     items: Vec<Seen>,
+}
+
+/// Where changes of a document are subscribed to, and by which name the hub knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Hub {
+    pub(super) url: String,
+    pub(super) topic: String,
+}
+
+/// How much of a feed a document shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// All that the server has to show.
+    Window,
+    /// What changed, as hubs push it. What it does not show is still there.
+    Part,
 }
 
 /// An item that was seen: keys of its id, of its page and title, and of its words, in hexadecimal.
@@ -70,6 +92,8 @@ impl TryFrom<String> for Seen {
 pub(super) struct News<'a> {
     /// Items that are new or say something else, the oldest first, with the ids of their posts.
     pub(super) items: Vec<(String, &'a Item)>,
+    /// Which of them have ids that were never seen.
+    pub(super) fresh: Vec<Key>,
     /// Posts that were taken back.
     pub(super) gone: Vec<(String, Option<Timestamp>)>,
     /// Whether nothing in it was known, so that there may have been more in between.
@@ -90,7 +114,13 @@ impl Known {
 
     /// Takes in a document; says what is new in it. `read_to` is when it was read last: when all in it is unknown, what is
     /// dated before that is history under other names, and not news.
-    pub(super) fn take_in<'a>(&mut self, document: &'a Document, site: &str, read_to: Option<Timestamp>) -> News<'a> {
+    pub(super) fn take_in<'a>(
+        &mut self,
+        document: &'a Document,
+        extent: Extent,
+        site: &str,
+        read_to: Option<Timestamp>,
+    ) -> News<'a> {
         let present: BTreeSet<Key> = document.items.iter().map(|item| Key::of(&*item.own_id())).collect();
         let mut by_id: BTreeMap<Key, usize> = BTreeMap::new();
         let mut by_twin: BTreeMap<Key, usize> = BTreeMap::new();
@@ -114,6 +144,11 @@ impl Known {
                 None => (namesake(), true),
             };
             let before = place.and_then(|place| self.items.get(place));
+            // Hubs leave out what is long (YouTube's push titles alone): the same title says nothing else.
+            let short = extent == Extent::Part && item.content.is_empty() && item.media_text.is_empty();
+            let words = before
+                .filter(|seen| short && seen.twin.is_some() && seen.twin == twin)
+                .map_or(words, |seen| seen.words);
             // The same id twice in one document: the later one in its order is the older, and both were looked at.
             let again = now.get(&id).map(|seen| seen.words);
             let is_news = before.map(|seen| seen.words).or(again) != Some(words) && again != Some(words);
@@ -123,6 +158,7 @@ impl Known {
                     None => global_id(&own, site),
                 };
                 news.items.push((name, item));
+                news.fresh.extend(Some(id).filter(|_| place.is_none()));
             }
             taken.extend(place);
             if now.insert(id, Seen { id, twin, words }).is_none() {
@@ -134,7 +170,7 @@ impl Known {
         let gone: BTreeMap<Key, _> = gone.filter(|(id, _)| by_id.contains_key(id) && !present.contains(id)).collect();
         news.gone = gone.values().map(|gone| (global_id(&gone.id, site), gone.at)).collect();
         // Of half a document nobody knows what the other half shows.
-        let shows = document.is_whole && !document.items.is_empty();
+        let shows = extent == Extent::Window && document.is_whole && !document.items.is_empty();
         news.turned_over = shows && self.begun && taken.is_empty() && !self.items.is_empty();
         if news.turned_over {
             let is_history = |item: &Item| item.published.or(item.updated).is_some_and(|at| Some(at) < read_to);
@@ -142,13 +178,16 @@ impl Known {
         }
         if !std::mem::replace(&mut self.begun, true) {
             news.items.clear();
+            news.fresh.clear();
         }
         let mut place = 0..;
         self.items.retain(|seen| {
             let was_taken = place.next().is_some_and(|place| taken.contains(&place));
             !was_taken && !now.contains_key(&seen.id) && !gone.contains_key(&seen.id)
         });
-        let surplus = self.items.len().saturating_sub(BEYOND);
+        // Beside what a part shows there is all that the last window did.
+        let most = if extent == Extent::Window { BEYOND } else { BEYOND + MAX_DOCUMENT_ITEMS };
+        let surplus = self.items.len().saturating_sub(most);
         self.items.drain(..surplus);
         self.items.extend(order.iter().filter_map(|id| now.get(id).cloned()));
         news

@@ -13,6 +13,7 @@ mod date;
 mod item;
 mod json;
 mod known;
+mod push;
 mod transcript;
 mod wire;
 mod xml;

@@ -3,7 +3,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use url::Url;
 
-use super::known::Known;
+use super::known::{Extent, Known};
+use super::wire::{hub_of, link};
 use super::{Document, Item, NotAFeed, read};
 use crate::domain::event::SourceEvent;
 use crate::domain::post::Post;
@@ -184,7 +185,7 @@ fn known() -> Known {
 
 /// The posts a document brings, as (id, text).
 fn news(known: &mut Known, document: &Document) -> Vec<(String, String)> {
-    let news = known.take_in(document, "blog.example", Some(NOW));
+    let news = known.take_in(document, Extent::Window, "blog.example", Some(NOW));
     news.items.iter().map(|(id, item)| (id.clone(), item.content.clone())).collect()
 }
 
@@ -249,7 +250,7 @@ fn a_site_that_renames_everything_brings_no_history_as_news() {
     };
     let all = [dated("old", "22 Nov 2020 10:00 GMT"), dated("new", "23 Nov 2026 10:00 GMT"), dated("undated", "")];
     let document = document(&rss(&all.concat()));
-    let news = known.take_in(&document, "blog.example", Some(NOW));
+    let news = known.take_in(&document, Extent::Window, "blog.example", Some(NOW));
     assert!(news.turned_over);
     let ids: Vec<_> = news.items.iter().map(|(_, item)| item.title.as_str()).collect();
     assert_eq!(ids, ["undated", "new"]);
@@ -265,9 +266,9 @@ fn tombstones_take_back_what_was_seen_here_and_nothing_else() {
     };
     news(&mut known, &items(&[("1", "a", "old"), ("2", "b", "old")]));
     let document = document(&rss(&[tombstone("1"), tombstone("at://did:plc:x/app.bsky.feed.post/1")].concat()));
-    let gone = known.take_in(&document, "blog.example", Some(NOW)).gone;
+    let gone = known.take_in(&document, Extent::Window, "blog.example", Some(NOW)).gone;
     assert_eq!(gone, [("feed:blog.example/1".to_owned(), Timestamp::parse("2026-11-22T16:00:00Z").ok())]);
-    assert_eq!(known.take_in(&document, "blog.example", Some(NOW)).gone, [], "once");
+    assert_eq!(known.take_in(&document, Extent::Window, "blog.example", Some(NOW)).gone, [], "once");
 }
 
 #[test]
@@ -312,5 +313,133 @@ proptest! {
                 as_post(item);
             }
         }
+    }
+}
+
+const CHANNEL: &str = "https://www.youtube.com/feeds/videos.xml?channel_id=UCabc";
+
+/// A video as `YouTube` shows it to whoever asks, or pushes it, which leaves out what is long.
+fn video(title: &str, description: Option<&str>) -> Document {
+    let group = description.map(|text| {
+        format!(
+            "<media:group><media:title>{title}</media:title><media:description>{text}</media:description></media:group>"
+        )
+    });
+    document_at(&format!(
+        "<feed xmlns:yt=\"http://www.youtube.com/xml/schemas/2015\" xmlns:media=\"http://search.yahoo.com/mrss/\" \
+         xmlns=\"http://www.w3.org/2005/Atom\"><link rel=\"self\" href=\"{CHANNEL}\"/><title>YouTube video feed</title>\
+         <entry><id>yt:video:VIDEOID0001</id><yt:videoId>VIDEOID0001</yt:videoId><yt:channelId>UCabc</yt:channelId>\
+         <title>{title}</title><link rel=\"alternate\" href=\"https://www.youtube.com/watch?v=VIDEOID0001\"/>\
+         <author><name>City News</name><uri>https://www.youtube.com/channel/UCabc</uri></author>\
+         <published>2026-11-22T15:38:00+00:00</published><updated>2026-11-22T15:39:55+00:00</updated>{}</entry></feed>",
+        group.unwrap_or_default()
+    ))
+}
+
+fn document_at(text: &str) -> Document {
+    read(text.as_bytes(), None, &CHANNEL.parse().unwrap()).unwrap()
+}
+
+/// What a push says that is new, as posts.
+fn pushed(known: &mut Known, document: &Document, extent: Extent) -> Vec<Post> {
+    let news = known.take_in(document, extent, "www.youtube.com", Some(NOW));
+    let line = |(id, item): &(String, &Item)| item.line(id, "www.youtube.com", None, NOW).unwrap();
+    let posts = news.items.iter().map(|item| posts::decode(&"yt".into(), &line(item), Some(NOW)).event);
+    posts
+        .map(|event| match event {
+            Ok(SourceEvent::Post(post)) => *post,
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+#[test]
+fn a_video_that_is_pushed_is_the_one_that_is_polled() {
+    let mut known = Known::resume(None, CHANNEL);
+    pushed(&mut known, &document_at("<feed xmlns=\"http://www.w3.org/2005/Atom\"></feed>"), Extent::Window);
+    let first = pushed(&mut known, &video("Inside the Northgate ER", None), Extent::Part).remove(0);
+    assert_eq!(
+        (first.id.as_str(), first.author.id.as_str()),
+        ("yt:video:VIDEOID0001", "https://www.youtube.com/channel/UCabc")
+    );
+    assert_eq!(first.url.as_deref(), Some("https://www.youtube.com/watch?v=VIDEOID0001"));
+    assert_eq!((first.text.as_str(), first.author.name.as_deref()), ("Inside the Northgate ER", Some("City News")));
+    // Polling brings its description, too: the same post, with more words.
+    let polled = pushed(&mut known, &video("Inside the Northgate ER", Some("Six hours")), Extent::Window).remove(0);
+    assert_eq!((&polled.id, polled.media_text.as_slice()), (&first.id, &["Six hours".to_owned()][..]));
+    // The hub says that something of it changed, without what: nothing is new, and nothing flaps.
+    assert_eq!(pushed(&mut known, &video("Inside the Northgate ER", None), Extent::Part), []);
+    assert_eq!(pushed(&mut known, &video("Inside the Northgate ER", Some("Six hours")), Extent::Window), []);
+    // Another title is another version.
+    let edited = pushed(&mut known, &video("Inside the Northgate ER (updated)", None), Extent::Part).remove(0);
+    assert_eq!(edited.id, first.id);
+    assert_ne!((&edited.version, &edited.text), (&first.version, &first.text));
+    let tombstone = document_at(
+        "<feed xmlns:at=\"http://purl.org/atompub/tombstones/1.0\" xmlns=\"http://www.w3.org/2005/Atom\">\
+         <at:deleted-entry ref=\"yt:video:VIDEOID0001\" when=\"2026-11-22T16:00:00+00:00\">\
+         <link href=\"https://www.youtube.com/watch?v=VIDEOID0001\"/><at:by><name>City News</name>\
+         <uri>https://www.youtube.com/channel/UCabc</uri></at:by></at:deleted-entry></feed>",
+    );
+    let gone = known.take_in(&tombstone, Extent::Part, "www.youtube.com", Some(NOW)).gone;
+    assert_eq!(gone, [("yt:video:VIDEOID0001".to_owned(), Timestamp::parse("2026-11-22T16:00:00Z").ok())]);
+}
+
+#[test]
+fn a_part_of_a_feed_says_nothing_of_the_rest() {
+    let mut known = known();
+    let many: Vec<String> = (0..900).map(|number| number.to_string()).collect();
+    let all: Vec<(&str, &str, &str)> = many.iter().map(|id| (id.as_str(), id.as_str(), "old")).collect();
+    news(&mut known, &items(&all));
+    let part = items(&[("new", "n", "new")]);
+    let brought = known.take_in(&part, Extent::Part, "blog.example", Some(NOW));
+    assert!(!brought.turned_over);
+    assert_eq!((brought.items.len(), brought.fresh.len()), (1, 1));
+    assert_eq!(news(&mut known, &items(&all)), [], "all of them are still known");
+}
+
+#[test]
+fn a_hub_is_where_the_document_or_its_server_says() {
+    let url = Url::parse("https://blog.example/feed.xml").unwrap();
+    let named = |document: &Document, url: &Url| hub_of(document, url).map(|hub| (hub.url, hub.topic));
+    let texts = |url: &str, topic: &str| Some((url.to_owned(), topic.to_owned()));
+    assert_eq!(named(&Document::default(), &url), None);
+    let with = |hub: &str, own: Option<&str>| Document {
+        hub: hub.parse().ok(),
+        own_url: own.and_then(|own| own.parse().ok()),
+        ..Document::default()
+    };
+    assert_eq!(named(&with("https://hub.example/", None), &url), texts("https://hub.example/", url.as_str()));
+    let own = with("https://hub.example/", Some("https://blog.example/atom"));
+    assert_eq!(named(&own, &url), texts("https://hub.example/", "https://blog.example/atom"));
+    for inside in ["http://127.0.0.1/hub", "http://10.0.0.1/", "https://intranet/", "ftp://hub.example/"] {
+        assert_eq!(named(&with(inside, None), &url), None, "{inside}");
+    }
+    // YouTube's documents do not name theirs.
+    let channel = CHANNEL.parse().unwrap();
+    let topic = "https://www.youtube.com/xml/feeds/videos.xml?channel_id=UCabc";
+    assert_eq!(named(&Document::default(), &channel), texts("https://pubsubhubbub.appspot.com/subscribe", topic));
+}
+
+#[test]
+fn links_in_headers_are_found_by_their_relation() {
+    let base = Url::parse("https://blog.example/feed.xml").unwrap();
+    let found = |lines: &[&str], relation: &str| {
+        let headers = lines.iter().map(|line| (reqwest::header::LINK, line.parse().unwrap())).collect();
+        link(&headers, relation, &base).map(String::from)
+    };
+    let hub = Some("https://hub.example/".to_owned());
+    for lines in [
+        &["<https://hub.example/>; rel=\"hub\""][..],
+        &["<https://hub.example/>;rel=hub"],
+        &["</feed.xml>; rel=\"self\", <https://hub.example/>; title=\"a, b\"; rel=\"alternate hub\""],
+        &["</other>; rel=self", "<https://hub.example/>; REL=\"Hub\", </x>; rel=next"],
+    ] {
+        assert_eq!(found(lines, "hub"), hub, "{lines:?}");
+    }
+    assert_eq!(found(&["</feed.xml>; rel=\"self\", <https://hub.example/>; rel=hub"], "self"), Some(base.to_string()));
+    for lines in
+        [&[][..], &["https://hub.example/; rel=hub"], &["<https://hub.example/"], &["<https://hub.example/>; rel=hubs"]]
+    {
+        assert_eq!(found(lines, "hub"), None, "{lines:?}");
     }
 }

@@ -1,23 +1,31 @@
 //! Asking for a feed: politely, conditionally, again and again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use reqwest::StatusCode;
 use reqwest::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH,
-    LAST_MODIFIED, LOCATION,
+    LAST_MODIFIED, LINK, LOCATION,
 };
-use tokio::time::{sleep, timeout};
+use serde::Deserialize;
+use tokio::time::{Instant, sleep_until, timeout};
 use url::{Host, Url};
 
 use super::item::{Item, gone_line};
-use super::known::{Known, News};
+use super::known::{Extent, Hub, Known, News};
+use super::push::Push;
 use super::{Document, transcript};
 use crate::config::model::{self, FeedConfig, Transport};
-use crate::domain::event::{Cursor, DownReason, Joint, Reach};
+use crate::domain::event::{Bookmark, Cursor, DownReason, Joint, Reach};
+use crate::domain::key::Key;
 use crate::domain::time::Timestamp;
+use crate::net::inlet::{Call, Reply};
 use crate::source::Frame;
 use crate::source::backoff::Jitter;
+use crate::source::called::{answer, answer_when_kept, tell_refusals};
 use crate::source::http::{Answer, Http, Request, refused};
 use crate::source::line::Line;
 use crate::source::supervise::{End, Failure, Wire};
@@ -34,6 +42,11 @@ const TRANSCRIPT_WITHIN: Duration = Duration::from_secs(10);
 const MOST_REDIRECTS: usize = 5;
 /// What a document says of how seldom it changes is believed up to this.
 const SELDOM: Duration = Duration::from_hours(1);
+/// Most links that one header is searched for.
+const MOST_LINKS: usize = 100;
+/// What `YouTube`'s documentation names.
+const YOUTUBE_HUB: &str = "https://pubsubhubbub.appspot.com/subscribe";
+const YOUTUBE_TOPIC: &str = "https://www.youtube.com/xml/feeds/videos.xml";
 const ACCEPTED: &str = "application/atom+xml, application/rss+xml, application/feed+json, application/rdf+xml, application/xml;q=0.9, */*;q=0.5";
 
 /// A feed that is read.
@@ -43,6 +56,8 @@ pub(crate) struct Feed {
     /// The server said that there will never be anything again.
     gone: bool,
     jitter: Jitter,
+    /// How a hub tells us what changes, where one is wanted.
+    push: Option<Push>,
 }
 
 /// To the host in the configuration, wherever that is, and to all others, which strangers may have named: those must be
@@ -72,8 +87,12 @@ enum Polled {
 }
 
 impl Feed {
-    pub(crate) fn new(config: FeedConfig) -> Self {
-        Self { known: Known::resume(None, config.url.as_str()), config, gone: false, jitter: Jitter::from_system() }
+    pub(crate) fn new(config: FeedConfig, line: &Line) -> Self {
+        let known = Known::resume(line.position.bookmark().as_ref(), config.url.as_str());
+        let is_public = line.inlets.address(line.name.as_str(), "").is_some();
+        let is_pushed = is_public && (config.push || known.hub.is_some());
+        let push = is_pushed.then(|| Push::open(config.push, known.hub.as_ref(), line, Instant::now()));
+        Self { known, config, gone: false, jitter: Jitter::from_system(), push }
     }
 
     async fn go_on(&mut self, host: &Url, line: &mut Line) -> Result<(), End> {
@@ -88,8 +107,98 @@ impl Feed {
             let polled = self.poll(&http, line).await?;
             let wait = self.take(polled, &name, is_first, &http, line).await?;
             is_first = false;
-            line.unless_stopped(sleep(wait + self.jitter.below(wait / 10))).await?;
+            let until = Instant::now() + wait + self.jitter.below(wait / 10);
+            line.unless_stopped(Box::pin(self.listen(until, &name, &http, line))).await??;
         }
+    }
+
+    /// Until the next poll: takes what is pushed, and keeps the subscription. Whoever pushed is answered before it ends.
+    async fn listen(&mut self, until: Instant, host: &str, http: &Ways, line: &Line) -> Result<(), End> {
+        let (mut keeping, mut asking) = (FuturesUnordered::new(), FuturesUnordered::new());
+        let mut until = until;
+        loop {
+            let Some(push) = &mut self.push else {
+                sleep_until(until).await;
+                return Ok(());
+            };
+            let now = Instant::now();
+            push.hear(line, now);
+            if asking.is_empty() {
+                if keeping.is_empty() && now >= until {
+                    return Ok(());
+                }
+                if let Some((what, request)) = push.request(line, now) {
+                    let answer = http.to(&request.url).ask(request, line);
+                    asking.push(async move { (what, answer.await) });
+                }
+            }
+            let alarm = push.alarm(now).filter(|_| asking.is_empty());
+            // What is overdue waits for what is under way.
+            let wake = alarm.into_iter().chain([until]).filter(|at| *at > now).min();
+            let (rung, calls) = (Arc::clone(&push.rung), &mut push.opened.calls);
+            tokio::select! {
+                biased;
+                Some((what, answer)) = asking.next(), if !asking.is_empty() => push.answered(what, answer, line, Instant::now()),
+                Some(()) = keeping.next(), if !keeping.is_empty() => {}
+                Some(waiting) = calls.recv() => {
+                    let (pushed, is_thin) = self.pushed(&waiting.call, host, http, line).await?;
+                    if is_thin {
+                        until = Instant::now();
+                    }
+                    match pushed {
+                        Some(count) => {
+                            let is_kept = move |kept: &Bookmark| pushed_before(kept) >= Some(count);
+                            keeping.push(answer_when_kept(waiting, line.beside(), is_kept));
+                        }
+                        None => answer(waiting, Reply::try_again()),
+                    }
+                }
+                () = rung.notified() => {
+                    tell_refusals(&push.opened.refusals, line).await?;
+                }
+                () = sleep_until(wake.unwrap_or(until)), if wake.is_some() => {}
+            }
+        }
+    }
+
+    /// Hands on what a hub pushed; the number by which it is known when it is kept, none when there is no room, and
+    /// whether it only said that there is something.
+    async fn pushed(&mut self, call: &Call, host: &str, http: &Ways, line: &Line) -> Result<(Option<u64>, bool), End> {
+        let base =
+            self.known.hub.as_ref().and_then(|hub| hub.topic.parse().ok()).unwrap_or_else(|| self.config.url.clone());
+        let kind = header(&call.headers, &CONTENT_TYPE);
+        let document = super::read(call.body.as_deref().unwrap_or_default(), kind.as_deref(), &base);
+        let is_thin = document.is_err();
+        let document = document.unwrap_or_default();
+        let mut known = self.known.clone();
+        known.pushed += 1;
+        let news = known.take_in(&document, Extent::Part, host, None);
+        if let Some(push) = &mut self.push {
+            let items: Vec<Key> = document.items.iter().map(|item| Key::of(&*item.own_id())).collect();
+            push.brought((!is_thin).then_some(items.as_slice()));
+        }
+        let pushed = known.pushed;
+        match self.hand_on(&news, &known, None, host, http, line).await {
+            Ok(()) => self.known = known,
+            Err(End::Stopped) => return Err(End::Stopped),
+            Err(_) => return Ok((None, is_thin)),
+        }
+        Ok((Some(pushed), is_thin))
+    }
+
+    /// What the document says of hubs is what is subscribed to from now on.
+    fn look_for_hub(&mut self, document: &Document, known: &mut Known, line: &Line) {
+        let Some(push) = &mut self.push else { return };
+        let hub = hub_of(document, &self.config.url).filter(|_| push.wants_hub());
+        // Half a document may have lost it.
+        if hub.is_none() && !document.is_whole && push.wants_hub() {
+            return;
+        }
+        if hub.is_none() && push.wants_hub() {
+            push.finds_no_hub(line, Instant::now());
+        }
+        push.is_at(hub.as_ref(), Instant::now());
+        known.hub = hub;
     }
 
     /// Asks once, and follows to where the feed is now.
@@ -116,7 +225,10 @@ impl Feed {
                     // A document that broke off must come again whole.
                     let validator = |name| header(&answer.headers, name).filter(|_| document.is_whole);
                     (known.etag, known.modified) = (validator(&ETAG), validator(&LAST_MODIFIED));
-                    let document = Document { fresh_for: document.fresh_for.max(max_age(&answer.headers)), ..document };
+                    let fresh_for = document.fresh_for.max(max_age(&answer.headers));
+                    let hub = link(&answer.headers, "hub", &url).or(document.hub);
+                    let own_url = link(&answer.headers, "self", &url).or(document.own_url);
+                    let document = Document { fresh_for, hub, own_url, ..document };
                     return Ok(Polled::Document { document: Box::new(document), known });
                 }
                 status if status.is_redirection() => {
@@ -154,12 +266,16 @@ impl Feed {
                     line.connected(host, Joint::GoesOn).await?;
                 }
                 line.hand_on(Vec::new(), Reach { covered: Some(now), bookmark: None }).await?;
-                return Ok(self.config.poll_every.unwrap_or(FeedConfig::USUAL));
+                if let Some(push) = &mut self.push {
+                    push.found(&[], line, Instant::now());
+                }
+                return Ok(self.config.poll_every.unwrap_or_else(|| self.usual()));
             }
             Polled::Document { document, known } => (document, known),
         };
         let began = known.begun;
-        let news = known.take_in(&document, host, line.position.get().map(Cursor::time));
+        self.look_for_hub(&document, &mut known, line);
+        let news = known.take_in(&document, Extent::Window, host, line.position.get().map(Cursor::time));
         if is_first {
             let joint = if began && !news.turned_over { Joint::GoesOn } else { Joint::Live };
             line.connected(host, joint).await?;
@@ -169,12 +285,23 @@ impl Feed {
             return Err(End::Interrupted(DownReason::CursorTooOld));
         }
         let is_busy = news.items.len() * 2 > document.items.len();
-        self.hand_on(&news, &known, host, http, line).await?;
+        if let Some(push) = &mut self.push {
+            push.found(&news.fresh, line, Instant::now());
+        }
+        self.hand_on(&news, &known, Some(now), host, http, line).await?;
         self.known = known;
         Ok(self.wait(&document, is_busy))
     }
 
-    async fn hand_on(&self, news: &News<'_>, known: &Known, host: &str, http: &Ways, line: &Line) -> Result<(), End> {
+    async fn hand_on(
+        &self,
+        news: &News<'_>,
+        known: &Known,
+        covered: Option<Timestamp>,
+        host: &str,
+        http: &Ways,
+        line: &Line,
+    ) -> Result<(), End> {
         let now = line.now();
         let items = news.items.iter().filter_map(|(id, item)| item.line(id, host, None, now));
         let gone = news.gone.iter().map(|(id, at)| gone_line(id, at.map_or(now, |at| at.min(now))));
@@ -183,7 +310,7 @@ impl Feed {
         let heard: Vec<_> = heard.take(TRANSCRIPTS).collect();
         let bookmark = (*known != self.known).then(|| known.bookmark()).flatten();
         if heard.is_empty() {
-            return line.hand_on(frames, Reach { covered: Some(now), bookmark }).await;
+            return line.hand_on(frames, Reach { covered, bookmark }).await;
         }
         line.hand_on(frames, Reach::default()).await?;
         let mut frames = Vec::new();
@@ -192,7 +319,7 @@ impl Feed {
             let spoken = words.and_then(|words| item.line(id, host, Some(&words), now));
             frames.extend(spoken.map(|line| frame(line, now)));
         }
-        line.hand_on(frames, Reach { covered: Some(now), bookmark }).await
+        line.hand_on(frames, Reach { covered, bookmark }).await
     }
 
     /// What is said in an item's recording. That it cannot be had is no reason to lose the rest.
@@ -219,11 +346,41 @@ impl Feed {
         Ok(None)
     }
 
+    /// How often it is asked for when nobody says how often.
+    fn usual(&self) -> Duration {
+        if self.push.as_ref().is_some_and(|push| push.is_reliable(Instant::now())) {
+            FeedConfig::PUSHED
+        } else {
+            FeedConfig::USUAL
+        }
+    }
+
     fn wait(&self, document: &Document, is_busy: bool) -> Duration {
-        let usual = || FeedConfig::USUAL.max(document.fresh_for.unwrap_or_default().min(SELDOM));
+        let usual = || self.usual().max(document.fresh_for.unwrap_or_default().min(SELDOM));
         let wait = self.config.poll_every.unwrap_or_else(usual);
         if is_busy { (wait / 2).max(wait.min(FeedConfig::LEAST)) } else { wait }
     }
+}
+
+/// Where changes of a document can be subscribed to. Of `YouTube`'s channels the documents do not say it.
+pub(super) fn hub_of(document: &Document, url: &Url) -> Option<Hub> {
+    let channel = url.query_pairs().find_map(|(key, channel)| (key == "channel_id").then_some(channel));
+    if let (Some("www.youtube.com"), Some(channel)) = (url.host_str(), channel) {
+        let topic = Url::parse_with_params(YOUTUBE_TOPIC, [("channel_id", channel)]).ok()?;
+        return Some(Hub { url: YOUTUBE_HUB.to_owned(), topic: topic.into() });
+    }
+    let hub = document.hub.as_ref().filter(|hub| may_be_sent_to(hub, url))?;
+    let topic = document.own_url.as_ref().unwrap_or(url);
+    Some(Hub { url: hub.as_str().to_owned(), topic: topic.as_str().to_owned() })
+}
+
+/// How much of what was pushed was taken in before a bookmark.
+fn pushed_before(bookmark: &Bookmark) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Pushed {
+        pushed: u64,
+    }
+    serde_json::from_str::<Pushed>(&bookmark.0).ok().map(|Pushed { pushed }| pushed)
 }
 
 impl Wire for Feed {
@@ -260,6 +417,21 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
     let control = header(headers, &CACHE_CONTROL)?;
     let seconds = control.split(',').find_map(|part| part.trim().strip_prefix("max-age=")?.parse().ok())?;
     Some(Duration::from_secs(seconds))
+}
+
+/// The address with that relation in `Link` headers (RFC 8288).
+pub(super) fn link(headers: &HeaderMap, relation: &str, base: &Url) -> Option<Url> {
+    let is_of = |parameters: &str| {
+        let mut parts = parameters.split(';').filter_map(|part| part.split_once('='));
+        parts.any(|(name, value)| {
+            let mut relations = value.split([' ', '"', ',', '\'']);
+            name.trim().eq_ignore_ascii_case("rel") && relations.any(|one| one.eq_ignore_ascii_case(relation))
+        })
+    };
+    headers.get_all(LINK).iter().filter_map(|line| line.to_str().ok()).find_map(|line| {
+        let links = line.split('<').filter_map(|link| link.split_once('>'));
+        links.take(MOST_LINKS).find_map(|(url, parameters)| is_of(parameters).then(|| base.join(url).ok())?)
+    })
 }
 
 fn redirected(answer: &Answer, from: &Url) -> Result<Url, End> {

@@ -22,6 +22,7 @@ use crate::source::sanity::{
 use crate::wire::pointer::{Pointer, scalar};
 
 pub use self::wire::Websocket;
+pub(super) use self::wire::apart;
 
 /// No name of a post or an author is longer, in bytes.
 const MAX_ID_BYTES: usize = 1024;
@@ -166,7 +167,7 @@ fn is_web_address(text: &str) -> bool {
 
 /// RFC 3339, or a number since 1970 in seconds, milliseconds, microseconds or nanoseconds, told apart by its
 /// size: each of them means the years 2001 to 2286 in its own range.
-fn time(text: &str) -> Option<Timestamp> {
+pub(super) fn time(text: &str) -> Option<Timestamp> {
     if let Ok(time) = Timestamp::parse(text) {
         return Some(time);
     }

@@ -171,7 +171,14 @@ impl Talk for Conversation<'_> {
             }
         } else {
             match items.as_ref() {
-                Some(items) => apart(items, read, message, turn),
+                Some(items) => {
+                    for item in apart(items, read, message) {
+                        match item {
+                            Ok(item) => turn.keep(item),
+                            Err(reason) => turn.reject(reason),
+                        }
+                    }
+                }
                 None => turn.keep(message.clone()),
             }
         }
@@ -202,24 +209,21 @@ impl Talk for Conversation<'_> {
     }
 }
 
-/// Keeps each item of a list as a message of its own: the same message with the item in the list's place.
-fn apart(items: &Pointer, mut message: Value, whole: &Bytes, turn: &mut Turn) {
-    let Some(place) = items.place_mut(&mut message).filter(|place| place.is_array()) else {
-        turn.keep(whole.clone());
-        return;
-    };
-    let Value::Array(list) = place.take() else { return };
+/// Each item of a list as a message of its own: the same message with the item in the list's place.
+pub(in crate::source) fn apart(items: &Pointer, mut message: Value, whole: &Bytes) -> Vec<Result<Bytes, Rejected>> {
+    let place = items.place_mut(&mut message).filter(|place| place.is_array());
+    let Some(Value::Array(list)) = place.map(Value::take) else { return vec![Ok(whole.clone())] };
     let around = message.to_string().len();
     if around.saturating_mul(list.len()) > MOST_APART {
-        turn.reject(Rejected::TooLarge);
-        return;
+        return vec![Err(Rejected::TooLarge)];
     }
-    for item in list {
+    let with = |item| {
         if let Some(place) = items.place_mut(&mut message) {
             *place = item;
         }
-        turn.keep(message.to_string().into());
-    }
+        Ok(message.to_string().into())
+    };
+    list.into_iter().map(with).collect()
 }
 
 /// The address with what goes into it.

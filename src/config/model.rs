@@ -24,8 +24,9 @@ mod mastodon;
 mod nostr;
 mod receiver;
 mod websocket;
+mod x;
 
-pub use chats::{DiscordConfig, IrcConfig, IrcDialect, MatrixConfig, SlackConfig};
+pub use chats::{DiscordConfig, EventsubConfig, IrcConfig, IrcDialect, MatrixConfig, SlackConfig};
 pub use documents::{EventForm, EventstreamsConfig, FeedConfig};
 pub use mastodon::{Dialect, MastodonConfig, TimelineName};
 pub use nostr::NostrConfig;
@@ -35,6 +36,7 @@ pub use receiver::{
 };
 
 pub use websocket::{Fields, Mapping, Resume, Token, TokenPlace, WebsocketConfig};
+pub use x::XConfig;
 
 /// A whole `stormbell.toml`, without the rules it names.
 #[derive(Clone, Debug)]
@@ -117,6 +119,8 @@ pub enum SourceKind {
     Feed(FeedConfig),
     /// Discord's gateway.
     Discord(DiscordConfig),
+    /// Twitch's chat by `EventSub`.
+    Eventsub(EventsubConfig),
     /// IRC over WebSocket, Twitch's chat among it.
     Irc(IrcConfig),
     /// The AT Protocol's firehose.
@@ -133,9 +137,30 @@ pub enum SourceKind {
     Nostr(NostrConfig),
     /// JSON of any shape over a WebSocket.
     Websocket(Box<WebsocketConfig>),
+    /// X's filtered stream.
+    X(XConfig),
 }
 
 impl SourceKind {
+    /// The word for it in the configuration.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Atproto(_) => "atproto",
+            Self::Discord(_) => "discord",
+            Self::Eventstreams(_) => "eventstreams",
+            Self::Eventsub(_) | Self::Irc(IrcConfig { dialect: IrcDialect::Twitch, .. }) => "twitch",
+            Self::Feed(_) => "feed",
+            Self::Irc(IrcConfig { dialect: IrcDialect::Standard, .. }) => "irc",
+            Self::Jetstream(_) => "jetstream",
+            Self::Mastodon(_) => "mastodon",
+            Self::Matrix(_) => "matrix",
+            Self::Nostr(_) => "nostr",
+            Self::Slack(_) => "slack",
+            Self::Websocket(_) => "websocket",
+            Self::X(_) => "x",
+        }
+    }
+
     /// Who is asked about the authors that the stream does not name, and how.
     pub fn profiles(&self) -> Option<(Url, Transport)> {
         match self {
@@ -143,13 +168,15 @@ impl SourceKind {
             Self::Jetstream(config) => Some((config.profiles.clone()?, config.transport.clone())),
             Self::Discord(_)
             | Self::Eventstreams(_)
+            | Self::Eventsub(_)
             | Self::Feed(_)
             | Self::Irc(_)
             | Self::Mastodon(_)
             | Self::Matrix(_)
             | Self::Nostr(_)
             | Self::Slack(_)
-            | Self::Websocket(_) => None,
+            | Self::Websocket(_)
+            | Self::X(_) => None,
         }
     }
 }

@@ -6,6 +6,8 @@ mod documents;
 mod mastodon;
 mod nostr;
 mod websocket;
+mod x;
+
 use std::fs::File;
 use std::io::Read as _;
 use std::ops::RangeInclusive;
@@ -22,7 +24,7 @@ use crate::domain::id::SourceName;
 use crate::domain::quantity::{duration, size};
 
 /// Kinds that are known and not built yet.
-const LATER: [&str; 2] = ["x", "webhook"];
+const LATER: [&str; 1] = ["webhook"];
 
 /// What `max_frame_bytes` may be: a post of Bluesky is a few KiB, and a frame is held in memory whole.
 const FRAME_BYTES: RangeInclusive<u64> = 1 << 10..=64 << 20;
@@ -47,10 +49,11 @@ enum Kind {
     Slack,
     Twitch,
     Websocket,
+    X,
 }
 
 /// The kinds that this version has.
-const KINDS: [(&str, Kind); 12] = [
+const KINDS: [(&str, Kind); 13] = [
     ("atproto", Kind::Atproto),
     ("discord", Kind::Discord),
     ("eventstreams", Kind::Eventstreams),
@@ -63,7 +66,22 @@ const KINDS: [(&str, Kind); 12] = [
     ("slack", Kind::Slack),
     ("twitch", Kind::Twitch),
     ("websocket", Kind::Websocket),
+    ("x", Kind::X),
 ];
+
+/// The words for them.
+pub(super) const KIND_NAMES: [&str; KINDS.len()] = {
+    let mut names = [""; KINDS.len()];
+    let mut place = 0;
+    while place < KINDS.len() {
+        #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+        {
+            names[place] = KINDS[place].0;
+        }
+        place += 1;
+    }
+    names
+};
 
 /// Reads one, whose name is `name`.
 pub(super) fn source(table: &Table<'_>, name: Checked<&str>, around: &Surroundings<'_>) -> Checked<SourceConfig> {
@@ -78,10 +96,11 @@ pub(super) fn source(table: &Table<'_>, name: Checked<&str>, around: &Surroundin
         Kind::Jetstream => SourceKind::Jetstream(jetstream(table, around)?),
         Kind::Matrix => SourceKind::Matrix(chats::matrix(table, around)?),
         Kind::Slack => SourceKind::Slack(chats::slack(table, around)?),
-        Kind::Twitch => SourceKind::Irc(chats::twitch(table, around)?),
+        Kind::Twitch => chats::twitch(table, around)?,
         Kind::Mastodon => SourceKind::Mastodon(mastodon::source(table, around)?),
         Kind::Nostr => SourceKind::Nostr(nostr::source(table, around)?),
         Kind::Websocket => SourceKind::Websocket(Box::new(websocket::source(table, named, around)?)),
+        Kind::X => SourceKind::X(x::source(table, around)?),
     };
     Ok(SourceConfig { name: SourceName::from(name?), kind })
 }

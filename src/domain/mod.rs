@@ -38,4 +38,6 @@ pub mod silence;
 pub mod terms;
 pub mod turn;
 
+pub mod abroad;
+
 pub mod commit;

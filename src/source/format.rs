@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio_tungstenite::tungstenite::Bytes;
 
 use super::jetstream::{self, Buffers, Skimmed};
-use super::{Frame, atproto, discord, eventstreams, irc, mastodon, matrix, nostr, posts, slack, websocket};
+use super::{Frame, atproto, discord, eventstreams, irc, mastodon, matrix, nostr, posts, slack, twitch, websocket, x};
 use crate::config::model::{EventForm, Mapping, SourceKind};
 use crate::domain::event::Decoded;
 use crate::domain::id::SourceName;
@@ -20,6 +20,8 @@ pub enum Format {
     Atproto,
     /// Dispatches of Discord's gateway.
     Discord,
+    /// Messages of Twitch's `EventSub`.
+    Eventsub,
     /// Lines of IRC.
     Irc,
     /// Jetstream, either wire.
@@ -38,21 +40,25 @@ pub enum Format {
     Slack,
     /// JSON of any shape, as a source's configuration describes it. Has no word on the command line.
     Websocket(Arc<Mapping>),
+    /// Lines of X's filtered stream.
+    X,
 }
 
 impl Format {
     /// All formats that recordings can have.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Posts,
         Self::Jetstream,
         Self::Atproto,
         Self::Discord,
+        Self::Eventsub,
         Self::Irc,
         Self::Mastodon,
         Self::Matrix,
         Self::Nostr,
         Self::Recentchange,
         Self::Slack,
+        Self::X,
     ];
 
     /// The word on the command line.
@@ -60,6 +66,7 @@ impl Format {
         match self {
             Self::Atproto => "atproto",
             Self::Discord => "discord",
+            Self::Eventsub => "eventsub",
             Self::Irc => "irc",
             Self::Jetstream => "jetstream",
             Self::Mastodon => "mastodon",
@@ -69,6 +76,7 @@ impl Format {
             Self::Recentchange => "recentchange",
             Self::Slack => "slack",
             Self::Websocket(_) => "websocket",
+            Self::X => "x",
         }
     }
 
@@ -81,6 +89,7 @@ impl Format {
                 EventForm::Recentchange => Self::Recentchange,
                 EventForm::Posts => Self::Posts,
             },
+            SourceKind::Eventsub(_) => Self::Eventsub,
             SourceKind::Feed(_) => Self::Posts,
             SourceKind::Irc(_) => Self::Irc,
             SourceKind::Jetstream(_) => Self::Jetstream,
@@ -89,6 +98,7 @@ impl Format {
             SourceKind::Nostr(_) => Self::Nostr,
             SourceKind::Slack(_) => Self::Slack,
             SourceKind::Websocket(config) => Self::Websocket(Arc::clone(&config.mapping)),
+            SourceKind::X(_) => Self::X,
         }
     }
 
@@ -110,6 +120,7 @@ impl Format {
         match self {
             Self::Atproto | Self::Jetstream => jetstream::decode(source, frame, received_at),
             Self::Discord => discord::decode(source, frame, received_at),
+            Self::Eventsub => twitch::decode(source, frame, received_at),
             Self::Irc => irc::decode(source, frame, received_at),
             Self::Mastodon => mastodon::decode(source, frame, received_at),
             Self::Matrix => matrix::decode(source, frame, received_at),
@@ -118,6 +129,7 @@ impl Format {
             Self::Recentchange => eventstreams::decode(source, frame, received_at),
             Self::Slack => slack::decode(source, frame, received_at),
             Self::Websocket(mapping) => websocket::decode(mapping, source, frame, received_at),
+            Self::X => x::decode(source, frame, received_at),
         }
     }
 
@@ -162,6 +174,8 @@ impl Format {
             (["server_url", "wiki"], Self::Recentchange),
             (["origin_server_ts", "sender"], Self::Matrix),
             (["envelope_id", "payload"], Self::Slack),
+            (["metadata", "payload"], Self::Eventsub),
+            (["data", "matching_rules"], Self::X),
         ];
         guesses.into_iter().find_map(|(keys, format)| has(keys).then_some(format))
     }

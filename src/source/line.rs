@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -10,6 +10,7 @@ use super::position::Position;
 use super::supervise::End;
 use super::timing::Timing;
 use super::{Frame, Incoming};
+use crate::domain::abroad::Abroad;
 use crate::domain::event::{DownReason, Joint, Reach};
 use crate::domain::id::SourceName;
 use crate::domain::time::{Clock, Timestamp};
@@ -29,6 +30,8 @@ pub struct Line {
     pub clock: Arc<dyn Clock>,
     /// When to stop.
     pub cancel: CancellationToken,
+    /// What rules ask for, of a source that sends nothing else.
+    pub asked: watch::Receiver<Arc<Abroad>>,
     connected: Option<Instant>,
 }
 
@@ -42,7 +45,14 @@ impl Line {
         clock: Arc<dyn Clock>,
         cancel: CancellationToken,
     ) -> Self {
-        Self { name, timing, position, out, clock, cancel, connected: None }
+        let asked = watch::channel(Arc::default()).1;
+        Self { name, timing, position, out, clock, cancel, asked, connected: None }
+    }
+
+    /// The same for a source that has to be told what rules ask for.
+    #[must_use]
+    pub fn asking(self, asked: watch::Receiver<Arc<Abroad>>) -> Self {
+        Self { asked, ..self }
     }
 
     /// A second way to the same place, for what is read beside a connection.
@@ -90,6 +100,20 @@ impl Line {
             }
             Some(Ok(Err(_))) | None => Err(End::Stopped),
         }
+    }
+
+    /// Tells that what happened in between will not be read any more, though the connection was told to go on
+    /// behind what was read.
+    ///
+    /// # Errors
+    /// [`End::Stopped`].
+    pub async fn missed(&self, from: Timestamp, to: Timestamp) -> Result<(), End> {
+        self.tell(Incoming::Missed { source: self.name.clone(), from, to, at: self.now() }).await
+    }
+
+    /// Tells that there is no connection.
+    pub(super) async fn down(&self, reason: DownReason) -> Result<(), End> {
+        self.tell(Incoming::Down { source: self.name.clone(), reason, at: self.now() }).await
     }
 
     /// Does something, unless the program stops.

@@ -21,7 +21,9 @@ mod plain;
 pub mod posts;
 mod sanity;
 pub mod slack;
+pub mod twitch;
 pub mod websocket;
+pub mod x;
 
 mod backoff;
 pub mod http;
@@ -48,7 +50,9 @@ use self::mastodon::{Mastodon, Misskey};
 use self::matrix::Matrix;
 use self::slack::Slack;
 use self::supervise::{Supervisor, Wire};
+use self::twitch::Eventsub;
 use self::websocket::Websocket;
+use self::x::X;
 use crate::config::model::{Dialect, SourceKind};
 use crate::domain::event::{DownReason, Joint, Reach};
 use crate::domain::id::SourceName;
@@ -61,6 +65,7 @@ pub async fn read(kind: SourceKind, line: Line) {
         SourceKind::Atproto(config) => supervised(config.urls.clone(), Atproto::new(config, &line), line).await,
         SourceKind::Discord(config) => supervised(vec![config.url.clone()], Discord::new(config, &line), line).await,
         SourceKind::Eventstreams(config) => supervised(config.urls.clone(), Eventstreams::new(config), line).await,
+        SourceKind::Eventsub(config) => supervised(vec![config.url.clone()], Eventsub::new(config, &line), line).await,
         SourceKind::Feed(config) => supervised(vec![config.url.clone()], Feed::new(config), line).await,
         SourceKind::Irc(config) => supervised(vec![config.url.clone()], Irc::new(config, &line), line).await,
         SourceKind::Jetstream(config) => supervised(config.urls.clone(), Jetstream::new(config, &line), line).await,
@@ -74,6 +79,7 @@ pub async fn read(kind: SourceKind, line: Line) {
         SourceKind::Websocket(config) => {
             supervised(config.urls.clone(), Websocket::new(*config, &line), line).await;
         }
+        SourceKind::X(config) => supervised(vec![config.url.clone()], X::new(config), line).await,
     }
 }
 
@@ -109,6 +115,17 @@ pub enum Incoming {
         /// The author.
         author: Author,
         /// When.
+        at: Timestamp,
+    },
+    /// What happened in between will not be read any more.
+    Missed {
+        /// The source.
+        source: SourceName,
+        /// Up to then all was read.
+        from: Timestamp,
+        /// From then on, too.
+        to: Timestamp,
+        /// When that was known.
         at: Timestamp,
     },
     /// The connection is gone; the task goes on trying.

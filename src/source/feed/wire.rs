@@ -153,7 +153,7 @@ impl Feed {
                 if is_first {
                     line.connected(host, Joint::GoesOn).await?;
                 }
-                line.hand_on(Vec::new(), Reach { covered: Some(now), bookmark: None }).await?;
+                line.hand_on(Vec::new(), Reach { covered: Some(now), ..Reach::default() }).await?;
                 return Ok(self.config.poll_every.unwrap_or(FeedConfig::USUAL));
             }
             Polled::Document { document, known } => (document, known),
@@ -183,7 +183,7 @@ impl Feed {
         let heard: Vec<_> = heard.take(TRANSCRIPTS).collect();
         let bookmark = (*known != self.known).then(|| known.bookmark()).flatten();
         if heard.is_empty() {
-            return line.hand_on(frames, Reach { covered: Some(now), bookmark }).await;
+            return line.hand_on(frames, Reach { covered: Some(now), bookmark, paid: None }).await;
         }
         line.hand_on(frames, Reach::default()).await?;
         let mut frames = Vec::new();
@@ -192,7 +192,7 @@ impl Feed {
             let spoken = words.and_then(|words| item.line(id, host, Some(&words), now));
             frames.extend(spoken.map(|line| frame(line, now)));
         }
-        line.hand_on(frames, Reach { covered: Some(now), bookmark }).await
+        line.hand_on(frames, Reach { covered: Some(now), bookmark, paid: None }).await
     }
 
     /// What is said in an item's recording. That it cannot be had is no reason to lose the rest.

@@ -58,6 +58,7 @@ struct State {
     refusals: VecDeque<Answer>,
     search_refusals: VecDeque<Answer>,
     asked: Vec<Asked>,
+    date: Option<&'static str>,
 }
 
 struct Shared {
@@ -111,6 +112,11 @@ impl SimX {
     /// A connection of a process that died is still counted.
     pub fn haunt(&self) {
         self.state().ghosts += 1;
+    }
+
+    /// What its clock shows.
+    pub fn date(&self, date: &'static str) {
+        self.state().date = Some(date);
     }
 
     pub fn put_rule(&self, value: &str, tag: Option<&str>) {
@@ -305,7 +311,9 @@ async fn serve(mut tcp: TcpStream, shared: Arc<Shared>) {
 
 /// Sends what the test says until either side is gone.
 async fn stream(mut tcp: TcpStream, shared: &Shared) {
-    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+    let date = shared.state.lock().unwrap_or_else(PoisonError::into_inner).date;
+    let date = date.map(|date| format!("date: {date}\r\n")).unwrap_or_default();
+    let head = format!("HTTP/1.1 200 OK\r\n{date}content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n");
     tcp.write_all(head.as_bytes()).await.unwrap();
     let (out, mut says) = mpsc::unbounded_channel::<Vec<u8>>();
     let (closed, gone) = watch::channel(false);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
 use reqwest::{Method, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -61,6 +61,8 @@ pub struct X {
     /// Refusals in a row: because of another connection, and for other reasons.
     crowded: u32,
     failed: u32,
+    /// X's clock minus ours, in microseconds: ids are made by X's.
+    ahead: i64,
 }
 
 /// How X is asked.
@@ -129,6 +131,14 @@ fn reset_at(headers: &HeaderMap) -> Option<Timestamp> {
     (0..1 << 40).contains(&seconds).then(|| Timestamp::from_seconds(seconds))
 }
 
+/// What a server's clock shows.
+fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    match RetryAfter::parse(headers.get(DATE)?.to_str().ok()?)? {
+        RetryAfter::At(time) => Some(time),
+        RetryAfter::In(_) => None,
+    }
+}
+
 /// A server's words as a log may hold them.
 pub(super) fn harmless(text: &str, most: usize) -> String {
     text.chars().filter(|c| !c.is_control()).take(most).collect()
@@ -137,7 +147,7 @@ pub(super) fn harmless(text: &str, most: usize) -> String {
 impl X {
     /// Nothing is asked yet.
     pub fn new(config: XConfig) -> Self {
-        Self { config, account: Account::default(), crowded: 0, failed: 0 }
+        Self { config, account: Account::default(), crowded: 0, failed: 0, ahead: 0 }
     }
 
     async fn go_on(&mut self, api: &Url, line: &mut Line) -> Result<(), End> {
@@ -151,7 +161,8 @@ impl X {
         let mut wanted = self.wanted(&mut asked);
         reconcile(&access, &wanted.rules, line).await?;
         let response = self.open(&access, line).await?;
-        let now = line.now();
+        self.ahead = date(response.headers()).map_or(0, |date| date.micros() - line.now().micros());
+        let now = self.now(line);
         let (behind, joint) = match self.account.search_from(now) {
             Some((since, false)) => (Some(since), Joint::GoesOn),
             Some((since, true)) => (Some(since), Joint::Live),
@@ -189,6 +200,11 @@ impl X {
             [] => Arc::clone(&asked.borrow_and_update()),
             queries => Arc::new(Abroad::as_written(queries)),
         }
+    }
+
+    /// The time by X's clock.
+    fn now(&self, line: &Line) -> Timestamp {
+        Timestamp::from_micros(line.now().micros().saturating_add(self.ahead))
     }
 
     fn left(&self) -> u64 {
@@ -283,8 +299,10 @@ impl X {
         self.spend(posts, line);
         if stream.fill.is_none() {
             // What is so old has come, even if that was nothing: after quiet weeks there is something to go on from.
-            let read = stream.newest.max(first_id_at(now - LATE_BY));
-            let stale = self.account.since.and_then(made_at).is_none_or(|since| now.since(since) > LATE_BY * 2);
+            let there = self.now(line);
+            let read = stream.newest.max(first_id_at(there - LATE_BY));
+            let is_old = |since| there.since(since) > LATE_BY * 2;
+            let stale = line.position.bookmark().is_none() || self.account.since.and_then(made_at).is_none_or(is_old);
             if news || stale {
                 self.account.since = Some(read);
             }

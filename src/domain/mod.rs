@@ -39,5 +39,6 @@ pub mod terms;
 pub mod turn;
 
 pub mod abroad;
+pub mod clause;
 
 pub mod commit;

@@ -88,19 +88,18 @@ fn part(wide: &Wide, chars: usize, most: usize, pieces: &mut Vec<Piece>) -> Opti
     match wide {
         Wide::Anything | Wide::Nothing | Wide::Atom(_) => None,
         Wide::Any(parts) => {
-            let mut together: Vec<Wide> = Vec::new();
+            let (mut together, mut so_far): (Vec<Wide>, usize) = (Vec::new(), 0);
             for one in parts {
-                let with = Wide::any(together.iter().cloned().chain([one.clone()]));
-                if length(&with) > chars && !together.is_empty() {
+                let more = inner(one).chars().count() + " OR ".len();
+                if so_far + more > chars && !together.is_empty() {
                     part(&Wide::any(std::mem::take(&mut together)), chars, most, pieces)?;
+                    so_far = 0;
                 }
                 together.push(one.clone());
+                so_far += more;
             }
             // One alternative alone may be too long.
-            match together.as_slice() {
-                [one] => part(one, chars, most, pieces),
-                _ => part(&Wide::any(together), chars, most, pieces),
-            }
+            part(&Wide::any(together), chars, most, pieces)
         }
         Wide::All(parts) => {
             // The longest choice is parted in the middle.

@@ -119,9 +119,9 @@ fn say_abroad(source: &SourceName, abroad: &Abroad) {
         let named: Vec<&str> = abroad.widened.iter().take(NAMED).map(RuleId::as_str).collect();
         let more = abroad.widened.len().saturating_sub(NAMED);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let names = named.join(", ");
+        let first = named.join(", ");
         say(&format!(
-            "{source}: more comes, and is paid for, than these take, for X cannot be asked for all of their words: {names}{more}"
+            "{source}: more comes, and is paid for, than these take, for X cannot be asked for all of their words: {first}{more}"
         ));
     }
 }

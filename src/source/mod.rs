@@ -65,7 +65,9 @@ pub async fn read(kind: SourceKind, line: Line) {
         SourceKind::Atproto(config) => supervised(config.urls.clone(), Atproto::new(config, &line), line).await,
         SourceKind::Discord(config) => supervised(vec![config.url.clone()], Discord::new(config, &line), line).await,
         SourceKind::Eventstreams(config) => supervised(config.urls.clone(), Eventstreams::new(config), line).await,
-        SourceKind::Eventsub(config) => supervised(vec![config.url.clone()], Eventsub::new(config, &line), line).await,
+        SourceKind::Eventsub(config) => {
+            Box::pin(supervised(vec![config.url.clone()], Eventsub::new(config, &line), line)).await;
+        }
         SourceKind::Feed(config) => supervised(vec![config.url.clone()], Feed::new(config), line).await,
         SourceKind::Irc(config) => supervised(vec![config.url.clone()], Irc::new(config, &line), line).await,
         SourceKind::Jetstream(config) => supervised(config.urls.clone(), Jetstream::new(config, &line), line).await,

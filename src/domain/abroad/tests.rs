@@ -1,5 +1,6 @@
 //! What is asked over there, and that nothing is lost by it.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -155,7 +156,7 @@ fn more_rules_than_x_takes_are_asked_for_more_widely() {
     let mut file = "schema = 1\n[pack]\nname = \"p\"\n[lists]\n".to_owned();
     for list in 0..150 {
         let words: Vec<String> = (0..1200).map(|word| format!("\"w{list}x{word}\"")).collect();
-        file += &format!("l{list} = [{}]\n", words.join(", "));
+        writeln!(file, "l{list} = [{}]", words.join(", ")).unwrap();
     }
     for list in 0..150 {
         file += &rule(&format!("p.r{list}"), &format!("query = 'steam{list} $l{list}'"));
@@ -181,7 +182,7 @@ mod naive {
 
     /// Whole entities of a text that begin with a sign.
     fn entities(text: &str, sign: char) -> Vec<String> {
-        let after = text.match_indices(sign).map(|(at, _)| &text[at + sign.len_utf8()..]);
+        let after = text.match_indices(sign).map(|(at, _)| text.get(at + sign.len_utf8()..).unwrap());
         let name = |rest: &str| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap().to_lowercase();
         after.map(name).collect()
     }
@@ -375,8 +376,7 @@ fn post() -> impl Strategy<Value = Post> {
     ];
     let separator = prop::sample::select(vec![" ", ", ", ". ", "\n", " - "]);
     let text = prop::collection::vec((prop::sample::select(words.to_vec()), separator), 0..14);
-    let text =
-        text.prop_map(|words| words.into_iter().map(|(word, after)| format!("{word}{after}")).collect::<String>());
+    let text = text.prop_map(|words| words.into_iter().flat_map(|(word, after)| [word, after]).collect::<String>());
     let kinds = prop::sample::select(PostKind::ALL.to_vec());
     let (lang, handle) = (prop::sample::select(vec!["en", "de", "zh"]), prop::sample::select(vec!["rita", "ann"]));
     let link = prop::option::of(prop::sample::select(vec!["https://www.news.example/a", "https://other.example"]));

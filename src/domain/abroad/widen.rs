@@ -158,7 +158,9 @@ impl Widening<'_> {
             }
             (Kind::Field(field), _) => self.field(field, negated),
             // See above: no word is ever excluded over there.
-            (Kind::Term(_) | Kind::List(_) | Kind::Near(_) | Kind::Regex(_) | Kind::TextOnly, true) => Wide::Anything,
+            (Kind::Term(_) | Kind::List(_) | Kind::Near(_) | Kind::Regex(_), true) | (Kind::TextOnly, _) => {
+                Wide::Anything
+            }
             (Kind::Term(term), false) => self.term(term),
             (Kind::List(list), false) => {
                 let any = Wide::any(list.terms.iter().map(|term| self.term(term)).collect::<Vec<_>>());
@@ -168,7 +170,6 @@ impl Widening<'_> {
                 Wide::all(near.sides.iter().map(|side| self.node(side, false)).collect::<Vec<_>>())
             }
             (Kind::Regex(_), false) => self.unsaid(),
-            (Kind::TextOnly, false) => Wide::Anything,
         }
     }
 

@@ -160,16 +160,16 @@ impl RuleSet {
     /// The same rules for sources of these names and kinds: what a rule says it must not read is taken out of it.
     #[must_use]
     pub fn reading(self, sources: &[(SourceName, &str)]) -> Self {
-        let named = |rule: &Rule| -> Vec<String> {
+        let left_out = |rule: &Rule| -> Vec<String> {
             let is_out = |kind: &str| rule.not_on.iter().any(|out| out == kind);
             let out = sources.iter().filter(|(_, kind)| is_out(kind));
             out.map(|(name, _)| name.as_str().to_owned()).collect()
         };
-        if self.rules.iter().all(|rule| named(rule).is_empty()) {
+        if self.rules.iter().all(|rule| left_out(rule).is_empty()) {
             return self;
         }
         let apart = |mut rule: Rule| {
-            let names = named(&rule);
+            let names = left_out(&rule);
             if !names.is_empty() {
                 let query = Query::from_sources(names);
                 rule.excepts.push(Except { reason: NOT_ON.to_owned(), query });

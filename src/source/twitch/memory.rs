@@ -8,12 +8,15 @@ const MOST: usize = 100_000;
 /// Notifications whose ids are remembered. The server repeats one within minutes or never.
 const MOST_HEARD: usize = 10_000;
 
+/// A channel, and somebody who writes there.
+type Who = (Box<str>, Box<str>);
+
 /// What was heard lately. Ids are the server's.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     /// Message ids by channel and author.
-    written: HashMap<(Box<str>, Box<str>), Vec<Box<str>>>,
-    order: VecDeque<(Box<str>, Box<str>)>,
+    written: HashMap<Who, Vec<Box<str>>>,
+    order: VecDeque<Who>,
     heard: HashSet<Box<str>>,
     heard_order: VecDeque<Box<str>>,
 }
@@ -35,7 +38,7 @@ impl Memory {
 
     /// Somebody wrote a message.
     pub(super) fn wrote(&mut self, channel: &str, author: &str, message: &str) {
-        let who: (Box<str>, Box<str>) = (channel.into(), author.into());
+        let who: Who = (channel.into(), author.into());
         self.written.entry(who.clone()).or_default().push(message.into());
         self.order.push_back(who);
         if self.order.len() > MOST
@@ -53,7 +56,7 @@ impl Memory {
 
     /// What somebody wrote in a channel is wiped out: which messages those are.
     pub(super) fn wiped(&mut self, channel: &str, author: &str) -> Vec<Box<str>> {
-        let who: (Box<str>, Box<str>) = (channel.into(), author.into());
+        let who: Who = (channel.into(), author.into());
         let gone = self.written.remove(&who).unwrap_or_default();
         self.order.retain(|other| *other != who);
         gone

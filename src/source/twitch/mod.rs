@@ -42,12 +42,12 @@ struct Message<'a> {
 
 #[derive(Deserialize)]
 struct Metadata<'a> {
-    #[serde(borrow)]
-    message_id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    message_type: Option<&'a RawValue>,
-    #[serde(borrow)]
-    message_timestamp: Option<&'a RawValue>,
+    #[serde(borrow, rename = "message_id")]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, rename = "message_type")]
+    kind: Option<&'a RawValue>,
+    #[serde(borrow, rename = "message_timestamp")]
+    timestamp: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -66,8 +66,6 @@ struct Subscription<'a> {
     kind: Option<&'a RawValue>,
     #[serde(borrow)]
     status: Option<&'a RawValue>,
-    #[serde(borrow)]
-    condition: Option<&'a RawValue>,
 }
 
 /// What happened in a chat.
@@ -126,7 +124,7 @@ fn event(
         return Ok((None, SourceEvent::Other));
     };
     let metadata = lenient::<Metadata<'_>>(message.metadata);
-    let stamp = metadata.and_then(|metadata| text(metadata.message_timestamp)).ok_or(Rejected::MissingField)?;
+    let stamp = metadata.and_then(|metadata| text(metadata.timestamp)).ok_or(Rejected::MissingField)?;
     let at = event_time(Timestamp::parse(&stamp).or(Err(Rejected::AbsurdDate))?, received_at)?;
     let event: Event<'_> = super::sanity::parse_object_of(raw.get())?;
     let id = text(event.message_id).filter(|id| is_short(id)).ok_or(Rejected::MissingField)?;

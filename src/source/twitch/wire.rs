@@ -79,7 +79,7 @@ impl Eventsub {
         line.connected(&session.host, Joint::Live).await?;
         let mut subscribed = subscribed;
         loop {
-            let (moves, moved) = oneshot::channel();
+            let (moves, next_place) = oneshot::channel();
             let Session { socket, host, limits, .. } = session;
             let mut talk = Chat {
                 source: &line.name,
@@ -94,7 +94,7 @@ impl Eventsub {
             let stop = old.cancel.clone();
             let mut reading = std::pin::pin!(converse(socket, &host, &mut talk, limits, &mut old));
             let next = async {
-                let Ok(next) = moved.await else { return std::future::pending().await };
+                let Ok(next) = next_place.await else { return std::future::pending().await };
                 // Nobody leads us from a connection that is safe to one that is not.
                 if next.scheme() != "wss" && next.scheme() != url.scheme() {
                     return Err(End::Renewed);
@@ -123,7 +123,7 @@ impl Eventsub {
 
 impl Wire for Eventsub {
     async fn read(&mut self, url: &Url, line: &mut Line) -> End {
-        match self.go_on(url, line).await {
+        match Box::pin(self.go_on(url, line)).await {
             Err(end) => end,
             Ok(()) => End::Renewed,
         }
@@ -173,14 +173,14 @@ async fn welcomed(connector: &Connector, url: &Url, line: &Line) -> Result<Sessi
 /// The session that a message of that kind tells of.
 fn session_of(message: &[u8], kind: &str) -> Option<SessionJson> {
     let message: Message<'_> = serde_json::from_slice(message).ok()?;
-    let is_it = text(lenient::<Metadata<'_>>(message.metadata)?.message_type).is_some_and(|found| found == kind);
+    let is_it = text(lenient::<Metadata<'_>>(message.metadata)?.kind).is_some_and(|found| found == kind);
     lenient::<SessionJson>(lenient::<Payload<'_>>(message.payload)?.session).filter(|_| is_it)
 }
 
 /// Twitch's API, as far as it is needed.
 struct Api {
     http: Http,
-    api: Url,
+    base: Url,
     headers: HeaderMap,
     host: String,
 }
@@ -206,11 +206,11 @@ impl Api {
         let json = HeaderValue::from_static("application/json");
         let headers = HeaderMap::from_iter([(AUTHORIZATION, token), (CLIENT_ID, client), (CONTENT_TYPE, json)]);
         let http = Http::new(&config.transport, config.api.scheme() == "http")?;
-        Ok(Self { http, host: peer(&config.api).unwrap_or_default(), api: config.api.clone(), headers })
+        Ok(Self { http, host: peer(&config.api).unwrap_or_default(), base: config.api.clone(), headers })
     }
 
     fn at(&self, path: &str) -> Url {
-        let mut url = self.api.clone();
+        let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path.split('/'));
         }
@@ -297,14 +297,14 @@ struct Chat<'a> {
 
 impl Chat<'_> {
     fn notified(&mut self, raw: &Bytes, message: &Message<'_>, metadata: &Metadata<'_>, turn: &mut Turn) {
-        let stamp = text(metadata.message_timestamp).and_then(|stamp| Timestamp::parse(&stamp).ok());
+        let stamp = text(metadata.timestamp).and_then(|stamp| Timestamp::parse(&stamp).ok());
         if let Some(stamp) = stamp {
             if stamp + OLDEST < self.newest {
                 return turn.reject(Rejected::AbsurdDate);
             }
             self.newest = self.newest.max(stamp);
         }
-        let is_new = text(metadata.message_id).is_none_or(|id| self.memory.is_new(&id));
+        let is_new = text(metadata.id).is_none_or(|id| self.memory.is_new(&id));
         if !is_new {
             return;
         }
@@ -323,7 +323,7 @@ impl Chat<'_> {
                 let gone = text(event.target_user_id).map(|author| self.memory.wiped(&channel, &author));
                 for id in gone.into_iter().flatten() {
                     let deletion = json!({
-                        "metadata": { "message_timestamp": text(metadata.message_timestamp) },
+                        "metadata": { "message_timestamp": text(metadata.timestamp) },
                         "payload": { "subscription": { "type": DELETED }, "event": { "message_id": id } },
                     });
                     turn.keep(deletion.to_string().into());
@@ -361,7 +361,7 @@ impl Talk for Chat<'_> {
             return Ok(());
         };
         let Some(metadata) = lenient::<Metadata<'_>>(message.metadata) else { return Ok(()) };
-        match text(metadata.message_type).as_deref() {
+        match text(metadata.kind).as_deref() {
             Some("notification") => self.notified(raw, &message, &metadata, turn),
             Some("session_keepalive") => turn.is_alive(),
             Some("revocation") => self.revoked(&message)?,

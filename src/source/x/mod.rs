@@ -268,7 +268,7 @@ impl Read<'_> {
                 keep(&mut post.tags, &tag, MAX_TAG_BYTES);
             }
         }
-        post.text = cut(&written).to_owned();
+        cut(&written).clone_into(&mut post.text);
         self.media(whole, post);
     }
 

@@ -7,7 +7,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 use tokio::time::sleep;
 
-use super::wire::{Access, FIELDS};
+use super::wire::{Access, FIELDS, reset_at};
 use crate::source::http::Answer;
 use crate::source::line::Line;
 use crate::source::supervise::End;
@@ -81,8 +81,8 @@ impl Search {
                 }
                 Ok(answer) => {
                     why = format!("searching was answered with {}", answer.status);
-                    let wait =
-                        self.access.reset(&answer.headers, line.now()).unwrap_or(FIRST_WAIT * 2_u32.pow(attempt));
+                    let wait = reset_at(&answer.headers).map(|at| at.since(line.now()));
+                    let wait = wait.unwrap_or(FIRST_WAIT * 2_u32.pow(attempt));
                     line.unless_stopped(sleep(wait.min(LONGEST_WAIT).min(line.timing.longest_rest * 4))).await?;
                 }
                 Err(End::Stopped) => return Err(End::Stopped),

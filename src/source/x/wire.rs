@@ -48,7 +48,7 @@ const SILENT_FOR: Duration = Duration::from_secs(28);
 /// Posts may come so much later than they were made; what is older has come.
 const LATE_BY: Duration = Duration::from_mins(1);
 /// The first waits of the vendor, each doubled by every further refusal.
-const AFTER_TOO_MANY: Duration = Duration::from_secs(60);
+const AFTER_TOO_MANY: Duration = Duration::from_mins(1);
 const AFTER_ERROR: Duration = Duration::from_secs(5);
 const LONGEST_AFTER_ERROR: Duration = Duration::from_secs(320);
 /// So many refusals in a row because of a connection that is not there any more; then it is ended by order.
@@ -112,11 +112,6 @@ impl Access {
         self.http.ask(self.request(method, url, body, most), line).await
     }
 
-    /// When a limit that was met is lifted, from now.
-    pub(super) fn reset(&self, headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-        reset_at(headers).map(|at| at.since(now))
-    }
-
     /// The failure of a request that met a limit, when X says for how long.
     pub(super) fn limited(&self, headers: &HeaderMap) -> Option<End> {
         let reset = reset_at(headers)?;
@@ -126,7 +121,8 @@ impl Access {
     }
 }
 
-fn reset_at(headers: &HeaderMap) -> Option<Timestamp> {
+/// When X lifts a limit that was met.
+pub(super) fn reset_at(headers: &HeaderMap) -> Option<Timestamp> {
     let seconds: i64 = headers.get("x-rate-limit-reset")?.to_str().ok()?.trim().parse().ok()?;
     (0..1 << 40).contains(&seconds).then(|| Timestamp::from_seconds(seconds))
 }
@@ -413,15 +409,12 @@ impl Stream {
         };
         tokio::select! {
             () = line.cancel.cancelled() => Err(End::Stopped),
-            read = self.response.chunk() => match read {
-                Ok(Some(bytes)) => {
-                    self.heard = Instant::now();
-                    Ok(Woken::Heard(bytes.to_vec()))
-                }
-                Ok(None) | Err(_) => {
-                    events::source_down(&line.name, DownReason::Closed, None);
-                    Err(End::Down(DownReason::Closed))
-                }
+            read = self.response.chunk() => if let Ok(Some(bytes)) = read {
+                self.heard = Instant::now();
+                Ok(Woken::Heard(bytes.to_vec()))
+            } else {
+                events::source_down(&line.name, DownReason::Closed, None);
+                Err(End::Down(DownReason::Closed))
             },
             page = page => {
                 self.fill = None;

@@ -18,6 +18,9 @@ use super::text::Words;
 
 /// Longer terms are about something else that has the word in it.
 const LONGEST_TERM: usize = 3;
+/// A choice speaks of something when one in so many of its terms does: “lightning strike” among forty kinds of bad
+/// weather makes no strike of them.
+const ONE_IN: usize = 5;
 
 /// What a source's terms forbid.
 #[derive(Debug, PartialEq, Eq)]
@@ -113,7 +116,7 @@ pub fn broken(file: &RawFile, rules: &RuleSet, sources: &[(SourceName, &str)]) -
             for raw in &file.rules {
                 let Some((_, rule)) = rules.find(&raw.id.value) else { continue };
                 let Some(word) = clause.speaks_in(rule).filter(|_| abroad::reads(rule, source)) else { continue };
-                let message = format!("`{}` reads {source}, and X's terms forbid {}", raw.id.value, clause.forbids);
+                let message = format!("`{}` reads {source}, whose terms forbid {}", raw.id.value, clause.forbids);
                 let help = format!(
                     "write not_on = [\"{kind}\"] in the rule, or ask your counsel; the clause is “{}” ({}, read in {})",
                     clause.name, clause.page, clause.read
@@ -150,10 +153,12 @@ impl Clause {
             found = Some(rule.topic.as_str().to_owned());
         }
         rule.asked().for_each(|query: &Query| {
-            positive(&query.root, &mut |term| {
-                let words = term.words();
-                if found.is_none() && words.len() <= LONGEST_TERM && self.is_in(&words) {
-                    found = Some(term.text.to_string());
+            choices(&query.root, &mut |terms| {
+                let speaks = |term: &&&Term| term.words().len() <= LONGEST_TERM && self.is_in(&term.words());
+                let first =
+                    terms.iter().find(speaks).filter(|_| terms.iter().filter(speaks).count() * ONE_IN >= terms.len());
+                if let (None, Some(first)) = (&found, first) {
+                    found = Some(first.text.to_string());
                 }
             });
         });
@@ -174,13 +179,24 @@ impl Clause {
     }
 }
 
-/// The terms that a post may be taken for.
-fn positive<'a>(node: &'a Node, visit: &mut dyn FnMut(&'a Term)) {
+/// The terms that a post may be taken for, those together of which one is enough.
+fn choices<'a>(node: &'a Node, visit: &mut dyn FnMut(&[&'a Term])) {
     match &node.kind {
-        Kind::Term(term) => visit(term),
-        Kind::List(list) => list.terms.iter().for_each(visit),
+        Kind::Term(term) => visit(&[term]),
+        Kind::List(list) => visit(&list.terms.iter().collect::<Vec<_>>()),
         Kind::Not(_) => {}
-        _ => node.parts().iter().for_each(|part| positive(part, visit)),
+        Kind::Or(parts) => {
+            let term = |part: &'a Node| match &part.kind {
+                Kind::Term(term) => Some(term),
+                _ => None,
+            };
+            let terms: Vec<&Term> = parts.iter().filter_map(term).collect();
+            if !terms.is_empty() {
+                visit(&terms);
+            }
+            parts.iter().filter(|part| term(part).is_none()).for_each(|part| choices(part, visit));
+        }
+        _ => node.parts().iter().for_each(|part| choices(part, visit)),
     }
 }
 
@@ -231,6 +247,7 @@ mod tests {
             "query = '$org fire NOT protest'",
             "query = '$org fire'\nexcept = [{ reason = \"r\", query = 'strike' }]",
             "query = '$org \"protest at her house\"'",
+            "query = '$org (storm OR flood OR gale OR hail OR tornado OR \"lightning strike\")'",
             "query = '$org fire'",
         ] {
             assert_eq!(found(rule, "x"), [""; 0], "{rule}");

@@ -143,7 +143,7 @@ async fn our_rules_are_made_those_nobody_wants_deleted_and_others_left_alone() {
     // Other rules are in force: the stream goes on.
     world.asks.send_replace(Arc::new(asking(&["smoke", "southgate"])));
     world.sim.until(|sim| values(sim) == ["cats", "smoke", "southgate"]).await;
-    stream.says(post(id(1), "still here"));
+    stream.says(&post(id(1), "still here"));
     listener.until_text("still here").await;
     assert_eq!((world.sim.asked_for(STREAM).len(), listener.downs.len()), (1, 0));
     // A restart finds all as it was, and changes nothing.
@@ -178,7 +178,7 @@ async fn quirk_12_a_stream_that_goes_stale_without_an_error_is_dialled_anew() {
     listener.until(|listener| listener.downs == [DownReason::Stalled]).await;
     stale.gone().await;
     let stream = world.sim.stream().await;
-    stream.says(post(id(1), "back"));
+    stream.says(&post(id(1), "back"));
     listener.until_text("back").await;
 }
 
@@ -187,7 +187,7 @@ async fn quirk_12_after_an_operational_disconnect_what_was_missed_is_searched_fo
     let mut world = World::new().await;
     let mut listener = world.listen(quick(), 100, Some(&bookmark(id(200), 0)));
     let stream = world.sim.stream().await;
-    stream.says(post(id(100), "before"));
+    stream.says(&post(id(100), "before"));
     listener.until_text("before").await;
     listener
         .until(|listener| listener.position.bookmark().is_some_and(|mark| mark.0.contains(&id(100).to_string())))
@@ -195,13 +195,13 @@ async fn quirk_12_after_an_operational_disconnect_what_was_missed_is_searched_fo
     for (age, text) in [(90, "missed 1"), (80, "missed 2"), (70, "missed 3")] {
         world.sim.posted(id(age), &post(id(age), text));
     }
-    stream.says(json!({ "errors": [{
+    stream.says(&json!({ "errors": [{
         "title": "operational-disconnect", "disconnect_type": "UpstreamOperationalDisconnect",
         "detail": "This stream has been disconnected upstream for operational reasons.",
         "type": "https://api.x.com/2/problems/operational-disconnect",
     }] }));
     let stream = world.sim.stream().await;
-    stream.says(post(id(60), "after"));
+    stream.says(&post(id(60), "after"));
     // The search brings again what the stream has brought meanwhile.
     world.sim.posted(id(60), &post(id(60), "after"));
     listener.until(|listener| listener.posts.len() == 5).await;
@@ -224,7 +224,7 @@ async fn quirk_11_a_connection_that_is_still_counted_is_waited_for_and_then_ende
     world.sim.haunt();
     let mut listener = world.listen(quick(), 100, None);
     let stream = world.sim.stream().await;
-    stream.says(post(id(1), "let in"));
+    stream.says(&post(id(1), "let in"));
     listener.until_text("let in").await;
     assert_eq!(world.sim.asked_for("/2/connections/all").len(), 1);
     assert_eq!(world.sim.asked_for(STREAM).len(), 4, "three refusals, the order, and then");
@@ -236,13 +236,13 @@ async fn quirk_11_the_answer_is_closed_when_the_daemon_stops_so_that_the_next_on
     let mut world = World::new().await;
     let mut listener = world.listen(quick(), 100, None);
     let stream = world.sim.stream().await;
-    stream.says(post(id(5), "one"));
+    stream.says(&post(id(5), "one"));
     listener.until_text("one").await;
     let mark = listener.stop().await;
     stream.gone().await;
     let mut listener = world.listen(quick(), 100, mark.as_deref());
     let stream = world.sim.stream().await;
-    stream.says(post(id(1), "two"));
+    stream.says(&post(id(1), "two"));
     listener.until_text("two").await;
     assert_eq!((world.sim.asked_for(STREAM).len(), listener.joints.as_slice()), (2, &[Joint::GoesOn][..]));
 }
@@ -285,7 +285,7 @@ async fn at_the_end_of_the_budget_reading_ends_until_the_next_month() {
     let mut listener = world.listen(quick(), 5, None);
     let stream = world.sim.stream().await;
     for number in 0..5 {
-        stream.says(post(id(50 - number), &format!("post {number}")));
+        stream.says(&post(id(50 - number), &format!("post {number}")));
     }
     listener.until(|listener| listener.downs == [DownReason::Spent]).await;
     assert_eq!((listener.posts.len(), listener.paid.map(|paid| (paid.read, paid.budget))), (5, Some((5, 5))));
@@ -300,7 +300,7 @@ async fn at_the_end_of_the_budget_reading_ends_until_the_next_month() {
     let next = Timestamp::parse("2026-12-01T00:00:05Z").unwrap();
     world.clock.set(next);
     let stream = world.sim.stream().await;
-    stream.says(post(id(0), "of the next month"));
+    stream.says(&post(id(0), "of the next month"));
     listener.until_text("of the next month").await;
     assert_eq!(listener.paid.map(|paid| paid.read), Some(1));
     assert_eq!(listener.joints, [Joint::Live], "longer ago than X can be searched");
@@ -415,13 +415,13 @@ async fn an_endless_line_is_counted_and_those_around_it_are_read() {
     let mut world = World::new().await;
     let mut listener = world.listen(quick(), 100, None);
     let stream = world.sim.stream().await;
-    stream.says(post(id(3), "before"));
+    stream.says(&post(id(3), "before"));
     for _ in 0..40 {
-        stream.sends(&[b'x'; 1 << 15]);
+        stream.sends("x".repeat(1 << 15).as_bytes());
     }
     stream.sends(b"\r\n");
     stream.says("not json");
-    stream.says(post(id(2), "after"));
+    stream.says(&post(id(2), "after"));
     listener.until(|listener| listener.posts.len() == 2).await;
     assert_eq!(listener.rejected, [Rejected::TooLarge, Rejected::NotJson]);
 }
@@ -431,10 +431,10 @@ async fn an_edit_is_the_same_post_matched_again() {
     let mut world = World::new().await;
     let mut listener = world.listen(quick(), 100, None);
     let stream = world.sim.stream().await;
-    stream.says(post(id(9), "smoke"));
+    stream.says(&post(id(9), "smoke"));
     let mut edited = post(id(5), "smoke on 4");
     edited["data"]["edit_history_tweet_ids"] = json!([id(9).to_string(), id(5).to_string()]);
-    stream.says(edited);
+    stream.says(&edited);
     listener.until_text("smoke on 4").await;
     assert_eq!((listener.posts.len(), listener.copies.len()), (1, 2));
 }

@@ -62,8 +62,10 @@ impl World {
             let asked = request.line.split(' ').nth(1).unwrap().to_owned();
             let path = asked.split('?').next().unwrap();
             if path.ends_with("/users") {
-                let logins: Vec<&str> =
-                    asked.match_indices("login=").map(|(at, _)| asked[at + 6..].split('&').next().unwrap()).collect();
+                let logins: Vec<&str> = asked
+                    .match_indices("login=")
+                    .map(|(at, _)| asked.get(at + 6..).unwrap().split('&').next().unwrap())
+                    .collect();
                 let is_asked = |login: &str| if logins.is_empty() { login == "bell" } else { logins.contains(&login) };
                 let users = USERS.iter().filter(|(_, login)| is_asked(login));
                 let users: Vec<Value> =
@@ -234,7 +236,7 @@ async fn a_close_code_begins_anew_and_what_is_revoked_is_for_somebody_to_mend() 
     let world = World::new().await;
     let mut listener = world.listen(quick(), &["er"]);
     for code in [4000, 4003, 4007] {
-        let mut peer = world.welcomed().await;
+        let peer = world.welcomed().await;
         listener.until(|listener| !listener.joints.is_empty()).await;
         listener.joints.clear();
         peer.closes(code).await;

@@ -78,7 +78,7 @@ pub struct SimX {
 
 /// One client's stream.
 pub struct Stream {
-    out: mpsc::UnboundedSender<Vec<u8>>,
+    out: mpsc::Sender<Vec<u8>>,
     gone: watch::Receiver<bool>,
 }
 
@@ -164,11 +164,15 @@ impl Stream {
     /// Sends bytes as one chunk.
     pub fn sends(&self, bytes: &[u8]) {
         let chunk = [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat();
-        drop(self.out.send(chunk));
+        // Whoever is gone hears nothing.
+        assert!(
+            !matches!(self.out.try_send(chunk), Err(mpsc::error::TrySendError::Full(_))),
+            "the client does not read"
+        );
     }
 
     /// Says a line.
-    pub fn says(&self, said: impl ToString) {
+    pub fn says(&self, said: &(impl ToString + ?Sized)) {
         self.sends(format!("{}\r\n", said.to_string()).as_bytes());
     }
 
@@ -315,7 +319,7 @@ async fn stream(mut tcp: TcpStream, shared: &Shared) {
     let date = date.map(|date| format!("date: {date}\r\n")).unwrap_or_default();
     let head = format!("HTTP/1.1 200 OK\r\n{date}content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n");
     tcp.write_all(head.as_bytes()).await.unwrap();
-    let (out, mut says) = mpsc::unbounded_channel::<Vec<u8>>();
+    let (out, mut says) = mpsc::channel::<Vec<u8>>(1024);
     let (closed, gone) = watch::channel(false);
     drop(shared.streams.send(Stream { out, gone }).await);
     let (mut reader, mut writer) = tcp.split();

@@ -500,10 +500,10 @@ fn desks_have_a_place_where_somebody_says_so_or_a_service_manager_gives_one() {
 }
 
 #[test]
-fn kinds_of_the_future_are_told_from_slips_of_the_pen() {
+fn unknown_kinds_are_told_with_what_was_perhaps_meant() {
     golden_config(
         "kinds",
-        "[[source]]\nname = \"m\"\nkind = \"x\"\n[[source]]\nname = \"n\"\nkind = \"mastadon\"\n[[receiver]]\nname = \"t\"\nkind = \"pagerdooty\"\n[[receiver]]\nname = \"u\"\nkind = \"carrier-pigeon\"\n[[route]]\nsteps = [{ notify = [\"log\", \"t\", \"u\"] }]\n",
+        "[[source]]\nname = \"m\"\nkind = \"telegraph\"\n[[source]]\nname = \"n\"\nkind = \"mastadon\"\n[[receiver]]\nname = \"t\"\nkind = \"pagerdooty\"\n[[receiver]]\nname = \"u\"\nkind = \"carrier-pigeon\"\n[[route]]\nsteps = [{ notify = [\"log\", \"t\", \"u\"] }]\n",
     );
 }
 
@@ -512,6 +512,14 @@ fn addresses_must_fit_their_use_and_hold_no_login() {
     golden_config(
         "addresses",
         "[[source]]\nname = \"a\"\nkind = \"jetstream\"\nurl = [\"https://a.example\", \"wss://ok.example\", \"wss:/\", \"nowhere\"]\nproxy = \"https://proxy.example:3128\"\nproxy_user = \"ann\"\n[[receiver]]\nname = \"w\"\nkind = \"webhook\"\nurl = \"https://ann:hunter2@example.org/hook\"\nproxy = \"http://proxy.example:3128/path\"\nca_file = \"absent.pem\"\n[[route]]\nsteps = [{ notify = [\"log\", \"w\"] }]\n",
+    );
+}
+
+#[test]
+fn what_x_and_eventsub_cannot_be_is_said() {
+    golden_config(
+        "x",
+        "[[source]]\nname = \"x\"\nkind = \"x\"\nurl = \"wss://api.x.com\"\nqueries = [\"\"]\nmonthly_post = 5\n[[source]]\nname = \"y\"\nkind = \"x\"\ntoken = { env = \"X\" }\nmonthly_posts = 0\nqueries = []\n[[source]]\nname = \"t\"\nkind = \"twitch\"\nclient_id = \"no id\"\nnick = \"bell\"\nchannels = [\"#er\"]\n",
     );
 }
 

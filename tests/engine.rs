@@ -513,6 +513,29 @@ fn blindness_is_not_quiet() {
 }
 
 #[test]
+fn what_was_promised_and_could_not_be_read_after_all_is_a_gap_on_record() {
+    let mut sim = Sim::new(Vec::new(), vec![route(&[], &[], &[(&["chat"], None)], None)]);
+    sim.connect(None);
+    sim.feed(vec![frame(Ok(SourceEvent::Other), at(0))]);
+    sim.step(Input::Missed { source: "stream".into(), from: at(0), to: at(600) });
+    assert_eq!(sim.gaps(), ["0-600 cursor_too_old lost"]);
+    assert_eq!(sim.model.sent(MessageKind::Opened).len(), 1, "somebody has to look by hand");
+    assert!(sim.model.incidents.values().any(|incident| incident.topic.as_str() == "stormbell.gap.stream"));
+}
+
+#[test]
+fn a_spent_budget_is_blindness_and_says_what_to_do() {
+    let mut sim = Sim::new(Vec::new(), vec![route(&[], &[], &[(&["chat"], None)], None)]);
+    sim.connect(None);
+    sim.feed(vec![frame(Ok(SourceEvent::Other), at(0))]);
+    sim.step(Input::Down { source: "stream".into(), reason: DownReason::Spent });
+    sim.run_until(600);
+    let blind = sim.model.incidents.values().find(|incident| incident.topic.as_str() == "stormbell.blind.stream");
+    let why = format!("{:?}", blind.expect("it is told"));
+    assert!(why.contains("raise `monthly_posts`"), "{why}");
+}
+
+#[test]
 fn what_was_not_read_yet_is_not_quiet() {
     let posts = |sim: &mut Sim| {
         sim.connect(Some(0));

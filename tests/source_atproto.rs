@@ -305,6 +305,7 @@ impl Rig {
                     }
                 }
                 Incoming::Author { .. } => panic!("nobody is asked"),
+                Incoming::Missed { .. } => panic!("nothing is given up"),
             }
         }
     }

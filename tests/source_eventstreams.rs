@@ -81,7 +81,7 @@ impl Rig {
         while !condition(self) {
             let incoming = timeout(PATIENCE, self.incoming.recv()).await;
             match incoming.expect("nothing more came").expect("the source ended") {
-                Incoming::Author { .. } => {}
+                Incoming::Author { .. } | Incoming::Missed { .. } => {}
                 Incoming::Connected { joint, .. } => self.joints.push(joint),
                 Incoming::Down { reason, .. } => self.downs.push(reason),
                 Incoming::Frames { frames, reach, .. } => {

@@ -96,7 +96,7 @@ impl Rig {
             let incoming = timeout(PATIENCE, self.incoming.recv()).await;
             match incoming.expect("nothing more came").expect("the source ended") {
                 Incoming::Connected { joint, .. } => self.joints.push(joint),
-                Incoming::Author { .. } => {}
+                Incoming::Author { .. } | Incoming::Missed { .. } => {}
                 Incoming::Down { reason, .. } => self.downs.push(reason),
                 Incoming::Frames { frames, reach, .. } => {
                     self.polls += usize::from(reach.covered.is_some());

@@ -121,6 +121,7 @@ impl Rig {
                 Incoming::Connected { host, joint, .. } => self.connected.push((host, joint)),
                 Incoming::Down { reason, .. } => self.downs.push(reason),
                 Incoming::Author { .. } => panic!("nobody is asked"),
+                Incoming::Missed { .. } => panic!("nothing is given up"),
                 Incoming::Frames { frames, reach, .. } => {
                     self.batches.push(frames.len());
                     for frame in frames {

@@ -162,7 +162,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     start_heartbeat(&mut rest, &config, &readiness)?;
     let visits = desktops::start(&mut rest, &config, parts.desks.as_ref(), &to_engine, console.as_ref())?;
     let Sources { stage: reading, frames, formats, lookups } =
-        sources::start(&config, &timing, &positions, &clock, &probe, &inlets);
+        sources::start(&config, &timing, &positions, &clock, &probe, &inlets, &rules);
 
     let frames = stream::unfold(frames, |mut frames| async move { Some((frames.recv().await?, frames)) });
     let arrived = pipeline::matched(frames, move |source| formats.of(source), rules.clone(), workers());

@@ -224,6 +224,11 @@ impl Desk {
                 pending.answers.push(Box::new(move || probe.came(sent)));
                 return;
             }
+            Input::Batch(batch) => {
+                if let Some(paid) = batch.reach.paid {
+                    self.metrics.source_paid(&batch.source, paid);
+                }
+            }
             Input::Connected { source, .. } => {
                 self.statuses.set(source, |status| *status = Status { host, ..status.clone() });
             }

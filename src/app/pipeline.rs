@@ -55,6 +55,11 @@ pub fn matched(
             Incoming::Author { author, at } => {
                 Box::pin(std::future::ready(Arrived { input: Input::Author(author), at: Some(at), host: None }))
             }
+            Incoming::Missed { source, from, to, at } => Box::pin(std::future::ready(Arrived {
+                input: Input::Missed { source, from, to },
+                at: Some(at),
+                host: None,
+            })),
             Incoming::Down { source, reason, at } => Box::pin(std::future::ready(Arrived {
                 input: Input::Down { source, reason },
                 at: Some(at),

@@ -71,7 +71,8 @@ impl Reload {
         if !gaps.is_empty() {
             return Err(gaps);
         }
-        let mut rulebook = Rulebook::load(&config.rules, &config.organization).within(config.false_alarms);
+        let mut rulebook = Rulebook::load(&config.rules, &config.organization).reading(&config.sources);
+        rulebook = rulebook.within(config.false_alarms);
         rulebook.try_rules();
         for receiver in &config.receivers {
             if !self.receivers.contains(&receiver.name) {

@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use crate::config::model::{RuleEntry, RuleOrigin};
+use crate::config::model::{RuleEntry, RuleOrigin, SourceConfig, SourceKind};
 use crate::config::rules::{Builtin, check_joins, load_rules};
+use crate::domain::abroad::Abroad;
+use crate::domain::clause;
 use crate::domain::diagnostic::{Diagnostic, SourceText, has_errors};
+use crate::domain::id::SourceName;
 use crate::domain::organization::Organization;
 use crate::domain::rule::raw::RawFile;
 use crate::domain::rule::{Rule, RuleSet, compile, lint, suggest, trial};
@@ -107,6 +110,34 @@ impl Rulebook {
             rules.keep_within(budget);
         }
         self
+    }
+
+    /// The same for these sources: what a rule must not read is taken out of it, and what their terms forbid, or they
+    /// cannot be asked for, is found.
+    #[must_use]
+    pub fn reading(mut self, sources: &[SourceConfig]) -> Self {
+        let kinds: Vec<(SourceName, &str)> =
+            sources.iter().map(|source| (source.name.clone(), source.kind.as_str())).collect();
+        // Nobody else has the rules yet.
+        if let Some(rules) = Arc::get_mut(&mut self.rules) {
+            *rules = std::mem::take(rules).reading(&kinds);
+        }
+        for file in &self.files {
+            self.findings.extend(clause::broken(file, &self.rules, &kinds));
+        }
+        for (source, abroad) in self.abroad(sources) {
+            self.findings.extend(self.files.iter().flat_map(|file| clause::unwatched(file, &abroad, &source)));
+        }
+        self
+    }
+
+    /// What sources that send only that are asked for.
+    pub fn abroad(&self, sources: &[SourceConfig]) -> Vec<(SourceName, Abroad)> {
+        let asked = sources.iter().filter_map(|source| match &source.kind {
+            SourceKind::X(config) if config.queries.is_empty() => Some(&source.name),
+            _ => None,
+        });
+        asked.map(|name| (name.clone(), Abroad::of(&self.rules, name))).collect()
     }
 
     /// Runs the rules' own tests; gives how many ran.

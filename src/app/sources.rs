@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::daemon::Positions;
 use super::probe::Probe;
 use super::tasks::{Stage, completes, until};
-use crate::config::model::{Config, HeartbeatConfig};
+use crate::config::model::{Config, HeartbeatConfig, SourceKind};
+use crate::domain::abroad::Abroad;
 use crate::domain::id::{AuthorId, SourceName};
 use crate::domain::post::Post;
+use crate::domain::rule::RuleSet;
 use crate::domain::time::Clock;
 use crate::source::line::Line;
 use crate::source::profiles::look_up;
@@ -61,6 +63,24 @@ impl Lookups {
     }
 }
 
+/// Tells a source that sends only what it is asked for what new rules ask.
+async fn tell_rules(
+    source: SourceName,
+    mut rules: watch::Receiver<Arc<RuleSet>>,
+    asks: watch::Sender<Arc<Abroad>>,
+) -> anyhow::Result<()> {
+    while rules.changed().await.is_ok() {
+        let set = Arc::clone(&rules.borrow_and_update());
+        let abroad = Abroad::of(&set, &source);
+        asks.send_if_modified(|asked| {
+            let differs = **asked != abroad;
+            *asked = Arc::new(abroad);
+            differs
+        });
+    }
+    std::future::pending().await // the engine is stopping, and so will this
+}
+
 /// One task for each source.
 pub(super) fn start(
     config: &Config,
@@ -69,6 +89,7 @@ pub(super) fn start(
     clock: &Arc<dyn Clock>,
     probe: &Probe,
     inlets: &Inlets,
+    rules: &watch::Receiver<Arc<RuleSet>>,
 ) -> Sources {
     let mut stage = Stage::new("sources", STOP);
     let (out, frames) = mpsc::channel(INCOMING);
@@ -88,7 +109,14 @@ pub(super) fn start(
             let task = look_up(service, transport, wanted, line());
             stage.tasks.spawn(format!("authors of {}", source.name), until(stage.stop.clone(), completes(task)));
         }
-        stage.tasks.spawn(format!("source {}", source.name), completes(source::read(source.kind.clone(), line())));
+        let mut line = line();
+        if matches!(source.kind, SourceKind::X(_)) {
+            let (asks, asked) = watch::channel(Arc::new(Abroad::of(&rules.borrow(), &source.name)));
+            line = line.asking(asked);
+            let telling = tell_rules(source.name.clone(), rules.clone(), asks);
+            stage.tasks.spawn(format!("rules for {}", source.name), until(stage.stop.clone(), telling));
+        }
+        stage.tasks.spawn(format!("source {}", source.name), completes(source::read(source.kind.clone(), line)));
     }
     let every = config.heartbeat.as_ref().map_or(HeartbeatConfig::USUAL, |heartbeat| heartbeat.every);
     let probing = probe.clone().run(every.min(HeartbeatConfig::USUAL), out, Arc::clone(clock));

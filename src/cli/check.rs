@@ -12,7 +12,9 @@ use crate::config::environment::Environment;
 use crate::config::load::{SecretPolicy, find, load};
 use crate::config::model::{RuleEntry, RuleOrigin};
 use crate::config::schedule::gaps;
+use crate::domain::abroad::{Abroad, MOST_RULES};
 use crate::domain::diagnostic::{Diagnostic, has_errors};
+use crate::domain::id::{RuleId, SourceName};
 use crate::domain::organization::Organization;
 use crate::domain::rule::raw::Changed;
 use crate::domain::rule::suggest;
@@ -62,7 +64,9 @@ impl Check {
         let Some(config) = loaded.config.filter(|_| !has_errors(&loaded.findings)) else { return Ok(Exit::Failed) };
         let named = entries(&self.paths);
         let entries = if named.is_empty() { &config.rules } else { &named };
-        let rulebook = Rulebook::load(entries, &config.organization).within(config.false_alarms);
+        let rulebook = Rulebook::load(entries, &config.organization).reading(&config.sources);
+        let rulebook = rulebook.within(config.false_alarms);
+        rulebook.abroad(&config.sources).iter().for_each(|(source, abroad)| say_abroad(source, abroad));
         self.verdict(rulebook, &suggest::names(&config.organization))
     }
 
@@ -104,6 +108,22 @@ pub(super) fn entries(paths: &[PathBuf]) -> Vec<RuleEntry> {
         None => RuleOrigin::Path(path.clone()),
     };
     paths.iter().map(|path| RuleEntry { origin: origin(path), place: None }).collect()
+}
+
+/// What X is asked for, so that it sends what our rules take.
+fn say_abroad(source: &SourceName, abroad: &Abroad) {
+    const NAMED: usize = 5;
+    let rules = counted(abroad.rules.len() as u64, "rule");
+    say(&format!("{source}: X is asked for {rules} of its own, at most {MOST_RULES}"));
+    if let [_, ..] = abroad.widened.as_slice() {
+        let named: Vec<&str> = abroad.widened.iter().take(NAMED).map(RuleId::as_str).collect();
+        let more = abroad.widened.len().saturating_sub(NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let first = named.join(", ");
+        say(&format!(
+            "{source}: more comes, and is paid for, than these take, for X cannot be asked for all of their words: {first}{more}"
+        ));
+    }
 }
 
 /// Which lists a site changed, and where.

@@ -80,7 +80,8 @@ impl Run {
             say("error: there is no [[source]], so nothing would ever be heard");
             return Ok(Exit::Config);
         }
-        let mut rulebook = Rulebook::load(&config.rules, &config.organization).within(config.false_alarms);
+        let mut rulebook = Rulebook::load(&config.rules, &config.organization).reading(&config.sources);
+        rulebook = rulebook.within(config.false_alarms);
         rulebook.try_rules();
         show(&rulebook.findings);
         if !rulebook.is_sound() {

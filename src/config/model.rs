@@ -25,8 +25,9 @@ mod nostr;
 mod receiver;
 mod webhook;
 mod websocket;
+mod x;
 
-pub use chats::{DiscordConfig, IrcConfig, IrcDialect, MatrixConfig, SlackConfig};
+pub use chats::{DiscordConfig, EventsubConfig, IrcConfig, IrcDialect, MatrixConfig, SlackConfig};
 pub use documents::{EventForm, EventstreamsConfig, FeedConfig};
 pub use mastodon::{Dialect, MastodonConfig, TimelineName};
 pub use nostr::NostrConfig;
@@ -36,6 +37,7 @@ pub use receiver::{
 };
 pub use webhook::{WebhookConfig, WebhookForm, WebhookSignature};
 pub use websocket::{Fields, Mapping, Resume, Token, TokenPlace, WebsocketConfig};
+pub use x::XConfig;
 
 /// A whole `stormbell.toml`, without the rules it names.
 #[derive(Clone, Debug)]
@@ -118,6 +120,8 @@ pub enum SourceKind {
     Feed(FeedConfig),
     /// Discord's gateway.
     Discord(DiscordConfig),
+    /// Twitch's chat by `EventSub`.
+    Eventsub(EventsubConfig),
     /// IRC over WebSocket, Twitch's chat among it.
     Irc(IrcConfig),
     /// The AT Protocol's firehose.
@@ -136,9 +140,31 @@ pub enum SourceKind {
     Webhook(Box<WebhookConfig>),
     /// JSON of any shape over a WebSocket.
     Websocket(Box<WebsocketConfig>),
+    /// X's filtered stream.
+    X(XConfig),
 }
 
 impl SourceKind {
+    /// The word for it in the configuration.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Atproto(_) => "atproto",
+            Self::Discord(_) => "discord",
+            Self::Eventstreams(_) => "eventstreams",
+            Self::Eventsub(_) | Self::Irc(IrcConfig { dialect: IrcDialect::Twitch, .. }) => "twitch",
+            Self::Feed(_) => "feed",
+            Self::Irc(IrcConfig { dialect: IrcDialect::Standard, .. }) => "irc",
+            Self::Jetstream(_) => "jetstream",
+            Self::Mastodon(_) => "mastodon",
+            Self::Matrix(_) => "matrix",
+            Self::Nostr(_) => "nostr",
+            Self::Slack(_) => "slack",
+            Self::Webhook(_) => "webhook",
+            Self::Websocket(_) => "websocket",
+            Self::X(_) => "x",
+        }
+    }
+
     /// Who is asked about the authors that the stream does not name, and how.
     pub fn profiles(&self) -> Option<(Url, Transport)> {
         match self {
@@ -146,6 +172,7 @@ impl SourceKind {
             Self::Jetstream(config) => Some((config.profiles.clone()?, config.transport.clone())),
             Self::Discord(_)
             | Self::Eventstreams(_)
+            | Self::Eventsub(_)
             | Self::Feed(_)
             | Self::Irc(_)
             | Self::Mastodon(_)
@@ -153,7 +180,8 @@ impl SourceKind {
             | Self::Nostr(_)
             | Self::Slack(_)
             | Self::Webhook(_)
-            | Self::Websocket(_) => None,
+            | Self::Websocket(_)
+            | Self::X(_) => None,
         }
     }
 }

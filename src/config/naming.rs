@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::table::{Checked, Table, Value, nearest, quoted, suggestion};
+use super::table::{Checked, Table, Value, quoted, suggestion};
 
 const LONGEST_NAME: usize = 64;
 
@@ -60,9 +60,8 @@ pub(super) fn names_beside<'d>(
     tables.iter().map(name).collect()
 }
 
-/// The kind a table asks for, when this version has it. `later` are kinds that are
-/// known and not built yet.
-pub(super) fn kind<T: Copy>(table: &Table<'_>, built: &[(&str, T)], later: &[&str]) -> Checked<T> {
+/// The kind a table asks for, when this version has it.
+pub(super) fn kind<T: Copy>(table: &Table<'_>, built: &[(&str, T)]) -> Checked<T> {
     let names: Vec<&str> = built.iter().map(|(name, _)| *name).collect();
     let has = format!("this version has: {}", names.join(", "));
     let value = table.require("kind", &format!("`kind = \"…\"`; {has}"))?;
@@ -70,13 +69,6 @@ pub(super) fn kind<T: Copy>(table: &Table<'_>, built: &[(&str, T)], later: &[&st
     if let Some((_, kind)) = built.iter().find(|(name, _)| *name == text) {
         return Ok(*kind);
     }
-    if later.contains(&text) {
-        return value.error("SB0405", format!("this version cannot do the kind `{text}` yet"), &has);
-    }
-    let near = nearest(text, names.iter().chain(later).copied());
-    let help = match near {
-        Some(near) if later.contains(&near) => has,
-        _ => suggestion(text, &names, "this version has"),
-    };
+    let help = suggestion(text, &names, "this version has");
     value.error("SB0404", format!("there is no kind {}", quoted(text)), &help)
 }

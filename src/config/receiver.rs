@@ -80,7 +80,7 @@ pub(super) fn cap(table: &Table<'_>) -> Checked<Option<(ReceiverName, Cap)>> {
 
 /// Reads one, whose name is `name`.
 pub(super) fn receiver(table: &Table<'_>, name: Checked<&str>, around: &Surroundings<'_>) -> Checked<ReceiverConfig> {
-    let kind = match kind(table, &BUILT, &[])? {
+    let kind = match kind(table, &BUILT)? {
         Kind::Desktop => Ok(bare(table, ReceiverKind::Desktop)),
         Kind::Log => Ok(bare(table, ReceiverKind::Log)),
         Kind::PagerDuty => pagerduty(table, around),

@@ -7,6 +7,8 @@ mod mastodon;
 mod nostr;
 mod webhook;
 mod websocket;
+mod x;
+
 use std::fs::File;
 use std::io::Read as _;
 use std::ops::RangeInclusive;
@@ -21,9 +23,6 @@ use super::reference::Surroundings;
 use super::table::{Checked, Table, Value, all, quoted};
 use crate::domain::id::SourceName;
 use crate::domain::quantity::{duration, size};
-
-/// Kinds that are known and not built yet.
-const LATER: [&str; 1] = ["x"];
 
 /// What `max_frame_bytes` may be: a post of Bluesky is a few KiB, and a frame is held in memory whole.
 const FRAME_BYTES: RangeInclusive<u64> = 1 << 10..=64 << 20;
@@ -49,10 +48,11 @@ enum Kind {
     Twitch,
     Webhook,
     Websocket,
+    X,
 }
 
 /// The kinds that this version has.
-const KINDS: [(&str, Kind); 13] = [
+const KINDS: [(&str, Kind); 14] = [
     ("atproto", Kind::Atproto),
     ("discord", Kind::Discord),
     ("eventstreams", Kind::Eventstreams),
@@ -66,11 +66,26 @@ const KINDS: [(&str, Kind); 13] = [
     ("twitch", Kind::Twitch),
     ("webhook", Kind::Webhook),
     ("websocket", Kind::Websocket),
+    ("x", Kind::X),
 ];
+
+/// The words for them.
+pub(super) const KIND_NAMES: [&str; KINDS.len()] = {
+    let mut names = [""; KINDS.len()];
+    let mut place = 0;
+    while place < KINDS.len() {
+        #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+        {
+            names[place] = KINDS[place].0;
+        }
+        place += 1;
+    }
+    names
+};
 
 /// Reads one, whose name is `name`.
 pub(super) fn source(table: &Table<'_>, name: Checked<&str>, around: &Surroundings<'_>) -> Checked<SourceConfig> {
-    let kind = kind(table, &KINDS, &LATER)?;
+    let kind = kind(table, &KINDS)?;
     let named = name.unwrap_or("unnamed");
     let kind = match kind {
         Kind::Eventstreams => SourceKind::Eventstreams(documents::eventstreams(table, around)?),
@@ -81,11 +96,12 @@ pub(super) fn source(table: &Table<'_>, name: Checked<&str>, around: &Surroundin
         Kind::Jetstream => SourceKind::Jetstream(jetstream(table, around)?),
         Kind::Matrix => SourceKind::Matrix(chats::matrix(table, around)?),
         Kind::Slack => SourceKind::Slack(chats::slack(table, around)?),
-        Kind::Twitch => SourceKind::Irc(chats::twitch(table, around)?),
+        Kind::Twitch => chats::twitch(table, around)?,
         Kind::Mastodon => SourceKind::Mastodon(mastodon::source(table, around)?),
         Kind::Nostr => SourceKind::Nostr(nostr::source(table, around)?),
         Kind::Webhook => SourceKind::Webhook(Box::new(webhook::source(table, named, around)?)),
         Kind::Websocket => SourceKind::Websocket(Box::new(websocket::source(table, named, around)?)),
+        Kind::X => SourceKind::X(x::source(table, around)?),
     };
     Ok(SourceConfig { name: SourceName::from(name?), kind })
 }

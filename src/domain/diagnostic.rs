@@ -76,6 +76,8 @@
 //! | `SB0281` | a share that makes no sense |
 //! | `SB0282` | a new term whose numbers make no sense |
 //! | `SB0290` | a key that makes a condition impossible |
+//! | `SB0291` | a rule that a source's terms seem to forbid |
+//! | `SB0292` | a rule that cannot be watched on a source which sends only what it is asked for |
 //! | `SB0301` | a rule's test fails |
 //! | `SB0302` | a rule's test without posts |
 //! | `SB0303` | a rule's test with a history that is too long |
@@ -83,7 +85,6 @@
 //! | `SB0402` | an unknown receiver, person, team or schedule |
 //! | `SB0403` | somebody or something that is never told |
 //! | `SB0404` | an unknown kind of source or receiver |
-//! | `SB0405` | a kind that this version lacks |
 //! | `SB0406` | an address or a proxy that cannot be used |
 //! | `SB0407` | a secret written into the file |
 //! | `SB0408` | a secret's place cannot be understood |

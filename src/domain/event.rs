@@ -52,10 +52,21 @@ pub struct Reach {
     pub covered: Option<Timestamp>,
     /// Where to resume from then on.
     pub bookmark: Option<Bookmark>,
+    /// What was paid for so far, at a source that takes money.
+    pub paid: Option<Paid>,
+}
+
+/// What a source that takes money has cost this month.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Paid {
+    /// Posts that were read.
+    pub read: u64,
+    /// At so many reading ends.
+    pub budget: u64,
 }
 
 impl Reach {
-    /// Whether it says nothing.
+    /// Whether nobody has to hear of it.
     pub const fn is_empty(&self) -> bool {
         self.covered.is_none() && self.bookmark.is_none()
     }
@@ -260,11 +271,13 @@ pub enum DownReason {
     CursorTooOld,
     /// Our own queue stayed full too long; the source will resume from its cursor.
     Overrun,
+    /// What may be paid for in a month has been read.
+    Spent,
 }
 
 impl DownReason {
     /// All reasons.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::NotRunning,
         Self::ConnectFailed,
         Self::Refused,
@@ -272,6 +285,7 @@ impl DownReason {
         Self::Stalled,
         Self::CursorTooOld,
         Self::Overrun,
+        Self::Spent,
     ];
 
     /// The word in the store, in metrics and in JSON.
@@ -284,6 +298,7 @@ impl DownReason {
             Self::Stalled => "stalled",
             Self::CursorTooOld => "cursor_too_old",
             Self::Overrun => "overrun",
+            Self::Spent => "budget_spent",
         }
     }
 

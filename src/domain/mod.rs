@@ -38,4 +38,7 @@ pub mod silence;
 pub mod terms;
 pub mod turn;
 
+pub mod abroad;
+pub mod clause;
+
 pub mod commit;

@@ -7,7 +7,7 @@ use tokio_tungstenite::tungstenite::Bytes;
 
 use super::jetstream::{self, Buffers, Skimmed};
 use super::webhook::{discourse, meta};
-use super::{Frame, atproto, discord, eventstreams, irc, mastodon, matrix, nostr, posts, slack, websocket};
+use super::{Frame, atproto, discord, eventstreams, irc, mastodon, matrix, nostr, posts, slack, twitch, websocket, x};
 use crate::config::model::{EventForm, Mapping, SourceKind, WebhookForm};
 use crate::domain::event::Decoded;
 use crate::domain::id::SourceName;
@@ -23,6 +23,8 @@ pub enum Format {
     Discord,
     /// What a Discourse forum's webhook says.
     Discourse,
+    /// Messages of Twitch's `EventSub`.
+    Eventsub,
     /// Lines of IRC.
     Irc,
     /// Jetstream, either wire.
@@ -43,16 +45,19 @@ pub enum Format {
     Slack,
     /// JSON of any shape, as a source's configuration describes it. Has no word on the command line.
     Websocket(Arc<Mapping>),
+    /// Lines of X's filtered stream.
+    X,
 }
 
 impl Format {
     /// All formats that recordings can have.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Posts,
         Self::Jetstream,
         Self::Atproto,
         Self::Discord,
         Self::Discourse,
+        Self::Eventsub,
         Self::Irc,
         Self::Mastodon,
         Self::Matrix,
@@ -60,6 +65,7 @@ impl Format {
         Self::Nostr,
         Self::Recentchange,
         Self::Slack,
+        Self::X,
     ];
 
     /// The word on the command line.
@@ -68,6 +74,7 @@ impl Format {
             Self::Atproto => "atproto",
             Self::Discord => "discord",
             Self::Discourse => "discourse",
+            Self::Eventsub => "eventsub",
             Self::Irc => "irc",
             Self::Jetstream => "jetstream",
             Self::Mastodon => "mastodon",
@@ -78,6 +85,7 @@ impl Format {
             Self::Recentchange => "recentchange",
             Self::Slack => "slack",
             Self::Websocket(_) => "websocket",
+            Self::X => "x",
         }
     }
 
@@ -90,6 +98,7 @@ impl Format {
                 EventForm::Recentchange => Self::Recentchange,
                 EventForm::Posts => Self::Posts,
             },
+            SourceKind::Eventsub(_) => Self::Eventsub,
             SourceKind::Feed(_) => Self::Posts,
             SourceKind::Irc(_) => Self::Irc,
             SourceKind::Jetstream(_) => Self::Jetstream,
@@ -103,6 +112,7 @@ impl Format {
                 WebhookForm::Json { mapping, .. } => Self::Websocket(Arc::clone(mapping)),
             },
             SourceKind::Websocket(config) => Self::Websocket(Arc::clone(&config.mapping)),
+            SourceKind::X(_) => Self::X,
         }
     }
 
@@ -129,6 +139,7 @@ impl Format {
             Self::Atproto | Self::Jetstream => jetstream::decode(source, frame, received_at),
             Self::Discord => discord::decode(source, frame, received_at),
             Self::Discourse => discourse::decode(source, frame, received_at),
+            Self::Eventsub => twitch::decode(source, frame, received_at),
             Self::Irc => irc::decode(source, frame, received_at),
             Self::Mastodon => mastodon::decode(source, frame, received_at),
             Self::Matrix => matrix::decode(source, frame, received_at),
@@ -138,6 +149,7 @@ impl Format {
             Self::Recentchange => eventstreams::decode(source, frame, received_at),
             Self::Slack => slack::decode(source, frame, received_at),
             Self::Websocket(mapping) => websocket::decode(mapping, source, frame, received_at),
+            Self::X => x::decode(source, frame, received_at),
         }
     }
 
@@ -184,6 +196,8 @@ impl Format {
             (["envelope_id", "payload"], Self::Slack),
             (["object", "entry"], Self::Meta),
             (["discourse_event", "payload"], Self::Discourse),
+            (["metadata", "payload"], Self::Eventsub),
+            (["data", "matching_rules"], Self::X),
         ];
         guesses.into_iter().find_map(|(keys, format)| has(keys).then_some(format))
     }

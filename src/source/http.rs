@@ -96,17 +96,25 @@ impl Http {
     /// # Errors
     /// [`End::Stopped`], or a [`Failure`].
     pub async fn open(&self, request: Request, line: &Line) -> Result<Response, End> {
+        let host = request.url.host_str().unwrap_or_default().to_owned();
+        let response = self.begin(request, line).await?;
+        if response.status().is_success() {
+            Ok(response)
+        } else {
+            Err(refused(&host, response.status(), response.headers()))
+        }
+    }
+
+    /// As [`Http::open`], whatever the status.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn begin(&self, request: Request, line: &Line) -> Result<Response, End> {
         let within = line.timing.connect_within;
         let host = request.url.host_str().unwrap_or_default().to_owned();
         let opened = async {
             let response = tokio::time::timeout(within, self.send(request, None)).await;
-            let response =
-                response.unwrap_or_else(|_| Err(Failure::retry(format!("{host}: no answer within {within:?}"))))?;
-            if response.status().is_success() {
-                Ok(response)
-            } else {
-                Err(refused(&host, response.status(), response.headers()))
-            }
+            response.unwrap_or_else(|_| Err(Failure::retry(format!("{host}: no answer within {within:?}"))))
         };
         line.unless_stopped(opened).await?
     }

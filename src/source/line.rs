@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -10,6 +10,7 @@ use super::position::Position;
 use super::supervise::End;
 use super::timing::Timing;
 use super::{Frame, Incoming};
+use crate::domain::abroad::Abroad;
 use crate::domain::event::{DownReason, Joint, Reach};
 use crate::domain::id::SourceName;
 use crate::domain::time::{Clock, Timestamp};
@@ -32,6 +33,8 @@ pub struct Line {
     pub cancel: CancellationToken,
     /// By which ways it can be called; a server that nobody reaches unless somebody says otherwise.
     pub inlets: Inlets,
+    /// What rules ask for, of a source that sends nothing else.
+    pub asked: watch::Receiver<Arc<Abroad>>,
     connected: Option<Instant>,
 }
 
@@ -45,7 +48,14 @@ impl Line {
         clock: Arc<dyn Clock>,
         cancel: CancellationToken,
     ) -> Self {
-        Self { name, timing, position, out, clock, cancel, inlets: Inlets::default(), connected: None }
+        let (asked, inlets) = (watch::channel(Arc::default()).1, Inlets::default());
+        Self { name, timing, position, out, clock, cancel, inlets, asked, connected: None }
+    }
+
+    /// The same for a source that has to be told what rules ask for.
+    #[must_use]
+    pub fn asking(self, asked: watch::Receiver<Arc<Abroad>>) -> Self {
+        Self { asked, ..self }
     }
 
     /// A second way to the same place, for what is read beside a connection.
@@ -96,6 +106,20 @@ impl Line {
             }
             Some(Ok(Err(_))) | None => Err(End::Stopped),
         }
+    }
+
+    /// Tells that what happened in between will not be read any more, though the connection was told to go on
+    /// behind what was read.
+    ///
+    /// # Errors
+    /// [`End::Stopped`].
+    pub async fn missed(&self, from: Timestamp, to: Timestamp) -> Result<(), End> {
+        self.tell(Incoming::Missed { source: self.name.clone(), from, to, at: self.now() }).await
+    }
+
+    /// Tells that there is no connection.
+    pub(super) async fn down(&self, reason: DownReason) -> Result<(), End> {
+        self.tell(Incoming::Down { source: self.name.clone(), reason, at: self.now() }).await
     }
 
     /// Does something, unless the program stops.

@@ -23,8 +23,10 @@ pub mod posts;
 mod sanity;
 mod signature;
 pub mod slack;
+pub mod twitch;
 pub mod webhook;
 pub mod websocket;
+pub mod x;
 
 mod backoff;
 pub mod http;
@@ -53,8 +55,10 @@ use self::mastodon::{Mastodon, Misskey};
 use self::matrix::Matrix;
 use self::slack::Slack;
 use self::supervise::{Supervisor, Wire};
+use self::twitch::Eventsub;
 use self::webhook::Webhook;
 use self::websocket::Websocket;
+use self::x::X;
 use crate::config::model::{Dialect, SourceKind};
 use crate::domain::event::{DownReason, Joint, Reach};
 use crate::domain::id::SourceName;
@@ -67,6 +71,7 @@ pub fn read(kind: SourceKind, line: Line) -> Pin<Box<dyn Future<Output = ()> + S
         SourceKind::Atproto(config) => supervised(config.urls.clone(), Atproto::new(config, &line), line),
         SourceKind::Discord(config) => supervised(vec![config.url.clone()], Discord::new(config, &line), line),
         SourceKind::Eventstreams(config) => supervised(config.urls.clone(), Eventstreams::new(config), line),
+        SourceKind::Eventsub(config) => supervised(vec![config.url.clone()], Eventsub::new(config, &line), line),
         SourceKind::Feed(config) => supervised(vec![config.url.clone()], Feed::new(config, &line), line),
         SourceKind::Irc(config) => supervised(vec![config.url.clone()], Irc::new(config, &line), line),
         SourceKind::Jetstream(config) => supervised(config.urls.clone(), Jetstream::new(config, &line), line),
@@ -79,6 +84,7 @@ pub fn read(kind: SourceKind, line: Line) -> Pin<Box<dyn Future<Output = ()> + S
         SourceKind::Slack(config) => supervised(vec![config.url.clone()], Slack::new(config, &line), line),
         SourceKind::Webhook(config) => Box::pin(Webhook::open(*config, &line).read(line)),
         SourceKind::Websocket(config) => supervised(config.urls.clone(), Websocket::new(*config, &line), line),
+        SourceKind::X(config) => supervised(vec![config.url.clone()], X::new(config), line),
     }
 }
 
@@ -118,6 +124,17 @@ pub enum Incoming {
         /// The author.
         author: Author,
         /// When.
+        at: Timestamp,
+    },
+    /// What happened in between will not be read any more.
+    Missed {
+        /// The source.
+        source: SourceName,
+        /// Up to then all was read.
+        from: Timestamp,
+        /// From then on, too.
+        to: Timestamp,
+        /// When that was known.
         at: Timestamp,
     },
     /// The connection is gone; the task goes on trying.

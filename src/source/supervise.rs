@@ -9,7 +9,6 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use url::Url;
 
-use super::Incoming;
 use super::backoff::{Backoff, Hosts, Jitter};
 use super::chain;
 use super::line::Line;
@@ -136,11 +135,11 @@ impl<W: Wire> Supervisor<W> {
                     Remedy::Retry => DownReason::ConnectFailed,
                     Remedy::Refused | Remedy::Busy(_) | Remedy::Operator => DownReason::Refused,
                 };
-                self.down(reason).await?;
+                self.line.down(reason).await?;
                 Ok(wait)
             }
             End::Interrupted(reason) => {
-                self.down(reason).await?;
+                self.line.down(reason).await?;
                 Ok(self.backoff.after_failure())
             }
             End::Down(reason) => {
@@ -152,7 +151,7 @@ impl<W: Wire> Supervisor<W> {
                 if reason == DownReason::Stalled {
                     events::source_down(&self.line.name, reason, None);
                 }
-                self.down(reason).await?;
+                self.line.down(reason).await?;
                 Ok(self.backoff.after_failure())
             }
         }
@@ -174,10 +173,5 @@ impl<W: Wire> Supervisor<W> {
         let name = peer(host).unwrap_or_default();
         events::source_unreachable(&self.line.name, &name, &failure.error, wait + rest.unwrap_or_default());
         wait
-    }
-
-    async fn down(&self, reason: DownReason) -> Result<(), End> {
-        let source = self.line.name.clone();
-        self.line.tell(Incoming::Down { source, reason, at: self.line.now() }).await
     }
 }

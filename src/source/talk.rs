@@ -284,7 +284,7 @@ impl Conversation<'_> {
             self.stands = true;
         }
         let news = !kept.is_empty() || alive;
-        let reach = Reach { covered: alive.then_some(now), bookmark: talk.bookmark().filter(|_| news) };
+        let reach = Reach { covered: alive.then_some(now), bookmark: talk.bookmark().filter(|_| news), paid: None };
         let bookmark = reach.bookmark.clone().filter(|_| vouches);
         self.line.hand_on(kept, reach).await?;
         if let Some(bookmark) = bookmark {

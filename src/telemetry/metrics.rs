@@ -11,7 +11,7 @@ use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use super::memory::memory;
-use crate::domain::event::{Ledger, Rejected};
+use crate::domain::event::{Ledger, Paid, Rejected};
 use crate::domain::id::{ReceiverName, RuleId, SourceName};
 use crate::domain::time::Timestamp;
 
@@ -25,6 +25,8 @@ pub struct Metrics {
     duplicates: Family<1>,
     other: Family<1>,
     up: Family<1>,
+    paid: Family<1>,
+    budget: Family<1>,
     /// Microseconds; shown in seconds.
     gaps: Family<1>,
     alerts: Family<1>,
@@ -111,6 +113,12 @@ impl Metrics {
         self.up.set([source.as_str()], u64::from(up));
     }
 
+    /// What a source that takes money has cost this month.
+    pub fn source_paid(&self, source: &SourceName, paid: Paid) {
+        self.paid.set([source.as_str()], paid.read);
+        self.budget.set([source.as_str()], paid.budget);
+    }
+
     /// Event time of a source's newest frame; its distance from the present is the lag.
     pub fn source_seen(&self, source: &SourceName, newest: Timestamp) {
         let known = self.newest.read().unwrap_or_else(PoisonError::into_inner);
@@ -189,6 +197,10 @@ impl Metrics {
         page.counters("stormbell_other_total", "Frames that carry no post.", ["source"], &self.other);
         page.head("stormbell_source_up", "gauge", "1 while the source is connected.");
         page.series("stormbell_source_up", ["source"], &self.up, |value| value);
+        page.head("stormbell_source_paid_posts", "gauge", "Posts of this month that were paid for.");
+        page.series("stormbell_source_paid_posts", ["source"], &self.paid, |value| value);
+        page.head("stormbell_source_budget_posts", "gauge", "Posts of a month that may be paid for.");
+        page.series("stormbell_source_budget_posts", ["source"], &self.budget, |value| value);
         page.head("stormbell_source_lag_seconds", "gauge", "Present minus event time of the newest frame.");
         for (source, newest) in self.newest.read().unwrap_or_else(PoisonError::into_inner).iter() {
             let lag = now.since(Timestamp::from_micros(newest.load(Relaxed)));

@@ -316,3 +316,70 @@ fn spikes_that_make_no_sense_are_told_and_silences_have_tests() {
     let ran = Desk::new().file("p.toml", rules).run(&["check", "p.toml"]);
     assert!(ran.code == 0 && ran.err.contains("2 tests run: no problems"), "{}", ran.err);
 }
+
+const SOURCE_X: &str = r#"
+[[source]]
+name = "x-posts"
+kind = "x"
+token = { env = "STORMBELL_TEST_X" }
+monthly_posts = 1000
+"#;
+
+#[test]
+fn what_x_is_asked_for_and_what_its_terms_forbid_is_said() {
+    let rules = r#"schema = 1
+
+[pack]
+name = "mine"
+
+[[rule]]
+id       = "mine.shape"
+title    = "A shape"
+severity = "low"
+query    = '/code\s+silver/'
+
+[[rule]]
+id       = "mine.wide"
+title    = "Infections"
+severity = "low"
+query    = '$org infect*'
+
+[[rule]]
+id       = "mine.protest"
+title    = "Protests"
+severity = "low"
+query    = '$org (protest OR crowd)'
+
+[[rule]]
+id       = "mine.apart"
+title    = "Protests elsewhere"
+severity = "low"
+query    = '$org protesters'
+not_on   = ["x"]
+
+[[rule]]
+id       = "mine.slip"
+title    = "A slip"
+severity = "low"
+query    = '$org fire'
+not_on   = ["y"]
+"#;
+    let desk = Desk::new();
+    let config = CONFIG.replace("[[receiver]]", &format!("{SOURCE_X}\n[[receiver]]"));
+    let ran = desk.file("stormbell.toml", &config).file("rules/mine.toml", rules).run(&["check"]);
+    golden!("cli-check-x", ran.text());
+    // The packs say themselves what they do not read there.
+    let packs = config.replace("[\"rules/\"]", "[\"builtin:hospital\", \"builtin:duty-of-care\"]");
+    let ran = desk.file("stormbell.toml", &packs).run(&["check"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(!ran.err.contains("SB0291") && !ran.err.contains("SB0292"), "{}", ran.err);
+    assert!(ran.err.contains("x-posts: X is asked for"), "{}", ran.err);
+    // And if they did not, it would be told of each.
+    for (pack, rules) in [("crisis/labour", 4), ("duty-of-care/duty-of-care", 2)] {
+        let path = format!("{}/rules/{pack}.toml", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).unwrap().replace("not_on   = [\"x\"]", "");
+        let desk = Desk::new();
+        let ran = desk.file("stormbell.toml", &config).file("rules/pack.toml", &text).run(&["check"]);
+        assert_eq!(ran.err.matches("[SB0291]").count(), rules, "{pack}: {}", ran.err);
+    }
+}

@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod discord;
+mod eventsub;
 mod foreign;
 mod irc;
 mod matrix;

@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use stormbell::app::clock::SystemClock;
 use stormbell::config::model::SourceKind;
-use stormbell::domain::event::{Bookmark, Decoded, DownReason, Joint, Rejected, SourceEvent};
+use stormbell::domain::abroad::Abroad;
+use stormbell::domain::event::{Bookmark, Decoded, DownReason, Joint, Paid, Rejected, SourceEvent};
 use stormbell::domain::id::SourceName;
 use stormbell::domain::post::Post;
+use stormbell::domain::time::{Clock, Timestamp};
 use stormbell::source::line::Line;
 use stormbell::source::position::Position;
 use stormbell::source::timing::Timing;
 use stormbell::source::{self, Format, Frame, Incoming};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -51,18 +53,34 @@ pub struct Listener {
     pub rejected: Vec<Rejected>,
     pub downs: Vec<DownReason>,
     pub joints: Vec<Joint>,
+    /// What was given up, from when to when.
+    pub missed: Vec<(Timestamp, Timestamp)>,
+    /// What was paid for so far.
+    pub paid: Option<Paid>,
     /// How often it was said that all was seen.
     pub covered: usize,
 }
 
 impl Listener {
     pub fn start(kind: SourceKind, timing: Timing, bookmark: Option<&str>) -> Self {
+        let asked = watch::channel(Arc::default()).1;
+        Self::start_asking(kind, timing, bookmark, Arc::new(SystemClock), asked)
+    }
+
+    /// The same by another clock, for a source that is told what rules ask for.
+    pub fn start_asking(
+        kind: SourceKind,
+        timing: Timing,
+        bookmark: Option<&str>,
+        clock: Arc<dyn Clock>,
+        asked: watch::Receiver<Arc<Abroad>>,
+    ) -> Self {
         let (out, incoming) = mpsc::channel(64);
         let format = Format::of(&kind);
         let position = Position::at(None, bookmark.map(Bookmark::from));
         let name = SourceName::from("chat");
         let cancel = CancellationToken::new();
-        let line = Line::new(name.clone(), timing, position.clone(), out, Arc::new(SystemClock), cancel.clone());
+        let line = Line::new(name.clone(), timing, position.clone(), out, clock, cancel.clone()).asking(asked);
         let mut tasks = JoinSet::new();
         tasks.spawn(source::read(kind, line));
         Self {
@@ -80,6 +98,8 @@ impl Listener {
             rejected: Vec::new(),
             downs: Vec::new(),
             joints: Vec::new(),
+            missed: Vec::new(),
+            paid: None,
             covered: 0,
         }
     }
@@ -94,11 +114,13 @@ impl Listener {
                 Incoming::Connected { joint, .. } => self.joints.push(joint),
                 Incoming::Down { reason, .. } => self.downs.push(reason),
                 Incoming::Author { .. } => unreachable!("nobody asks about authors here"),
+                Incoming::Missed { from, to, .. } => self.missed.push((from, to)),
                 Incoming::Frames { frames, reach, .. } => {
                     for frame in frames {
                         self.process(frame);
                     }
                     self.covered += usize::from(reach.covered.is_some());
+                    self.paid = reach.paid.or(self.paid);
                     if let Some(bookmark) = reach.bookmark {
                         self.position.mark(bookmark);
                         if self.keeps {

@@ -33,6 +33,7 @@ pub mod socket;
 pub mod synapse;
 pub mod tls;
 pub mod visits;
+pub mod x;
 
 /// How long anything waits that must happen: so long that only what never comes is missed,
 /// also on a machine that has other things to do.

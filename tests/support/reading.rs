@@ -110,7 +110,7 @@ impl Reading {
             match incoming.expect("nothing more came").expect("the source ended") {
                 Incoming::Connected { joint, .. } => self.connected.push(joint),
                 Incoming::Down { reason, .. } => self.downs.push(reason),
-                Incoming::Author { .. } => {}
+                Incoming::Author { .. } | Incoming::Missed { .. } => {}
                 Incoming::Frames { frames, reach, .. } => {
                     for frame in frames {
                         self.take(frame);

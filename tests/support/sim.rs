@@ -49,6 +49,7 @@ pub fn rule(id: &str, topic: &str, severity: Severity, query: &str, condition: C
         own_words: OwnWords::default(),
         by: None,
         joins: Vec::new(),
+        not_on: Vec::new(),
         version: "1".to_owned(),
     }
 }

@@ -49,6 +49,30 @@ impl IrcConfig {
     pub const NICK: &str = "stormbell";
 }
 
+/// A `twitch` source that is told by `EventSub`.
+#[derive(Clone, Debug)]
+pub struct EventsubConfig {
+    /// `ws://` or `wss://`.
+    pub url: Url,
+    /// Where subscriptions are made.
+    pub api: Url,
+    /// The app that the token was made by.
+    pub client_id: String,
+    /// Of the account that reads, with `user:read:chat`.
+    pub token: Secret,
+    /// Logins of the channels, in lower case; at least one.
+    pub channels: Vec<String>,
+    /// How to get out of the hospital's network.
+    pub transport: Transport,
+}
+
+impl EventsubConfig {
+    /// Twitch's own.
+    pub const DEFAULT_URL: &str = "wss://eventsub.wss.twitch.tv/ws";
+    /// Twitch's own.
+    pub const DEFAULT_API: &str = "https://api.twitch.tv/helix";
+}
+
 /// Whose IRC it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IrcDialect {

@@ -7,7 +7,8 @@ use super::asked::{Asked, joined, joining, keyed, takes_no_posts};
 use super::lists;
 use crate::config::naming::{Letters, name};
 use crate::config::organization::organization as organization_of;
-use crate::config::table::{Checked, Table, TextKind, Value, all, read};
+use crate::config::source::KIND_NAMES;
+use crate::config::table::{Checked, Table, TextKind, Value, all, quoted, read, suggestion};
 use crate::domain::condition::joined::Order;
 use crate::domain::condition::{Condition, Count, Distinct, NewTerm, Part, Quiet, Share, Spike};
 use crate::domain::diagnostic::{Diagnostic, SourceText};
@@ -78,7 +79,7 @@ pub(super) fn own_name<'d>(value: &Value<'d>) -> Checked<&'d str> {
 fn rule(table: &Table<'_>, pack: &str) -> Checked<RawRule> {
     table.allow_only(&[
         "id", "title", "severity", "status", "topic", "query", "except", "playbook", "count", "spike", "share",
-        "new_term", "quiet", "all_of", "in_order", "test",
+        "new_term", "quiet", "all_of", "in_order", "not_on", "test",
     ]);
     let id = table.require("id", "`id = \"my-hospital.closed\"`");
     let id = id.and_then(|value| Ok(spanned(&value, own_name(&value)?)));
@@ -96,6 +97,7 @@ fn rule(table: &Table<'_>, pack: &str) -> Checked<RawRule> {
     );
     let excepts = table.get("except").filter(|_| joining.is_none()).map_or(Ok(Vec::new()), |value| excepts(&value));
     let playbook = table.get("playbook").map(|value| value.filled().map(str::to_owned)).transpose();
+    let not_on = table.get("not_on").map_or(Ok(Vec::new()), |value| kinds(&value));
     let asked = asked(table);
     let of = table.get("share").map_or(Ok(None), |value| of(&value));
     let tests = table.tables("test", "[[rule.test]]").iter().filter_map(|table| test(table).ok()).collect();
@@ -113,9 +115,22 @@ fn rule(table: &Table<'_>, pack: &str) -> Checked<RawRule> {
         by,
         joins,
         of: of?,
+        not_on: not_on?,
         tests,
         span: table.span(),
     })
+}
+
+/// Kinds of source.
+fn kinds(value: &Value<'_>) -> Checked<Vec<String>> {
+    let items = value.one_or_more()?;
+    all(items.iter().map(|(item, text)| {
+        if KIND_NAMES.contains(text) {
+            return Ok((*text).to_owned());
+        }
+        let help = suggestion(text, &KIND_NAMES, "there are");
+        item.error("SB0005", format!("{} is no kind of source", quoted(text)), &help)
+    }))
 }
 
 fn query(value: &Value<'_>) -> Checked<Spanned<String>> {

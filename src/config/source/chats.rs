@@ -3,13 +3,17 @@
 use url::Url;
 
 use super::super::endpoint::{TRANSPORT_KEYS, address, transport};
-use super::super::model::{DiscordConfig, IrcConfig, IrcDialect, MatrixConfig, SlackConfig};
+use super::super::model::{
+    DiscordConfig, EventsubConfig, IrcConfig, IrcDialect, MatrixConfig, SlackConfig, SourceKind,
+};
 use super::super::reference::{Surroundings, secret};
 use super::super::secret::Secret;
 use super::super::table::{Checked, Noted, Table, Value, all, quoted};
 
 /// A source that listens to more places is one that nobody overlooks any more.
 const MOST_PLACES: usize = 200;
+/// Three subscriptions a channel, and Twitch gives 300 to a connection.
+const MOST_EVENTSUB: usize = 100;
 /// The longest name of a room or channel that any of them allows.
 const LONGEST_PLACE: usize = 255;
 
@@ -66,16 +70,53 @@ pub(super) fn irc(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<IrcCo
     })
 }
 
-pub(super) fn twitch(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<IrcConfig> {
+/// Twitch's chat: as events where an app is named, else as everybody reads it.
+pub(super) fn twitch(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<SourceKind> {
+    match table.get("client_id") {
+        Some(client) => eventsub(table, &client, around).map(SourceKind::Eventsub),
+        None => twitch_irc(table, around).map(SourceKind::Irc),
+    }
+}
+
+fn eventsub(table: &Table<'_>, client: &Value<'_>, around: &Surroundings<'_>) -> Checked<EventsubConfig> {
+    allow(table, &["url", "api", "client_id", "token", "channels"]);
+    let url = address_or(table, EventsubConfig::DEFAULT_URL, &["wss", "ws"]);
+    let api = match table.get("api") {
+        Some(value) => address(&value, &["https", "http"]),
+        None => Url::parse(EventsubConfig::DEFAULT_API).or(Err(Noted)), // cannot fail: it is a constant
+    };
+    let client_id = client.filled().and_then(|id| {
+        let fits = id.len() <= 64 && id.chars().all(|c| c.is_ascii_alphanumeric());
+        let help = "copy the Client ID that dev.twitch.tv shows of the app";
+        if fits { Ok(id.to_owned()) } else { client.error("SB0005", "`client_id` is none of Twitch's", help) }
+    });
+    let token = token(table, "`token = { credential = \"twitch\" }`, a user's, with user:read:chat", around);
+    let channels = channels(table, is_login);
+    let transport = transport(table, around);
+    let channels: Vec<String> = channels?.iter().map(|name| name.trim_start_matches('#').to_lowercase()).collect();
+    if let Some(value) = table.get("channels").filter(|_| channels.len() > MOST_EVENTSUB) {
+        let message = format!("`channels` has {} entries", channels.len());
+        return value.error(
+            "SB0005",
+            message,
+            "Twitch tells one connection of 100 channels at most: make another source",
+        );
+    }
+    Ok(EventsubConfig { url: url?, api: api?, client_id: client_id?, token: token?, channels, transport: transport? })
+}
+
+/// A name as Twitch allows it.
+fn is_login(text: &str) -> bool {
+    let name = text.strip_prefix('#').unwrap_or(text);
+    (1..=25).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+fn twitch_irc(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<IrcConfig> {
     allow(table, &["url", "nick", "token", "channels"]);
     let url = address_or(table, IrcConfig::TWITCH_URL, &["wss", "ws"]);
     let nick = nick(table);
     let token = table.get("token");
     let password = token.as_ref().map(|value| secret(value, around)).transpose();
-    let is_login = |text: &str| {
-        let name = text.strip_prefix('#').unwrap_or(text);
-        (1..=25).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-    };
     let channels = channels(table, is_login);
     let transport = transport(table, around);
     let nick = match (nick?, token) {

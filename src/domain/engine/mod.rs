@@ -146,6 +146,15 @@ pub enum Input {
         /// Why.
         reason: DownReason,
     },
+    /// What happened in between will not be read any more, though a connection went on behind what was read.
+    Missed {
+        /// The source.
+        source: SourceName,
+        /// Up to then all was read.
+        from: Timestamp,
+        /// From then on, too.
+        to: Timestamp,
+    },
     /// Frames, decoded and matched.
     Batch(Batch),
     /// It is known now who an author is.
@@ -371,6 +380,7 @@ impl Engine {
         match input {
             Input::Connected { source, joint } => self.connected(source, joint, now),
             Input::Down { source, reason } => self.down(&source, reason, now, commit),
+            Input::Missed { source, from, to } => self.missed(source, from, to, now, commit),
             Input::Batch(batch) => self.batch(batch, now, commit),
             Input::Author(author) => self.introduced(author, now, commit),
             Input::Command(command) => outcome.reply = Some(self.command(command, None, now, commit)),

@@ -24,6 +24,10 @@ const SILENT_CONNECTIONS: u32 = 2;
 /// Hosts stamp events themselves; the same event may be this much later on another host.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(5);
 
+/// What to do about a source whose posts are paid for.
+const SPENT: &str =
+    "; this month's budget of posts is spent: raise `monthly_posts` and restart, or look by hand until the next month";
+
 /// Where a source stands.
 #[derive(Default)]
 pub(super) struct SourceState {
@@ -82,6 +86,22 @@ impl Engine {
         state.blind_since.get_or_insert(now);
         let from = state.cursor.map_or(now, time);
         state.open_gap(source, from, reason, commit);
+    }
+
+    /// A source went on behind what was read, and what it was to read again in between is lost after all.
+    pub(super) fn missed(
+        &mut self,
+        source: SourceName,
+        from: Timestamp,
+        to: Timestamp,
+        now: Timestamp,
+        commit: &mut Commit,
+    ) {
+        let gap = Gap { source, from, to: Some(to.max(from)), reason: DownReason::CursorTooOld, recovered: false };
+        commit.gaps.push(gap.clone());
+        self.sources.entry(gap.source.clone()).or_default().lost(&gap);
+        self.spikes.exposure.ended(&gap);
+        self.tell_gap(&gap, now, commit);
     }
 
     /// A frame came: the source sees. The first one after a connection tells whether the
@@ -158,17 +178,19 @@ impl Engine {
 
     /// Raises an alert for every source that has been blind too long.
     pub(super) fn watch_sources(&mut self, now: Timestamp, commit: &mut Commit) {
-        let blind: Vec<(SourceName, Timestamp)> = self
+        let blind: Vec<(SourceName, Timestamp, bool)> = self
             .sources
             .iter()
-            .filter_map(|(source, state)| Some((source.clone(), state.blind_since?)))
-            .filter(|(_, since)| now.since(*since) >= BLIND_AFTER)
+            .filter_map(|(source, state)| Some((source.clone(), state.blind_since?, state.is_spent())))
+            .filter(|(_, since, _)| now.since(*since) >= BLIND_AFTER)
             .collect();
-        for (source, since) in blind {
+        for (source, since, is_spent) in blind {
             let title = format!("Stormbell does not see {source}");
             let since = since.whole_second();
-            let why =
-                format!("nothing new since {since}; posts on {source} are not being read, quiet may be blindness");
+            let advice = if is_spent { SPENT } else { "" };
+            let why = format!(
+                "nothing new since {since}; posts on {source} are not being read, quiet may be blindness{advice}"
+            );
             let notice = Notice {
                 rule: "stormbell.blind",
                 topic: blind_topic(&source),
@@ -220,6 +242,11 @@ impl SourceState {
     /// Whether it sees the present.
     pub(super) const fn sees(&self) -> bool {
         self.blind_since.is_none() && !self.behind
+    }
+
+    /// Whether it reads nothing because that would cost too much.
+    fn is_spent(&self) -> bool {
+        self.gap.as_ref().is_some_and(|gap| gap.reason == DownReason::Spent)
     }
 
     /// How far it was read.

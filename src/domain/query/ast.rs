@@ -169,6 +169,13 @@ impl Query {
         Self { text: "".into(), root: Node { span: 0..0, kind: Kind::Or(Vec::new()) }, text_only: false }
     }
 
+    /// Posts of sources, by their names.
+    pub fn from_sources(names: Vec<String>) -> Self {
+        let text = format!("source:({})", names.join(" OR "));
+        let root = Node { span: 0..text.len(), kind: Kind::Field(Field::Source(names)) };
+        Self { text: text.into(), root, text_only: false }
+    }
+
     /// The names of the lists it uses.
     pub fn lists(&self) -> Vec<&str> {
         let mut names = Vec::new();

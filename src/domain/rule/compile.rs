@@ -159,6 +159,7 @@ fn rule(
         of,
         by,
         joins,
+        not_on: raw.not_on.clone(),
     })
 }
 

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use super::raw::Status;
 use crate::domain::condition::by::By;
 use crate::domain::condition::{Condition, OwnWords};
-use crate::domain::id::{RuleId, Topic, hex};
+use crate::domain::id::{RuleId, SourceName, Topic, hex};
 use crate::domain::incident::Severity;
 use crate::domain::key::Key;
 use crate::domain::matcher::{Matcher, QueryIndex, Scratch};
@@ -49,6 +49,8 @@ pub struct Rule {
     pub by: Option<By>,
     /// The rules that its condition joins; with any, it takes no posts itself.
     pub joins: Vec<RuleId>,
+    /// Kinds of source whose posts it does not read, see [`RuleSet::reading`].
+    pub not_on: Vec<String>,
     /// The pack's version and a hash of everything that decides, for instance `1.0.0+3f2a9c1d`.
     pub version: String,
 }
@@ -70,6 +72,9 @@ pub struct Except {
     /// What such posts satisfy.
     pub query: Query,
 }
+
+/// The reason of the exception that [`RuleSet::reading`] makes.
+const NOT_ON: &str = "sources that the rule does not read";
 
 /// A rule's place in its set.
 pub type RuleIndex = usize;
@@ -150,6 +155,29 @@ impl RuleSet {
     #[must_use]
     pub fn in_zone(self, zone: Zone) -> Self {
         Self { zone, ..self }
+    }
+
+    /// The same rules for sources of these names and kinds: what a rule says it must not read is taken out of it.
+    #[must_use]
+    pub fn reading(self, sources: &[(SourceName, &str)]) -> Self {
+        let left_out = |rule: &Rule| -> Vec<String> {
+            let is_out = |kind: &str| rule.not_on.iter().any(|out| out == kind);
+            let out = sources.iter().filter(|(_, kind)| is_out(kind));
+            out.map(|(name, _)| name.as_str().to_owned()).collect()
+        };
+        if self.rules.iter().all(|rule| left_out(rule).is_empty()) {
+            return self;
+        }
+        let apart = |mut rule: Rule| {
+            let names = left_out(&rule);
+            if !names.is_empty() {
+                let query = Query::from_sources(names);
+                rule.excepts.push(Except { reason: NOT_ON.to_owned(), query });
+            }
+            rule
+        };
+        let rules = self.rules.into_iter().map(apart).collect();
+        Self { budget: self.budget, tightened: self.tightened, ..Self::new(rules).in_zone(self.zone) }
     }
 
     /// Whose hours and days the seasons of rules have.

@@ -151,6 +151,8 @@ pub struct RawRule {
     pub by: Option<Spanned<RawBy>>,
     /// The rules that its condition joins.
     pub joins: Vec<Spanned<String>>,
+    /// Kinds of source whose posts it must not read.
+    pub not_on: Vec<String>,
     /// `[[rule.test]]`.
     pub tests: Vec<RawTest>,
     /// The bytes of its header.

@@ -113,6 +113,7 @@ mod tests {
             own_words: OwnWords::default(),
             by: None,
             joins: Vec::new(),
+            not_on: Vec::new(),
             version: String::new(),
         }
     }

@@ -100,7 +100,7 @@ async fn hand_on(events: Vec<Event>, covered: Option<Timestamp>, line: &Line) ->
     let now = line.now();
     let bookmark = events.iter().rev().find_map(|event| event.id.clone()).filter(|id| !id.is_empty());
     let frames = events.into_iter().flat_map(|event| frames(event, now)).collect();
-    line.hand_on(frames, Reach { covered, bookmark: bookmark.map(Bookmark::from) }).await
+    line.hand_on(frames, Reach { covered, bookmark: bookmark.map(Bookmark::from), ..Reach::default() }).await
 }
 
 fn frames(event: Event, now: Timestamp) -> Vec<Frame> {

@@ -265,7 +265,7 @@ impl Feed {
                 if is_first {
                     line.connected(host, Joint::GoesOn).await?;
                 }
-                line.hand_on(Vec::new(), Reach { covered: Some(now), bookmark: None }).await?;
+                line.hand_on(Vec::new(), Reach { covered: Some(now), ..Reach::default() }).await?;
                 if let Some(push) = &mut self.push {
                     push.found(&[], line, Instant::now());
                 }
@@ -310,7 +310,7 @@ impl Feed {
         let heard: Vec<_> = heard.take(TRANSCRIPTS).collect();
         let bookmark = (*known != self.known).then(|| known.bookmark()).flatten();
         if heard.is_empty() {
-            return line.hand_on(frames, Reach { covered, bookmark }).await;
+            return line.hand_on(frames, Reach { covered, bookmark, paid: None }).await;
         }
         line.hand_on(frames, Reach::default()).await?;
         let mut frames = Vec::new();
@@ -319,7 +319,7 @@ impl Feed {
             let spoken = words.and_then(|words| item.line(id, host, Some(&words), now));
             frames.extend(spoken.map(|line| frame(line, now)));
         }
-        line.hand_on(frames, Reach { covered, bookmark }).await
+        line.hand_on(frames, Reach { covered, bookmark, paid: None }).await
     }
 
     /// What is said in an item's recording. That it cannot be had is no reason to lose the rest.

@@ -123,7 +123,7 @@ impl Session<'_> {
                     let (ended, carried_frames) = (batch.end, !batch.frames.is_empty());
                     let bookmark = self.bookmark(batch.seq, carried_frames && !is_marked);
                     is_marked |= bookmark.is_some();
-                    if let Err(end) = self.line.hand_on(batch.frames, Reach { covered: None, bookmark }).await {
+                    if let Err(end) = self.line.hand_on(batch.frames, Reach { bookmark, ..Reach::default() }).await {
                         return Ended::By(end);
                     }
                     if let Some(ended) = ended {

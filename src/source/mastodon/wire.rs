@@ -255,7 +255,7 @@ impl Session<'_> {
                 None => Ok(()),
             };
             let newest = self.memory.newest().or(known.take());
-            let reach = Reach { covered: Some(before), bookmark: newest.clone().map(Into::into) };
+            let reach = Reach { covered: Some(before), bookmark: newest.clone().map(Into::into), paid: None };
             let read = match caught_up {
                 Ok(()) => line.hand_on(Vec::new(), reach).await,
                 Err(end) => Err(end),

@@ -105,7 +105,9 @@ impl Matrix {
                 lost = self.read(&api, &sync, &own.user_id, since, &mut frames, line).await?;
             }
             let next = sync.next_batch.0.into_owned();
-            frames.hand_on(Reach { covered: Some(now), bookmark: Some(Bookmark::from(next.as_str())) }, line).await?;
+            frames
+                .hand_on(Reach { covered: Some(now), bookmark: Some(Bookmark::from(next.as_str())), paid: None }, line)
+                .await?;
             self.since = Since::At(next.clone());
             since = Some(next);
             if lost {

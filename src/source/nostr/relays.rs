@@ -70,7 +70,7 @@ impl Merged {
                     return true;
                 }
             }
-            Incoming::Author { .. } => {}
+            Incoming::Author { .. } | Incoming::Missed { .. } => {}
             Incoming::Frames { reach, .. } => {
                 if let Some(mark) = reach.bookmark.take() {
                     if let Some(position) = self.positions.get(place) {

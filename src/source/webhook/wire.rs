@@ -115,7 +115,7 @@ impl Webhook {
         let frames = frames(&self.config.form, &waiting.call).into_iter();
         let frames = frames.map(|body| Frame { received_at: Some(now), body }).collect();
         self.count += 1;
-        let reach = Reach { covered: None, bookmark: Some(bookmark(self.count)) };
+        let reach = Reach { covered: None, bookmark: Some(bookmark(self.count)), paid: None };
         match line.hand_on(frames, reach).await {
             Ok(()) => Ok(Some((self.count, waiting))),
             Err(End::Stopped) => Err(End::Stopped),
@@ -143,7 +143,7 @@ impl Webhook {
         if is_due && all_kept && !self.is_lost {
             let now = line.now();
             self.covered = Some(Instant::now());
-            unless_full(line.hand_on(Vec::new(), Reach { covered: Some(now), bookmark: None }).await)?;
+            unless_full(line.hand_on(Vec::new(), Reach { covered: Some(now), ..Reach::default() }).await)?;
         }
         Ok(())
     }

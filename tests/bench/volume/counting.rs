@@ -45,6 +45,7 @@ fn rule(number: usize) -> Rule {
         own_words: OwnWords::default(),
         by: None,
         joins: Vec::new(),
+        not_on: Vec::new(),
         version: "1".to_owned(),
     }
 }

@@ -18,6 +18,7 @@ mod exercise;
 mod exposure;
 mod flow;
 mod follows;
+mod held;
 mod incidents;
 mod joins;
 mod keyed;
@@ -64,6 +65,7 @@ pub use batch::{Batch, Frames, Item, Items};
 use by_rule::ByRule;
 pub use exercise::Exercise;
 use follows::Follows;
+use held::Holds;
 use incidents::Live;
 use joins::Joins;
 use keyed::Keyed;
@@ -88,6 +90,7 @@ pub struct Engine {
     vocabularies: Memories<Vocabulary>,
     follows: Follows,
     quiets: Quiets,
+    holds: Holds,
     joins: Joins,
     /// (rule, post): a post counts for a rule once, however often it is read or edited.
     sighted: Sighted,
@@ -257,6 +260,7 @@ impl Engine {
             vocabularies: Memories::default(),
             follows: Follows::new(),
             quiets: Quiets::default(),
+            holds: Holds::default(),
             sighted: Sighted::new(1 << 18),
             seen: Recent::new(1 << 17),
             deleted: Recent::new(1 << 16),
@@ -313,6 +317,7 @@ impl Engine {
         self.quiets.restore(&self.rules, &self.spikes.scale, &restored.volumes);
         self.restore_flows(&restored.volumes, &restored.lost_gaps, &mut commit);
         self.shares.restore(&self.rules, &restored.volumes);
+        self.holds.restore(&self.rules, &restored.volumes);
         self.vocabularies.restore(&self.rules, &restored.volumes);
         let sightings = Sightings::of(&self.rules, &restored.sightings);
         self.keyed.restore(&self.rules, &restored.volumes, &sightings);
@@ -326,7 +331,8 @@ impl Engine {
         restored.tellings.iter().for_each(|telling| self.stories.restore(telling));
         let goes_on_as = self.goes_on_as();
         for sighting in restored.sightings {
-            let Sighting { rule, seen, incident, .. } = sighting;
+            let Sighting { rule, seen, source, incident } = sighting;
+            self.holds.read_at(&rule, &source);
             self.event_clock = self.event_clock.max(seen.at);
             self.sighted.restore(seen.post_key, Key::of(&rule));
             self.evidence.insert(seen.post_key);
@@ -382,6 +388,7 @@ impl Engine {
                 self.follows.keep(&rules);
                 self.joins.keep(&rules);
                 self.quiets.keep(&rules);
+                self.holds.keep(&rules);
                 (self.rules, self.routes, self.receivers) = (rules, routes, receivers);
                 self.reroute(now, commit);
             }

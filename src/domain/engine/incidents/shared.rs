@@ -41,7 +41,8 @@ impl Engine {
     pub(in crate::domain::engine) fn incident_of(&self, rule: &Rule, seen: &Seen) -> Option<IncidentId> {
         let is_about_it = |id: &&IncidentId| self.live.get(*id).is_some_and(|live| live.has(seen));
         let joined = || self.joined.get(&rule.topic)?.iter().find(is_about_it).cloned();
-        self.by_topic.get(&rule.topic).cloned().or_else(joined)
+        let of_topic = self.by_topic.get(&rule.topic).filter(|id| !self.is_of_its_silence(rule, id));
+        of_topic.cloned().or_else(joined)
     }
 
     /// The open incident of another topic that an alert belongs to by its posts; from now on it is about that, too.

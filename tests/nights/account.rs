@@ -109,7 +109,7 @@ impl Account {
     }
 
     /// The process died while the disk refused: what only memory knew is as if it had not been.
-    pub fn memory_lost(&mut self) {
+    pub fn memory_lost(&mut self, second: i64) {
         self.happened("died while the disk refused");
         for id in std::mem::take(&mut self.in_memory) {
             self.ended.remove(&id);
@@ -120,6 +120,8 @@ impl Account {
         self.orphans.extend(orphans);
         self.aside.clear();
         if let Some(refusal) = self.troubles.last_mut().filter(|refusal| refusal.to.is_none()) {
+            // What was decided meanwhile is decided anew.
+            self.downtimes.push((refusal.from, second));
             refusal.to = Some(refusal.from);
         }
     }

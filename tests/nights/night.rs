@@ -226,7 +226,7 @@ impl Night {
             (0..hours).map(|_| (dice.between(0, NIGHT), dice.between(-6 * 3600, 6 * 3600))).collect();
         clock_sets.sort_unstable();
         let mut troubles = Vec::new();
-        if dice.percent(30) {
+        if dice.percent(25) {
             // Mostly while something is about to happen.
             let crises: Vec<i64> = crises(&frames, began).filter(|at| *at > 900 && *at < NIGHT - 7200).collect();
             let from = match &crises[..] {
@@ -238,7 +238,7 @@ impl Night {
             // The clock is set while the disk refuses: one thing at a time.
             clock_sets.retain(|(at, _)| *at < from || *at > from + lasts + 2 * LOOK);
         }
-        let drills: BTreeSet<i64> = (0..dice.below(4) / 2).map(|_| dice.between(0, NIGHT - 3600)).collect();
+        let drills: BTreeSet<i64> = (0..dice.below(4) / 3).map(|_| dice.between(0, NIGHT - 3600)).collect();
         Self {
             troubles,
             drills: drills.into_iter().collect(),
@@ -564,7 +564,7 @@ impl Night {
     fn die(&mut self) {
         self.daemon = None;
         if self.disk_refuses() {
-            self.account.memory_lost();
+            self.account.memory_lost(self.second);
         }
         let pause = if self.dice.percent(70) { LOOK } else { self.dice.between(LOOK, 1800) };
         self.account.down(self.second, self.second + pause);

@@ -186,7 +186,7 @@ fn count(table: &Table<'_>) -> Checked<Condition> {
 
 fn spike(table: &Table<'_>) -> Checked<Condition> {
     table.allow_only(&["false_alarms", "at_least", "authors", "by", "for", "keep_firing_for"]);
-    let held = at_once(
+    let refused = at_once(
         table,
         "has no meaning for a spike",
         "it looks at up to half a day, and after an alert says nothing for as long; a stricter promise in `false_alarms` waits longer",
@@ -194,7 +194,7 @@ fn spike(table: &Table<'_>) -> Checked<Condition> {
     let false_alarms = table.get("false_alarms").map_or(Ok(Promise::MONTHLY), |value| value.parsed(rate));
     let at_least = table.get("at_least").map_or(Ok(5), |value| value.count(1));
     let authors = table.get("authors").map_or(Ok(3), |value| at_most(&value, Spike::MOST_AUTHORS));
-    held?;
+    refused?;
     Ok(Condition::Spike(Spike { false_alarms: false_alarms?, at_least: at_least?, authors: authors? }))
 }
 
@@ -257,7 +257,7 @@ fn of(value: &Value<'_>) -> Checked<Option<Spanned<String>>> {
 
 fn new_term(table: &Table<'_>) -> Checked<Condition> {
     table.allow_only(&["within", "at_least", "authors", "for", "keep_firing_for"]);
-    let held =
+    let refused =
         at_once(table, "has no meaning for a new term", "a term is new once; `within` says how long people may take");
     let within = table.require("within", "`within = \"1h\"`").and_then(|value| {
         let within = value.parsed(duration)?;
@@ -274,7 +274,7 @@ fn new_term(table: &Table<'_>) -> Checked<Condition> {
         1 => value.error("SB0005", "`authors` must be at least 2", "what one author writes is no news, however often"),
         authors => Ok(authors),
     });
-    held?;
+    refused?;
     Ok(Condition::NewTerm(NewTerm { within: within?, at_least: at_least?, authors: authors? }))
 }
 

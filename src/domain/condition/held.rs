@@ -155,7 +155,9 @@ impl Held {
             out.time(*until);
         }
         out.number(alerted.len() as u64);
-        alerted.iter().for_each(|at| out.time(*at));
+        for at in alerted {
+            out.time(*at);
+        }
         out.0
     }
 
@@ -220,44 +222,44 @@ mod tests {
 
     #[test]
     fn what_lasts_alerts_once_and_what_flaps_is_the_same_firing() {
-        let hold = Hold { lasts: seconds(10), keep: seconds(30) };
+        let asked = Hold { lasts: seconds(10), keep: seconds(30) };
         let mut held = Held::default();
         held.learn(&truth((0, 60), &[(0, 9), (20, 40)]));
-        assert_eq!(held.next(&hold, hold.keep, at(29), nothing_lost), None, "nine seconds are not ten");
+        assert_eq!(held.next(&asked, asked.keep, at(29), nothing_lost), None, "nine seconds are not ten");
         let lasted = Lasted { since: at(20), at: at(30) };
-        assert_eq!(held.next(&hold, hold.keep, at(30), nothing_lost), Some(lasted));
+        assert_eq!(held.next(&asked, asked.keep, at(30), nothing_lost), Some(lasted));
         held.learn(&truth((60, 200), &[(70, 100), (130, 131), (162, 180)]));
-        assert_eq!(held.firing_until(hold.keep), Some(at(161)));
+        assert_eq!(held.firing_until(asked.keep), Some(at(161)));
         let lasted = Lasted { since: at(162), at: at(172) };
-        assert_eq!(held.next(&hold, hold.keep, at(200), nothing_lost), Some(lasted));
-        assert_eq!(held.next(&hold, hold.keep, at(900), nothing_lost), None);
+        assert_eq!(held.next(&asked, asked.keep, at(200), nothing_lost), Some(lasted));
+        assert_eq!(held.next(&asked, asked.keep, at(900), nothing_lost), None);
     }
 
     #[test]
     fn time_that_nobody_saw_is_not_time_that_it_held() {
-        let hold = Hold { lasts: seconds(10), keep: Duration::ZERO };
+        let asked = Hold { lasts: seconds(10), keep: Duration::ZERO };
         let lost = |(from, until): Span| until.min(at(25)).since(from.max(at(5)));
         let mut held = Held::default();
         held.learn(&truth((0, 60), &[(0, 50)]));
-        assert_eq!(held.next(&hold, hold.keep, at(29), lost), None);
-        assert_eq!(held.next(&hold, hold.keep, at(30), lost), Some(Lasted { since: at(0), at: at(30) }));
+        assert_eq!(held.next(&asked, asked.keep, at(29), lost), None);
+        assert_eq!(held.next(&asked, asked.keep, at(30), lost), Some(Lasted { since: at(0), at: at(30) }));
     }
 
     #[test]
     fn what_was_told_stays_told_when_a_late_post_says_that_it_was_not_true() {
-        let hold = Hold { lasts: Duration::ZERO, keep: seconds(60) };
+        let asked = Hold { lasts: Duration::ZERO, keep: seconds(60) };
         let mut held = Held::default();
         held.learn(&truth((0, 10), &[(0, 10)]));
-        assert!(held.next(&hold, hold.keep, at(0), nothing_lost).is_some());
+        assert!(held.next(&asked, asked.keep, at(0), nothing_lost).is_some());
         held.learn(&truth((-5, 10), &[]));
         held.learn(&truth((20, 30), &[(20, 30)]));
-        assert_eq!(held.next(&hold, hold.keep, at(30), nothing_lost), None);
-        assert_eq!(held.firing_until(hold.keep), Some(at(90)));
+        assert_eq!(held.next(&asked, asked.keep, at(30), nothing_lost), None);
+        assert_eq!(held.firing_until(asked.keep), Some(at(90)));
     }
 
     /// Second by second: is it true, for how long has it been, does it count as firing?
-    fn naive(truth: &[bool], hold: &Hold) -> Vec<i64> {
-        let (lasts, keep) = (hold.lasts.as_secs(), hold.keep.as_secs());
+    fn naive(truth: &[bool], asked: &Hold) -> Vec<i64> {
+        let (lasts, keep) = (asked.lasts.as_secs(), asked.keep.as_secs());
         let (mut since, mut firing_until, mut alerts) = (None, None, Vec::new());
         for (second, is_true) in (0_u64..).zip(truth) {
             if !is_true {
@@ -285,7 +287,7 @@ mod tests {
             order in prop::collection::vec(0usize..100, 12),
             restarts: bool,
         ) {
-            let hold = Hold { lasts: seconds(lasts), keep: seconds(keep) };
+            let asked = Hold { lasts: seconds(lasts), keep: seconds(keep) };
             let mut seen = Vec::new();
             let mut spans = Vec::new();
             for &(lasts, pause) in &runs {
@@ -300,14 +302,14 @@ mod tests {
             for (&span, _) in shuffled {
                 held.learn(&truth(span, &[span]));
             }
-            let mut alerts = Vec::new();
-            while let Some(lasted) = held.next(&hold, hold.keep, at(1000), nothing_lost) {
+            let mut alerts: Vec<i64> = Vec::new();
+            while let Some(lasted) = held.next(&asked, asked.keep, at(1000), nothing_lost) {
                 alerts.push(lasted.at.since(at(0)).as_secs().try_into().unwrap());
                 if restarts {
                     held = Held::from_bytes(&held.to_bytes()).unwrap();
                 }
             }
-            prop_assert_eq!(alerts, naive(&seen, &hold));
+            prop_assert_eq!(alerts, naive(&seen, &asked));
         }
     }
 }

@@ -175,7 +175,7 @@ impl Engine {
         let Some(rule) = rules.get(index) else { return };
         let Some(fired) = self.fired_by(rule, index, lasted.at) else { return };
         let newest = fired.seen.last();
-        let source = self.holds.rules.get(&rule.id).map(|kept| kept.source.clone()).unwrap_or_else(|| "".into());
+        let source = self.holds.rules.get(&rule.id).map_or_else(|| "".into(), |kept| kept.source.clone());
         let of = |seen: &Seen| Sighting {
             rule: rule.id.clone(),
             seen: seen.clone(),

@@ -369,7 +369,9 @@ impl Night {
         }
         let now = self.now();
         let mut posts = scenario::posts("active-threat", "St Brigids", now).unwrap();
-        posts.iter_mut().for_each(|post| post.text = "shots at St Brigids".to_owned());
+        for post in &mut posts {
+            "shots at St Brigids".clone_into(&mut post.text);
+        }
         let daemon = self.daemon();
         let beside = daemon.engine.incidents().any(|incident| incident.topic.as_str() == "threat");
         let (exercise, outcome) = Exercise::begin(posts, &daemon.engine, now);

@@ -4,7 +4,7 @@
 //! what they read, then the dispatchers, then the API, the store last. Each stage has
 //! its share of the 20 seconds and is named when it is late.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -38,13 +38,14 @@ use crate::config::model::{Config, ReceiverConfig, ReceiverKind, SourceConfig};
 use crate::desk::hub::Hub;
 use crate::domain::commit::Restored;
 use crate::domain::engine::{Engine, Exercise, Outcome};
-use crate::domain::id::{DeliveryId, ReceiverName, SourceName};
-use crate::domain::message::{RECEIPT, Undelivered};
+use crate::domain::id::{ReceiverName, SourceName};
+use crate::domain::message::Undelivered;
 use crate::domain::rule::RuleSet;
 use crate::domain::time::{Clock, Timestamp};
 use crate::notify::desktop::Desktop;
 use crate::notify::dispatch::Dispatcher;
 use crate::notify::heartbeat::Heartbeat;
+use crate::notify::receipts::Receipts;
 use crate::notify::{Receiver, SendError};
 use crate::source::position::Position;
 use crate::source::timing::Timing;
@@ -481,8 +482,7 @@ async fn tell_engine(
 ) -> anyhow::Result<()> {
     let mut waiting: VecDeque<Request> = abandoned.into_iter().map(Request::Undelivered).collect();
     let mut tick = tokio::time::interval(RECEIPTS_EVERY);
-    let mut asked: BTreeSet<DeliveryId> = BTreeSet::new();
-    let mut disk_failed: Option<Timestamp> = None;
+    let mut receipts = Receipts::default();
     loop {
         while let Some(request) = waiting.pop_front() {
             if engine.send(request).await.is_err() {
@@ -492,17 +492,11 @@ async fn tell_engine(
         tokio::select! {
             Some(undelivered) = queue.recv() => waiting.push_back(Request::Undelivered(undelivered)),
             _ = tick.tick() => {
-                if store.trouble().is_some() {
-                    disk_failed = Some(clock.now());
-                }
-                // A disk that cannot be written tells of itself, and what waited for it has only now been taken out.
-                if disk_failed.is_some_and(|failed| clock.now().since(failed) < RECEIPT) {
+                if !receipts.may_ask(store.trouble().is_some(), clock.now()) {
                     continue;
                 }
                 let Ok(overdue) = store.overdue(clock.now()).await else { continue };
-                let fresh = overdue.iter().filter(|one| !asked.contains(&one.id));
-                waiting.extend(fresh.cloned().map(Request::Overdue));
-                asked = overdue.into_iter().map(|one| one.id).collect();
+                waiting.extend(receipts.fresh(overdue).into_iter().map(Request::Overdue));
             }
         }
     }

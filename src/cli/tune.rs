@@ -198,6 +198,11 @@ impl Tune {
                     |false_alarms| (Condition::Spike(Spike { false_alarms, ..*spike }), Setting::Promise(false_alarms));
                 Ok(promises.into_iter().map(setting).collect())
             }
+            _ if rule.hold.is_asked() => Err(format!(
+                "error: {} must hold, or counts as firing, for a while (`for`, `keep_firing_for`), which `tune` does not try; \
+                 `stormbell backtest` shows how often it would have spoken",
+                rule.id
+            )),
             Condition::Count(count) if self.false_alarms.is_empty() => {
                 let asked = if self.at_least.is_empty() { &THRESHOLDS[..] } else { &self.at_least };
                 let mut thresholds = [asked, &[count.at_least]].concat();

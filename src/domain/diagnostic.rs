@@ -47,6 +47,7 @@
 //! | `SB0216` | a joined rule that is not there |
 //! | `SB0217` | rules that join themselves or each other |
 //! | `SB0218` | too few rules joined, or one twice |
+//! | `SB0219` | `for` or `keep_firing_for` where nothing lasts |
 //! | `SB0250` | no test in which the rule fires |
 //! | `SB0251` | no test in which the rule stays quiet |
 //! | `SB0252` | a very short word is enough to match |
@@ -75,6 +76,7 @@
 //! | `SB0280` | a spike whose numbers make no sense |
 //! | `SB0281` | a share that makes no sense |
 //! | `SB0282` | a new term whose numbers make no sense |
+//! | `SB0283` | a critical rule that must hold before it pages |
 //! | `SB0290` | a key that makes a condition impossible |
 //! | `SB0291` | a rule that a source's terms seem to forbid |
 //! | `SB0292` | a rule that cannot be watched on a source which sends only what it is asked for |

@@ -22,6 +22,7 @@ pub mod ntfy;
 pub mod opsgenie;
 pub mod pagerduty;
 pub mod pushover;
+pub mod receipts;
 pub mod smtp;
 pub mod syslog;
 mod taken;

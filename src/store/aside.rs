@@ -147,7 +147,9 @@ impl Aside {
             Ok(Head { id: row.get::<_, String>(0)?.into(), line, critical: row.get(3)?, ready })
         };
         let on_disk = select.query_map([receiver.as_str()], row)?.collect::<Result<Vec<Head>, _>>()?;
-        let notices = self.notices.values().filter(|notice| notice.receiver == *receiver).map(|notice| Head {
+        let mut notices: Vec<&Delivery> = self.notices.values().filter(|notice| notice.receiver == *receiver).collect();
+        notices.sort_by_key(|notice| notice.message.incident.revision);
+        let notices = notices.into_iter().map(|notice| Head {
             id: notice.id.clone(),
             line: (
                 notice.message.incident.id.to_string(),
@@ -156,9 +158,13 @@ impl Aside {
             critical: true,
             ready: notice.due,
         });
+        let notices: Vec<Head> = notices.collect();
+        // What is on disk of their lines is older than they are.
+        let (older, others): (Vec<Head>, Vec<Head>) =
+            on_disk.into_iter().partition(|head| notices.iter().any(|notice| notice.line == head.line));
         let mut lines = BTreeSet::new();
         let mut heads = Vec::new();
-        for mut head in notices.chain(on_disk) {
+        for mut head in older.into_iter().chain(notices).chain(others) {
             let change = self.changes.get(&head.id).cloned().unwrap_or_default();
             let Some(ready) = change.ready(head.ready) else { continue };
             head.ready = ready;

@@ -16,8 +16,8 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
-use super::aside::Aside;
 use super::error::StoreError;
+use super::keeper::Keeper;
 use super::outbox::{next_due, overdue};
 use super::write::{Store, Writing, passing};
 use crate::domain::commit::Commit;
@@ -82,12 +82,12 @@ trait Work: Send {
     fn run(&mut self, writing: &mut Writing<'_>) -> Result<(), StoreError>;
 
     /// The same while nothing can be written; none when that is impossible.
-    fn without_disk(&mut self, _store: &Store, _aside: &mut Aside) -> Option<Result<(), StoreError>> {
+    fn without_disk(&mut self, _keeper: &mut Keeper) -> Option<Result<(), StoreError>> {
         None
     }
 
     /// Whether only memory knows what it is about.
-    fn is_aside(&self, _aside: &Aside) -> bool {
+    fn is_aside(&self, _keeper: &Keeper) -> bool {
         false
     }
 
@@ -129,8 +129,8 @@ impl Work for Lease {
         Ok(())
     }
 
-    fn without_disk(&mut self, store: &Store, aside: &mut Aside) -> Option<Result<(), StoreError>> {
-        let leased = aside.lease(store, &self.receiver, self.now, self.lasts, self.room);
+    fn without_disk(&mut self, keeper: &mut Keeper) -> Option<Result<(), StoreError>> {
+        let leased = keeper.lease_without_disk(&self.receiver, self.now, self.lasts, self.room);
         Some(leased.map(|leased| self.result = leased))
     }
 
@@ -155,13 +155,13 @@ impl Work for Finish {
         Ok(())
     }
 
-    fn without_disk(&mut self, store: &Store, aside: &mut Aside) -> Option<Result<(), StoreError>> {
-        let finished = aside.finish(store, &self.id, &self.attempt, self.now);
+    fn without_disk(&mut self, keeper: &mut Keeper) -> Option<Result<(), StoreError>> {
+        let finished = keeper.finish_without_disk(&self.id, &self.attempt, self.now);
         Some(finished.map(|undelivered| self.result = undelivered))
     }
 
-    fn is_aside(&self, aside: &Aside) -> bool {
-        aside.holds(&self.id)
+    fn is_aside(&self, keeper: &Keeper) -> bool {
+        keeper.is_aside(&self.id)
     }
 
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
@@ -280,10 +280,10 @@ impl StoreHandle {
 ///
 /// # Errors
 /// What makes it impossible to go on. Nothing that was answered with success is lost.
-pub fn run(mut store: Store, requests: Requests) -> Result<(), StoreError> {
-    let Requests { mut queue, busy_since, trouble, aside: set_aside, clock, metrics } = requests;
+pub fn run(store: Store, requests: Requests) -> Result<(), StoreError> {
+    let Requests { mut queue, busy_since, trouble, aside, clock, metrics } = requests;
     let mut batch = Batch::default();
-    let mut aside = Aside::default();
+    let mut keeper = Keeper::of(store);
     while let Some(request) = queue.blocking_recv() {
         batch.add(request);
         batch.fill(&mut queue);
@@ -291,8 +291,8 @@ pub fn run(mut store: Store, requests: Requests) -> Result<(), StoreError> {
         busy_since.store(begun.micros(), Ordering::Relaxed);
         let writes = !batch.commits.is_empty(); // a look for due messages is no measure of the disk
         let mut held_up = false;
-        aside.put(std::mem::take(&mut *lock(&set_aside)));
-        while let Err(error) = batch.write(&mut store, &mut aside) {
+        keeper.set_aside(std::mem::take(&mut *lock(&aside)));
+        while let Err(error) = batch.write(&mut keeper) {
             if !error.is_passing() || batch.is_last(&queue) {
                 batch.fail(&error);
                 return Err(error);
@@ -301,8 +301,8 @@ pub fn run(mut store: Store, requests: Requests) -> Result<(), StoreError> {
                 events::store_held_up(&error);
                 held_up = true;
             }
-            aside.put(std::mem::take(&mut *lock(&set_aside)));
-            batch.go_on_without_disk(&store, &mut aside, &error);
+            keeper.set_aside(std::mem::take(&mut *lock(&aside)));
+            batch.go_on_without_disk(&mut keeper, &error);
             // It answers, if only with a refusal: nothing is stuck.
             busy_since.store(IDLE, Ordering::Relaxed);
             *lock(&trouble) = Some(Trouble { since: begun, error });
@@ -314,13 +314,13 @@ pub fn run(mut store: Store, requests: Requests) -> Result<(), StoreError> {
         *lock(&trouble) = None;
         report(writes.then_some(&*metrics), clock.now().since(begun), held_up);
         if let Some(answer) = batch.close.take() {
-            return close(store, answer);
+            return close(keeper.into_store(), answer);
         }
         if queue.is_empty() {
-            scrub(&mut store)?;
+            scrub(keeper.store_mut())?;
         }
     }
-    store.close()
+    keeper.into_store().close()
 }
 
 /// Nobody panics while holding one of these.
@@ -386,15 +386,10 @@ impl Batch {
 
     /// Writes all in one transaction, and answers once it is on disk. Commits come first: those
     /// who lease want to see them. On an error nothing is taken out.
-    fn write(&mut self, store: &mut Store, aside: &mut Aside) -> Result<(), StoreError> {
-        self.answer_those(store, aside, |work, aside| work.is_aside(aside));
+    fn write(&mut self, keeper: &mut Keeper) -> Result<(), StoreError> {
+        self.answer_those(keeper, |work, keeper| work.is_aside(keeper));
         let (commits, others) = (&self.commits, &mut self.others);
-        *aside = store.transact(|writing| {
-            commits.iter().try_for_each(|commit| writing.commit(commit))?;
-            writing.catch_up(aside)?;
-            others.iter_mut().try_for_each(|work| work.run(writing))?;
-            writing.left_aside(aside)
-        })?;
+        keeper.write(commits, |writing| others.iter_mut().try_for_each(|work| work.run(writing)))?;
         self.commits.clear();
         self.waiting.drain(..).for_each(|answer| reply(answer, Ok(())));
         self.others.drain(..).for_each(|work| work.answer(Ok(())));
@@ -402,15 +397,15 @@ impl Batch {
     }
 
     /// Does what can be done without writing, and fails the rest but for commits.
-    fn go_on_without_disk(&mut self, store: &Store, aside: &mut Aside, error: &StoreError) {
-        self.answer_those(store, aside, |_, _| true);
+    fn go_on_without_disk(&mut self, keeper: &mut Keeper, error: &StoreError) {
+        self.answer_those(keeper, |_, _| true);
         self.fail_all_but_commits(error);
     }
 
     /// Answers those of `which` that memory can.
-    fn answer_those(&mut self, store: &Store, aside: &mut Aside, which: impl Fn(&dyn Work, &Aside) -> bool) {
+    fn answer_those(&mut self, keeper: &mut Keeper, which: impl Fn(&dyn Work, &Keeper) -> bool) {
         for mut work in std::mem::take(&mut self.others) {
-            let done = if which(&*work, aside) { work.without_disk(store, aside) } else { None };
+            let done = if which(&*work, keeper) { work.without_disk(keeper) } else { None };
             match done {
                 Some(outcome) => work.answer(outcome),
                 None => self.others.push(work),

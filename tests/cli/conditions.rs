@@ -158,3 +158,37 @@ fn a_new_term_is_replayed_the_same_by_any_number_of_threads() {
         "{why}"
     );
 }
+
+#[test]
+fn what_must_hold_for_a_while_is_refused_doubted_and_explained() {
+    let lasting = "count = { at_least = 2, within = \"10m\", for = \"5m\" }";
+    let rules = [
+        rule("p.a", "$org", "for = \"5m\""),
+        rule("p.b", "$org", "keep_firing_for = \"5m\"\ncount = { at_least = 2, within = \"10m\" }"),
+        rule("p.c", "$org", "spike = { for = \"5m\" }"),
+        rule("p.d", "$org", "count = { at_least = 2, within = \"10m\", for = \"5m\", by = \"tag\" }"),
+        rule("p.e", "$org", "share = { of = '$org', above = 0.3, at_least = 20, within = \"1h\", for = \"31d\" }"),
+    ];
+    let desk = Desk::new();
+    desk.file("p.toml", file(&rules.concat()));
+    golden!("cli-check-for", desk.run(&["check", "p.toml"]).text());
+    let critical = rule("p.f", "$org", lasting).replace("\"low\"", "\"critical\"");
+    desk.file("q.toml", file(&critical));
+    golden!("cli-check-for-critical", desk.run(&["check", "q.toml"]).text());
+    let told = desk.run(&["explain", "p.f", "--rules", "q.toml", "--text", "St Brigids"]).text();
+    assert!(told.contains("2 posts within 10 min; this is one\nand that without interruption for 5 min"), "{told}");
+    let tuned = desk.run(&["tune", "p.f", "none.jsonl", "--rules", "q.toml"]);
+    assert!(tuned.err.contains("which `tune` does not try"), "{}", tuned.err);
+}
+
+#[test]
+fn a_recording_shows_when_it_had_lasted_for_long_enough() {
+    let desk = Desk::new();
+    desk.file("p.toml", file(&rule("p.a", "$org", "count = { at_least = 2, within = \"10m\", for = \"5m\" }")));
+    let lines = [("1", "a", "10:00:00"), ("2", "b", "10:01:00"), ("3", "c", "18:00:00")];
+    let line = |(id, author, time): (&str, &str, &str)| post(id, author, time, "St Brigids");
+    desk.file("posts.jsonl", lines.map(line).join("\n"));
+    let ran = desk.run(&["replay", "posts.jsonl", "--rules", "p.toml", "--org", "St Brigids", "--json"]);
+    let [alert] = &alerts(&ran)[..] else { panic!("{}", ran.out) };
+    assert_eq!((&alert["at"], &alert["posts"]), (&"2026-11-22T10:06:00Z".into(), &2.into()));
+}

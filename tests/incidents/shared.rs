@@ -106,6 +106,42 @@ fn what_is_less_grave_is_told_to_its_own_people_only_and_they_hear_who_has_it() 
 }
 
 #[test]
+fn who_is_of_the_routes_of_both_hears_once_what_it_is_about_by_now() {
+    let of = |topics: &[&str], to: &[&str]| {
+        let mut route = route(&[], topics, &[(to, None)], None);
+        route.go_on = true;
+        route
+    };
+    let routes = || vec![of(&["cyber"], &["it", "desk"]), of(&["complaint"], &["chat", "desk"])];
+    let mut sim = Sim::with_people(rules(), Routes::of(routes()));
+    sim.connect(None);
+    sim.post("1", "ann", 0, TEXT);
+    let id = sim.incident().id.clone();
+    sim.command(&id, Action::Acknowledge).unwrap();
+    sim.post("2", "bob", 60, &format!("queue {TEXT}"));
+    assert_eq!(
+        (told(&sim, Opened), told(&sim, Updated)),
+        (vec!["chat".into(), "desk".into(), "it".into()], vec!["desk".to_owned()])
+    );
+    let update = sim.model.outbox.values().find(|delivery| delivery.message.kind == Updated).unwrap();
+    assert!(update.message.incident.also.contains_key("complaint"), "and the message says of what");
+    assert_eq!((sim.incident().state, sim.incident().severity), (Taken, High), "whoever has it has it still");
+    assert_eq!(sim.model.history(&id), ["opened", "acknowledged", "joined", "updated"]);
+    let sent = sim.model.outbox.len();
+    sim.crash();
+    sim.post("3", "eve", 70, &format!("queue again {TEXT}"));
+    assert_eq!((sim.model.incidents[&id].posts, sim.model.outbox.len()), (3, sent), "once");
+
+    // By one route for both, a smaller part of the same is no news.
+    let mut sim = Sim::with_people(rules(), Routes::of(vec![of(&[], &["pager"])]));
+    sim.connect(None);
+    sim.post("1", "ann", 0, TEXT);
+    sim.post("2", "bob", 60, &format!("queue {TEXT}"));
+    assert_eq!((told(&sim, Opened), told(&sim, Updated)), (vec!["pager".to_owned()], vec![]));
+    assert_eq!(sim.model.history(&sim.incident().id), ["opened", "joined"], "its history has it");
+}
+
+#[test]
 fn what_is_graver_raises_the_incident_and_pages_again() {
     let mut sim = sim();
     sim.post("1", "ann", 0, TEXT);

@@ -45,6 +45,28 @@ pub struct Account {
     /// Of each line (receiver, incident, person) the newest message sent.
     sent: BTreeMap<String, u32>,
     told_by: BTreeMap<IncidentId, i64>,
+    /// Messages about the disk that are not on it yet.
+    aside: BTreeSet<DeliveryId>,
+    aside_timeline: Vec<TimelineEntry>,
+    aside_incidents: BTreeSet<IncidentId>,
+    /// Incidents about the disk that only a process knew which died.
+    orphans: BTreeSet<IncidentId>,
+    /// What became of messages while the disk refused, and only memory knows.
+    in_memory: BTreeSet<DeliveryId>,
+    /// What memory knew of them died with it.
+    forgotten: BTreeSet<DeliveryId>,
+    /// When the disk refused, until when, and when somebody was first called about that.
+    troubles: Vec<Refusal>,
+    decided: BTreeMap<DeliveryId, i64>,
+}
+
+/// A time in which the disk refused, as somebody noticed it.
+#[derive(Clone, Copy, Debug)]
+struct Refusal {
+    from: i64,
+    /// It took everything again, or the process died.
+    to: Option<i64>,
+    called: Option<i64>,
 }
 
 impl Account {
@@ -56,6 +78,14 @@ impl Account {
         self.downtimes.push((from, to));
     }
 
+    /// When the history has that of an incident, by when it was decided.
+    pub fn said(&self, what: &str, text: &str) -> Vec<i64> {
+        let of_it = |(_, entry): &&(i64, TimelineEntry)| {
+            entry.what == what && (entry.by.contains(text) || entry.text.contains(text))
+        };
+        self.timeline.iter().filter(of_it).map(|(second, _)| *second).collect()
+    }
+
     pub fn commanded(&mut self, command: &Command, second: i64) {
         if command.action == Action::Acknowledge {
             self.told_by.entry(command.incident.clone()).or_insert(second);
@@ -63,11 +93,79 @@ impl Account {
         }
     }
 
-    /// The disk has it.
-    pub fn committed(&mut self, commit: &Commit, second: i64) {
+    /// The disk begins to refuse.
+    pub fn refused(&mut self, second: i64) {
+        self.happened("the disk refused");
+        self.troubles.push(Refusal { from: second, to: None, called: None });
+    }
+
+    /// It takes everything again.
+    pub fn recovered(&mut self, second: i64) {
+        self.in_memory.clear();
+        self.aside_incidents.clear();
+        if let Some(refusal) = self.troubles.last_mut().filter(|refusal| refusal.to.is_none()) {
+            refusal.to = Some(second);
+        }
+    }
+
+    /// The process died while the disk refused: what only memory knew is as if it had not been.
+    pub fn memory_lost(&mut self, second: i64) {
+        self.happened("died while the disk refused");
+        for id in std::mem::take(&mut self.in_memory) {
+            self.ended.remove(&id);
+            self.ended_at.remove(&id);
+            self.forgotten.insert(id);
+        }
+        let orphans = std::mem::take(&mut self.aside_incidents);
+        self.orphans.extend(orphans);
+        self.aside.clear();
+        if let Some(refusal) = self.troubles.last_mut().filter(|refusal| refusal.to.is_none()) {
+            // What was decided meanwhile is decided anew.
+            self.downtimes.push((refusal.from, second));
+            refusal.to = Some(refusal.from);
+        }
+    }
+
+    /// Messages about the disk, before they are on it.
+    pub fn set_aside(&mut self, urgent: &[Delivery], commit: &Commit) {
+        self.aside.extend(urgent.iter().map(|delivery| delivery.id.clone()));
+        self.aside_timeline.extend(commit.timeline.iter().cloned());
+        self.aside_incidents.extend(urgent.iter().map(|delivery| delivery.message.incident.id.clone()));
+    }
+
+    /// A service is called while the disk refuses.
+    pub fn called_in_trouble(&mut self, leased: &Leased, second: i64) {
+        let id = &leased.delivery.id;
+        self.in_memory.insert(id.clone());
+        if self.aside.contains(id) {
+            self.happened("told from memory that the disk refuses");
+            if let Some(refusal) = self.troubles.last_mut() {
+                refusal.called.get_or_insert(second);
+            }
+        } else {
+            assert!(self.messages.contains_key(id), "new, and not on disk: {leased:?}");
+            self.happened("what was accepted went out while the disk refused");
+        }
+    }
+
+    /// Only memory knows how it ended.
+    pub fn ended_in_memory(&mut self, id: &DeliveryId) {
+        self.in_memory.insert(id.clone());
+    }
+
+    /// Something waited for the disk.
+    pub fn waited(&mut self, commit: &Commit) {
+        let told = commit.outbox.iter().any(|delivery| !self.aside.contains(&delivery.id));
+        if told {
+            self.happened("waited for the disk and was told");
+        }
+    }
+
+    /// The disk has what was decided a while ago, or just now.
+    pub fn committed(&mut self, commit: &Commit, decided: i64, second: i64) {
         self.alerts.extend(commit.alerts.iter().cloned());
         self.incidents.extend(commit.incidents.iter().map(|incident| (incident.id.clone(), incident.clone())));
-        self.timeline.extend(commit.timeline.iter().map(|entry| (second, entry.clone())));
+        self.timeline.extend(commit.timeline.iter().map(|entry| (decided, entry.clone())));
         for entry in &commit.timeline {
             match entry.what {
                 "reopened" => self.happened("began again"),
@@ -79,6 +177,8 @@ impl Account {
             }
         }
         for delivery in &commit.outbox {
+            self.aside.remove(&delivery.id);
+            self.decided.insert(delivery.id.clone(), decided);
             let known = self.messages.insert(delivery.id.clone(), (second, delivery.clone()));
             assert!(known.is_none(), "written twice: {delivery:?}");
         }
@@ -87,20 +187,28 @@ impl Account {
     /// A service is called.
     pub fn called(&mut self, leased: &Leased, taken: bool, second: i64) {
         let Delivery { id, receiver, recipient, message, .. } = &leased.delivery;
-        assert!(self.messages.contains_key(id), "told before it was committed: {leased:?}");
+        let is_known = self.messages.contains_key(id) || self.aside.contains(id);
+        assert!(is_known, "told before it was committed: {leased:?}");
         assert!(!self.ended.contains_key(id), "sent again after its end was written: {leased:?}");
         let before = self.taken.iter().any(|taken| taken.id == *id);
         assert!(!before || self.unsure.contains(id), "sent again for no reason: {leased:?}");
         if before && taken {
             self.happened("taken twice");
-            assert!(leased.attempt > 1, "a repetition has to be known as one: {leased:?}");
+            assert!(
+                leased.attempt > 1 || self.forgotten.contains(id),
+                "a repetition has to be known as one: {leased:?}"
+            );
         }
         let line = format!("{receiver} {} {recipient:?}", message.incident.id);
         let newest = self.sent.entry(line).or_default();
-        assert!(*newest <= message.incident.revision, "overtaken: {leased:?}");
+        let is_newest = *newest <= message.incident.revision;
+        assert!(is_newest || self.forgotten.contains(id), "overtaken: {leased:?}");
         *newest = message.incident.revision;
         self.explained(&leased.delivery);
         self.unsure.insert(id.clone());
+        if taken && message.incident.exercise {
+            self.happened("a drill was told");
+        }
         if taken {
             let (id, incident, kind) = (id.clone(), message.incident.id.clone(), message.kind);
             self.taken.push(Taken { second, id, incident, kind });
@@ -123,10 +231,17 @@ impl Account {
     fn explained(&self, delivery: &Delivery) {
         let (message, incident) = (&delivery.message, &delivery.message.incident);
         assert!(!incident.why.is_empty() && !incident.rules.is_empty() && !incident.title.is_empty(), "{delivery:?}");
-        assert!(!incident.exercise, "{delivery:?}");
+        self.is_no_other(incident);
         let of_that_moment = |entry: &TimelineEntry| entry.incident == incident.id && entry.at == message.at;
-        let told = self.timeline.iter().any(|(_, entry)| of_that_moment(entry));
+        let told = self.timeline.iter().map(|(_, entry)| entry).chain(&self.aside_timeline).any(of_that_moment);
         assert!(told, "nothing in the history says why: {delivery:?}");
+    }
+
+    /// A drill says so in every message, and nothing real does.
+    fn is_no_other(&self, incident: &Incident) {
+        let known = self.incidents.get(&incident.id);
+        assert!(known.is_none_or(|known| known.exercise == incident.exercise), "{incident:?}");
+        assert_eq!(incident.exercise, incident.title.starts_with("EXERCISE: "), "{incident:?}");
     }
 
     /// The account at the end of the night.
@@ -138,6 +253,8 @@ impl Account {
         self.somebody_learnt_of_every_crisis();
         self.services_show_how_things_stand(night);
         self.what_waits_for_a_digest_is_told_or_over();
+        self.whoever_is_there_hears_of_the_disk();
+        self.a_drill_hides_nothing();
         let mut events = self.events.clone();
         events.insert("incidents", self.incidents.len() as u64);
         *events.entry("nobody answered to the last resort").or_default() += self.escalations_came_in_time();
@@ -214,15 +331,19 @@ impl Account {
             };
             let is_told = said("overdue").iter().any(|(_, entry)| entry.by == to.to_string());
             let has_it = self.ended_at.get(id).is_some_and(|ended| *ended <= by);
+            // While the disk refuses nobody asks, nor for as long as a receipt may take after that.
+            let refused = self.troubles.iter().filter(|one| one.from <= by && one.to.is_none_or(|to| *second <= to));
+            let refused = refused.count() > 0;
             let nobody_waits = !said("acknowledged").is_empty() || !said("resolved").is_empty();
-            let other_world = self.clock_lost || by > NIGHT + MORNING || self.down_between(*second, by) > 0;
+            let other_world = self.clock_lost || by > NIGHT + MORNING || self.down_between(*second, by) > 0 || refused;
             assert!(has_it || nobody_waits || other_world || is_told, "no receipt, and nobody told: {delivery:?}");
         }
     }
 
     /// Somebody has heard of every crisis, or at least that somebody could not be told of it.
     fn somebody_learnt_of_every_crisis(&self) {
-        for incident in self.incidents.values().filter(|incident| incident.topic.as_str() == "threat") {
+        let real = |incident: &&Incident| incident.topic.as_str() == "threat" && !incident.exercise;
+        for incident in self.incidents.values().filter(real) {
             let of_it = |taken: &Taken| taken.incident == incident.id && taken.kind != MessageKind::Resolved;
             let about = format!("stormbell.undelivered.{}.", incident.id);
             let notices: BTreeSet<&IncidentId> = self
@@ -233,6 +354,30 @@ impl Account {
                 .collect();
             let learnt = self.taken.iter().any(|taken| of_it(taken) || notices.contains(&taken.incident));
             assert!(learnt, "nobody ever heard of {incident:?}");
+        }
+    }
+
+    /// That nothing can be written is said to somebody at once, whoever is there to hear it.
+    fn whoever_is_there_hears_of_the_disk(&self) {
+        for Refusal { from, to, called } in &self.troubles {
+            let long = to.is_none_or(|to| to - from > 6 * LOOK);
+            let at_once = called.is_some_and(|called| called - from <= 6 * LOOK);
+            assert!(!long || at_once, "since {from} until {to:?}, and nobody called until {called:?}");
+        }
+    }
+
+    /// What is real is neither muted by a drill nor part of one.
+    fn a_drill_hides_nothing(&self) {
+        let drills: BTreeSet<&IncidentId> =
+            self.incidents.values().filter(|incident| incident.exercise).map(|one| &one.id).collect();
+        for incident in self.incidents.values().filter(|incident| !incident.exercise) {
+            let muted = incident.muted.as_ref().map(|muted| format!("{muted:?}")).unwrap_or_default();
+            assert!(drills.iter().all(|drill| !muted.contains(drill.as_str())), "{incident:?}");
+        }
+        for alert in &self.alerts {
+            assert!(!drills.contains(&alert.incident), "{alert:?}");
+            let posts = alert.decided_by.iter().chain(&alert.post);
+            assert!(posts.into_iter().all(|post| !post.as_str().starts_with("exercise/")), "{alert:?}");
         }
     }
 
@@ -258,7 +403,12 @@ impl Account {
     fn services_show_how_things_stand(&self, night: &Night) {
         let pager = &night.services[&stormbell::domain::id::ReceiverName::from("pager")];
         for (incident, alarm) in &pager.alarms {
-            let incident = &self.incidents[incident.as_str()];
+            // What only memory knew died with it; its alarm is for people to end.
+            let died = self.orphans.contains(incident.as_str());
+            let Some(incident) = self.incidents.get(incident.as_str()) else {
+                assert!(died, "an alarm of an incident that never was: {incident}");
+                continue;
+            };
             let gave_up = |(id, attempt): (&DeliveryId, &Attempt)| {
                 let delivery = &self.messages[id].1;
                 matches!(attempt, Attempt::Parked { .. })

@@ -1,7 +1,7 @@
 //! A thousand bad nights, by a virtual clock: the engine, the real store, and the functions by which dispatchers
 //! decide, against receivers that are down for hours, half recovered, slow, overrun, or take a message and never say so; people
-//! who do not answer; nights on which clocks change; clocks that are set by hours; and a process that dies wherever
-//! it can.
+//! who do not answer; nights on which clocks change; clocks that are set by hours; a disk that refuses for a while; drills; and a
+//! process that dies wherever it can.
 //!
 //! What must hold is checked by an account of its own ([`account`]), which knows posts, commits, sends and answers, and
 //! nothing of how they came about. `STORMBELL_SEEDS=20000 cargo test --release --test nights` tries more.
@@ -94,5 +94,22 @@ fn a_thousand_bad_nights_lose_no_page_tell_none_twice_and_explain_every_one() {
         for what in night::EVERYTHING {
             assert!(total.get(what).is_some_and(|times| *times >= 20), "{what} was hardly tried: {total:#?}");
         }
+    }
+}
+
+#[test]
+fn receipts_are_asked_for_right_after_a_disk_that_refused_takes_everything_again() {
+    let (from, to) = (600, 1200);
+    // During the trouble, and right after it: nothing of the first step takes it.
+    for shots in [900, 1205] {
+        let mut night = Night::staged(&[shots], (from, to), &["pager", "sms"]);
+        night.until(1200);
+        assert_eq!(night.account.said("overdue", "pager"), [0; 0]);
+        let decided = shots.max(to);
+        night.until(decided + 45 - 2 * night::LOOK);
+        assert_eq!(night.account.said("overdue", "pager"), [0; 0], "{shots}: it has its time");
+        night.until(decided + 45 + 2 * night::LOOK);
+        assert_eq!(night.account.said("overdue", "pager").len(), 1, "{shots}: then it is told, once");
+        assert!(!night.account.said("escalated", "").is_empty(), "{shots}: and whoever is next hears of it at once");
     }
 }

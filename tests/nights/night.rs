@@ -8,21 +8,23 @@ use std::time::Duration;
 use stormbell::domain::cap::Cap;
 use stormbell::domain::commit::Commit;
 use stormbell::domain::condition::Condition;
-use stormbell::domain::engine::{Action, Batch, Command, Engine, Input, Item, Outcome};
+use stormbell::domain::engine::{Action, Batch, Command, Engine, Exercise, Input, Item, Outcome, STORAGE};
 use stormbell::domain::event::{Cursor, Decoded, Joint, SourceEvent};
-use stormbell::domain::id::{DeliveryId, PersonName, ReceiverName};
+use stormbell::domain::id::{IncidentId, PersonName, ReceiverName};
 use stormbell::domain::incident::Severity;
 use stormbell::domain::inhibit::Inhibition;
 use stormbell::domain::matcher::Scratch;
-use stormbell::domain::message::{Leased, MessageKind, Undelivered};
+use stormbell::domain::message::{Delivery, Leased, MessageKind, Undelivered};
 use stormbell::domain::oncall::{Hours, Layer, People, Person, Schedule, Weekdays};
 use stormbell::domain::route::{NamedTime, OffTimes, Route, Routes, Step, Target};
 use stormbell::domain::rule::RuleSet;
+use stormbell::domain::scenario;
 use stormbell::domain::time::{ClockSet, Timestamp, Zone};
 use stormbell::domain::turn::{Limit, Pace};
 use stormbell::notify::SendError;
 use stormbell::notify::dispatch::{LEASE, ending, room};
-use stormbell::store::Store;
+use stormbell::notify::receipts::Receipts;
+use stormbell::store::{Keeper, Store};
 use tempfile::TempDir;
 
 use super::Dice;
@@ -41,7 +43,7 @@ pub const REPEAT: i64 = 3600;
 pub const LOOK: i64 = 10;
 
 /// What a run of many nights has to have seen.
-pub const EVERYTHING: [&str; 28] = [
+pub const EVERYTHING: [&str; 39] = [
     "died before the commit was written",
     "died after the commit was written",
     "died with messages taken out",
@@ -70,6 +72,17 @@ pub const EVERYTHING: [&str; 28] = [
     "kept for a route's time",
     "more than mail takes",
     "told in a digest",
+    "the disk refused",
+    "the disk took everything again without a restart",
+    "died while the disk refused",
+    "what was accepted went out while the disk refused",
+    "told from memory that the disk refuses",
+    "told from memory what waits for the disk",
+    "waited for the disk and was told",
+    "drills",
+    "a drill was told",
+    "a drill beside a real one",
+    "a drill went on after a restart",
 ];
 
 /// Where the process may die.
@@ -121,12 +134,16 @@ struct Worker {
 /// The process, while it lives.
 struct Daemon {
     engine: Engine,
-    store: Store,
+    exercise: Option<Exercise>,
+    disk: Keeper,
     workers: BTreeMap<ReceiverName, Worker>,
     undelivered: Vec<Undelivered>,
-    /// Overdue messages that the engine has been told of.
-    overdue: BTreeSet<DeliveryId>,
+    receipts: Receipts,
     next_frame: usize,
+    /// What was decided while the disk refuses, and when.
+    waiting: Vec<(i64, Commit)>,
+    /// People were told that it refuses, and of so many incidents that wait for it.
+    told: Option<usize>,
 }
 
 /// The world and the daemon in it.
@@ -145,6 +162,9 @@ pub struct Night {
     /// What happens when, apart from frames.
     deaths: Vec<(i64, Death)>,
     clock_sets: Vec<(i64, i64)>,
+    /// From when until when the disk refuses.
+    pub troubles: Vec<(i64, i64)>,
+    drills: Vec<i64>,
     answers: Vec<(i64, Command)>,
     answering: u64,
     doom: Option<Death>,
@@ -157,13 +177,35 @@ impl Night {
     pub fn live(seed: u64) -> Self {
         let mut night = Self::drawn(seed);
         night.begin();
-        while night.second < NIGHT + MORNING {
-            night.second += LOOK;
-            if night.look().is_err() {
-                night.die();
+        night.until(NIGHT + MORNING);
+        night
+    }
+
+    /// A night in which nothing goes wrong by itself: a post at each of these seconds, a disk that refuses, receivers
+    /// that take nothing.
+    pub fn staged(shots: &[i64], trouble: (i64, i64), down: &[&str]) -> Self {
+        let mut night = Self::drawn(0);
+        let mut posts: Vec<(i64, Option<&str>)> = (0..60).map(|minute| (60 * minute + 59, None)).collect();
+        posts.extend(shots.iter().map(|second| (*second, Some("shots at St Brigids"))));
+        posts.sort_unstable();
+        let began = night.began;
+        night.frames = posts.into_iter().map(|(second, text)| event(began, second, "ann", text)).collect();
+        (night.deaths, night.clock_sets, night.drills, night.answering) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        night.troubles = vec![trouble];
+        night.services = receivers().into_iter().map(|name| (name, Service::well())).collect();
+        night.services.extend(down.iter().map(|name| ((*name).into(), Service::down(NIGHT))));
+        night.begin();
+        night
+    }
+
+    /// Lets time pass.
+    pub fn until(&mut self, second: i64) {
+        while self.second < second {
+            self.second += LOOK;
+            if self.look().is_err() {
+                self.die();
             }
         }
-        night
     }
 
     fn drawn(seed: u64) -> Self {
@@ -183,7 +225,23 @@ impl Night {
         let mut clock_sets: Vec<(i64, i64)> =
             (0..hours).map(|_| (dice.between(0, NIGHT), dice.between(-6 * 3600, 6 * 3600))).collect();
         clock_sets.sort_unstable();
+        let mut troubles = Vec::new();
+        if dice.percent(25) {
+            // Mostly while something is about to happen.
+            let crises: Vec<i64> = crises(&frames, began).filter(|at| *at > 900 && *at < NIGHT - 7200).collect();
+            let from = match &crises[..] {
+                [_, ..] if dice.percent(80) => dice.pick(&crises) - dice.between(10, 200),
+                _ => dice.between(600, NIGHT - 7200),
+            };
+            let lasts = dice.pick(&[60, 300, 300, 1800]);
+            troubles.push((from, from + dice.between(LOOK, lasts + LOOK)));
+            // The clock is set while the disk refuses: one thing at a time.
+            clock_sets.retain(|(at, _)| *at < from || *at > from + lasts + 2 * LOOK);
+        }
+        let drills: BTreeSet<i64> = (0..dice.below(4) / 3).map(|_| dice.between(0, NIGHT - 3600)).collect();
         Self {
+            troubles,
+            drills: drills.into_iter().collect(),
             answering: dice.pick(&[0, 0, 5, 30]),
             dice,
             // Nothing here depends on a disk: what is asked is what happens around it.
@@ -211,6 +269,7 @@ impl Night {
 
     /// Ten seconds, in which everybody does what is due.
     fn look(&mut self) -> Lives {
+        self.recover()?;
         if let Some((_, by)) = self.clock_sets.pop_if_first(|(at, _)| *at <= self.second) {
             self.set_clock(by)?;
         }
@@ -222,31 +281,134 @@ impl Night {
         }
         self.read()?;
         self.step(Input::Tick)?;
+        if self.daemon().exercise.is_some() {
+            self.step_of_drill(Input::Tick)?;
+        }
+        if let Some(at) = self.drills.first().copied().filter(|at| *at <= self.second) {
+            self.drills.retain(|drill| *drill > at);
+            self.drill()?;
+        }
+        self.watch_disk()?;
         while let Some((_, command)) = self.answers.pop_if_first(|(at, _)| *at <= self.second) {
             self.account.commanded(&command, self.second);
-            self.step(Input::Command(command))?;
+            self.step_of(&command.incident.clone(), Input::Command(command))?;
         }
         for receiver in receivers() {
             self.work(&receiver)?;
         }
         while let Some(undelivered) = self.daemon().undelivered.pop() {
             self.mortal(Death::BeforeTelling)?;
-            self.step(Input::Undelivered(undelivered))?;
+            self.step_of(&undelivered.incident.clone(), Input::Undelivered(undelivered))?;
         }
-        let now = self.now();
-        for overdue in self.daemon().store.overdue(now).unwrap() {
-            if self.daemon().overdue.insert(overdue.id.clone()) {
+        let (now, refuses) = (self.now(), self.disk_refuses());
+        if self.daemon().receipts.may_ask(refuses, now) {
+            let overdue = self.daemon().disk.store().overdue(now).unwrap();
+            for overdue in self.daemon().receipts.fresh(overdue) {
                 self.account.happened("overdue");
-                self.step(Input::Overdue(overdue))?;
+                self.step_of(&overdue.incident.clone(), Input::Overdue(overdue))?;
             }
         }
         Ok(())
+    }
+
+    pub fn disk_refuses(&self) -> bool {
+        self.troubles.iter().any(|(from, to)| (*from..*to).contains(&self.second))
+    }
+
+    /// What waited for the disk is written once it takes everything again.
+    fn recover(&mut self) -> Lives {
+        if self.disk_refuses() || self.daemon().waiting.is_empty() && self.daemon().told.is_none() {
+            return Ok(());
+        }
+        let waiting = std::mem::take(&mut self.daemon().waiting);
+        let (decided, commits): (Vec<i64>, Vec<Commit>) = waiting.into_iter().unzip();
+        self.daemon().disk.commit(&commits).unwrap();
+        for (decided, commit) in decided.into_iter().zip(&commits) {
+            self.account.waited(commit);
+            self.account.committed(commit, decided, self.second);
+        }
+        self.account.happened("the disk took everything again without a restart");
+        self.account.recovered(self.second);
+        self.ring();
+        if self.daemon().told.take().is_some() {
+            self.step(Input::Storage(None))?;
+        }
+        Ok(())
+    }
+
+    /// People are told that nothing can be written, and of what is critical and waits for it.
+    fn watch_disk(&mut self) -> Lives {
+        if !self.disk_refuses() {
+            return Ok(());
+        }
+        let began = |commit: &Commit| {
+            let own = |incident: &IncidentId| commit.incidents.iter().any(|one| one.id == *incident && one.is_own());
+            let critical = |incident: &IncidentId| {
+                commit.incidents.iter().any(|one| one.id == *incident && one.severity == Severity::Critical)
+            };
+            let opened = commit.timeline.iter().filter(|entry| matches!(entry.what, "opened" | "reopened"));
+            opened.filter(|entry| !own(&entry.incident) && critical(&entry.incident)).count()
+        };
+        let waits: usize = self.daemon().waiting.iter().map(|(_, commit)| began(commit)).sum();
+        let told = self.daemon().told.replace(waits);
+        if told.is_none_or(|told| waits > told) {
+            if told.is_none() {
+                self.account.refused(self.second);
+            }
+            if waits > 0 {
+                self.account.happened("told from memory what waits for the disk");
+            }
+            self.step(Input::Storage(Some(format!("the disk is full; {waits} wait"))))?;
+        }
+        Ok(())
+    }
+
+    fn drill(&mut self) -> Lives {
+        if self.daemon().exercise.as_ref().is_some_and(|exercise| !exercise.is_over()) {
+            return Ok(());
+        }
+        let now = self.now();
+        let mut posts = scenario::posts("active-threat", "St Brigids", now).unwrap();
+        for post in &mut posts {
+            "shots at St Brigids".clone_into(&mut post.text);
+        }
+        let daemon = self.daemon();
+        let beside = daemon.engine.incidents().any(|incident| incident.topic.as_str() == "threat");
+        let (exercise, outcome) = Exercise::begin(posts, &daemon.engine, now);
+        daemon.exercise = Some(exercise);
+        self.account.happened("drills");
+        if beside {
+            self.account.happened("a drill beside a real one");
+        }
+        self.commit(outcome.commit)
+    }
+
+    fn step_of_drill(&mut self, input: Input) -> Lives {
+        let now = self.now();
+        let Some(exercise) = self.daemon().exercise.as_mut() else { return Ok(()) };
+        let outcome = exercise.step(input, now);
+        self.daemon().exercise.take_if(|exercise| exercise.is_over());
+        self.commit(outcome.commit)
+    }
+
+    /// A step about an incident, by the engine that has it.
+    fn step_of(&mut self, incident: &IncidentId, input: Input) -> Lives {
+        if self.daemon().exercise.as_ref().is_some_and(|exercise| exercise.knows(incident)) {
+            return self.step_of_drill(input);
+        }
+        self.step(input)
+    }
+
+    fn ring(&mut self) {
+        let now = self.now();
+        self.daemon().workers.values_mut().for_each(|worker| worker.look = Some(now));
     }
 
     fn set_clock(&mut self, by: i64) -> Lives {
         self.wrong += by;
         self.account.happened(if by > 0 { "clock set forward" } else { "clock set back" });
         let set = ClockSet { by: by * 1_000_000, at: self.now() };
+        self.step_of_drill(Input::ClockSet(set))?;
         self.step(Input::ClockSet(set))
     }
 
@@ -269,24 +431,40 @@ impl Night {
     fn step(&mut self, input: Input) -> Lives {
         let now = self.now();
         let Outcome { commit, .. } = self.daemon().engine.step(input, now);
-        self.commit(&commit)
+        self.commit(commit)
     }
 
-    fn commit(&mut self, commit: &Commit) -> Lives {
+    fn commit(&mut self, commit: Commit) -> Lives {
         if commit.is_empty() {
+            return Ok(());
+        }
+        if self.disk_refuses() {
+            self.set_aside(&commit);
+            let second = self.second;
+            self.daemon().waiting.push((second, commit));
             return Ok(());
         }
         if commit.is_urgent() {
             self.mortal(Death::BeforeCommit)?;
         }
-        self.daemon().store.commit(std::slice::from_ref(commit)).unwrap();
-        self.account.committed(commit, self.second);
+        self.daemon().disk.commit(std::slice::from_ref(&commit)).unwrap();
+        self.account.committed(&commit, self.second, self.second);
         if !commit.outbox.is_empty() || commit.clock_set.is_some() {
             self.mortal(Death::AfterCommit)?;
-            let now = self.now();
-            self.daemon().workers.values_mut().for_each(|worker| worker.look = Some(now));
+            self.ring();
         }
         Ok(())
+    }
+
+    /// What is about the disk goes out before it is on it.
+    fn set_aside(&mut self, commit: &Commit) {
+        let about = |delivery: &&Delivery| delivery.message.incident.topic.as_str() == STORAGE;
+        let urgent: Vec<Delivery> = commit.outbox.iter().filter(about).cloned().collect();
+        if !urgent.is_empty() {
+            self.account.set_aside(&urgent, commit);
+            self.daemon().disk.set_aside(urgent);
+            self.ring();
+        }
     }
 
     /// The worker of a receiver: what was answered is written down, what is due is sent.
@@ -305,19 +483,31 @@ impl Night {
                 self.daemon().workers.get_mut(receiver).unwrap().pace.hold(now, *after);
             }
             let attempt = ending(&leased.delivery, leased.attempt, now, sent);
-            let told = self.daemon().store.finish(&leased.delivery.id, &attempt, now).unwrap();
+            let (refuses, id) = (self.disk_refuses(), leased.delivery.id.clone());
+            let disk = &mut self.daemon().disk;
+            let told =
+                if refuses { disk.finish_without_disk(&id, &attempt, now) } else { disk.finish(&id, &attempt, now) };
+            let told = told.unwrap();
+            if refuses {
+                self.account.ended_in_memory(&id);
+            }
             self.account.finished(&leased, &attempt, second);
             self.daemon().undelivered.extend(told);
         }
         loop {
+            let refuses = self.disk_refuses();
             let daemon = self.daemon.as_mut().unwrap();
             let worker = daemon.workers.get_mut(receiver).unwrap();
             let room = room(worker.flights.len(), &mut worker.pace, now);
-            let leased =
-                if room.is_none() { Vec::new() } else { daemon.store.lease(receiver, now, LEASE, room).unwrap() };
+            let leased = match room {
+                room if room.is_none() => Vec::new(),
+                room if refuses => daemon.disk.lease_without_disk(receiver, now, LEASE, room).unwrap(),
+                room => daemon.disk.lease(receiver, now, LEASE, room).unwrap(),
+            };
             worker.pace.sent(leased.len());
             if leased.is_empty() {
-                let next = daemon.store.next_due(receiver).unwrap();
+                // What it says of memory nobody knows: it is asked again soon.
+                let next = if refuses { Some(now) } else { daemon.disk.store().next_due(receiver).unwrap() };
                 worker.look = next.map(|next| next.max(now + Duration::from_secs(5)));
                 return Ok(());
             }
@@ -333,6 +523,9 @@ impl Night {
         let mood = service.mood(self.second);
         let Answer { sent, after, taken } = service.call(&leased, self.second, &mut self.dice);
         self.account.happened(mood_word(mood));
+        if self.disk_refuses() {
+            self.account.called_in_trouble(&leased, self.second);
+        }
         self.account.called(&leased, taken, self.second);
         if taken && self.dice.percent(self.answering) {
             self.will_answer(&leased);
@@ -372,9 +565,17 @@ impl Night {
     /// Nothing of the process is left; after a while another one starts.
     fn die(&mut self) {
         self.daemon = None;
+        if self.disk_refuses() {
+            self.account.memory_lost(self.second);
+        }
         let pause = if self.dice.percent(70) { LOOK } else { self.dice.between(LOOK, 1800) };
         self.account.down(self.second, self.second + pause);
         self.second += pause;
+        // One that cannot write at all does not start: the disk refuses until it does.
+        while self.disk_refuses() {
+            self.account.down(self.second, self.second + LOOK);
+            self.second += LOOK;
+        }
         if self.dice.percent(5) {
             let by = self.dice.between(-3 * 3600, 3 * 3600);
             self.wrong += by;
@@ -398,6 +599,10 @@ impl Night {
         restored.ended = store.ended_since(now - self.routes.terms.reopen_within).unwrap();
         let cursor = restored.cursors.values().next().copied();
         let mut engine = Engine::new(Arc::clone(&self.rules), self.routes.clone(), receivers());
+        let (exercise, begun) = Exercise::resume(&mut restored, &engine, now).unzip();
+        if exercise.is_some() {
+            self.account.happened("a drill went on after a restart");
+        }
         let first = engine.restore(restored, now);
         let resume = cursor.map(|cursor| Cursor(cursor.0 - 5_000_000));
         let next_frame = resume.map_or(0, |resume| {
@@ -410,10 +615,22 @@ impl Night {
             look: Some(now),
         };
         let workers = receivers().into_iter().map(|name| (name.clone(), worker(&name))).collect();
-        self.daemon =
-            Some(Daemon { engine, store, workers, undelivered: Vec::new(), overdue: BTreeSet::new(), next_frame });
+        self.daemon = Some(Daemon {
+            engine,
+            exercise,
+            disk: Keeper::of(store),
+            workers,
+            undelivered: Vec::new(),
+            receipts: Receipts::default(),
+            next_frame,
+            waiting: Vec::new(),
+            told: None,
+        });
         self.mortal(Death::Starting)?;
-        self.commit(&first.commit)?;
+        self.commit(first.commit)?;
+        if let Some(begun) = begun {
+            self.commit(begun.commit)?;
+        }
         self.step(Input::Connected { source: "stream".into(), joint: cursor.map_or(Joint::Live, Joint::Repeats) })
     }
 
@@ -426,7 +643,7 @@ impl Night {
     }
 
     /// How the outbox has a message, for those who look for a mistake.
-    pub fn row(&self, id: &DeliveryId) -> String {
+    pub fn row(&self, id: &stormbell::domain::id::DeliveryId) -> String {
         let sql = rusqlite::Connection::open(self.folder.path().join("stormbell.db")).unwrap();
         let columns = "state || ' due ' || (due - ?2) || ' leased until ' || coalesce(leased_until - ?2, 'never')
                        || ' attempts ' || attempts || ' ' || coalesce(error, '')";
@@ -437,7 +654,7 @@ impl Night {
 
     /// What the last process left.
     pub fn store(&self) -> &Store {
-        &self.daemon.as_ref().unwrap().store
+        self.daemon.as_ref().unwrap().disk.store()
     }
 }
 
@@ -547,15 +764,28 @@ fn small_hours(zone: Zone) -> NamedTime {
     NamedTime { name: "small-hours".to_owned(), zone, hours }
 }
 
+/// When somebody wrote of shots, in seconds of the night.
+fn crises(frames: &[Decoded], began: Timestamp) -> impl Iterator<Item = i64> {
+    let of_shots = frames.iter().filter(|frame| match &frame.event {
+        Ok(SourceEvent::Post(post)) => post.text.contains("shots"),
+        _ => false,
+    });
+    of_shots.map(move |frame| (frame.cursor.unwrap().0 - began.micros()) / 1_000_000)
+}
+
+/// What is heard at a second: a post, or something else.
+fn event(began: Timestamp, second: i64, author: &str, text: Option<&str>) -> Decoded {
+    let at = shifted(began, second);
+    let event = text
+        .map_or(SourceEvent::Other, |text| SourceEvent::Post(Box::new(post(&format!("p{second}"), author, at, text))));
+    frame(Ok(event), at)
+}
+
 /// A night's posts: crises, rumours, queues, and other events all the time.
 fn frames(dice: &mut Dice, began: Timestamp) -> Vec<Decoded> {
     let mut posts: BTreeMap<i64, Decoded> = BTreeMap::new();
     let mut add = |second: i64, author: &str, text: Option<&str>| {
-        let at = shifted(began, second);
-        let event = text.map_or(SourceEvent::Other, |text| {
-            SourceEvent::Post(Box::new(post(&format!("p{second}"), author, at, text)))
-        });
-        posts.insert(second, frame(Ok(event), at));
+        posts.insert(second, event(began, second, author, text));
     };
     for minute in 0..(NIGHT + MORNING) / 60 {
         add(60 * minute + 59, "nobody", None);

@@ -74,6 +74,16 @@ impl Service {
         Self { moods, alarms: BTreeMap::new() }
     }
 
+    /// One that takes everything all night.
+    pub const fn well() -> Self {
+        Self { moods: Vec::new(), alarms: BTreeMap::new() }
+    }
+
+    /// One that nobody reaches until then.
+    pub fn down(until: i64) -> Self {
+        Self { moods: vec![(until, Mood::Down)], ..Self::well() }
+    }
+
     pub fn mood(&self, at: i64) -> Mood {
         self.moods.iter().find(|(until, _)| at < *until).map_or(Mood::Well, |(_, mood)| *mood)
     }

@@ -10,7 +10,7 @@ use stormbell::domain::incident::{Incident, IncidentState, Severity};
 use stormbell::domain::message::{Attempt, Delivery, Leased, Undelivered};
 use stormbell::domain::time::ClockSet;
 use stormbell::domain::turn::Room;
-use stormbell::store::Store;
+use stormbell::store::{Keeper, Store};
 
 use crate::support::*;
 
@@ -380,4 +380,27 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn messages_about_the_disk_leave_memory_in_their_order_and_after_what_is_on_it() {
+    let folder = Folder::new();
+    let about = |revision| Incident { revision, ..incident("storage", IncidentState::Open, &[]) };
+    let told = |id, revision| delivery(id, "pager", about(revision), 1);
+    let mut disk = Keeper::of(folder.open());
+    disk.commit(&[outbox(vec![told("m1", 1)])]).unwrap();
+    // The disk refuses: these have no rows, and names in no order.
+    disk.set_aside(vec![told("a4", 4), told("z2", 2), told("k3", 3)]);
+    let mut gone = Vec::new();
+    for second in 10..14 {
+        let leased = disk.lease_without_disk(&"pager".into(), at(second), LEASE, 8.into()).unwrap();
+        gone.extend(ids(&leased).into_iter().map(str::to_owned));
+        for one in leased {
+            disk.finish_without_disk(&one.delivery.id, &Attempt::Delivered, at(second)).unwrap();
+        }
+    }
+    assert_eq!(gone, ["m1", "z2", "k3", "a4"]);
+    // It takes everything again: nothing is sent twice.
+    disk.commit(&[outbox(vec![told("z2", 2), told("k3", 3), told("a4", 4)])]).unwrap();
+    assert_eq!(ids(&disk.lease(&"pager".into(), at(60), LEASE, 8.into()).unwrap()), [] as [&str; 0]);
 }

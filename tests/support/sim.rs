@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use stormbell::domain::condition::{Condition, Count, Distinct, OwnWords};
+use stormbell::domain::condition::{Condition, Count, Distinct, Hold, OwnWords};
 use stormbell::domain::engine::{Action, Batch, Command, Engine, Input, Item, Refused};
 use stormbell::domain::event::{Cursor, Decoded, DownReason, Joint, Rejected, SourceEvent};
 use stormbell::domain::id::{IncidentId, ReceiverName, SourceName};
@@ -45,6 +45,7 @@ pub fn rule(id: &str, topic: &str, severity: Severity, query: &str, condition: C
         excepts: Vec::new(),
         playbook: None,
         condition,
+        hold: Hold::default(),
         of: None,
         own_words: OwnWords::default(),
         by: None,

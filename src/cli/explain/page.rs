@@ -72,6 +72,9 @@ pub(super) fn page(rule: &Rule, verdict: &Verdict, organization: &Organization, 
     if let (Condition::Quiet(quiet), true) = (&rule.condition, verdict.matched()) {
         lines.push(format!("the alert needs {} without such a post; this is one", human(quiet.lasts)));
     }
+    if verdict.matched() && !rule.hold.lasts.is_zero() {
+        lines.push(format!("and that without interruption for {}", human(rule.hold.lasts)));
+    }
     if let (Some(by), true) = (&rule.by, verdict.matched()) {
         let keys: Vec<String> = by.keys(post).into_iter().map(|key| format!("“{}”", key.shown)).collect();
         lines.push(match keys.as_slice() {

@@ -1,11 +1,15 @@
 //! What a rule's condition asks for beside its numbers: keys to count by, rules to join.
 
+use std::time::Duration;
+
 use super::read::{own_name, span};
 use crate::config::table::{Checked, Table, Value, all, quoted, suggestion};
-use crate::domain::condition::Condition;
 use crate::domain::condition::joined::{Joined, Order};
+use crate::domain::condition::{Condition, Hold};
 use crate::domain::rule::raw::{RawBy, Spanned};
 
+/// How long a condition must be true, and counts as firing.
+pub(super) const HOLD: [&str; 2] = ["for", "keep_firing_for"];
 /// The words for `by`; `place` stands for the list `$places`.
 const KEYS: [&str; 5] = ["place", "author", "link", "tag", "source"];
 
@@ -14,11 +18,12 @@ pub(super) struct Asked {
     pub(super) condition: Condition,
     pub(super) by: Option<Spanned<RawBy>>,
     pub(super) joins: Vec<Spanned<String>>,
+    pub(super) hold: Hold,
 }
 
 impl From<Condition> for Asked {
     fn from(condition: Condition) -> Self {
-        Self { condition, by: None, joins: Vec::new() }
+        Self { condition, by: None, joins: Vec::new(), hold: Hold::default() }
     }
 }
 
@@ -26,6 +31,58 @@ impl From<Condition> for Asked {
 pub(super) fn keyed(table: &Table<'_>, condition: Checked<Condition>) -> Checked<Asked> {
     let by = table.get("by").map(|value| by(&value)).transpose();
     Ok(Asked { by: by?, ..condition?.into() })
+}
+
+/// A condition that may have to hold, or count as firing, for a while.
+pub(super) fn lasting(table: &Table<'_>, asked: Checked<Asked>) -> Checked<Asked> {
+    let lasts = time(table, "for");
+    let by_key = HOLD.into_iter().filter_map(|key| table.get(key)).filter(|_| table.get("by").is_some());
+    let by_key = all(by_key.map(|value| {
+        no_while::<()>(&value, "is not asked of each key", "take out `by`, or make another rule for the whole of it")
+    }));
+    let asked = keeping(table, asked)?;
+    by_key?;
+    Ok(Asked { hold: Hold { lasts: lasts?, ..asked.hold }, ..asked })
+}
+
+/// A condition that may count as firing for a while after it ceased.
+pub(super) fn keeping(table: &Table<'_>, asked: Checked<Asked>) -> Checked<Asked> {
+    let keep = time(table, "keep_firing_for")?;
+    Ok(Asked { hold: Hold { keep, ..Hold::default() }, ..asked? })
+}
+
+fn time(table: &Table<'_>, key: &'static str) -> Checked<Duration> {
+    table.get(key).map_or(Ok(Duration::ZERO), |value| span(&value))
+}
+
+/// Of a condition that nothing can hold for: says why.
+pub(super) fn at_once(table: &Table<'_>, why: &str, help: &str) -> Checked<()> {
+    all(HOLD.into_iter().filter_map(|key| table.get(key)).map(|value| no_while::<()>(&value, why, help))).map(|_| ())
+}
+
+/// Both stand in a condition, not beside it.
+pub(super) fn stands_in_a_condition(rule: &Table<'_>) -> Checked<()> {
+    let conditions = ["count", "share", "quiet"];
+    let own = conditions.into_iter().find(|key| rule.get(key).is_some());
+    all(HOLD.into_iter().filter_map(|key| rule.get(key)).map(|value| match own {
+        Some("quiet") if value.key() == "for" => {
+            no_while::<()>(&value, "stands in `quiet`", "write quiet = { for = \"30m\" }")
+        }
+        Some(own) => {
+            let help = format!("write {own} = {{ …, {} = \"10m\" }}", value.key());
+            no_while(&value, &format!("stands in `{own}`, not beside it"), &help)
+        }
+        None => no_while(
+            &value,
+            "has nothing to hold here",
+            "such a rule alerts the moment it fires; `count`, `share` and `quiet` are true for a while",
+        ),
+    }))
+    .map(|_| ())
+}
+
+fn no_while<T>(value: &Value<'_>, why: &str, help: &str) -> Checked<T> {
+    value.error("SB0219", format!("`{}` {why}", value.key()), help)
 }
 
 fn by(value: &Value<'_>) -> Checked<Spanned<RawBy>> {
@@ -69,7 +126,7 @@ pub(super) fn joined(value: &Value<'_>, order: Order) -> Checked<Asked> {
     let rules = rules.and_then(|rules| names(&rules));
     let within = table.require("within", "`within = \"30m\"`").and_then(|value| span(&value));
     let condition = Condition::Joined(Joined { order, within: within? });
-    Ok(Asked { condition, by: None, joins: rules? })
+    Ok(Asked { joins: rules?, ..Asked::from(condition) })
 }
 
 fn names(value: &Value<'_>) -> Checked<Vec<Spanned<String>>> {

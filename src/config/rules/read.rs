@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::asked::{Asked, joined, joining, keyed, takes_no_posts};
+use super::asked::{Asked, at_once, joined, joining, keeping, keyed, lasting, stands_in_a_condition, takes_no_posts};
 use super::lists;
 use crate::config::naming::{Letters, name};
 use crate::config::organization::organization as organization_of;
@@ -78,9 +78,27 @@ pub(super) fn own_name<'d>(value: &Value<'d>) -> Checked<&'d str> {
 
 fn rule(table: &Table<'_>, pack: &str) -> Checked<RawRule> {
     table.allow_only(&[
-        "id", "title", "severity", "status", "topic", "query", "except", "playbook", "count", "spike", "share",
-        "new_term", "quiet", "all_of", "in_order", "not_on", "test",
+        "id",
+        "title",
+        "severity",
+        "status",
+        "topic",
+        "query",
+        "except",
+        "playbook",
+        "count",
+        "spike",
+        "share",
+        "new_term",
+        "quiet",
+        "all_of",
+        "in_order",
+        "not_on",
+        "test",
+        "for",
+        "keep_firing_for",
     ]);
+    let held = stands_in_a_condition(table);
     let id = table.require("id", "`id = \"my-hospital.closed\"`");
     let id = id.and_then(|value| Ok(spanned(&value, own_name(&value)?)));
     let title = table.require("title", "`title = \"What happened, in one line\"`").and_then(|value| value.filled());
@@ -101,7 +119,8 @@ fn rule(table: &Table<'_>, pack: &str) -> Checked<RawRule> {
     let asked = asked(table);
     let of = table.get("share").map_or(Ok(None), |value| of(&value));
     let tests = table.tables("test", "[[rule.test]]").iter().filter_map(|table| test(table).ok()).collect();
-    let Asked { condition, by, joins } = asked?;
+    let Asked { condition, by, joins, hold } = asked?;
+    held?;
     Ok(RawRule {
         id: id?,
         title: title?.to_owned(),
@@ -112,6 +131,7 @@ fn rule(table: &Table<'_>, pack: &str) -> Checked<RawRule> {
         excepts: excepts?,
         playbook: playbook?,
         condition,
+        hold,
         by,
         joins,
         of: of?,
@@ -157,12 +177,12 @@ fn asked(table: &Table<'_>) -> Checked<Asked> {
     let checked = all(given.iter().enumerate().map(|(place, value)| {
         let asked = match value.key() {
             "spike" => value.table("`spike`").and_then(|table| keyed(&table, spike(&table))),
-            "share" => value.table("`share`").and_then(|table| share(&table)).map(Asked::from),
+            "share" => value.table("`share`").and_then(|table| lasting(&table, share(&table).map(Asked::from))),
             "new_term" => value.table("`new_term`").and_then(|table| new_term(&table)).map(Asked::from),
-            "quiet" => value.table("`quiet`").and_then(|table| quiet(&table)).map(Asked::from),
+            "quiet" => value.table("`quiet`").and_then(|table| keeping(&table, quiet(&table).map(Asked::from))),
             "all_of" => joined(value, Order::Any),
             "in_order" => joined(value, Order::Given),
-            _ => value.table("`count`").and_then(|table| keyed(&table, count(&table))),
+            _ => value.table("`count`").and_then(|table| lasting(&table, keyed(&table, count(&table)))),
         };
         if place > 0 {
             return value.error("SB0204", "a rule has at most one condition", "make another rule for the other one");
@@ -173,7 +193,7 @@ fn asked(table: &Table<'_>) -> Checked<Asked> {
 }
 
 fn count(table: &Table<'_>) -> Checked<Condition> {
-    table.allow_only(&["at_least", "distinct", "within", "by"]);
+    table.allow_only(&["at_least", "distinct", "within", "by", "for", "keep_firing_for"]);
     let at_least = table.require("at_least", "`at_least = 2`").and_then(|value| at_most(&value, Count::MOST));
     let distinct = table.get("distinct").map_or(Ok(Distinct::default()), |value| distinct(&value));
     let within = table.require("within", "`within = \"10m\"`").and_then(|value| span(&value));
@@ -181,15 +201,21 @@ fn count(table: &Table<'_>) -> Checked<Condition> {
 }
 
 fn spike(table: &Table<'_>) -> Checked<Condition> {
-    table.allow_only(&["false_alarms", "at_least", "authors", "by"]);
+    table.allow_only(&["false_alarms", "at_least", "authors", "by", "for", "keep_firing_for"]);
+    let refused = at_once(
+        table,
+        "has no meaning for a spike",
+        "it looks at up to half a day, and after an alert says nothing for as long; a stricter promise in `false_alarms` waits longer",
+    );
     let false_alarms = table.get("false_alarms").map_or(Ok(Promise::MONTHLY), |value| value.parsed(rate));
     let at_least = table.get("at_least").map_or(Ok(5), |value| value.count(1));
     let authors = table.get("authors").map_or(Ok(3), |value| at_most(&value, Spike::MOST_AUTHORS));
+    refused?;
     Ok(Condition::Spike(Spike { false_alarms: false_alarms?, at_least: at_least?, authors: authors? }))
 }
 
 fn share(table: &Table<'_>) -> Checked<Condition> {
-    table.allow_only(&["of", "above", "at_least", "within"]);
+    table.allow_only(&["of", "above", "at_least", "within", "for", "keep_firing_for"]);
     let above = table.require("above", "`above = 0.30`").and_then(|value| part(&value));
     let at_least = table.require("at_least", "`at_least = 20`").and_then(|value| share_of(&value));
     let within = table.require("within", "`within = \"1h\"`").and_then(|value| span(&value));
@@ -246,7 +272,9 @@ fn of(value: &Value<'_>) -> Checked<Option<Spanned<String>>> {
 }
 
 fn new_term(table: &Table<'_>) -> Checked<Condition> {
-    table.allow_only(&["within", "at_least", "authors"]);
+    table.allow_only(&["within", "at_least", "authors", "for", "keep_firing_for"]);
+    let refused =
+        at_once(table, "has no meaning for a new term", "a term is new once; `within` says how long people may take");
     let within = table.require("within", "`within = \"1h\"`").and_then(|value| {
         let within = value.parsed(duration)?;
         let help = "what is spoken of for longer is no news; write \"1h\"";
@@ -262,11 +290,12 @@ fn new_term(table: &Table<'_>) -> Checked<Condition> {
         1 => value.error("SB0005", "`authors` must be at least 2", "what one author writes is no news, however often"),
         authors => Ok(authors),
     });
+    refused?;
     Ok(Condition::NewTerm(NewTerm { within: within?, at_least: at_least?, authors: authors? }))
 }
 
 fn quiet(table: &Table<'_>) -> Checked<Condition> {
-    table.allow_only(&["for"]);
+    table.allow_only(&["for", "keep_firing_for"]);
     let lasts = table.require("for", "`for = \"30m\"`").and_then(|value| span(&value));
     Ok(Condition::Quiet(Quiet { lasts: lasts? }))
 }

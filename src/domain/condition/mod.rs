@@ -26,11 +26,13 @@ use super::story::Story;
 use super::time::Timestamp;
 use super::volume::Promise;
 use by::Named;
+pub use held::{Held, Hold, Lasted, Truth};
 use joined::Joined;
 pub use new_term::{NewTerm, OwnWords, Vocabulary, terms};
 pub use share::{Part, Share, Whole};
 
 mod episodes;
+mod held;
 mod new_term;
 mod share;
 mod stored;
@@ -280,6 +282,52 @@ impl Window {
         self.insert(new);
         self.forget(count);
         self.completed(at, count)
+    }
+
+    /// Adds a sighting and says when the count is true, in all windows that it is part of.
+    pub fn admit(&mut self, new: Seen, count: &Count) -> Truth {
+        let of = (new.at, new.at + count.within);
+        self.insert(new);
+        self.forget(count);
+        Truth { of, spans: self.true_within(of, count) }
+    }
+
+    /// What is in the window that ends with an instant.
+    pub fn until(&self, at: Timestamp, count: &Count) -> Vec<Seen> {
+        let within = |seen: &&Seen| seen.at <= at && at < seen.at + count.within;
+        self.seen.iter().filter(within).cloned().collect()
+    }
+
+    /// When the window that ends with an instant of a span holds enough: each post is in it from its time until it is
+    /// as old as the window is long.
+    fn true_within(&self, (from, to): (Timestamp, Timestamp), count: &Count) -> Vec<(Timestamp, Timestamp)> {
+        let near = self.seen.partition_point(|seen| seen.at + count.within <= from);
+        let near = self.seen.iter().skip(near).take_while(|seen| seen.at < to);
+        let (mut coming, mut going) = (near.clone().peekable(), near.peekable());
+        let mut inside = Inside::of(count.distinct);
+        let (mut spans, mut began) = (Vec::new(), None);
+        loop {
+            let comes = coming.peek().map(|seen| seen.at);
+            let goes = going.peek().map(|seen| seen.at + count.within);
+            let Some(now) = comes.into_iter().chain(goes).min().filter(|now| *now < to) else { break };
+            while let Some(gone) = going.next_if(|seen| seen.at + count.within <= now) {
+                inside.leave(gone);
+            }
+            while let Some(new) = coming.next_if(|seen| seen.at <= now) {
+                inside.enter(new);
+            }
+            match began {
+                None if inside.counted() >= count.at_least => began = Some(now.max(from)),
+                Some(since) if inside.counted() < count.at_least => {
+                    began = None;
+                    spans.push((since, now));
+                }
+                _ => {}
+            }
+        }
+        spans.extend(began.map(|since| (since, to)));
+        spans.retain(|(since, until)| since < until && *until > from);
+        spans
     }
 
     fn insert(&mut self, new: Seen) {

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use super::episodes::Episodes;
 use super::stored::{In, Out};
-use super::{Figures, Finding, Fired, Seen, grow};
+use super::{Figures, Finding, Fired, Seen, Truth, grow};
 use crate::domain::id::PostId;
 use crate::domain::key::{Itself, Key};
 use crate::domain::message::counted;
@@ -108,9 +108,37 @@ impl Whole {
         if !self.episodes.begin(first, last, share.within) {
             return None;
         }
-        let within = |seen: &&Seen| seen.at > first - share.within && seen.at <= first;
+        Some(self.fired_at(first, counts, share))
+    }
+
+    /// Counts a post likewise and says when the share was too large, in all windows that the post is part of. Between two
+    /// posts of the whole it is what it was at the first, for as long as its window.
+    pub fn learn(&mut self, new: &Seen, is_part: bool, share: &Share) -> Option<Truth> {
+        let at = self.admit(new, is_part, share.within)?;
+        let to = at + share.within;
+        let judged = self.judged(at, to, share);
+        let next = self.heard.iter().find(|heard| heard.at >= to).map(|heard| heard.at);
+        let ends = judged.iter().skip(1).map(|(at, _)| Some(*at)).chain([next]);
+        let until = |from: Timestamp, next: Option<Timestamp>| next.unwrap_or(from + share.within);
+        let span = |(from, next): (Timestamp, Option<Timestamp>)| (from, until(from, next).min(from + share.within));
+        let exceeded = judged.iter().zip(ends).filter(|((_, counts), _)| counts.exceed(share));
+        let spans: Vec<_> = exceeded.map(|((from, _), next)| span((*from, next))).collect();
+        // Of what follows the last of them something is said until the next.
+        let said = judged.last().map_or(to, |(last, _)| span((*last, next)).1);
+        Some(Truth { of: (at, said), spans })
+    }
+
+    /// What was found at the last post of the whole until an instant.
+    pub fn until(&self, at: Timestamp, share: &Share) -> Option<Fired> {
+        let last = self.heard.iter().rev().find(|heard| heard.at <= at)?.at;
+        let (_, counts) = self.judged(last, last + Duration::from_micros(1), share).pop()?;
+        Some(self.fired_at(last, counts, share))
+    }
+
+    fn fired_at(&self, at: Timestamp, counts: Counts, share: &Share) -> Fired {
+        let within = |seen: &&Seen| seen.at > at - share.within && seen.at <= at;
         let fired = Fired::by(self.part.iter().filter(within).cloned().collect());
-        Some(Fired { at: Some(first), finding: Some(counts.finding(share)), ..fired })
+        Fired { at: Some(at), finding: Some(counts.finding(share)), ..fired }
     }
 
     /// Learns so many posts a day that are not of the part, each by another author, until `to`.
@@ -182,28 +210,33 @@ impl Whole {
     /// The first and the last moment at which the share is exceeded, of those that a post at
     /// that time counts for; and what is counted at the first.
     fn exceeded_around(&self, at: Timestamp, share: &Share) -> Option<(Timestamp, Timestamp, Counts)> {
-        let from = self.heard.partition_point(|heard| heard.at + share.within <= at);
-        let until = self.heard.partition_point(|heard| heard.at < at + share.within);
-        let near = self.heard.get(from..until)?;
+        let judged = self.judged(at, at + share.within, share);
+        let mut exceeded = judged.iter().filter(|(_, counts)| counts.exceed(share));
+        let &(first, counts) = exceeded.next()?;
+        Some((first, exceeded.next_back().map_or(first, |(last, _)| *last), counts))
+    }
+
+    /// What the window holds that ends with each moment of a span at which posts of the whole came.
+    fn judged(&self, from: Timestamp, to: Timestamp, share: &Share) -> Vec<(Timestamp, Counts)> {
+        let first = self.heard.partition_point(|heard| heard.at + share.within <= from);
+        let until = self.heard.partition_point(|heard| heard.at < to);
+        let near = self.heard.get(first..until).unwrap_or_default();
         let mut inside = Inside::default();
         let mut oldest = near.iter().peekable();
-        let mut found: Option<(Timestamp, Timestamp, Counts)> = None;
+        let mut judged = Vec::new();
         let mut later = near.iter().peekable();
         while let Some(heard) = later.next() {
             inside.enter(heard);
             // What is of one moment counts together.
-            if heard.at < at || later.peek().is_some_and(|next| next.at == heard.at) {
+            if heard.at < from || later.peek().is_some_and(|next| next.at == heard.at) {
                 continue;
             }
             while let Some(old) = oldest.next_if(|old| old.at + share.within <= heard.at) {
                 inside.leave(old);
             }
-            if inside.counts.exceed(share) {
-                let (first, counts) = found.map_or((heard.at, inside.counts), |(first, _, counts)| (first, counts));
-                found = Some((first, heard.at, counts));
-            }
+            judged.push((heard.at, inside.counts));
         }
-        found
+        judged
     }
 
     /// The newest post that counted.

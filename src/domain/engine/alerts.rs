@@ -4,7 +4,7 @@ use super::Engine;
 use super::joins::Raised;
 use crate::domain::commit::Commit;
 use crate::domain::condition::by::By;
-use crate::domain::condition::{Condition, Count, Distinct, Fired};
+use crate::domain::condition::{Condition, Count, Distinct, Fired, Lasted};
 use crate::domain::id::PostId;
 use crate::domain::incident::{Alert, Sighting, Volume};
 use crate::domain::message::counted;
@@ -101,23 +101,39 @@ pub(super) fn why(rule: &Rule, whose: Whose<'_>, fired: &Fired) -> String {
                 Whose::Others => format!("{found}; {because}"),
             }
         }
-        Condition::Count(Count { at_least, distinct, within }) => {
-            let posts = fired.seen.len() as u64;
-            let (n, what) = match distinct {
-                Distinct::Post => (posts, "post"),
-                Distinct::Author => (fired.authors, "author"),
-                Distinct::Story => (fired.stories, "story"),
-            };
-            let n = counted(n, what);
+        Condition::Count(count) => {
             let on = on(rule, fired).map_or_else(String::new, |key| format!(" on {key}"));
-            let told = match distinct {
-                Distinct::Story => format!(" by {}", counted(fired.authors, "author")),
-                _ if fired.stories < posts => format!(", {} in all", counted(fired.stories, "story")),
-                _ => String::new(),
-            };
-            format!("{n} within {}{on} (at least {at_least}){told}, the newest {because}", human(*within))
+            format!("{}, the newest {because}", counting(count, fired, &on))
         }
     }
+}
+
+/// The decision in a sentence, of a condition that has held for as long as its rule asks.
+pub(super) fn lasting(rule: &Rule, fired: &Fired, lasted: Lasted) -> String {
+    let (since, until) = (lasted.since.whole_second(), human(rule.hold.lasts));
+    let what = match &rule.condition {
+        Condition::Count(count) => counting(count, fired, ""),
+        _ => fired.finding.as_ref().map_or_else(|| "it was so".to_owned(), |finding| finding.words.clone()),
+    };
+    format!("{what}; so without interruption for {until}, since {since}; rule {} {}", rule.id, rule.version)
+}
+
+/// What was counted.
+fn counting(count: &Count, fired: &Fired, on: &str) -> String {
+    let Count { at_least, distinct, within } = count;
+    let posts = fired.seen.len() as u64;
+    let (n, what) = match distinct {
+        Distinct::Post => (posts, "post"),
+        Distinct::Author => (fired.authors, "author"),
+        Distinct::Story => (fired.stories, "story"),
+    };
+    let n = counted(n, what);
+    let told = match distinct {
+        Distinct::Story => format!(" by {}", counted(fired.authors, "author")),
+        _ if fired.stories < posts => format!(", {} in all", counted(fired.stories, "story")),
+        _ => String::new(),
+    };
+    format!("{n} within {}{on} (at least {at_least}){told}", human(*within))
 }
 
 /// The key that a rule fired on, as people read it: what strangers wrote stands between ‘ and ’.

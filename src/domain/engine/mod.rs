@@ -19,6 +19,7 @@ mod exercise;
 mod exposure;
 mod flow;
 mod follows;
+mod held;
 mod incidents;
 mod joins;
 mod keyed;
@@ -66,6 +67,7 @@ pub use batch::{Batch, Frames, Item, Items};
 use by_rule::ByRule;
 pub use exercise::Exercise;
 use follows::Follows;
+use held::Holds;
 use incidents::Live;
 use joins::Joins;
 use keyed::Keyed;
@@ -90,6 +92,7 @@ pub struct Engine {
     vocabularies: Memories<Vocabulary>,
     follows: Follows,
     quiets: Quiets,
+    holds: Holds,
     joins: Joins,
     archived: Archived,
     /// (rule, post): a post counts for a rule once, however often it is read or edited.
@@ -272,6 +275,7 @@ impl Engine {
             follows: Follows::new(),
             quiets: Quiets::default(),
             archived: Archived::default(),
+            holds: Holds::default(),
             sighted: Sighted::new(1 << 18),
             seen: Recent::new(1 << 17),
             deleted: Recent::new(1 << 16),
@@ -329,6 +333,7 @@ impl Engine {
         self.quiets.restore(&self.rules, &self.spikes.scale, &restored.volumes);
         self.restore_flows(&restored.volumes, &restored.lost_gaps, &mut commit);
         self.shares.restore(&self.rules, &restored.volumes);
+        self.holds.restore(&self.rules, &restored.volumes);
         self.vocabularies.restore(&self.rules, &restored.volumes);
         let sightings = Sightings::of(&self.rules, &restored.sightings);
         self.keyed.restore(&self.rules, &restored.volumes, &sightings);
@@ -342,7 +347,8 @@ impl Engine {
         restored.tellings.iter().for_each(|telling| self.stories.restore(telling));
         let goes_on_as = self.goes_on_as();
         for sighting in restored.sightings {
-            let Sighting { rule, seen, incident, .. } = sighting;
+            let Sighting { rule, seen, source, incident } = sighting;
+            self.holds.read_at(&rule, &source);
             self.event_clock = self.event_clock.max(seen.at);
             self.sighted.restore(seen.post_key, Key::of(&rule));
             self.evidence.insert(seen.post_key);
@@ -400,6 +406,7 @@ impl Engine {
                 self.joins.keep(&rules);
                 self.quiets.keep(&rules);
                 self.archived.swap();
+                self.holds.keep(&rules);
                 (self.rules, self.routes, self.receivers) = (rules, routes, receivers);
                 self.take_lessons(&lessons);
                 self.reroute(now, commit);

@@ -88,6 +88,7 @@ impl Engine {
         self.vocabularies.record(commit);
         self.follows.record(commit);
         self.quiets.record(commit);
+        self.holds.record(commit);
         self.joins.record(commit);
         self.archived.record(commit);
         self.record_flow(&source, commit);
@@ -196,9 +197,10 @@ impl Engine {
         let rules = Arc::clone(&self.rules);
         let counting = wholes.iter().filter_map(|&whole| rules.counting(whole));
         let seen = seen(post, Story::begun_by(&post.id));
-        for rule in counting.filter(|rule| !hits.contains(rule)).filter_map(|rule| rules.get(rule)) {
+        let others = counting.filter(|rule| !hits.contains(rule));
+        for (index, rule) in others.filter_map(|index| Some((index, rules.get(index)?))) {
             let Condition::Share(share) = &rule.condition else { continue };
-            if let Some(fired) = self.shares.of(rule, post.event_time).add(&seen, false, share) {
+            if let Some(fired) = self.share((index, rule), share, (&seen, false), &post.source) {
                 self.alert(rule, post, Whose::Others, &fired, now, commit);
                 self.tell_changes(now, commit);
             }
@@ -246,6 +248,9 @@ impl Engine {
         let fired = match (&rule.condition, keys) {
             (Condition::Match, _) => Some(Fired::by(vec![seen.clone()])),
             (Condition::Count(count), Some(keys)) => return self.keyed.add(rule, count, keys, seen),
+            (Condition::Count(count), None) if rule.hold.is_asked() => {
+                self.count_held((index, rule), count, seen, &post.source)
+            }
             (Condition::Count(count), None) => {
                 let window = self.windows.get_or_insert_with(index, Window::default);
                 window.and_then(|window| {
@@ -258,7 +263,7 @@ impl Engine {
                 self.heard(rule, post.event_time, now, commit);
                 None
             }
-            (Condition::Share(share), _) => self.shares.of(rule, seen.at).add(seen, true, share),
+            (Condition::Share(share), _) => self.share((index, rule), share, (seen, true), &post.source),
             (Condition::NewTerm(new_term), _) => {
                 let found = terms(post, rule.query.text_only);
                 self.vocabularies.of(rule, seen.at).add(seen, &found, &rule.own_words, new_term)

@@ -198,6 +198,9 @@ impl Engine {
         let due = self.quiets.due(&rules, &self.spikes.around(rules.zone()), now);
         for Due { rule: id, since, lull } in due {
             let Some((_, rule)) = rules.find(id.as_str()) else { continue };
+            if !self.silence_begins(rule, now) {
+                continue;
+            }
             let lasted = human(Duration::from_secs(now.since(since).as_secs()));
             let since_then = since.whole_second();
             let usual = lull.map_or(String::new(), |lull| {
@@ -212,15 +215,25 @@ impl Engine {
             self.raise(rule, firing, now, commit);
             self.tell_changes(now, commit);
         }
+        for rule in self.silences_over(now).into_iter().filter_map(|index| rules.get(index)) {
+            self.end_silence(rule, now, commit);
+        }
         self.quiets.record(commit);
         self.joins.record(commit);
     }
 
-    /// A quiet rule took a post: an incident that was only about its silence is over.
+    /// A quiet rule took a post: its silence is over.
     pub(super) fn heard(&mut self, rule: &Rule, at: Timestamp, now: Timestamp, commit: &mut Commit) {
         if !self.quiets.heard(rule, at, &self.spikes.around(self.rules.zone())) {
             return;
         }
+        if self.silence_ends(rule, at) {
+            self.end_silence(rule, now, commit);
+        }
+    }
+
+    /// An incident that was only about a rule's silence is over.
+    fn end_silence(&mut self, rule: &Rule, now: Timestamp, commit: &mut Commit) {
         let open = self.by_topic.get(&rule.topic).and_then(|id| self.live.get(id)).map(|live| &live.incident);
         if open.is_some_and(|incident| incident.posts == 0 && incident.rules.iter().eq([&rule.id])) {
             self.end_notice(rule.topic.as_str(), now, commit);

@@ -155,6 +155,7 @@ fn rule(
         excepts,
         playbook: raw.playbook.clone(),
         condition: raw.condition,
+        hold: raw.hold,
         own_words,
         of,
         by,
@@ -229,6 +230,9 @@ fn fingerprint(
         of.hash(&mut hash);
     }
     hash.update(format!("{:?}", raw.condition));
+    if raw.hold.is_asked() {
+        hash.update(format!("{:?}", raw.hold));
+    }
     hash_by(&mut hash, by);
     hash_joins(&mut hash, joins);
     hex(&hash.finalize(), 4)

@@ -7,7 +7,9 @@ use super::model::Rule;
 use super::raw::{RawBy, RawFile, RawRule, Status};
 use crate::domain::condition::{Condition, Count, Distinct, Spike};
 use crate::domain::diagnostic::Diagnostic;
+use crate::domain::incident::Severity;
 use crate::domain::query::{Lists, Query, Term};
+use crate::domain::time::human;
 
 mod condition;
 mod frequent;
@@ -184,6 +186,14 @@ fn status(file: &RawFile, raw: &RawRule, rule: &Rule, findings: &mut Vec<Diagnos
                 .at(&file.source, raw.span.clone(), "a new term that is probably not meant")
                 .help(help)
         }));
+    }
+    if raw.severity == Severity::Critical && !raw.hold.lasts.is_zero() {
+        let waits = human(raw.hold.lasts);
+        findings.push(
+            Diagnostic::warning("SB0283", format!("`{}` is critical and pages nobody for {waits}", raw.id.value))
+                .at(&file.source, raw.span.clone(), "`for` delays the page")
+                .help("leave `for` out; against flapping `keep_firing_for` is enough, and delays nothing"),
+        );
     }
     if let Condition::Count(Count { at_least: 1, distinct: Distinct::Post, .. }) = raw.condition {
         findings.push(

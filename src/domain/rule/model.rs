@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::raw::Status;
 use crate::domain::condition::by::By;
-use crate::domain::condition::{Condition, OwnWords};
+use crate::domain::condition::{Condition, Hold, OwnWords};
 use crate::domain::id::{RuleId, SourceName, Topic, hex};
 use crate::domain::incident::Severity;
 use crate::domain::key::Key;
@@ -41,6 +41,8 @@ pub struct Rule {
     pub playbook: Option<String>,
     /// When matching posts become an alert.
     pub condition: Condition,
+    /// For how long it must be true, and counts as firing after that.
+    pub hold: Hold,
     /// The posts of which a share is asked for; a post that is none of them does not count.
     pub of: Option<Of>,
     /// Words that are never new to it, when it asks for a new term.

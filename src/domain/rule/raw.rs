@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::condition::Condition;
+use crate::domain::condition::{Condition, Hold};
 use crate::domain::diagnostic::{Place, SourceText};
 use crate::domain::id::Topic;
 use crate::domain::incident::Severity;
@@ -145,6 +145,8 @@ pub struct RawRule {
     pub playbook: Option<String>,
     /// When matching posts become an alert.
     pub condition: Condition,
+    /// For how long it must be true, and counts as firing after that.
+    pub hold: Hold,
     /// The posts of which a share is asked for.
     pub of: Option<Spanned<String>>,
     /// By what it counts separately.

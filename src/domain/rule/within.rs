@@ -81,7 +81,7 @@ fn implies(narrow: &Node, wide: &Node, steps: &mut u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::condition::{Condition, OwnWords};
+    use crate::domain::condition::{Condition, Hold, OwnWords};
     use crate::domain::incident::Severity;
     use crate::domain::matcher::Scratch;
     use crate::domain::organization::Organization;
@@ -109,6 +109,7 @@ mod tests {
             excepts: queries.map(|query| Except { reason: String::new(), query }).collect(),
             playbook: None,
             condition: Condition::Match,
+            hold: Hold::default(),
             of: None,
             own_words: OwnWords::default(),
             by: None,

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use stormbell::domain::condition::{Condition, OwnWords, Spike};
+use stormbell::domain::condition::{Condition, Hold, OwnWords, Spike};
 use stormbell::domain::engine::{Batch, Engine, Input, Item};
 use stormbell::domain::event::{Decoded, SourceEvent};
 use stormbell::domain::incident::Severity;
@@ -41,6 +41,7 @@ fn rule(number: usize) -> Rule {
         excepts: Vec::new(),
         playbook: None,
         condition: Condition::Spike(Spike { false_alarms: Promise::MONTHLY, at_least: 5, authors: 3 }),
+        hold: Hold::default(),
         of: None,
         own_words: OwnWords::default(),
         by: None,

@@ -27,6 +27,7 @@ impl Engine {
         }
         self.advanced = now;
         self.watch_silence(now, commit);
+        self.watch_held(now, commit);
         self.review(None, now, commit);
         self.ended.retain(|_, live| live.incident.may_begin_again(&self.routes.terms, now));
         let ids: Vec<IncidentId> = self.live.keys().cloned().collect();
@@ -47,6 +48,14 @@ impl Engine {
         if now < self.advanced + Duration::from_secs(1) {
             return; // as `advance`
         }
+        for (lasted, rule) in self.lasted(now) {
+            self.catch_up_incidents(lasted.at, commit);
+            self.raise_lasted(lasted, rule, lasted.at, commit);
+        }
+        self.catch_up_incidents(now, commit);
+    }
+
+    fn catch_up_incidents(&mut self, now: Timestamp, commit: &mut Commit) {
         while let Some((due, id)) = self.next_due().filter(|(due, _)| *due < now) {
             if self.is_quiet(&id, due) {
                 self.end_quiet(&id, due, commit);
@@ -62,7 +71,7 @@ impl Engine {
         let due = |Live { incident, .. }: &Live| {
             let open = incident.state == IncidentState::Open && incident.muted.is_none();
             let escalations = incident.escalations.iter().filter(|_| open).filter_map(|escalation| escalation.due);
-            let end = incident.newest() + self.routes.terms.quiet_for(incident) + Duration::from_micros(1);
+            let end = self.last_of(incident) + self.routes.terms.quiet_for(incident) + Duration::from_micros(1);
             escalations.chain(Some(end).filter(|_| all_see && !incident.is_of_blindness())).min()
         };
         let dues = self.live.iter().filter_map(|(id, live)| Some((due(live)?, id)));
@@ -72,8 +81,13 @@ impl Engine {
     /// Silence counts as the end only while every source sees (invariant 2).
     fn is_quiet(&self, id: &IncidentId, now: Timestamp) -> bool {
         let Some(Live { incident, .. }) = self.live.get(id) else { return false };
-        let newest = incident.newest().max(self.clock_set_at);
+        let newest = self.last_of(incident).max(self.clock_set_at);
         !incident.is_of_blindness() && self.all_see() && now.since(newest) > self.routes.terms.quiet_for(incident)
+    }
+
+    /// When it was last spoken of, or a rule of it ceases to count as firing.
+    fn last_of(&self, incident: &Incident) -> Timestamp {
+        incident.newest().max(self.fires_until(incident).unwrap_or_default())
     }
 
     fn end_quiet(&mut self, id: &IncidentId, now: Timestamp, commit: &mut Commit) {

@@ -10,7 +10,9 @@
 //! - What is graver raises the incident: it gets the headline and the topic, it has to be taken anew, and of the topic that
 //!   was its own before only what shares its posts belongs to it from then on. Two hundred complaints that follow
 //!   do not make the shooting grow.
-//! - What is as grave is told to all who know of it, and to the people of its routes; what is less grave only to those.
+//! - What is as grave is told to all who know of it, and to the people of its routes; what is less grave only to those. Who is
+//!   of its routes and knows of the incident already hears once what it is about by now; but not who was to be told
+//!   of both by one route, to whom it is a smaller part of the same.
 //! - Topics that not everybody may know of keep to themselves, see [`Terms::apart`].
 //!
 //! Rejected: to join what only resembles a post of the other (of “gunman at St. Brigid's” and “fire at St. Brigid's” four words
@@ -22,7 +24,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-use super::told::{first_told, send};
+use super::told::{first_told, send, take_routes};
 use super::{Live, News, SELF, Weight, entry};
 use crate::domain::commit::Commit;
 use crate::domain::condition::Seen;
@@ -31,7 +33,7 @@ use crate::domain::engine::alerts::Firing;
 use crate::domain::engine::off_times::Telling;
 use crate::domain::id::{IncidentId, RuleId};
 use crate::domain::incident::{Also, Incident, IncidentState};
-use crate::domain::message::MessageKind;
+use crate::domain::message::{MessageKind, summary};
 use crate::domain::rule::Rule;
 use crate::domain::time::Timestamp;
 
@@ -41,7 +43,8 @@ impl Engine {
     pub(in crate::domain::engine) fn incident_of(&self, rule: &Rule, seen: &Seen) -> Option<IncidentId> {
         let is_about_it = |id: &&IncidentId| self.live.get(*id).is_some_and(|live| live.has(seen));
         let joined = || self.joined.get(&rule.topic)?.iter().find(is_about_it).cloned();
-        self.by_topic.get(&rule.topic).cloned().or_else(joined)
+        let of_topic = self.by_topic.get(&rule.topic).filter(|id| !self.is_of_its_silence(rule, id));
+        of_topic.cloned().or_else(joined)
     }
 
     /// The open incident of another topic that an alert belongs to by its posts; from now on it is about that, too.
@@ -78,12 +81,20 @@ impl Engine {
         Some(id)
     }
 
-    /// People of routes that take the incident only now hear of it, and who has it, if somebody has.
+    /// People of routes that take the incident only now hear of it, and who has it, if somebody has; those who know of it for
+    /// another reason hear what is new.
     pub(super) fn tell_newcomers(&mut self, id: &IncidentId, now: Timestamp, commit: &mut Commit) {
         let Some(Live { incident, .. }) = self.live.get_mut(id) else { return };
         self.routes.keep_back(incident, Telling::News, now, commit);
+        let mut concerned = take_routes(incident, &self.routes, now);
         let mut fresh = first_told(incident, &self.routes, &self.receivers, now);
+        fresh.extend(concerned.iter().cloned());
         fresh.retain(|to| !incident.told.receivers.contains(to) && !self.routes.spares(incident, to, now));
+        concerned.retain(|to| incident.told.receivers.contains(to) && !self.routes.spares(incident, to, now));
+        if !concerned.is_empty() {
+            commit.timeline.push(entry(id, now, "updated", SELF, summary(incident)));
+            send(incident, MessageKind::Updated, concerned, &self.receivers, &self.routes, now, commit);
+        }
         send(incident, MessageKind::Opened, fresh.clone(), &self.receivers, &self.routes, now, commit);
         if incident.state == IncidentState::Acknowledged {
             send(incident, MessageKind::Acknowledged, fresh, &self.receivers, &self.routes, now, commit);

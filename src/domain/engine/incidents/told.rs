@@ -230,7 +230,7 @@ pub(super) fn first_told(
 
 /// Starts the routes that fit the incident and have not taken it yet; returns who is
 /// told first.
-fn take_routes(incident: &mut Incident, routes: &Routes, now: Timestamp) -> BTreeSet<Addressee> {
+pub(super) fn take_routes(incident: &mut Incident, routes: &Routes, now: Timestamp) -> BTreeSet<Addressee> {
     let mut receivers = BTreeSet::new();
     for route in routes.taking(incident) {
         if incident.escalations.iter().any(|escalation| escalation.route == route) {

@@ -234,7 +234,7 @@ fn nothing_nowhere_and_garbage() {
     assert_eq!(
         ran.err,
         "error: garbage.txt: no line looks like a post (an object with `id`, `created_at`, `author` and `text`) or a \
-         frame of a stream; name the format with --format (posts, jetstream, atproto, discord, discourse, irc, mastodon, matrix, meta, nostr, recentchange, slack)\n"
+         frame of a stream; name the format with --format (posts, jetstream, atproto, discord, discourse, eventsub, irc, mastodon, matrix, meta, nostr, recentchange, slack, x)\n"
     );
 }
 

@@ -113,7 +113,7 @@ async fn a_crisis_on_a_desk_from_its_first_popup_to_its_end() {
     blocking(|| world.session.press("Open.*flood"));
     let flood =
         incident(&daemon, "flood", |incident| incident["id"].is_string()).await["id"].as_str().unwrap().to_owned();
-    let expected = format!("http://127.0.0.1:{}/api/v1/incidents/{flood}\n", daemon.port());
+    let expected = format!("http://127.0.0.1:{}/incidents/{flood}\n", daemon.port());
     let opened = || std::fs::read_to_string(world.opened_file()).unwrap_or_default();
     blocking(|| world.session.until("the console is opened", || opened() == expected));
 
@@ -231,7 +231,7 @@ async fn another_workstation_comes_through_tls_and_opens_the_console_where_it_se
     blocking(|| world.session.displays(1));
     daemon.says("message delivered").await;
     let threat = incident(&daemon, "threat", |incident| incident["id"].is_string()).await;
-    let expected = format!("{url}/api/v1/incidents/{}\n", threat["id"].as_str().unwrap());
+    let expected = format!("{url}/incidents/{}\n", threat["id"].as_str().unwrap());
     blocking(|| {
         world.session.press("Open.*threat");
         let opened = || std::fs::read_to_string(world.opened_file()).unwrap_or_default();

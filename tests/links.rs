@@ -7,11 +7,8 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use stormbell::app::clock::SystemClock;
@@ -19,7 +16,7 @@ use stormbell::domain::id::{IncidentId, ReceiverName};
 use stormbell::domain::message::{Delivery, MessageKind};
 use stormbell::domain::time::{Clock, Timestamp};
 use stormbell::wire::link::{Console, LASTS};
-use support::child::{Process, Reads};
+use support::browser::Browser;
 use support::daemon::{Config, Daemon, HOOK, Place, now, say, word_rule};
 use support::jetstream::{Script, SimJetstream};
 use support::mail::MailServer;
@@ -265,66 +262,6 @@ async fn the_link_of_an_exercise_takes_the_exercise() {
     daemon.stop().await;
 }
 
-/// A browser on a telephone, driven by its own driver (W3C `WebDriver`).
-struct Browser {
-    _driver: Process,
-    _profile: tempfile::TempDir,
-    client: Client,
-    session: String,
-}
-
-impl Browser {
-    async fn start() -> Self {
-        let mut driver = Command::new("chromedriver");
-        let mut driver = Process::start(driver.arg("--port=0").stderr(Stdio::null()), Reads::Output);
-        let line = driver.line_with("was started successfully on port");
-        let port = line.trim_end_matches('.').rsplit(' ').next().unwrap().to_owned();
-        let profile = tempfile::tempdir().unwrap();
-        let folder = format!("--user-data-dir={}", profile.path().display());
-        let quiet =
-            ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"];
-        let args = [&["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", &folder][..], &quiet].concat();
-        let telephone = json!({ "deviceMetrics": { "width": 375, "height": 720, "pixelRatio": 2.0 } });
-        let options = json!({ "args": args, "mobileEmulation": telephone });
-        let wanted = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": options } } });
-        let client = Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
-        let mut browser =
-            Self { _driver: driver, _profile: profile, client, session: format!("http://127.0.0.1:{port}/session") };
-        let id = browser.post("", wanted).await["sessionId"].clone();
-        browser.session = format!("{}/{}", browser.session, id.as_str().unwrap());
-        browser
-    }
-
-    async fn post(&self, path: &str, body: Value) -> Value {
-        let request = self.client.post(format!("{}{path}", self.session)).body(body.to_string());
-        let answer: Value = serde_json::from_str(&request.send().await.unwrap().text().await.unwrap()).unwrap();
-        assert!(answer["value"]["error"].is_null(), "{path}: {answer:#}");
-        answer["value"].clone()
-    }
-
-    /// What the element shows.
-    async fn text(&self, selector: &str) -> String {
-        let script = format!("return document.querySelector('{selector}')?.innerText ?? ''");
-        self.post("/execute/sync", json!({ "script": script, "args": [] })).await.as_str().unwrap().to_owned()
-    }
-
-    async fn press(&self, selector: &str) {
-        let element = self.post("/element", json!({ "using": "css selector", "value": selector })).await;
-        let id = element.as_object().unwrap().values().next().unwrap().as_str().unwrap().to_owned();
-        self.post(&format!("/element/{id}/click"), json!({})).await;
-    }
-
-    /// A picture for whoever wants to look, in the folder that is named.
-    async fn picture(&self, name: &str) {
-        let Some(folder) = std::env::var_os("STORMBELL_PICTURES") else { return };
-        let answer =
-            self.client.get(format!("{}/screenshot", self.session)).send().await.unwrap().text().await.unwrap();
-        let answer: Value = serde_json::from_str(&answer).unwrap();
-        let png = BASE64_STANDARD.decode(answer["value"].as_str().unwrap()).unwrap();
-        std::fs::write(std::path::Path::new(&folder).join(name), png).unwrap();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Debian's chromium and chromium-driver; .ci/run installs them"]
 async fn a_real_browser_shows_the_page_in_its_colours_and_sends_its_button() {
@@ -333,7 +270,7 @@ async fn a_real_browser_shows_the_page_in_its_colours_and_sends_its_button() {
     let fire = world.happens(&daemon, "fire").await;
     let link = world.told(&daemon, &fire, "incident.opened").await["incident"]["acknowledge_url"].clone();
     let path = link.as_str().unwrap().strip_prefix(PUBLIC).unwrap().to_owned();
-    let browser = Browser::start().await;
+    let browser = Browser::telephone().await;
     browser.post("/url", json!({ "url": format!("http://127.0.0.1:{}/{path}", daemon.port()) })).await;
     browser.picture("open.png").await;
     assert_eq!(browser.text("button").await, "Take charge");

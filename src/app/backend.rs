@@ -1,39 +1,75 @@
 //! What the API shows and orders, answered by the store and the engine.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 
 use super::desk::Request;
 use super::readiness::Readiness;
 use super::status::{Status, Statuses};
+use crate::config::model::Config;
 use crate::desk::hub::Hub;
+use crate::domain::access::Change;
 use crate::domain::addressee::Addressee;
+use crate::domain::audit::Entry;
 use crate::domain::engine::{self, Command, Refused};
 use crate::domain::event::{Ledger, Rejected};
-use crate::domain::id::{IncidentId, ReceiverName, SilenceId};
+use crate::domain::id::{IncidentId, ReceiverName, RuleId, SilenceId};
 use crate::domain::incident::{Gap, Incident, IncidentState};
 use crate::domain::oncall::{Drill, People};
 use crate::domain::organization::Organization;
+use crate::domain::post::Post;
 use crate::domain::rule::RuleSet;
 use crate::domain::scenario;
 use crate::domain::silence::{Draft, Order, Refused as NotSilenced, Silence};
-use crate::domain::time::{Clock, Timestamp};
-use crate::store::{DeliveryRow, OutboxCount, OutboxState, Reader, SourceRecord, StoreError};
+use crate::domain::time::{Clock, Timestamp, Zone};
+use crate::store::{
+    DeliveryRow, GrowthRow, OutboxCount, OutboxState, Reader, SourceRecord, StoreError, StoreHandle, StoryRow,
+};
+use crate::telemetry::events;
 use crate::web::view::{
     AlertView, DeliveryView, GapView, LedgerView, ReceiverView, RuleView, SourceView, StatusView, TimelineView,
 };
-use crate::web::{Action, ActionKind, Backend, BackendError, IncidentDetail, Merge, Visit};
+use crate::web::{
+    Action, ActionKind, Backend, BackendError, Growth, IncidentDetail, Live, Merge, Moment, Numbered, Story, Visit,
+};
 
 /// Coverage and gaps are told for so long.
 const LOOK_BACK: Duration = Duration::from_hours(24);
 
-/// The daemon behind the API.
-pub(super) struct Daemon {
+/// Reads at a time.
+pub(super) const READERS: usize = 4;
+/// Entries of the audit log on one page.
+const AUDITED: usize = 200;
+
+/// What the daemon is configured with, as far as the API shows it.
+pub(super) struct Known {
     /// The database.
     pub database: PathBuf,
+    /// Every configured receiver.
+    pub receivers: Vec<ReceiverName>,
+    /// Whom the daemon listens for.
+    pub organization: Organization,
+    /// Drills that begin by themselves.
+    pub drills: Vec<Drill>,
+}
+
+impl Known {
+    /// That of a configuration.
+    pub(super) fn of(config: &Config, receivers: Vec<ReceiverName>) -> Self {
+        let (database, organization) = (config.store.path.clone(), config.organization.clone());
+        Self { database, receivers, organization, drills: config.drills.clone() }
+    }
+}
+
+/// The daemon behind the API.
+pub(super) struct Daemon {
+    /// What it is configured with.
+    pub known: Known,
     /// Whether everything moves.
     pub readiness: Readiness,
     /// The engine.
@@ -44,16 +80,16 @@ pub(super) struct Daemon {
     pub people: watch::Receiver<Arc<People>>,
     /// The sources right now.
     pub statuses: Statuses,
-    /// Every configured receiver.
-    pub receivers: Vec<ReceiverName>,
     /// Desks, if there is a place for them.
     pub desks: Option<Arc<Hub>>,
     /// Where those of other workstations are received.
     pub visits: Option<mpsc::Sender<Visit>>,
-    /// Whom the daemon listens for.
-    pub organization: Organization,
-    /// Drills that begin by themselves.
-    pub drills: Vec<Drill>,
+    /// Turns to read: many who look on must not take all threads and files.
+    pub readers: Arc<Semaphore>,
+    /// What happens, for whoever looks on.
+    pub live: broadcast::Sender<Live>,
+    /// Where accounts are kept.
+    pub store: StoreHandle,
     /// When it started.
     pub started: Timestamp,
     /// The present.
@@ -66,8 +102,15 @@ impl Daemon {
         &self,
         read: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, BackendError> {
-        let database = self.database.clone();
-        let result = tokio::task::spawn_blocking(move || read(&Reader::open(&database)?)).await;
+        let database = self.known.database.clone();
+        let turn = Arc::clone(&self.readers).acquire_owned().await.or(Err(stopping()))?;
+        let result = tokio::task::spawn_blocking(move || {
+            let result = Reader::open(&database).and_then(|reader| read(&reader));
+            // Also when nobody waits for it any more, it has its turn until it is done.
+            drop(turn);
+            result
+        })
+        .await;
         let unavailable = |error: &dyn std::error::Error| BackendError::Unavailable(error.to_string());
         result.map_err(|error| unavailable(&error))?.map_err(|error| unavailable(&error))
     }
@@ -77,6 +120,14 @@ impl Daemon {
         let (answer, answered) = oneshot::channel();
         self.engine.send(Request::Silence(order, answer)).await.or(Err(stopping()))?;
         answered.await.or(Err(stopping()))
+    }
+
+    /// Since when it is to be told how much was seen: for a day, or since the first start, before which there is no gap
+    /// on record.
+    fn looked_back(&self, record: &SourceRecord) -> Timestamp {
+        let since = self.clock.now() - LOOK_BACK;
+        let ran_before = record.gaps.iter().any(|gap| gap.from < self.started);
+        if ran_before { since } else { since.max(self.started) }
     }
 
     fn source(&self, name: &str, status: &Status, record: Option<&SourceRecord>) -> SourceView {
@@ -89,7 +140,7 @@ impl Daemon {
             reason: status.down.map(|(reason, _)| reason.as_str().to_owned()),
             lag_seconds: status.newest.map(|newest| now.since(newest).as_secs_f64()),
             cursor: record.and_then(|record| record.cursor).map(|cursor| cursor.0),
-            coverage: record.map_or(0.0, |record| record.coverage((now - LOOK_BACK).max(self.started), now)),
+            coverage: record.map_or(0.0, |record| record.coverage(self.looked_back(record), now)),
             ledger: ledger_view(&ledger),
             gaps: record.map(|record| record.gaps.iter().map(gap_view).collect()).unwrap_or_default(),
         }
@@ -134,6 +185,10 @@ impl Backend for Daemon {
                     authors: alert.authors,
                     post: alert.post.map(|post| post.to_string()),
                     key: alert.key,
+                    expected: alert.expected,
+                    #[allow(clippy::cast_precision_loss, reason = "for a picture")]
+                    upper: alert.upper.map(|upper| upper as f64),
+                    within_seconds: alert.within.map(|within| within.as_secs()),
                     why: alert.why,
                 })
                 .collect(),
@@ -198,7 +253,7 @@ impl Backend for Daemon {
     }
 
     async fn drill(&self, scenario: String, by: String) -> Result<Vec<Incident>, BackendError> {
-        let posts = scenario::posts(&scenario, &self.organization.name, self.clock.now()).ok_or_else(|| {
+        let posts = scenario::posts(&scenario, &self.known.organization.name, self.clock.now()).ok_or_else(|| {
             let names = scenario::names().join(", ");
             BackendError::Invalid(format!("there is no scenario “{scenario}”; there are {names}"))
         })?;
@@ -220,7 +275,7 @@ impl Backend for Daemon {
     fn next_drills(&self) -> Vec<(String, Timestamp)> {
         let now = self.clock.now();
         let next = |drill: &Drill| Some((drill.scenario.clone(), drill.recurrence.next(now)?));
-        let mut next: Vec<_> = self.drills.iter().filter_map(next).collect();
+        let mut next: Vec<_> = self.known.drills.iter().filter_map(next).collect();
         next.sort_by_key(|(_, at)| *at);
         next
     }
@@ -295,6 +350,56 @@ impl Backend for Daemon {
             .or(Err(BackendError::Unavailable("there are too many desks; try again later".to_owned())))
     }
 
+    fn organization(&self) -> (String, Zone) {
+        (self.known.organization.name.clone(), self.rules.borrow().zone().clone())
+    }
+
+    fn started(&self) -> Timestamp {
+        self.started
+    }
+
+    fn watch(&self) -> broadcast::Receiver<Live> {
+        self.live.subscribe()
+    }
+
+    async fn growth(&self, ids: Vec<IncidentId>) -> Result<Vec<Growth>, BackendError> {
+        let rows =
+            self.read(move |reader| ids.iter().map(|id| reader.growth(id)).collect::<Result<Vec<_>, _>>()).await?;
+        let growth = |row: GrowthRow| {
+            let moments = row.moments.into_iter().map(|(posts, authors)| Moment { posts, authors }).collect();
+            Growth { from: row.from, every: row.every, moments }
+        };
+        Ok(rows.into_iter().map(growth).collect())
+    }
+
+    async fn stories(&self, id: IncidentId) -> Result<Vec<Story>, BackendError> {
+        let rows = self.read(move |reader| reader.stories(&id)).await?;
+        let story = |StoryRow { post, posts, authors, first }| Story { post, posts, authors, first };
+        Ok(rows.into_iter().map(story).collect())
+    }
+
+    fn marks(&self, rules: &BTreeSet<RuleId>, post: &Post) -> Vec<Range<usize>> {
+        let in_force = Arc::clone(&self.rules.borrow());
+        let found = rules.iter().filter_map(|id| in_force.find(id.as_str()));
+        let mut marks: Vec<Range<usize>> = found.flat_map(|(_, rule)| rule.explain(post).query.places(0)).collect();
+        marks.sort_by_key(|mark| (mark.start, mark.end));
+        marks
+    }
+
+    async fn change_access(&self, changes: Vec<Change>, entries: Vec<Entry>) -> Result<(), BackendError> {
+        let written = self.store.change_access(changes, entries).await;
+        written.map_err(|error| BackendError::Unavailable(error.to_string()))
+    }
+
+    fn first_account(&self, url: &str) {
+        events::first_account(url);
+    }
+
+    async fn audit(&self, before: Option<i64>) -> Result<Vec<Numbered>, BackendError> {
+        let kept = self.read(move |reader| reader.audit(before, AUDITED)).await?;
+        Ok(kept.into_iter().map(|one| (one.number, one.entry)).collect())
+    }
+
     async fn status(&self) -> Result<StatusView, BackendError> {
         let reasons = self.not_ready().await;
         let rules = self.rules.borrow().rules().len() as u64;
@@ -302,8 +407,8 @@ impl Backend for Daemon {
         let state = |wanted| incidents.iter().filter(|incident| incident.state == wanted).count() as u64;
         Ok(StatusView {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            organization: self.organization.name.clone(),
-            timezone: self.organization.timezone.clone(),
+            organization: self.known.organization.name.clone(),
+            timezone: self.known.organization.timezone.clone(),
             started_at: self.started.to_string(),
             ready: reasons.is_empty(),
             reasons,
@@ -311,7 +416,7 @@ impl Backend for Daemon {
             open: state(IncidentState::Open),
             acknowledged: state(IncidentState::Acknowledged),
             sources: self.sources().await?,
-            receivers: self.receivers.iter().map(|receiver| receiver_view(receiver, &outbox)).collect(),
+            receivers: self.known.receivers.iter().map(|receiver| receiver_view(receiver, &outbox)).collect(),
             desks: self.desks.as_ref().map(|hub| hub.users()),
         })
     }

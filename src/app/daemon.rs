@@ -14,10 +14,11 @@ use anyhow::Context as _;
 use futures_util::future::select_all;
 use futures_util::stream;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, broadcast, mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::audit;
 use super::backend;
 use super::clock::SteadyClock;
 use super::desk::{Desk, Request};
@@ -52,13 +53,15 @@ use crate::source::timing::Timing;
 use crate::store::{Answered, Store, StoreError, StoreHandle};
 use crate::telemetry::events;
 use crate::telemetry::metrics::Metrics;
-use crate::web;
+use crate::web::{self, Live};
 use crate::wire::link::Console;
 
 /// Batches of frames that may wait for a worker; then the sources wait. What a replay after
 /// an outage piles up here decides how much memory the daemon ever needs; BENCHMARKS.md has
 /// Orders that may wait for the engine.
 const REQUESTS: usize = 64;
+/// Events that whoever looks on may be behind; then they look again instead.
+const LIVE: usize = 256;
 const ENGINE_STOPS: Duration = Duration::from_secs(3);
 const RECEIVERS_STOP: Duration = Duration::from_secs(8);
 const REST_STOPS: Duration = Duration::from_secs(2);
@@ -112,6 +115,8 @@ struct Parts {
     answered: Answered,
     /// Where desks are, if there is a place for them.
     desks: Option<Arc<Hub>>,
+    /// What happens, for whoever looks on.
+    live: broadcast::Sender<Live>,
 }
 
 impl Parts {
@@ -122,8 +127,8 @@ impl Parts {
         store: StoreHandle,
         answered: Answered,
     ) -> Self {
-        let desks = desktops::hub(config, metrics);
-        Self { clock: Arc::clone(clock), metrics: Arc::clone(metrics), store, answered, desks }
+        let (desks, (live, _)) = (desktops::hub(config, metrics), broadcast::channel(LIVE));
+        Self { clock: Arc::clone(clock), metrics: Arc::clone(metrics), store, answered, desks, live }
     }
 }
 
@@ -135,11 +140,10 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let Setup { config, rules, reload, open_api, timing, stop, listening } = setup;
     let mut signals = Signals::listen()?;
     let (steady, clock) = clocks();
-    let started = clock.now();
-    let metrics = Arc::new(Metrics::default());
+    let (started, metrics) = (clock.now(), Arc::new(Metrics::default()));
     metrics.rules(rules.rules().len());
     let (database, restored) = open_database(&config, &rules, started)?;
-    let web = bind(&config, open_api).await?;
+    let web = bind(&config, open_api, database.access().context("reading who may sign in")?).await?;
     let (console, inlets) = web.as_ref().map(Web::ways).unwrap_or_default();
     let (store, requests) = crate::store::channel(Arc::clone(&clock), Arc::clone(&metrics));
     let parts = Parts::new(&config, &clock, &metrics, store.clone(), database.answered());
@@ -183,26 +187,27 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
         trouble: None,
         probe,
         exercise,
+        live: parts.live.clone(),
     };
     let mut working = Stage::new("engine", ENGINE_STOPS);
     working.tasks.spawn("engine", desk.run(arrived, engine_requests));
 
     let daemon = Arc::new(backend::Daemon {
-        database: config.store.path.clone(),
+        known: backend::Known::of(&config, receivers),
         readiness,
         engine: to_engine.clone(),
         rules: rules.clone(),
         people,
         statuses,
-        receivers,
-        organization: config.organization.clone(),
         desks: parts.desks.clone(),
         visits,
-        drills: config.drills.clone(),
+        readers: Arc::new(Semaphore::new(backend::READERS)),
+        live: parts.live.clone(),
+        store: store.clone(),
         started,
         clock: Arc::clone(&clock),
     });
-    rest.tasks.spawn("drills", until(rest.stop.clone(), drill::hold(Arc::clone(&daemon), config.drills.clone())));
+    start_habits(&mut rest, &config, &daemon);
     if let Some(web) = web {
         serve_api(&mut rest, web, daemon, metrics, listening)?;
     }
@@ -249,6 +254,13 @@ fn workers() -> usize {
 fn restore(engine: &mut Engine, mut restored: Restored, now: Timestamp) -> (Option<Exercise>, Vec<Outcome>) {
     let (exercise, begun) = Exercise::resume(&mut restored, engine, now).unzip();
     (exercise, [Some(engine.restore(restored, now)), begun].into_iter().flatten().collect())
+}
+
+/// What is done by the clock.
+fn start_habits(stage: &mut Stage, config: &Config, daemon: &Arc<backend::Daemon>) {
+    let drills = drill::hold(Arc::clone(daemon), config.drills.clone());
+    stage.tasks.spawn("drills", until(stage.stop.clone(), drills));
+    stage.tasks.spawn("audit", until(stage.stop.clone(), audit::tell_head(config.store.path.clone())));
 }
 
 /// Everything that is still kept, of sources that are still read: windows reach back hours,
@@ -534,7 +546,8 @@ mod tests {
         let backup = rusqlite::Connection::open(&path).unwrap();
         backup.execute_batch("BEGIN IMMEDIATE").unwrap();
         storing.spawn_blocking("store", move || Ok(crate::store::run(database, requests)?));
-        let parts = Parts { clock, metrics, store: store.clone(), answered, desks: None };
+        let live = broadcast::channel(LIVE).0;
+        let parts = Parts { clock, metrics, store: store.clone(), answered, desks: None, live };
         // The writer's own patience ends after 5 s.
         let forgetting = timeout(Duration::from_secs(7), forget_old(parts, Duration::ZERO)).await;
         assert!(forgetting.is_err(), "{forgetting:?}");

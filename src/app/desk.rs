@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::clock::SteadyClock;
@@ -36,6 +36,7 @@ use crate::source::position::Position;
 use crate::store::{StoreError, StoreHandle, Trouble};
 use crate::telemetry::events;
 use crate::telemetry::metrics::Metrics;
+use crate::web::Live;
 
 /// Steps whose effects may wait behind a commit under way; then the stream waits.
 const MAX_PENDING: usize = 32;
@@ -126,6 +127,8 @@ pub(super) struct Desk {
     pub probe: Probe,
     /// The drill under way.
     pub exercise: Option<Exercise>,
+    /// Where whoever looks on is told what happens.
+    pub live: broadcast::Sender<Live>,
 }
 
 /// What was told of a disk that cannot be written.
@@ -235,6 +238,7 @@ impl Desk {
             Input::Down { source, reason } => {
                 self.metrics.source_up(source, false);
                 self.statuses.set(source, |status| status.down = Some((*reason, now)));
+                drop(self.live.send(Live::Source(source.clone())));
             }
             _ => {}
         }
@@ -387,7 +391,11 @@ impl Desk {
             // In the order of the steps, not of the commits: a connection that is lost while
             // its last frames are on their way to the disk stays lost.
             self.metrics.source_up(source, true);
-            self.statuses.set(source, |status| status.down = None);
+            let mut seen_again = false;
+            self.statuses.set(source, |status| seen_again = status.down.take().is_some());
+            if seen_again {
+                drop(self.live.send(Live::Source(source.clone())));
+            }
         }
         if self.trouble.is_some() {
             let about_the_disk = |delivery: &&Delivery| delivery.message.incident.topic.as_str() == STORAGE;
@@ -427,6 +435,8 @@ impl Desk {
                 }
             }
         }
+        // Perhaps nobody looks on.
+        commit.incidents.iter().for_each(|one| drop(self.live.send(Live::Incident(Arc::new(one.clone())))));
         commit.alerts.iter().for_each(|alert| self.metrics.alert(&alert.rule));
         commit.crowded_out.iter().for_each(|(rule, sightings)| self.metrics.crowded_out(rule, *sightings));
         for entry in &commit.timeline {

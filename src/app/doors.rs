@@ -9,6 +9,7 @@ use url::Url;
 
 use super::daemon::Failure;
 use crate::config::model::{Config, ReceiverConfig, ReceiverKind};
+use crate::domain::access::Accounts;
 use crate::domain::id::ReceiverName;
 use crate::web::{self, Access, Doors, Hook, Inlets};
 use crate::wire::link::Console;
@@ -33,7 +34,7 @@ impl Web {
 }
 
 /// The API's socket and keys, taken before anything else runs.
-pub(super) async fn bind(config: &Config, open_api: bool) -> Result<Option<Web>, Failure> {
+pub(super) async fn bind(config: &Config, open_api: bool, accounts: Accounts) -> Result<Option<Web>, Failure> {
     let Some(web) = &config.web else { return Ok(None) };
     let listener = TcpListener::bind(web.listen).await;
     let listener =
@@ -51,7 +52,7 @@ pub(super) async fn bind(config: &Config, open_api: bool) -> Result<Option<Web>,
         (Url::parse(&address).ok().map(Console::at), Inlets::default())
     };
     let access = if open_api { Access::Open } else { Access::Token(token) };
-    let doors = Doors { access, console, hooks: hooks(config), inlets };
+    let doors = Doors { access, accounts, console, hooks: hooks(config), inlets };
     Ok(Some(Web { listener, doors }))
 }
 

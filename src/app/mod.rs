@@ -3,6 +3,7 @@
 //! The edges (`source`, `notify`, `store`, `web`) do not know each other; here one's
 //! output becomes the other's input. Nothing here decides what is an alert.
 
+mod audit;
 mod backend;
 pub mod clock;
 pub mod daemon;

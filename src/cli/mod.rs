@@ -1,6 +1,7 @@
 //! The command line: one file a command, exit codes as promised.
 
 mod archive;
+mod audit;
 mod backtest;
 mod check;
 mod client;
@@ -99,6 +100,8 @@ enum Command {
     Silence(silence::Silence),
     /// Show the daemon's desktop notices in this session, and carry the acknowledgement back
     Desk(desk::Desk),
+    /// Look whether the log of what people and the program did was changed
+    Audit(audit::Audit),
 }
 
 /// Where the configuration is.
@@ -172,6 +175,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Drill(drill) => drill.main(),
         Command::Silence(silence) => silence.main(),
         Command::Desk(desk) => desk.main(),
+        Command::Audit(audit) => audit.main(),
     };
     match result {
         Ok(exit) => exit.into(),

@@ -9,7 +9,9 @@ pub mod key;
 pub mod tally;
 pub mod time;
 
+pub mod access;
 pub mod addressee;
+pub mod audit;
 pub mod diagnostic;
 pub mod event;
 pub mod harmless;

@@ -157,6 +157,13 @@ impl Zone {
         &self.0
     }
 
+    /// What clocks here show, as `strftime` writes it: `%Y-%m-%d %H:%M %:z`.
+    pub fn shows(&self, at: Timestamp, format: &str) -> String {
+        let instant = jiff::Timestamp::from_microsecond(at.0);
+        let shown = instant.map(|instant| instant.to_zoned(self.0.clone()).strftime(format).to_string());
+        shown.unwrap_or_else(|_| at.to_string())
+    }
+
     /// Local hours since Monday 00:00, from 0 to 168.
     #[allow(clippy::cast_precision_loss, reason = "milliseconds of a week")]
     pub fn hour_of_week(&self, at: Timestamp) -> f64 {

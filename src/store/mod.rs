@@ -10,11 +10,14 @@
 //! (590 times more test code than library), and over a server because a page must not
 //! depend on a second machine.
 
+mod access;
 mod answered;
 mod archive;
 mod aside;
+mod audit;
 mod error;
 mod files;
+mod growth;
 mod keeper;
 mod migrate;
 mod outbox;
@@ -29,7 +32,9 @@ mod writer;
 
 pub use answered::Answered;
 pub use archive::{Heard, Kept};
+pub use audit::{Kept as KeptEntry, Verdict as AuditVerdict};
 pub use error::StoreError;
+pub use growth::{GrowthRow, StoryRow};
 pub use keeper::Keeper;
 pub use outbox::OutboxState;
 pub use read::{AlertRow, DeliveryRow, IncidentRecord, OutboxCount, Reader, SourceRecord, TimelineRow};

@@ -10,6 +10,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, params};
 
 use super::error::StoreError;
+use super::growth::names;
 use super::outbox::{OutboxState, existing_posts};
 use super::{migrate, restore};
 use crate::domain::event::{Cursor, Ledger, Rejected};
@@ -30,7 +31,7 @@ pub struct Reader {
 }
 
 /// All that is kept about one incident.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct IncidentRecord {
     /// As it stands.
     pub incident: Incident,
@@ -81,7 +82,7 @@ pub struct TimelineRow {
 }
 
 /// One alert of an incident.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlertRow {
     /// Event time.
     pub at: Timestamp,
@@ -99,6 +100,12 @@ pub struct AlertRow {
     pub post: Option<PostId>,
     /// What a rule that counts by key counted.
     pub key: Option<String>,
+    /// Of a rule with a forecast: posts expected in the window.
+    pub expected: Option<f64>,
+    /// 19 times in 20 there are at most so many.
+    pub upper: Option<u64>,
+    /// The window of a count or a forecast.
+    pub within: Option<Duration>,
     /// Why.
     pub why: String,
 }
@@ -162,8 +169,7 @@ impl Reader {
     pub fn incident(&self, id: &IncidentId) -> Result<Option<IncidentRecord>, StoreError> {
         let Some(incident) = self.standing(id)? else { return Ok(None) };
         // What was found before incidents became one stays under the names it had then.
-        let ids: Vec<&str> = incident.merged.iter().chain([id]).map(IncidentId::as_str).collect();
-        let ids = serde_json::json!(ids).to_string();
+        let ids = names(&incident);
         let (timeline, alerts) = (self.timeline(id)?, self.alerts(&ids)?);
         let mut posts: Vec<String> = incident.sample.iter().map(ToString::to_string).collect();
         let mut select = self.sql.prepare_cached(
@@ -276,7 +282,7 @@ impl Reader {
     /// Of incidents, named by an array of JSON.
     fn alerts(&self, ids: &str) -> Result<Vec<AlertRow>, StoreError> {
         let mut select = self.sql.prepare_cached(
-            "SELECT at, rule, severity, condition, posts, authors, post, why, key FROM
+            "SELECT at, rule, severity, condition, posts, authors, post, why, key, expected, upper, within FROM
                (SELECT * FROM alert WHERE incident IN (SELECT value FROM json_each(?1)) ORDER BY at DESC, seq DESC LIMIT ?2) ORDER BY at, seq",
         )?;
         let mut rows = select.query(params![ids, ALERTS_SHOWN])?;
@@ -296,6 +302,9 @@ impl Reader {
                 post: row.get::<_, Option<String>>(6)?.map(PostId::from),
                 why: row.get(7)?,
                 key: row.get(8)?,
+                expected: row.get(9)?,
+                upper: row.get::<_, Option<i64>>(10)?.map(i64::unsigned_abs),
+                within: row.get::<_, Option<i64>>(11)?.map(|micros| Duration::from_micros(micros.unsigned_abs())),
             });
         }
         Ok(alerts)

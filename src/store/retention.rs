@@ -50,6 +50,9 @@ impl Writing<'_> {
                AND NOT EXISTS (SELECT 1 FROM incident WHERE id = alert.incident AND state <> 'resolved')",
             "DELETE FROM timeline WHERE at < ?1
                AND NOT EXISTS (SELECT 1 FROM incident WHERE id = timeline.incident AND state <> 'resolved')",
+            // Who did what when stays, and the chain holds; the words go as those of the history do.
+            "UPDATE audit SET text = NULL, salt = NULL WHERE at < ?1 AND text IS NOT NULL
+               AND NOT EXISTS (SELECT 1 FROM incident WHERE id = audit.about AND state <> 'resolved')",
             "DELETE FROM outbox WHERE finished_at < ?1 AND (state = 'delivered' OR told = 1)",
             "DELETE FROM gap WHERE to_at < ?1",
             "DELETE FROM silence WHERE until < ?1",

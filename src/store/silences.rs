@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::error::StoreError;
 use super::read::Reader;
 use super::stored::Unreadable;
+use crate::domain::audit::Entry;
 use crate::domain::incident::Signature;
 use crate::domain::silence::Silence;
 use crate::domain::time::Timestamp;
@@ -54,6 +55,18 @@ pub(super) fn to_json(silence: &Silence) -> String {
         ended: ended.as_ref().map(|ended| (ended.by.clone(), ended.at.micros())),
     };
     serde_json::to_string(&json).unwrap_or_default()
+}
+
+/// What the audit log says of it: who ordered or ended it.
+pub(super) fn entry(silence: &Silence) -> Entry {
+    let Silence { id, matchers, by, reason, ordered, until, ended, .. } = silence;
+    let (at, by, what) = match ended {
+        Some(ended) => (ended.at, &ended.by, "silence.ended"),
+        None => (*ordered, by, "silence.ordered"),
+    };
+    let matchers: Vec<String> = matchers.iter().map(ToString::to_string).collect();
+    let text = format!("{} until {until}: {reason}", matchers.join(" "));
+    Entry { at, by: by.clone(), what: what.to_owned(), about: id.to_string(), text }
 }
 
 fn from_json(text: &str) -> Result<Silence, Unreadable> {

@@ -11,6 +11,7 @@ use super::error::StoreError;
 use super::files::{self, Lock};
 use super::retention::{erase, erase_author};
 use super::{migrate, quotas, silences, stored};
+use crate::domain::audit::Entry;
 use crate::domain::cap::Quota;
 use crate::domain::commit::{Commit, Erasure, Progress, VolumeState};
 use crate::domain::event::{Bookmark, Rejected};
@@ -289,7 +290,7 @@ impl Writing<'_> {
         )?;
         let (ordered, until) = (silence.ordered.micros(), silence.until.micros());
         upsert.execute(params![silence.id.as_str(), ordered, until, silences::to_json(silence)])?;
-        Ok(())
+        self.audit(&silences::entry(silence))
     }
 
     fn timeline(&self, entry: &TimelineEntry) -> Result<(), StoreError> {
@@ -298,7 +299,8 @@ impl Writing<'_> {
             .sql
             .prepare_cached("INSERT INTO timeline (incident, at, what, by, text) VALUES (?1, ?2, ?3, ?4, ?5)")?;
         insert.execute(params![incident.as_str(), at.micros(), what, by, text])?;
-        Ok(())
+        let (what, about) = (format!("incident.{what}"), incident.to_string());
+        self.audit(&Entry { at: *at, by: by.clone(), what, about, text: text.clone() })
     }
 
     fn delivery(&self, delivery: &Delivery) -> Result<(), StoreError> {

@@ -259,7 +259,7 @@ impl StoreHandle {
         (since != IDLE).then(|| Timestamp::from_micros(since))
     }
 
-    async fn job<T, F>(&self, work: F) -> Result<T, StoreError>
+    pub(super) async fn job<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: Fn(&mut Writing<'_>) -> Result<T, StoreError> + Send + 'static,

@@ -106,6 +106,16 @@ pub fn clock_set(set: &ClockSet) {
     warn!(event = "service.clock.set", seconds, now = %set.at, "the clock was set; deadlines are kept");
 }
 
+/// Nobody can sign in yet; whoever reads this can make the first account, once.
+pub fn first_account(url: &str) {
+    warn!(event = "web.account.first", url, "nobody has an account yet; this link makes the first one, an admin");
+}
+
+/// The end of the audit log: what was done before this line is never changed without a trace.
+pub fn audit_head(number: i64, head: &str) {
+    info!(event = "audit.head", number, head, "audit log");
+}
+
 /// An incident began.
 pub fn incident_opened(incident: &Incident) {
     let Incident { id, topic, severity, exercise, late, .. } = incident;

@@ -4,18 +4,20 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection};
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router, middleware};
+use axum::{Extension, Json, Router, middleware};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::backend::{Action, ActionKind, Backend, BackendError, IncidentDetail, Merge};
+use super::caller::Caller;
 use super::guard::guard;
+use super::routes::{Needs, Route, Routes};
 use super::view::{IncidentDetailView, ReadyView};
-use super::{Shared, desks, drills, hooks, inlets, links, silences, twilio};
+use super::{Shared, console, desks, drills, hooks, inlets, links, live, silences, twilio};
+use crate::domain::access::Role;
 use crate::domain::id::IncidentId;
 use crate::domain::incident::IncidentState;
 use crate::domain::time::Timestamp;
@@ -34,33 +36,51 @@ const TEXT_LIMIT: usize = 4000;
 pub(super) type App<B> = State<Arc<Shared<B>>>;
 pub(super) type Answer = Result<Response, Problem>;
 
-pub(super) fn router<B: Backend>(shared: Arc<Shared<B>>) -> Router {
-    Router::new()
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(ready::<B>))
-        .route("/metrics", get(metrics::<B>))
-        .route("/api/v1/incidents", get(incidents::<B>))
-        .route("/api/v1/incidents/{id}", get(incident::<B>))
-        .route("/api/v1/incidents/{id}/{action}", post(act::<B>))
-        .route("/api/v1/incidents/{id}/merge", post(merge::<B>))
-        .merge(silences::routes::<B>())
-        .merge(drills::routes::<B>())
-        .merge(links::routes::<B>())
-        .merge(desks::routes::<B>())
-        .merge(hooks::routes::<B>())
-        .merge(inlets::routes::<B>())
-        .merge(twilio::routes::<B>())
-        .route("/api/v1/sources", get(sources::<B>))
-        .route("/api/v1/rules", get(rules::<B>))
-        .route("/api/v1/oncall", get(oncall::<B>))
-        .route("/api/v1/status", get(status::<B>))
-        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing at this address"))
+pub(super) fn router<B: Backend>(shared: Arc<Shared<B>>) -> (Router, Vec<Route>) {
+    let routes = Routes::new(Arc::clone(&shared))
+        .get("/healthz", Needs::Nothing, async || "ok\n")
+        .get("/readyz", Needs::Nothing, ready::<B>)
+        .get("/metrics", Needs::Nothing, metrics::<B>)
+        .get("/api/v1/incidents", VIEWER, incidents::<B>)
+        .get("/api/v1/incidents/{id}", VIEWER, incident::<B>)
+        .post("/api/v1/incidents/{id}/{action}", RESPONDER, act::<B>)
+        .post("/api/v1/incidents/{id}/merge", RESPONDER, merge::<B>)
+        .get("/api/v1/sources", VIEWER, sources::<B>)
+        .get("/api/v1/rules", VIEWER, rules::<B>)
+        .get("/api/v1/oncall", VIEWER, oncall::<B>)
+        .get("/api/v1/status", VIEWER, status::<B>)
+        .get("/api/v1/events", VIEWER, live::events::<B>)
+        .and(silences::routes)
+        .and(drills::routes)
+        .and(desks::routes)
+        .and(hooks::routes)
+        .and(inlets::routes)
+        .and(twilio::routes)
+        .and(links::routes)
+        .and(console::routes);
+    let (addresses, table) = routes.done();
+    let served = addresses
+        .fallback(nothing::<B>)
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this address does not take that method")
         })
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), guard::<B>))
-        .with_state(shared)
+        .with_state(shared);
+    (served, table)
+}
+
+/// For whoever may read.
+pub(super) const VIEWER: Needs = Needs::Role(Role::Viewer);
+/// For whoever may take charge.
+pub(super) const RESPONDER: Needs = Needs::Role(Role::Responder);
+
+async fn nothing<B: Backend>(State(shared): App<B>, request: Request) -> Response {
+    let accepted = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    if !accepted.is_some_and(|accepted| accepted.contains("text/html")) {
+        return Problem::new(StatusCode::NOT_FOUND, "there is nothing at this address").into_response();
+    }
+    console::nothing(&shared, request).await
 }
 
 async fn ready<B: Backend>(State(shared): App<B>) -> Response {
@@ -108,6 +128,7 @@ async fn incident<B: Backend>(State(shared): App<B>, id: Result<Path<String>, Pa
 
 async fn act<B: Backend>(
     State(shared): App<B>,
+    Extension(caller): Extension<Caller>,
     path: Result<Path<(String, String)>, PathRejection>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
@@ -119,7 +140,7 @@ async fn act<B: Backend>(
             "what can be done to an incident is ack, resolve, note or merge",
         ));
     };
-    let action = read_action(kind, &headers, &body?)?;
+    let action = read_action(kind, &caller, &headers, &body?)?;
     let Some(incident) = shared.backend.act(IncidentId::from(id), action).await? else {
         return Err(no_such_incident());
     };
@@ -128,12 +149,13 @@ async fn act<B: Backend>(
 
 async fn merge<B: Backend>(
     State(shared): App<B>,
+    Extension(caller): Extension<Caller>,
     id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
     let Path(id) = id?;
-    let merge = read_merge(&headers, &body?)?;
+    let merge = read_merge(&caller, &headers, &body?)?;
     let Some(incident) = shared.backend.merge(IncidentId::from(id), merge).await? else {
         return Err(no_such_incident());
     };
@@ -190,13 +212,13 @@ struct ActionBody {
 }
 
 /// A body is optional except for a note, whose words it holds.
-fn read_action(kind: ActionKind, headers: &HeaderMap, body: &[u8]) -> Result<Action, Problem> {
+fn read_action(kind: ActionKind, caller: &Caller, headers: &HeaderMap, body: &[u8]) -> Result<Action, Problem> {
     let ActionBody { by, text } = if body.is_empty() {
         ActionBody::default()
     } else {
         read_json(headers, body, r#"{"by": "ann", "text": "words"}"#)?
     };
-    let (by, text) = (signed(by)?, words("text", text)?);
+    let (by, text) = (signed(caller.on_behalf(by))?, words("text", text)?);
     if kind == ActionKind::Note && text.is_empty() {
         return Err(unprocessable("a note needs text".to_owned()));
     }
@@ -211,10 +233,14 @@ struct MergeBody {
     reason: Option<String>,
 }
 
-fn read_merge(headers: &HeaderMap, body: &[u8]) -> Result<Merge, Problem> {
+fn read_merge(caller: &Caller, headers: &HeaderMap, body: &[u8]) -> Result<Merge, Problem> {
     let example = r#"{"into": "inc-qionaw3lqq", "by": "ann", "reason": "the same fire"}"#;
     let MergeBody { into, by, reason } = read_json(headers, body, example)?;
-    Ok(Merge { into: IncidentId::from(into.trim()), by: signed(by)?, reason: words("reason", reason)? })
+    Ok(Merge {
+        into: IncidentId::from(into.trim()),
+        by: signed(caller.on_behalf(by))?,
+        reason: words("reason", reason)?,
+    })
 }
 
 fn read_json<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8], example: &str) -> Result<T, Problem> {
@@ -226,7 +252,7 @@ fn read_json<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8], example: &st
 }
 
 /// Who says so; nobody by name is `api`.
-fn signed(by: Option<String>) -> Result<String, Problem> {
+pub(super) fn signed(by: Option<String>) -> Result<String, Problem> {
     let by = by.unwrap_or_default();
     let by = by.trim();
     if by.chars().count() > NAME_LIMIT || by.contains(char::is_control) {
@@ -235,7 +261,7 @@ fn signed(by: Option<String>) -> Result<String, Problem> {
     Ok(if by.is_empty() { "api" } else { by }.to_owned())
 }
 
-fn words(field: &str, words: Option<String>) -> Result<String, Problem> {
+pub(super) fn words(field: &str, words: Option<String>) -> Result<String, Problem> {
     let words = words.unwrap_or_default();
     let words = words.trim();
     if words.chars().count() > TEXT_LIMIT {
@@ -267,6 +293,12 @@ pub(super) struct Problem {
 #[derive(Serialize)]
 struct ErrorView<'a> {
     error: &'a str,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
 }
 
 impl Problem {

@@ -1,17 +1,24 @@
 //! What the API needs from the daemon.
 
+use std::collections::BTreeSet;
 use std::future::Future;
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::broadcast;
 
 use super::desks::Visit;
 use super::view::{AlertView, DeliveryView, RuleView, SourceView, StatusView, TimelineView};
+use crate::domain::access::Change;
 use crate::domain::addressee::Addressee;
-use crate::domain::id::{IncidentId, SilenceId};
+use crate::domain::audit::Entry;
+use crate::domain::id::{IncidentId, RuleId, SilenceId, SourceName};
 use crate::domain::incident::{Incident, IncidentState};
 use crate::domain::oncall::People;
 use crate::domain::post::Post;
 use crate::domain::silence::{Draft, Silence};
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Timestamp, Zone};
 
 /// The daemon behind the API. `None` stands for "there is no such incident".
 pub trait Backend: Send + Sync + 'static {
@@ -95,9 +102,85 @@ pub trait Backend: Send + Sync + 'static {
     /// too many.
     fn desk(&self, visit: Visit) -> Result<(), BackendError>;
 
+    /// Whom the daemon listens for, and the zone their clocks show.
+    fn organization(&self) -> (String, Zone);
+
+    /// When it started.
+    fn started(&self) -> Timestamp;
+
+    /// What happens from now on; whoever is slow misses some of it, and is told so.
+    fn watch(&self) -> broadcast::Receiver<Live>;
+
+    /// How incidents grew, in the order they were named; an incident without posts has no moments.
+    fn growth(&self, ids: Vec<IncidentId>) -> impl Future<Output = Result<Vec<Growth>, BackendError>> + Send;
+
+    /// What is said in an incident, what most say first.
+    fn stories(&self, id: IncidentId) -> impl Future<Output = Result<Vec<Story>, BackendError>> + Send;
+
+    /// Where in a post's text the words stand that made those rules take it.
+    fn marks(&self, rules: &BTreeSet<RuleId>, post: &Post) -> Vec<Range<usize>>;
+
+    /// Remembers who may use the console, and what that is called in the audit log; on disk when it answers.
+    fn change_access(
+        &self,
+        changes: Vec<Change>,
+        entries: Vec<Entry>,
+    ) -> impl Future<Output = Result<(), BackendError>> + Send;
+
+    /// Nobody has an account yet, and whoever opens this link makes the first: tells whoever runs the daemon.
+    fn first_account(&self, url: &str);
+
+    /// The newest entries of the audit log before a number, newest first.
+    fn audit(&self, before: Option<i64>) -> impl Future<Output = Result<Vec<Numbered>, BackendError>> + Send;
+
     /// What `stormbell status` shows.
     fn status(&self) -> impl Future<Output = Result<StatusView, BackendError>> + Send;
 }
+
+/// Something happened that whoever looks on wants to see.
+#[derive(Clone, Debug)]
+pub enum Live {
+    /// An incident is as it says now, on disk.
+    Incident(Arc<Incident>),
+    /// A source is seen again, or not any longer.
+    Source(SourceName),
+}
+
+/// What an incident gained in a stretch of time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moment {
+    /// Posts.
+    pub posts: u64,
+    /// Their distinct authors.
+    pub authors: u64,
+}
+
+/// How an incident grew, in stretches of equal length.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Growth {
+    /// Where the first stretch begins, in event time.
+    pub from: Timestamp,
+    /// How long each is.
+    pub every: Duration,
+    /// What came in each.
+    pub moments: Vec<Moment>,
+}
+
+/// Posts of an incident that say the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Story {
+    /// The first of them that still exists.
+    pub post: Option<Post>,
+    /// How many.
+    pub posts: u64,
+    /// By how many.
+    pub authors: u64,
+    /// When the first was written (event time).
+    pub first: Timestamp,
+}
+
+/// An entry of the audit log, and its number.
+pub type Numbered = (i64, Entry);
 
 /// An incident with its history and evidence.
 #[derive(Clone, Debug)]

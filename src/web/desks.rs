@@ -4,21 +4,19 @@
 //! this, which brings a second, older WebSocket library into the program.
 
 use std::pin::Pin;
-use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::IntoResponse;
-use axum::routing::get;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::Shared;
 use super::api::{Answer, App, Problem};
 use super::backend::Backend;
+use super::routes::{Needs, Routes};
+use crate::domain::access::Role;
 
 /// Bytes both ways.
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -28,8 +26,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 /// A connection that has become a WebSocket, once its answer has left; nothing when it broke before.
 pub type Visit = Pin<Box<dyn Future<Output = Option<Box<dyn Duplex>>> + Send>>;
 
-pub(super) fn routes<B: Backend>() -> Router<Arc<Shared<B>>> {
-    Router::new().route("/api/v1/desk", get(desk::<B>))
+pub(super) fn routes<B: Backend>(routes: Routes<B>) -> Routes<B> {
+    // Desks acknowledge for whoever sits there.
+    routes.get("/api/v1/desk", Needs::Role(Role::Admin), desk::<B>)
 }
 
 async fn desk<B: Backend>(State(shared): App<B>, mut request: Request) -> Answer {

@@ -1,29 +1,29 @@
 //! `/api/v1/drills`: begins an exercise, shows those that were held and are to come, and `/api/v1/incidents/{id}/deliveries`: what became of each message.
 
-use std::sync::Arc;
-
 use axum::body::Bytes;
 use axum::extract::Path;
 use axum::extract::State;
 use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
-use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::Shared;
-use super::api::{Answer, App, NAME_LIMIT, Problem, is_json};
+use super::api::{Answer, App, NAME_LIMIT, Problem, RESPONDER, VIEWER, is_json};
 use super::backend::Backend;
+use super::caller::Caller;
+use super::routes::Routes;
 use crate::domain::id::IncidentId;
 use crate::domain::time::Timestamp;
 use crate::wire::message::IncidentJson;
 
-pub(super) fn routes<B: Backend>() -> Router<Arc<Shared<B>>> {
-    Router::new()
-        .route("/api/v1/drills", get(held::<B>).post(begin::<B>))
-        .route("/api/v1/incidents/{id}/deliveries", get(deliveries::<B>))
+pub(super) fn routes<B: Backend>(routes: Routes<B>) -> Routes<B> {
+    routes.get("/api/v1/drills", VIEWER, held::<B>).post("/api/v1/drills", RESPONDER, begin::<B>).get(
+        "/api/v1/incidents/{id}/deliveries",
+        VIEWER,
+        deliveries::<B>,
+    )
 }
 
 #[derive(Deserialize)]
@@ -33,7 +33,12 @@ struct Body {
     by: Option<String>,
 }
 
-async fn begin<B: Backend>(State(shared): App<B>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Answer {
+async fn begin<B: Backend>(
+    State(shared): App<B>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer {
     if !is_json(&headers) {
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be application/json"));
     }
@@ -41,7 +46,7 @@ async fn begin<B: Backend>(State(shared): App<B>, headers: HeaderMap, body: Resu
         let text = format!("the body must be like {{\"scenario\": \"active-threat\", \"by\": \"ann\"}}: {error}");
         Problem::new(StatusCode::BAD_REQUEST, text)
     })?;
-    let by = by.unwrap_or_else(|| "api".to_owned());
+    let by = caller.on_behalf(by).unwrap_or_else(|| "api".to_owned());
     let long = [&scenario, &by].iter().any(|text| text.chars().count() > NAME_LIMIT || text.contains(char::is_control));
     if long {
         let text = format!("scenario and by must each be one line of at most {NAME_LIMIT} characters");

@@ -5,15 +5,14 @@
 //! attacker's, pointed here: DNS rebinding), and an `Origin`, which browsers add to all that
 //! could change something, must be this server's own. Whoever sends the token is past the
 //! first check: a browser that was lured here does not have it. The public name, where there is one, is
-//! ours for links alone: a proxy that passes on everything still shows nothing else without the token. What is signed
-//! (hooks, what is sent to sources) may come by any name.
+//! ours, too, but for what nobody signs in for. What is signed (hooks, what is sent to sources) may come by any name.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
@@ -21,6 +20,7 @@ use url::Url;
 
 use super::api::Problem;
 use super::backend::Backend;
+use super::caller::{Caller, Known, cookie};
 use super::{Access, Shared, inlets};
 use crate::wire::link::Console;
 
@@ -39,13 +39,36 @@ const HEADERS: [(HeaderName, HeaderValue); 5] = [
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
 ];
 
+/// How whoever asks has come here.
+#[derive(Clone, Debug)]
+pub(super) struct Way {
+    /// Below which path the pages are for them: a proxy may have one of its own before ours. Ends with a slash.
+    pub(super) root: String,
+    /// Whether their browser came by HTTPS.
+    pub(super) secure: bool,
+}
+
 /// The middleware around everything.
-pub(super) async fn guard<B: Backend>(State(shared): State<Arc<Shared<B>>>, request: Request, next: Next) -> Response {
-    let answer = match admit(&shared, request.uri().path(), request.headers()) {
+pub(super) async fn guard<B: Backend>(
+    State(shared): State<Arc<Shared<B>>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let answer = match admit(&shared, request.method(), request.uri().path(), request.headers()) {
         Err(problem) => problem.into_response(),
-        Ok(()) => tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await.unwrap_or_else(|_| {
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the answer took too long; try again").into_response()
-        }),
+        Ok(caller) => {
+            if let Some(secret) = caller.as_ref().and_then(|caller| caller.session) {
+                shared.gate.used(secret);
+            }
+            if let Some(caller) = caller {
+                request.extensions_mut().insert(caller);
+            }
+            let way = way(&shared, request.headers());
+            request.extensions_mut().insert(way);
+            tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await.unwrap_or_else(|_| {
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the answer took too long; try again").into_response()
+            })
+        }
     };
     with_manners(answer)
 }
@@ -58,8 +81,26 @@ fn with_manners(mut answer: Response) -> Response {
     answer
 }
 
-fn admit<B>(shared: &Shared<B>, path: &str, headers: &HeaderMap) -> Result<(), Problem> {
-    let Shared { access, listen, console, .. } = shared;
+fn way<B>(shared: &Shared<B>, headers: &HeaderMap) -> Way {
+    let public = shared.console.as_ref().and_then(Console::public_url);
+    let asked = |public: &&Url| {
+        let host = single(headers, &header::HOST).map(name_of);
+        host.zip(public.host_str()).is_some_and(|(host, public)| host.eq_ignore_ascii_case(public))
+    };
+    let public = public.filter(asked);
+    let path = public.map_or("/", Url::path);
+    let root = if path.ends_with('/') { path.to_owned() } else { format!("{path}/") };
+    Way { root, secure: public.is_some_and(|public| public.scheme() == "https") }
+}
+
+/// Who asks, as far as that can be told; what they may do, their route says.
+fn admit<B: Backend>(
+    shared: &Shared<B>,
+    method: &Method,
+    path: &str,
+    headers: &HeaderMap,
+) -> Result<Option<Caller>, Problem> {
+    let Shared { access, listen, console, gate, .. } = shared;
     let host = single(headers, &header::HOST);
     let public = console.as_ref().and_then(Console::public_url);
     let origin = single(headers, &header::ORIGIN);
@@ -69,24 +110,34 @@ fn admit<B>(shared: &Shared<B>, path: &str, headers: &HeaderMap) -> Result<(), P
         return Err(Problem::new(StatusCode::FORBIDDEN, "the request comes from a page of another site"));
     }
     let presented = single(headers, &header::AUTHORIZATION).and_then(bearer);
-    let (expected, authorized) = match access {
-        Access::Token(token) => (true, presented.is_some_and(|presented| same(presented, token.expose()))),
-        Access::Open => (false, false),
+    let caller = match access {
+        Access::Open => Some(Caller::anybody()),
+        Access::Token(token) if presented.is_some_and(|presented| same(presented, token.expose())) => {
+            Some(Caller::with_token())
+        }
+        Access::Token(_) => cookie(headers).and_then(|cookie| gate.caller(cookie)),
     };
-    let by_link = path.starts_with("/a/");
-    let public = public.filter(|_| by_link).and_then(Url::host_str);
+    let with_token = caller.as_ref().is_some_and(|caller| caller.known == Known::Token);
+    // What nobody signs in for stays inside, and so does all of an open demo.
+    let inside = matches!(path, "/metrics" | "/readyz") || matches!(access, Access::Open) && !path.starts_with("/a/");
+    let public = public.filter(|_| !inside).and_then(Url::host_str);
     let named =
         |host: &str| names_us(host, *listen) || public.is_some_and(|public| public.eq_ignore_ascii_case(name_of(host)));
     let by_hook = path.starts_with("/hooks/") || path.starts_with(inlets::PATH);
-    if !authorized && !by_hook && !host.is_some_and(named) {
+    if !with_token && !by_hook && !host.is_some_and(named) {
         let text = "the Host header must be the address this server listens on, or a loopback address";
         return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, text));
     }
+    let signed_in = caller.as_ref().is_some_and(|caller| caller.session.is_some());
+    if signed_in && !method.is_safe() && origin.is_none() {
+        // Browsers name it with all that could change something; without it nothing shows that it was our page.
+        return Err(Problem::new(StatusCode::FORBIDDEN, "the request does not say from which page it comes"));
+    }
     let protected = path == "/api" || path.starts_with("/api/");
-    if protected && expected && !authorized {
+    if protected && caller.is_none() {
         return Err(Problem::new(StatusCode::UNAUTHORIZED, "send the header Authorization: Bearer TOKEN"));
     }
-    Ok(())
+    Ok(caller)
 }
 
 /// The header's value, unless there are several or it is not text.

@@ -8,9 +8,6 @@
 //!
 //! Source: <https://developer.pagerduty.com/docs/webhooks-overview> (V3), its pages on behaviour and signatures.
 
-use std::sync::Arc;
-
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{DefaultBodyLimit, Path, State};
@@ -20,10 +17,11 @@ use axum::routing::post;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use super::Hook;
 use super::api::{Answer, App, Problem};
 use super::backend::{Action, Backend, BackendError};
 use super::pagerduty::{Told, read};
-use super::{Hook, Shared};
+use super::routes::{Needs, Routes};
 use crate::config::secret::Secret;
 use crate::domain::id::ReceiverName;
 use crate::telemetry::metrics::Heard;
@@ -34,8 +32,9 @@ const BODY_LIMIT: usize = 256 * 1024;
 const MOST_SIGNATURES: usize = 8;
 const SIGNATURE: HeaderName = HeaderName::from_static("x-pagerduty-signature");
 
-pub(super) fn routes<B: Backend>() -> Router<Arc<Shared<B>>> {
-    Router::new().route("/hooks/pagerduty/{receiver}", post(take::<B>)).layer(DefaultBodyLimit::max(BODY_LIMIT))
+pub(super) fn routes<B: Backend>(routes: Routes<B>) -> Routes<B> {
+    let take = post(take::<B>).layer(DefaultBodyLimit::max(BODY_LIMIT));
+    routes.at("POST", "/hooks/pagerduty/{receiver}", Needs::Nothing, take)
 }
 
 async fn take<B: Backend>(

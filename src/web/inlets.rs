@@ -4,27 +4,24 @@
 //! is answered with 200, and nothing else is: whoever gets 503 sends it again. A body is bounded, and how many long ones
 //! are held at a time, too; who nobody is to hear of ([`crate::net::inlet`]) is turned away here.
 
-use std::sync::Arc;
-
-use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::IntoResponse;
-use axum::routing::get;
 
-use super::Shared;
 use super::api::{Answer, App, Problem};
 use super::backend::Backend;
+use super::routes::{Needs, Routes};
 use crate::net::inlet::{Call, Inlet, Reply};
 
 /// The part of an address by which one comes in here.
 pub(super) const PATH: &str = "/in/";
 
-pub(super) fn routes<B: Backend>() -> Router<Arc<Shared<B>>> {
-    let take = || get(take::<B>).post(take::<B>);
-    Router::new().route("/in/{source}", take()).route("/in/{source}/{place}", take())
+pub(super) fn routes<B: Backend>(routes: Routes<B>) -> Routes<B> {
+    let whole =
+        |routes: Routes<B>, path| routes.get(path, Needs::Nothing, take::<B>).post(path, Needs::Nothing, take::<B>);
+    whole(whole(routes, "/in/{source}"), "/in/{source}/{place}")
 }
 
 async fn take<B: Backend>(

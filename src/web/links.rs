@@ -4,20 +4,18 @@
 //! button acts. The token is the proof, so no bearer token is asked for; that the button was pressed on our
 //! own page, the guard sees to. Who is not first, or comes too late, is told who has it instead.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 
 use super::Shared;
 use super::api::App;
 use super::backend::{Action, ActionKind, Backend, BackendError};
 use super::page::{About, Page, ago};
+use super::routes::{Needs, Routes};
 use crate::domain::harmless::{clean, clip};
 use crate::domain::incident::{Incident, IncidentState, Signature};
 use crate::domain::time::Timestamp;
@@ -28,8 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// Characters of somebody's name.
 const MAX_NAME: usize = 100;
 
-pub(super) fn routes<B: Backend>() -> Router<Arc<Shared<B>>> {
-    Router::new().route("/a/{token}", get(show::<B>).post(take::<B>))
+pub(super) fn routes<B: Backend>(routes: Routes<B>) -> Routes<B> {
+    routes.get("/a/{token}", Needs::Nothing, show::<B>).post("/a/{token}", Needs::Nothing, take::<B>)
 }
 
 type Token = Result<Path<String>, PathRejection>;

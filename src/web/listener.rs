@@ -3,31 +3,37 @@
 //! A connection costs memory and a file; strangers must not be able to take all of them.
 //! So there are at most so many, and each must get something done: the clock of a connection
 //! starts anew only when a part of an answer leaves, not when another byte of a request drips in.
+//! When all places are taken, whoever comes gets the place of the one that has gone longest without a part of an
+//! answer: ten thousand clients that drip push out each other, and nobody who asks and goes.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::serve::Listener;
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener};
+use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep};
 
 /// A listener with a bound.
 #[derive(Debug)]
 pub(super) struct Bounded {
     listener: TcpListener,
-    free: Arc<Semaphore>,
+    places: Arc<Places>,
     patience: Duration,
 }
 
 impl Bounded {
     /// At most so many connections at a time, each with so much time from one part of an answer to the next.
     pub(super) fn new(listener: TcpListener, connections: usize, patience: Duration) -> Self {
-        Self { listener, free: Arc::new(Semaphore::new(connections)), patience }
+        let places = Places { most: connections, next: AtomicU64::new(0), taken: Mutex::default() };
+        Self { listener, places: Arc::new(places), patience }
     }
 }
 
@@ -36,15 +42,87 @@ impl Listener for Bounded {
     type Addr = std::net::SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        // The semaphore is never closed; were it, connections would be unbounded rather than refused.
-        let place = Arc::clone(&self.free).acquire_owned().await.ok();
         let (stream, address) = Listener::accept(&mut self.listener).await;
         let deadline = Box::pin(sleep(self.patience));
-        (Connection { stream, deadline, patience: self.patience, _place: place }, address)
+        let place = Places::take(&self.places);
+        (Connection { stream, deadline, patience: self.patience, place }, address)
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
         self.listener.local_addr()
+    }
+}
+
+/// Who is connected, by how long ago each got something done.
+#[derive(Debug)]
+struct Places {
+    most: usize,
+    /// Also of two that got something done at once one was first.
+    next: AtomicU64,
+    taken: Mutex<BTreeMap<u64, Arc<Notice>>>,
+}
+
+/// Whether somebody else has the place now.
+#[derive(Debug, Default)]
+struct Notice {
+    given: AtomicBool,
+    reader: AtomicWaker,
+}
+
+/// A place, until it is given to somebody else.
+#[derive(Debug)]
+struct Place {
+    places: Arc<Places>,
+    turn: u64,
+    notice: Arc<Notice>,
+}
+
+impl Places {
+    fn take(places: &Arc<Self>) -> Place {
+        let (turn, notice) = (places.next.fetch_add(1, Ordering::Relaxed), Arc::new(Notice::default()));
+        let mut taken = places.taken();
+        let over = (taken.len() >= places.most).then(|| taken.pop_first()).flatten();
+        taken.insert(turn, Arc::clone(&notice));
+        drop(taken);
+        if let Some((_, over)) = over {
+            over.given.store(true, Ordering::Release);
+            over.reader.wake();
+        }
+        Place { places: Arc::clone(places), turn, notice }
+    }
+
+    /// Nobody panics while holding it.
+    fn taken(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Notice>>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// Last in the order of those whose place is given away.
+    fn got_something_done(&mut self) {
+        let turn = self.places.next.fetch_add(1, Ordering::Relaxed);
+        let mut taken = self.places.taken();
+        if taken.remove(&self.turn).is_some() {
+            taken.insert(turn, Arc::clone(&self.notice));
+            drop(taken);
+            self.turn = turn;
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.places.taken().remove(&self.turn);
+    }
+}
+
+/// Who is at the other end of a connection; behind a proxy, the proxy.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) std::net::IpAddr);
+
+impl Connected<IncomingStream<'_, Bounded>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Bounded>) -> Self {
+        Self(stream.remote_addr().ip())
     }
 }
 
@@ -53,12 +131,16 @@ pub(super) struct Connection {
     stream: TcpStream,
     deadline: Pin<Box<Sleep>>,
     patience: Duration,
-    _place: Option<OwnedSemaphorePermit>,
+    place: Place,
 }
 
 impl Connection {
-    /// Fails once the deadline has passed, and otherwise wakes the task when it does.
+    /// Fails once the deadline has passed or the place is somebody else's, and otherwise wakes the task when it does.
     fn in_time(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        self.place.notice.reader.register(context.waker());
+        if self.place.notice.given.load(Ordering::Acquire) {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
         if self.deadline.as_mut().poll(context).is_ready() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
     }
 
@@ -66,6 +148,7 @@ impl Connection {
         if written > 0 {
             let deadline = Instant::now() + self.patience;
             self.deadline.as_mut().reset(deadline);
+            self.place.got_something_done();
         }
     }
 }
@@ -120,12 +203,11 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_client_that_drips_loses_its_place_to_the_next() {
+    async fn a_client_that_drips_is_cut_off() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut bounded = Bounded::new(listener, 1, Duration::from_millis(100));
         let mut slow = TcpStream::connect(address).await.unwrap();
-        let _next = TcpStream::connect(address).await.unwrap();
         let (mut connection, _) = bounded.accept().await;
         let mut byte = [0];
         let error = loop {
@@ -136,10 +218,32 @@ mod tests {
             }
         };
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        let waits = tokio::time::timeout(Duration::from_millis(50), bounded.accept()).await;
-        assert!(waits.is_err(), "there is one place");
-        drop(connection);
-        tokio::time::timeout(Duration::from_secs(30), bounded.accept()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn whoever_comes_gets_the_place_of_the_one_that_got_nothing_done_for_longest() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut bounded = Bounded::new(listener, 2, Duration::from_mins(10));
+        let mut clients = Vec::new();
+        let mut come = async || {
+            clients.push(TcpStream::connect(address).await.unwrap());
+            bounded.accept().await.0
+        };
+        let mut busy = come().await;
+        let mut idle = come().await;
+        busy.write_all(b"answer").await.unwrap();
+        let mut byte = [0];
+        let (waited, third) = tokio::join!(idle.read_exact(&mut byte), come());
+        assert_eq!(waited.unwrap_err().kind(), io::ErrorKind::ConnectionAborted, "while it waited");
+        busy.write_all(b"more").await.unwrap();
+        drop(third);
+        // A place that became free is free: nobody is pushed out.
+        let _fourth = come().await;
+        busy.write_all(b"more").await.unwrap();
+        let _fifth = come().await;
+        let _sixth = come().await;
+        assert_eq!(busy.write_all(b"more").await.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
     }
 
     #[tokio::test]

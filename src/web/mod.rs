@@ -1,4 +1,4 @@
-//! The HTTP API of the daemon: health, metrics, incidents.
+//! The console and the HTTP API of the daemon.
 //!
 //! It knows neither store nor engine: what it shows and does is behind [`Backend`], which
 //! `app` fills. What is here is the manners of a server that hospital staff and strangers on
@@ -6,15 +6,20 @@
 
 mod api;
 mod backend;
+mod caller;
+mod console;
 mod desks;
 mod drills;
+mod gate;
 mod guard;
 mod hooks;
 mod inlets;
 mod links;
 mod listener;
+mod live;
 mod page;
 mod pagerduty;
+mod routes;
 mod silences;
 mod token;
 mod twilio;
@@ -27,25 +32,33 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-pub use backend::{Action, ActionKind, Backend, BackendError, IncidentDetail, Merge};
+pub use backend::{
+    Action, ActionKind, Backend, BackendError, Growth, IncidentDetail, Live, Merge, Moment, Numbered, Story,
+};
 pub use desks::{Duplex, Visit};
+pub use routes::{Needs, Route};
 pub use token::token;
 
 pub use crate::net::inlet::Inlets;
 
-use listener::Bounded;
+use gate::Gate;
+use listener::{Bounded, Peer};
 
 use crate::config::secret::Secret;
+use crate::domain::access::Accounts;
 use crate::domain::id::ReceiverName;
 use crate::telemetry::metrics::Metrics;
 use crate::wire::link::Console;
 
 /// Desks of other workstations at a time, whose connections last; the next ones are refused.
 pub const DESKS: usize = 64;
-/// Connections at a time; the next ones wait in the system's queue.
-const CONNECTIONS: usize = 64 + DESKS;
+/// Viewers at a time who are told what happens; the next ones ask now and then.
+const VIEWERS: usize = 500;
+/// Connections at a time; a further one gets the place of the one that got nothing done for longest.
+const CONNECTIONS: usize = 64 + DESKS + VIEWERS;
 /// How long a connection may go without a part of an answer. Longer than a request may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Answers under way get so long to finish when the daemon stops.
@@ -65,6 +78,8 @@ pub enum Access {
 pub struct Doors {
     /// To the API.
     pub access: Access,
+    /// Who may sign in.
+    pub accounts: Accounts,
     /// By links: the address that answers name, and what knows the links that messages carry.
     pub console: Option<Console>,
     /// By what a receiver sends back.
@@ -93,6 +108,11 @@ struct Shared<B> {
     backend: Arc<B>,
     metrics: Arc<Metrics>,
     access: Access,
+    gate: Gate<B>,
+    /// Places for viewers.
+    viewers: Arc<Semaphore>,
+    /// When streams of events end.
+    stop: CancellationToken,
     listen: SocketAddr,
     /// Where people reach this server.
     console: Option<Console>,
@@ -112,9 +132,29 @@ pub async fn serve<B: Backend>(
     cancel: CancellationToken,
 ) -> io::Result<()> {
     let listen = listener.local_addr()?;
-    let Doors { access, console, hooks, inlets } = doors;
-    let router = api::router(Arc::new(Shared { backend, metrics, access, listen, console, hooks, inlets }));
+    let Doors { access, accounts, console, hooks, inlets } = doors;
+    let secret = match &access {
+        Access::Token(token) => token.expose(),
+        Access::Open => "",
+    };
+    let gate = Gate::new(Arc::clone(&backend), accounts, secret);
+    let viewers = Arc::new(Semaphore::new(VIEWERS));
+    let shared = Arc::new(Shared {
+        backend,
+        metrics,
+        access,
+        gate,
+        viewers,
+        stop: cancel.clone(),
+        listen,
+        console,
+        hooks,
+        inlets,
+    });
+    invite_the_first(&shared).await;
+    let (router, _) = api::router(shared);
     let stop = cancel.clone();
+    let router = router.into_make_service_with_connect_info::<Peer>();
     let server = axum::serve(Bounded::new(listener, CONNECTIONS, PATIENCE), router)
         .with_graceful_shutdown(async move { stop.cancelled().await });
     let out_of_patience = async {
@@ -124,5 +164,23 @@ pub async fn serve<B: Backend>(
     tokio::select! {
         result = server => result,
         () = out_of_patience => Ok(()),
+    }
+}
+
+/// Every address of the server and what it takes, for whoever checks or documents it.
+pub fn addresses<B: Backend>(backend: Arc<B>) -> Vec<Route> {
+    let gate = Gate::new(Arc::clone(&backend), Accounts::default(), "");
+    let (metrics, listen) = (Arc::default(), SocketAddr::from(([127, 0, 0, 1], 0)));
+    let (access, hooks, inlets) = (Access::Open, BTreeMap::new(), Inlets::default());
+    let (viewers, stop) = (Arc::new(Semaphore::new(VIEWERS)), CancellationToken::new());
+    let shared = Shared { backend, metrics, access, gate, viewers, stop, listen, console: None, hooks, inlets };
+    api::router(Arc::new(shared)).1
+}
+
+/// While nobody has an account, whoever can read the journal makes the first.
+async fn invite_the_first<B: Backend>(shared: &Shared<B>) {
+    let (Access::Token(_), Some(console)) = (&shared.access, &shared.console) else { return };
+    if let Some(secret) = shared.gate.first_link().await {
+        shared.backend.first_account(&console.invitation_url(&secret));
     }
 }

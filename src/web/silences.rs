@@ -4,20 +4,19 @@
 //! `from` and `until` as RFC 3339. Matchers are the text that the command line takes: one
 //! language for people, scripts and the history of incidents.
 
-use std::sync::Arc;
-
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::IntoResponse;
-use axum::routing::{delete, get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json};
 use serde::Deserialize;
 
 use super::Shared;
-use super::api::{Answer, App, NAME_LIMIT, Problem, is_json};
-use super::backend::Backend;
+use super::api::{Answer, App, Problem, RESPONDER, VIEWER, is_json, signed};
+use super::backend::{Backend, BackendError};
+use super::caller::Caller;
+use super::routes::Routes;
 use super::view::{PreviewView, PreviewedView, SilenceView};
 use crate::domain::id::SilenceId;
 use crate::domain::incident::Incident;
@@ -28,11 +27,13 @@ use crate::domain::time::Timestamp;
 /// Incidents a preview looks at, the newest.
 const PREVIEWED: usize = 5_000;
 
-pub(super) fn routes<B: Backend>() -> Router<Arc<Shared<B>>> {
-    Router::new()
-        .route("/api/v1/silences", get(list::<B>).post(add::<B>).delete(end_named::<B>))
-        .route("/api/v1/silences/preview", post(preview::<B>))
-        .route("/api/v1/silences/{id}", delete(end::<B>))
+pub(super) fn routes<B: Backend>(routes: Routes<B>) -> Routes<B> {
+    routes
+        .get("/api/v1/silences", VIEWER, list::<B>)
+        .post("/api/v1/silences", RESPONDER, add::<B>)
+        .delete("/api/v1/silences", RESPONDER, end_named::<B>)
+        .post("/api/v1/silences/preview", VIEWER, preview::<B>)
+        .delete("/api/v1/silences/{id}", RESPONDER, end::<B>)
 }
 
 async fn list<B: Backend>(State(shared): App<B>) -> Answer {
@@ -53,25 +54,52 @@ struct Body {
     lasts: Option<String>,
 }
 
-async fn add<B: Backend>(State(shared): App<B>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Answer {
+async fn add<B: Backend>(
+    State(shared): App<B>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer {
     let now = shared.backend.now();
-    let draft = draft(read(&headers, &body?)?, now)?;
+    let body = read(&headers, &body?)?;
+    let draft = draft(Body { by: caller.on_behalf(body.by), ..body }, now)?;
     let silence = shared.backend.silence(draft).await?;
     Ok(Json(view(&silence, shared.backend.now())).into_response())
 }
 
 async fn preview<B: Backend>(State(shared): App<B>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Answer {
     let matchers = matchers(&read(&headers, &body?)?.matchers)?;
-    let incidents = shared.backend.incidents(None, PREVIEWED).await?;
-    let mut view = PreviewView { looked_at: incidents.len() as u64, muted: Vec::new(), spared: Vec::new() };
-    for incident in &incidents {
-        match Verdict::of(&matchers, incident) {
-            Verdict::Muted => view.muted.push(previewed(incident, None)),
-            Verdict::Spared(because) => view.spared.push(previewed(incident, Some(because.to_string()))),
+    let Tried { looked_at, muted, spared } = tried(&*shared.backend, &matchers).await?;
+    Ok(Json(PreviewView {
+        looked_at,
+        muted: muted.iter().map(|incident| previewed(incident, None)).collect(),
+        spared: spared.iter().map(|(incident, because)| previewed(incident, Some(because.clone()))).collect(),
+    })
+    .into_response())
+}
+
+/// What a silence would have done.
+pub(super) struct Tried {
+    /// Incidents that were looked at.
+    pub(super) looked_at: u64,
+    /// Those it would have muted, newest first.
+    pub(super) muted: Vec<Incident>,
+    /// Those it fits in part, and why it would not have muted them.
+    pub(super) spared: Vec<(Incident, String)>,
+}
+
+/// Holds matchers against the newest incidents on record.
+pub(super) async fn tried<B: Backend>(backend: &B, matchers: &[Matcher]) -> Result<Tried, BackendError> {
+    let incidents = backend.incidents(None, PREVIEWED).await?;
+    let mut tried = Tried { looked_at: incidents.len() as u64, muted: Vec::new(), spared: Vec::new() };
+    for incident in incidents {
+        match Verdict::of(matchers, &incident) {
+            Verdict::Muted => tried.muted.push(incident),
+            Verdict::Spared(because) => tried.spared.push((incident, because.to_string())),
             Verdict::Other => {}
         }
     }
-    Ok(Json(view).into_response())
+    Ok(tried)
 }
 
 #[derive(Deserialize)]
@@ -81,19 +109,24 @@ struct EndQuery {
     by: Option<String>,
 }
 
-async fn end_named<B: Backend>(State(shared): App<B>, uri: Uri) -> Answer {
+async fn end_named<B: Backend>(State(shared): App<B>, Extension(caller): Extension<Caller>, uri: Uri) -> Answer {
     let EndQuery { id, by } = query(&uri)?;
     let id = id.ok_or_else(|| Problem::new(StatusCode::BAD_REQUEST, "say which: /api/v1/silences/ID"))?;
-    end_one(&shared, id, by).await
+    end_one(&shared, id, caller.on_behalf(by)).await
 }
 
-async fn end<B: Backend>(State(shared): App<B>, id: Result<Path<String>, PathRejection>, uri: Uri) -> Answer {
+async fn end<B: Backend>(
+    State(shared): App<B>,
+    Extension(caller): Extension<Caller>,
+    id: Result<Path<String>, PathRejection>,
+    uri: Uri,
+) -> Answer {
     let Path(id) = id?;
-    end_one(&shared, id, query(&uri)?.by).await
+    end_one(&shared, id, caller.on_behalf(query(&uri)?.by)).await
 }
 
 async fn end_one<B: Backend>(shared: &Shared<B>, id: String, by: Option<String>) -> Answer {
-    let ended = shared.backend.end_silence(SilenceId::from(id), name(by)?).await?;
+    let ended = shared.backend.end_silence(SilenceId::from(id), signed(by)?).await?;
     let ended = ended.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "there is no such silence"))?;
     Ok(Json(view(&ended, shared.backend.now())).into_response())
 }
@@ -127,7 +160,7 @@ fn draft(body: Body, now: Timestamp) -> Result<Draft, Problem> {
         }
         _ => return Err(unprocessable("say when it ends: either `for` or `until`".to_owned())),
     };
-    Ok(Draft { matchers, by: name(by)?, reason: reason.unwrap_or_default(), from, until })
+    Ok(Draft { matchers, by: signed(by)?, reason: reason.unwrap_or_default(), from, until })
 }
 
 fn matchers(given: &[String]) -> Result<Vec<Matcher>, Problem> {
@@ -137,15 +170,6 @@ fn matchers(given: &[String]) -> Result<Vec<Matcher>, Problem> {
         return Err(unprocessable("say what to silence: rule=…, topic=… or severity=…".to_owned()));
     }
     Ok(matchers)
-}
-
-fn name(by: Option<String>) -> Result<String, Problem> {
-    let by = by.unwrap_or_default();
-    let by = by.trim();
-    if by.chars().count() > NAME_LIMIT || by.contains(char::is_control) {
-        return Err(unprocessable(format!("by must be one line of at most {NAME_LIMIT} characters")));
-    }
-    Ok(if by.is_empty() { "api" } else { by }.to_owned())
 }
 
 fn time(what: &str, text: &str) -> Result<Timestamp, Problem> {

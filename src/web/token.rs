@@ -37,9 +37,7 @@ pub fn token(path: &Path) -> io::Result<Secret> {
 
 /// Under another name first: a crash must not leave half a token.
 fn make(path: &Path) -> io::Result<Secret> {
-    let mut bytes = [0; 32];
-    fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    let token = BASE64_URL_SAFE_NO_PAD.encode(bytes);
+    let token = random()?;
     let draft = path.with_added_extension("new");
     match fs::remove_file(&draft) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -50,6 +48,13 @@ fn make(path: &Path) -> io::Result<Secret> {
     file.sync_all()?;
     fs::rename(&draft, path)?;
     Ok(Secret::new(token))
+}
+
+/// 32 random bytes as text that fits into addresses and cookies.
+pub(super) fn random() -> io::Result<String> {
+    let mut bytes = [0; 32];
+    fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
 }
 
 #[cfg(test)]

@@ -11,15 +11,12 @@
 //! <https://www.twilio.com/docs/messaging/twiml>.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::IntoResponse;
-use axum::routing::post;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -28,6 +25,7 @@ use url::form_urlencoded;
 
 use super::api::{Answer, App, Problem};
 use super::backend::{Action, ActionKind, Backend, BackendError};
+use super::routes::{Needs, Routes};
 use super::{Hook, Shared};
 use crate::config::secret::Secret;
 use crate::domain::addressee::{Addressee, Recipient};
@@ -50,8 +48,8 @@ const MAX_TITLE: usize = 80;
 /// Characters of a name.
 const MAX_NAME: usize = 100;
 
-pub(super) fn routes<B: Backend>() -> Router<Arc<Shared<B>>> {
-    Router::new().route("/hooks/twilio/{receiver}", post(take::<B>))
+pub(super) fn routes<B: Backend>(routes: Routes<B>) -> Routes<B> {
+    routes.post("/hooks/twilio/{receiver}", Needs::Nothing, take::<B>)
 }
 
 /// What Twilio sends, by name; of a name that comes twice the last value.

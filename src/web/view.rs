@@ -53,7 +53,7 @@ pub struct DeliveryView {
 }
 
 /// One alert.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AlertView {
     /// Event time, RFC 3339.
     pub at: String,
@@ -72,6 +72,15 @@ pub struct AlertView {
     /// What a rule that counts by key counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// Of a rule with a forecast: posts expected within `within_seconds`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<f64>,
+    /// 19 times in 20 there are at most so many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upper: Option<f64>,
+    /// The window of a count or a forecast.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within_seconds: Option<u64>,
     /// Why.
     pub why: String,
 }

@@ -93,7 +93,12 @@ impl Console {
 
     /// Where an incident can be read.
     pub fn incident_url(&self, id: &IncidentId) -> String {
-        self.below(&["api", "v1", "incidents", id.as_str()])
+        self.below(&["incidents", id.as_str()])
+    }
+
+    /// Where whoever has that secret chooses a password.
+    pub fn invitation_url(&self, secret: &str) -> String {
+        self.below(&["invited", secret])
     }
 
     /// Where whoever gets this message takes charge; none when somebody has the incident, it is over, or
@@ -211,9 +216,9 @@ mod tests {
     #[test]
     fn an_incident_has_an_address_below_any_server() {
         let url = |base: &str| Console::at(Url::parse(base).unwrap()).incident_url(&IncidentId::from("a/b"));
-        assert_eq!(url("http://h:8787"), "http://h:8787/api/v1/incidents/a%2Fb");
-        assert_eq!(url("https://h/bell/"), "https://h/bell/api/v1/incidents/a%2Fb");
-        assert_eq!(url("https://h/bell"), "https://h/bell/api/v1/incidents/a%2Fb");
+        assert_eq!(url("http://h:8787"), "http://h:8787/incidents/a%2Fb");
+        assert_eq!(url("https://h/bell/"), "https://h/bell/incidents/a%2Fb");
+        assert_eq!(url("https://h/bell"), "https://h/bell/incidents/a%2Fb");
     }
 
     #[test]

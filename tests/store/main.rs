@@ -4,6 +4,7 @@
 
 mod crash;
 mod forgetting;
+mod looking;
 mod opening;
 mod outbox;
 mod restart;

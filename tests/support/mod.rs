@@ -10,6 +10,7 @@
     reason = "a broken world fails the test"
 )]
 
+pub mod browser;
 pub mod child;
 pub mod clock;
 pub mod daemon;
@@ -24,6 +25,7 @@ pub mod message;
 pub mod model;
 pub mod nostr;
 pub mod outbox;
+pub mod pretended;
 pub mod proxy;
 pub mod reading;
 pub mod screen;

@@ -101,6 +101,15 @@ impl<'a> Explained<'a> {
 }
 
 impl Clause {
+    /// Where the words stand in a segment that made the query match: those found outside any `NOT`.
+    pub fn places(&self, segment: usize) -> Vec<Range<usize>> {
+        if !self.satisfied || self.form == Form::Not {
+            return Vec::new();
+        }
+        let own = self.found.iter().filter(|found| found.segment == segment).map(|found| found.original.clone());
+        own.chain(self.parts.iter().flat_map(|part| part.places(segment))).collect()
+    }
+
     /// The terms that made the query match: those found outside any `NOT`.
     pub fn terms(&self) -> Vec<&str> {
         let mut terms: Vec<&str> = Vec::new();

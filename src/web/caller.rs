@@ -1,0 +1,136 @@
+//! Who asks: the bearer of the token, somebody who is signed in, or anybody in an open demo.
+
+use axum::http::{HeaderMap, header};
+use sha2::{Digest as _, Sha256};
+
+use crate::domain::access::{Fingerprint, Role};
+use crate::domain::id::hex;
+
+/// The session's cookie.
+pub(super) const COOKIE: &str = "stormbell-session";
+/// The sign of whoever was here before, kept for a year after the last time.
+const KNOWN: &str = "stormbell-known";
+const YEAR: u64 = 365 * 86_400;
+/// The longest cookie header that is looked at, in bytes.
+const MOST: usize = 8192;
+
+/// How somebody is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// By the token; on whose behalf, they may say.
+    Token,
+    /// Not at all: all is open to them.
+    Nobody,
+    /// By the name they signed in with.
+    Name(String),
+}
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Caller {
+    /// How they are known.
+    pub(super) known: Known,
+    /// What they may do.
+    pub(super) role: Role,
+    /// Their session, if they are signed in.
+    pub(super) session: Option<Fingerprint>,
+    /// What every form of theirs must carry.
+    pub(super) form_key: String,
+}
+
+impl Caller {
+    /// Whoever has the token.
+    pub(super) fn with_token() -> Self {
+        Self { known: Known::Token, role: Role::Admin, session: None, form_key: String::new() }
+    }
+
+    /// Anybody, where all is open.
+    pub(super) fn anybody() -> Self {
+        Self { known: Known::Nobody, role: Role::Admin, session: None, form_key: String::new() }
+    }
+
+    /// Somebody who is signed in.
+    pub(super) fn signed_in(name: &str, role: Role, cookie: &str) -> Self {
+        let form_key = hex(&Sha256::digest(format!("form {cookie}")), 16);
+        Self { known: Known::Name(name.to_owned()), role, session: Some(Fingerprint::of(cookie)), form_key }
+    }
+
+    /// Under which name what they do goes on record.
+    pub(super) fn by(&self) -> &str {
+        match &self.known {
+            Known::Token => "api",
+            Known::Nobody => "demo",
+            Known::Name(name) => name,
+        }
+    }
+
+    /// Their name, if they are signed in.
+    pub(super) fn name(&self) -> Option<&str> {
+        match &self.known {
+            Known::Name(name) => Some(name),
+            Known::Token | Known::Nobody => None,
+        }
+    }
+
+    /// Under which name it goes on record that somebody is said to do something: the signed in do it themselves.
+    pub(super) fn on_behalf(&self, said: Option<String>) -> Option<String> {
+        self.name().map(str::to_owned).or(said)
+    }
+}
+
+/// The secret in the session's cookie.
+pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
+    named(headers, COOKIE)
+}
+
+/// The sign of who signed in here before.
+pub(super) fn known(headers: &HeaderMap) -> Option<&str> {
+    named(headers, KNOWN)
+}
+
+fn named<'a>(headers: &'a HeaderMap, cookie: &str) -> Option<&'a str> {
+    let all = headers.get_all(header::COOKIE).iter().filter(|value| value.len() <= MOST);
+    let pairs = all.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';'));
+    let mut ours = pairs.filter_map(|pair| pair.trim().split_once('=')).filter(|(name, _)| *name == cookie);
+    // Of two, one was planted by a neighbour: neither is believed.
+    ours.next().filter(|_| ours.next().is_none()).map(|(_, secret)| secret)
+}
+
+/// The header that gives a browser the sign.
+pub(super) fn set_known(sign: &str, secure: bool) -> String {
+    let secure = if secure { "; Secure" } else { "" };
+    format!("{KNOWN}={sign}; Path=/; HttpOnly; SameSite=Strict; Max-Age={YEAR}{secure}")
+}
+
+/// The header that gives a browser the cookie; without a secret, takes it away.
+pub(super) fn set_cookie(secret: Option<&str>, seconds: u64, secure: bool) -> String {
+    let secure = if secure { "; Secure" } else { "" };
+    let (secret, seconds) = secret.map_or(("", 0), |secret| (secret, seconds));
+    // Lax: a link in a chat leads to the page, and no other site's form ever brings the cookie along.
+    format!("{COOKIE}={secret}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(cookies: &[&str]) -> HeaderMap {
+        cookies.iter().map(|cookie| (header::COOKIE, cookie.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn the_cookie_is_found_among_others_and_believed_alone() {
+        assert_eq!(cookie(&headers(&["a=b; stormbell-session=x=y; c"])), Some("x=y"));
+        assert_eq!(cookie(&headers(&["a=b", "stormbell-session=x"])), Some("x"));
+        assert_eq!(cookie(&headers(&["stormbell-session=x; stormbell-session=y"])), None);
+        assert_eq!(cookie(&headers(&["xstormbell-session=x"])), None);
+        assert_eq!(cookie(&headers(&[])), None);
+    }
+
+    #[test]
+    fn forms_of_two_sessions_differ_and_give_the_cookie_away_to_nobody() {
+        let [one, other] = ["a", "b"].map(|cookie| Caller::signed_in("ann", Role::Viewer, cookie).form_key);
+        assert!(one != other && one.len() == 32);
+        assert_ne!(one, hex(&Fingerprint::of("a").0, 16));
+    }
+}

@@ -1,0 +1,109 @@
+//! Chromium, driven by its own driver.
+
+use std::process::{Command, Stdio};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use reqwest::Client;
+use serde_json::{Value, json};
+
+use super::child::{Process, Reads};
+
+/// A browser, driven by its own driver (W3C `WebDriver`).
+pub struct Browser {
+    _driver: Process,
+    _profile: tempfile::TempDir,
+    client: Client,
+    session: String,
+}
+
+impl Browser {
+    /// On a telephone.
+    pub async fn telephone() -> Self {
+        Self::start(375, 720, false).await
+    }
+
+    /// With a window of that size in pixels; in the colours of the night.
+    pub async fn start(width: u32, height: u32, dark: bool) -> Self {
+        let mut driver = Command::new("chromedriver");
+        let mut driver = Process::start(driver.arg("--port=0").stderr(Stdio::null()), Reads::Output);
+        let line = driver.line_with("was started successfully on port");
+        let port = line.trim_end_matches('.').rsplit(' ').next().unwrap().to_owned();
+        let profile = tempfile::tempdir().unwrap();
+        let folder = format!("--user-data-dir={}", profile.path().display());
+        let quiet =
+            ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"];
+        let mut args =
+            [&["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", &folder][..], &quiet].concat();
+        if dark {
+            args.push("--blink-settings=preferredColorScheme=0");
+        }
+        let emulated =
+            json!({ "deviceMetrics": { "width": width, "height": height, "pixelRatio": 1.0, "mobile": width < 600 } });
+        let options = json!({ "args": args, "mobileEmulation": emulated });
+        let log = json!({ "browser": "ALL" });
+        let wanted =
+            json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": options, "goog:loggingPrefs": log } } });
+        let client = Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+        let mut browser =
+            Self { _driver: driver, _profile: profile, client, session: format!("http://127.0.0.1:{port}/session") };
+        let id = browser.post("", wanted).await["sessionId"].clone();
+        browser.session = format!("{}/{}", browser.session, id.as_str().unwrap());
+        browser
+    }
+
+    /// Goes to an address.
+    pub async fn go(&self, url: &str) {
+        self.post("/url", json!({ "url": url })).await;
+    }
+
+    /// What a script returns.
+    pub async fn run(&self, script: &str) -> Value {
+        self.post("/execute/sync", json!({ "script": script, "args": [] })).await
+    }
+
+    /// Types into a field.
+    pub async fn fill(&self, selector: &str, text: &str) {
+        let id = self.element(selector).await;
+        self.post(&format!("/element/{id}/value"), json!({ "text": text })).await;
+    }
+
+    /// What the console of the browser complains about.
+    pub async fn complaints(&self) -> Vec<String> {
+        let log = self.post("/se/log", json!({ "type": "browser" })).await;
+        log.as_array().unwrap().iter().map(|line| line["message"].as_str().unwrap().to_owned()).collect()
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Value {
+        let request = self.client.post(format!("{}{path}", self.session)).body(body.to_string());
+        let answer: Value = serde_json::from_str(&request.send().await.unwrap().text().await.unwrap()).unwrap();
+        assert!(answer["value"]["error"].is_null(), "{path}: {answer:#}");
+        answer["value"].clone()
+    }
+
+    /// What the element shows.
+    pub async fn text(&self, selector: &str) -> String {
+        let script = format!("return document.querySelector('{selector}')?.innerText ?? ''");
+        self.post("/execute/sync", json!({ "script": script, "args": [] })).await.as_str().unwrap().to_owned()
+    }
+
+    pub async fn press(&self, selector: &str) {
+        let id = self.element(selector).await;
+        self.post(&format!("/element/{id}/click"), json!({})).await;
+    }
+
+    async fn element(&self, selector: &str) -> String {
+        let element = self.post("/element", json!({ "using": "css selector", "value": selector })).await;
+        element.as_object().unwrap().values().next().unwrap().as_str().unwrap().to_owned()
+    }
+
+    /// A picture for whoever wants to look, in the folder that is named.
+    pub async fn picture(&self, name: &str) {
+        let Some(folder) = std::env::var_os("STORMBELL_PICTURES") else { return };
+        let answer =
+            self.client.get(format!("{}/screenshot", self.session)).send().await.unwrap().text().await.unwrap();
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        let png = BASE64_STANDARD.decode(answer["value"].as_str().unwrap()).unwrap();
+        std::fs::write(std::path::Path::new(&folder).join(name), png).unwrap();
+    }
+}

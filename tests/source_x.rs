@@ -355,6 +355,35 @@ async fn a_search_that_fails_is_tried_again_and_one_that_is_refused_is_a_gap_on_
 }
 
 #[tokio::test]
+async fn a_page_that_breaks_off_is_asked_for_again_and_never_the_last() {
+    let mut world = World::new().await;
+    world.sim.posted(id(50), &post(id(50), "missed"));
+    let page = || (200, "", r#"{"data":[{"id":"1","te"#.to_owned());
+    world.sim.refuse_searches([page(), (200, "", "<html>wait</html>".to_owned())]);
+    let mut listener = world.listen(quick(), 100, Some(&bookmark(id(100), 0)));
+    let stream = world.sim.stream().await;
+    listener.until_text("missed").await;
+    assert!(listener.missed.is_empty());
+    let mark = listener.stop().await.unwrap();
+    stream.gone().await;
+
+    world.sim.refuse_searches([page(), page(), page(), page(), page()]);
+    let mut listener = world.listen(quick(), 100, Some(&mark));
+    let _stream = world.sim.stream().await;
+    listener.until(|listener| listener.missed.len() == 1).await;
+}
+
+#[tokio::test]
+async fn a_next_page_that_cannot_be_asked_for_is_a_gap() {
+    let mut world = World::new().await;
+    let endless = json!({ "data": [post(id(50), "missed")["data"]], "meta": { "next_token": "n".repeat(2000) } });
+    world.sim.refuse_searches([(200, "", endless.to_string())]);
+    let mut listener = world.listen(quick(), 100, Some(&bookmark(id(100), 0)));
+    let _stream = world.sim.stream().await;
+    listener.until(|listener| listener.missed.len() == 1 && listener.posts.len() == 1).await;
+}
+
+#[tokio::test]
 async fn a_query_that_is_no_search_is_a_gap_and_the_others_are_searched() {
     let mut world = World::new().await;
     world.sim.posted(id(50), &post(id(50), "missed"));

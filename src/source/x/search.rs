@@ -17,6 +17,8 @@ const MOST_BYTES: usize = 8 << 20;
 /// Posts of a page; X gives no fewer than ten.
 const PAGE: u64 = 100;
 const LEAST_PAGE: u64 = 10;
+/// The longest token of a next page, in bytes.
+const MOST_TOKEN: usize = 1024;
 /// How often a page is tried, and the first wait between two tries.
 const TRIES: u32 = 5;
 const FIRST_WAIT: Duration = Duration::from_secs(5);
@@ -30,7 +32,7 @@ pub(super) struct Search {
     place: usize,
     next: Option<String>,
     pub(super) since: u64,
-    /// Queries that X does not take as searches.
+    /// Queries that X does not take as searches, or does not answer to the end.
     unsearched: usize,
 }
 
@@ -57,7 +59,7 @@ impl Search {
         let Some(query) = self.queries.get(self.place).cloned() else {
             let found = match self.unsearched {
                 0 => Found::Done,
-                some => Found::GaveUp(format!("X does not take {some} of our queries as searches")),
+                some => Found::GaveUp(format!("X does not take {some} of our queries as searches, or not to the end")),
             };
             return Ok((self, found));
         };
@@ -65,10 +67,15 @@ impl Search {
         for attempt in 0..TRIES {
             match self.ask(&query, most, &line).await {
                 Ok(answer) if answer.status.is_success() => {
-                    let (posts, next) = read(&answer.body);
-                    self.place += usize::from(next.is_none());
-                    self.next = next;
-                    return Ok((self, Found::Posts(posts)));
+                    if let Some((posts, next)) = read(&answer.body) {
+                        self.unsearched += usize::from(next.as_ref().is_some_and(|next| next.len() > MOST_TOKEN));
+                        self.next = next.filter(|next| next.len() <= MOST_TOKEN);
+                        self.place += usize::from(self.next.is_none());
+                        return Ok((self, Found::Posts(posts)));
+                    }
+                    // It broke off, or a proxy answered: whatever else there is must be asked for again.
+                    "searching was answered with what is no page".clone_into(&mut why);
+                    pause(attempt, &line).await?;
                 }
                 Ok(Answer { status: StatusCode::BAD_REQUEST, .. }) => {
                     self.unsearched += 1;
@@ -88,8 +95,7 @@ impl Search {
                 Err(End::Stopped) => return Err(End::Stopped),
                 Err(_) => {
                     "searching got no answer".clone_into(&mut why);
-                    let wait = (FIRST_WAIT * 2_u32.pow(attempt)).min(line.timing.longest_rest);
-                    line.unless_stopped(sleep(wait)).await?;
+                    pause(attempt, &line).await?;
                 }
             }
         }
@@ -110,14 +116,24 @@ impl Search {
     }
 }
 
-/// The posts of a page, each with what belongs to it, and the token of the next page.
-fn read(body: &[u8]) -> (Vec<Vec<u8>>, Option<String>) {
-    let Ok(page) = serde_json::from_slice::<Value>(body) else { return (Vec::new(), None) };
+/// The wait between two tries.
+async fn pause(attempt: u32, line: &Line) -> Result<(), End> {
+    let wait = (FIRST_WAIT * 2_u32.pow(attempt)).min(line.timing.longest_rest);
+    line.unless_stopped(sleep(wait)).await
+}
+
+/// The posts of a page, each with what belongs to it, and the token of the next page; nothing when it is no whole page,
+/// which tells of its posts or how many there are.
+fn read(body: &[u8]) -> Option<(Vec<Vec<u8>>, Option<String>)> {
+    let page = serde_json::from_slice::<Value>(body).ok()?;
+    if !["data", "meta"].iter().any(|part| page.get(part).is_some()) {
+        return None;
+    }
     let includes = page.get("includes");
     let posts = page.get("data").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let posts = posts.iter().map(|post| json!({ "data": post, "includes": belonging(post, includes) }));
-    let next = page.pointer("/meta/next_token").and_then(Value::as_str).filter(|next| next.len() <= 1024);
-    (posts.map(|post| post.to_string().into_bytes()).collect(), next.map(str::to_owned))
+    let next = page.pointer("/meta/next_token").and_then(Value::as_str);
+    Some((posts.map(|post| post.to_string().into_bytes()).collect(), next.map(str::to_owned)))
 }
 
 /// What a page includes for one of its posts.
@@ -162,13 +178,17 @@ mod tests {
             },
             "meta": { "next_token": "n" },
         });
-        let (posts, next) = read(page.to_string().as_bytes());
+        let (posts, next) = read(page.to_string().as_bytes()).unwrap();
         let posts: Vec<Value> = posts.iter().map(|post| serde_json::from_slice(post).unwrap()).collect();
         assert_eq!(next.as_deref(), Some("n"));
         let media = json!([{ "media_key": "m1", "alt_text": "smoke" }]);
         assert_eq!(posts[0]["includes"], json!({ "users": [user("7")], "media": media }));
         assert_eq!(posts[1]["includes"]["tweets"][0]["id"], "1");
         assert_eq!((&posts[1]["includes"]["users"], &posts[1]["includes"]["media"]), (&json!([user("8")]), &media));
-        assert!(read(b"<html>").0.is_empty() && read(b"{}").1.is_none());
+        let cut = page.to_string();
+        for no_page in ["<html>", "{}", "7", "", cut.split_at(cut.len() / 2).0] {
+            assert!(read(no_page.as_bytes()).is_none(), "{no_page}");
+        }
+        assert_eq!(read(br#"{"meta":{"result_count":0}}"#), Some((Vec::new(), None)));
     }
 }

@@ -55,6 +55,7 @@ fn quick() -> Timing {
         longest_backoff: millis(20),
         longest_rest: millis(20),
         operator_rest: millis(20),
+        seam_delay: millis(5),
         ..Timing::default()
     }
 }
@@ -332,6 +333,25 @@ async fn what_lies_further_back_than_x_can_be_searched_is_a_gap() {
     assert_eq!(listener.joints, [Joint::Live]);
     let since: u64 = world.sim.asked_for(SEARCH)[0].parameter("since_id").unwrap().parse().unwrap();
     assert!(since > id(7 * 24 * 3600) && since < id(7 * 24 * 3600 - 3600));
+}
+
+#[tokio::test]
+async fn what_was_missed_is_searched_for_once_x_has_it_all_and_not_before() {
+    let mut world = World::new().await;
+    let timing = Timing { seam_delay: Duration::from_hours(1), ..quick() };
+    let mut listener = world.listen(timing, 100, Some(&bookmark(id(100), 0)));
+    let stream = world.sim.stream().await;
+    stream.says(&post(id(5), "after"));
+    listener.until_text("after").await;
+    assert!(world.sim.asked_for(SEARCH).is_empty());
+    assert_eq!((listener.covered, listener.joints.as_slice()), (0, &[Joint::GoesOn][..]));
+    let mark = listener.stop().await.unwrap();
+    assert!(mark.contains(&id(100).to_string()), "nothing behind it was searched: {mark}");
+    stream.gone().await;
+    world.sim.posted(id(50), &post(id(50), "missed"));
+    let mut listener = world.listen(quick(), 100, Some(&mark));
+    let _stream = world.sim.stream().await;
+    listener.until_text("missed").await;
 }
 
 #[tokio::test]

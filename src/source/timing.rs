@@ -30,7 +30,8 @@ pub struct Timing {
     /// A replay whose frames are no older than this has caught up. Leaves room for clocks
     /// that differ.
     pub caught_up_within: Duration,
-    /// How long after catching up the hand-over is read again.
+    /// How long after catching up the hand-over is read again, or what was missed searched for: servers need a
+    /// while to have it all.
     pub seam_delay: Duration,
     /// How much before and after the hand-over is read again.
     pub seam_margin: Duration,

@@ -170,7 +170,12 @@ impl X {
         match behind {
             Some(since) => {
                 let search = Search::behind(since, Arc::clone(&access), wanted.searches.as_slice().into());
-                stream.fill = Some(Box::pin(search.page(self.left(), line.beside())));
+                let (left, beside) = (self.left(), line.beside());
+                stream.fill = Some(Box::pin(async move {
+                    // A search finds nothing that is younger than 30 s. Begun at once it would not see a short drop.
+                    beside.unless_stopped(sleep(beside.timing.seam_delay)).await?;
+                    search.page(left, beside).await
+                }));
             }
             None => self.account.since = Some(newest),
         }

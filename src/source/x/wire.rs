@@ -169,7 +169,7 @@ impl X {
         let mut stream = Stream { response, lines: Lines::new(MOST_BYTES), newest, heard: Instant::now(), fill: None };
         match behind {
             Some(since) => {
-                let search = Search::behind(since, Arc::clone(&access), wanted.searches.as_slice().into());
+                let search = Search::behind(earlier(since), Arc::clone(&access), wanted.searches.as_slice().into());
                 let (left, beside) = (self.left(), line.beside());
                 stream.fill = Some(Box::pin(async move {
                     // A search finds nothing that is younger than 30 s. Begun at once it would not see a short drop.
@@ -429,6 +429,11 @@ impl Stream {
             () = sleep_until(silent) => Err(End::Down(DownReason::Stalled)),
         }
     }
+}
+
+/// An id that was made before all that can come later than this one. What is found again is dropped by the engine.
+fn earlier(id: u64) -> u64 {
+    made_at(id).map_or(id, |made| first_id_at(made - LATE_BY).min(id))
 }
 
 /// A wait that doubles with each refusal in a row.

@@ -352,6 +352,12 @@ async fn what_lies_further_back_than_x_can_be_searched_is_a_gap() {
     assert_eq!(listener.joints, [Joint::Live]);
     let since: u64 = world.sim.asked_for(SEARCH)[0].parameter("since_id").unwrap().parse().unwrap();
     assert!(since > id(7 * 24 * 3600) && since < id(7 * 24 * 3600 - 3600));
+    let (from, to) = listener.missed[0];
+    assert_eq!((listener.missed.len(), from), (1, now() - Duration::from_secs(month.unsigned_abs())));
+    assert!(to > now() - Duration::from_hours(7 * 24) && to < now() - Duration::from_hours(7 * 24 - 1));
+    listener.until(|listener| listener.covered > 0).await;
+    let mark = listener.stop().await.unwrap();
+    assert!(!mark.contains(&id(month).to_string()), "once on record is enough: {mark}");
 }
 
 #[tokio::test]

@@ -165,6 +165,11 @@ impl X {
             None => (None, Joint::Live),
         };
         line.connected(&access.host, joint).await?;
+        if let (Some((from, true)), Some(since)) = (self.account.search_from(now), self.account.since) {
+            // The engine may have seen newer posts than those all were read up to: its own gap begins there.
+            line.missed(made_at(since).unwrap_or(now), made_at(from).unwrap_or(now)).await?;
+            self.account.since = Some(from);
+        }
         let newest = self.account.since.unwrap_or(first_id_at(now));
         let mut stream = Stream { response, lines: Lines::new(MOST_BYTES), newest, heard: Instant::now(), fill: None };
         match behind {

@@ -221,6 +221,19 @@ async fn a_server_that_goes_is_left_only_once_the_next_one_has_welcomed_us() {
 }
 
 #[tokio::test]
+async fn a_server_that_goes_and_names_no_other_leaves_a_gap_on_record() {
+    let world = World::new().await;
+    let mut listener = world.listen(quick(), &["er"]);
+    let mut old = world.welcomed().await;
+    listener.until(|listener| listener.joints.len() == 1).await;
+    old.says(reconnect("no address")).await;
+    let mut new = world.welcomed().await;
+    new.says(message("u1", "55", "77", "after")).await;
+    listener.until_text("after").await;
+    assert_eq!((listener.downs.as_slice(), listener.joints.len()), (&[DownReason::Closed][..], 2));
+}
+
+#[tokio::test]
 async fn silence_beyond_the_keepalive_is_an_end_and_nothing_is_said_to_the_server() {
     let world = World::new().await;
     let timing = Timing { answer_within: Duration::from_millis(300), ping_every: Duration::from_millis(20), ..quick() };

@@ -121,7 +121,8 @@ impl<'a> Chat<'a> {
             "KICK" if self.is_us(line.parameter(1)) => self.is_out(line.parameter(0).unwrap_or_default())?,
             "PART" if self.is_us(line.user) => self.is_out(line.parameter(0).unwrap_or_default())?,
             "NOTICE" if line.user.is_none() => self.notice(&line)?,
-            "RECONNECT" => return Err(End::Renewed),
+            // What is said until we are back is lost, which goes on record.
+            "RECONNECT" => return Err(End::Interrupted(DownReason::Closed)),
             "ERROR" => {
                 events::source_down(&self.source, DownReason::Closed, Some(&harmless(line.last())));
                 return Err(End::Down(DownReason::Closed));

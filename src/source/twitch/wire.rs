@@ -97,7 +97,7 @@ impl Eventsub {
                 let Ok(next) = next_place.await else { return std::future::pending().await };
                 // Nobody leads us from a connection that is safe to one that is not.
                 if next.scheme() != "wss" && next.scheme() != url.scheme() {
-                    return Err(End::Renewed);
+                    return Err(End::Interrupted(DownReason::Closed));
                 }
                 let url = next;
                 welcomed(&self.connector, &url, line).await
@@ -371,8 +371,8 @@ impl Talk for Chat<'_> {
                 let safe = url.filter(|url| matches!(url.scheme(), "wss" | "ws"));
                 match (safe, self.moves.take()) {
                     (Some(url), Some(moves)) => moves.send(url).unwrap_or_default(),
-                    // Nowhere to go: a new session is as good.
-                    (None, _) => return Err(End::Renewed),
+                    // Nowhere to go: a new session it is, and what is said until it stands is lost, which goes on record.
+                    (None, _) => return Err(End::Interrupted(DownReason::Closed)),
                     (Some(_), None) => {}
                 }
             }

@@ -1,7 +1,7 @@
 //! `twitch` by `EventSub`: a socket whose payloads the test speaks, and an API that takes subscriptions.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -21,6 +21,8 @@ const USERS: [(&str, &str); 3] = [("9", "bell"), ("55", "er"), ("56", "news")];
 pub(crate) struct World {
     pub(crate) api: SimSink,
     pub(crate) socket: SimSocket,
+    /// Subscriptions that are refused once: channel, kind, status.
+    refusals: Arc<Mutex<Vec<(&'static str, &'static str, u16)>>>,
 }
 
 fn stamp() -> String {
@@ -58,6 +60,8 @@ impl World {
     pub(crate) async fn new() -> Self {
         let (api, socket) = (SimSink::start().await, SimSocket::start().await);
         let count = Arc::new(AtomicUsize::new(0));
+        let refusals: Arc<Mutex<Vec<(&str, &str, u16)>>> = Arc::default();
+        let refusing = Arc::clone(&refusals);
         api.otherwise(move |request| {
             let asked = request.line.split(' ').nth(1).unwrap().to_owned();
             let path = asked.split('?').next().unwrap();
@@ -75,6 +79,14 @@ impl World {
             assert!(path.ends_with("/eventsub/subscriptions"), "{path}");
             let number = count.fetch_add(1, Ordering::SeqCst);
             let mut taken = request.json();
+            let is_it = |(channel, kind): (&str, &str)| {
+                taken["condition"]["broadcaster_user_id"] == channel && taken["type"] == kind
+            };
+            let mut refusing = refusing.lock().unwrap();
+            if let Some(place) = refusing.iter().position(|(channel, kind, _)| is_it((channel, kind))) {
+                let (_, _, status) = refusing.remove(place);
+                return Act::Saying(status, json!({ "status": status }).to_string());
+            }
             taken["id"] = json!(format!("sub-{number}"));
             taken["status"] = json!("enabled");
             taken["cost"] = json!(0);
@@ -82,7 +94,7 @@ impl World {
             let answer = json!({ "data": [taken], "total": number + 1, "total_cost": 0, "max_total_cost": 10 });
             Act::Saying(202, answer.to_string())
         });
-        Self { api, socket }
+        Self { api, socket, refusals }
     }
 
     fn listen(&self, timing: Timing, channels: &[&str]) -> Listener {
@@ -266,6 +278,43 @@ async fn a_close_code_begins_anew_and_what_is_revoked_is_for_somebody_to_mend() 
     listener.until_text("still heard").await;
     peer.says(said("v2", "revocation", &stamp(), &revoked("channel.chat.message", "authorization_revoked"))).await;
     listener.until(|listener| listener.downs == [DownReason::Refused]).await;
+}
+
+#[tokio::test]
+async fn a_channel_whose_messages_are_refused_for_now_is_subscribed_to_again() {
+    let world = World::new().await;
+    world.refusals.lock().unwrap().push(("56", "channel.chat.message", 500));
+    let mut listener = world.listen(quick(), &["er", "news"]);
+    let first = world.welcomed().await;
+    listener.until(|listener| listener.downs == [DownReason::Refused]).await;
+    drop(first);
+    let mut peer = world.welcomed().await;
+    peer.says(message("u1", "56", "77", "heard")).await;
+    listener.until_text("heard").await;
+    assert_eq!((listener.joints.len(), listener.downs.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_channel_that_is_closed_to_us_leaves_the_others_and_deletions_alone_are_nothing_to_read() {
+    let world = World::new().await;
+    let banned = [("56", "channel.chat.message", 403), ("55", "channel.chat.message_delete", 500)];
+    world.refusals.lock().unwrap().extend(banned);
+    let mut listener = world.listen(quick(), &["er", "news"]);
+    let mut peer = world.welcomed().await;
+    peer.says(message("u1", "55", "77", "heard")).await;
+    listener.until_text("heard").await;
+    assert!(listener.downs.is_empty());
+    let revoked =
+        json!({ "subscription": { "type": "channel.chat.message", "status": "user_removed", "condition": {} } });
+    peer.says(said("v1", "revocation", &stamp(), &revoked)).await;
+    listener.until(|listener| listener.downs == [DownReason::Refused]).await;
+
+    let world = World::new().await;
+    world.refusals.lock().unwrap().push(("55", "channel.chat.message", 403));
+    let mut listener = world.listen(quick(), &["er"]);
+    let _peer = world.welcomed().await;
+    listener.until(|listener| listener.downs == [DownReason::Refused]).await;
+    assert!(listener.joints.is_empty());
 }
 
 #[tokio::test]

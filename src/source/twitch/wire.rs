@@ -23,7 +23,7 @@ use crate::net::ws::{Connector, peer};
 use crate::source::http::{Http, Request, refused};
 use crate::source::lenient::{lenient, text};
 use crate::source::line::Line;
-use crate::source::supervise::{End, Failure, Wire};
+use crate::source::supervise::{End, Failure, Remedy, Wire};
 use crate::source::talk::{Limits, Talk, Turn, converse};
 use crate::telemetry::events;
 
@@ -242,7 +242,7 @@ impl Api {
         Ok((channels, reader.id))
     }
 
-    /// Asks to be told of each channel; says of how much.
+    /// Asks to be told of each channel; says of how many messages are told.
     async fn subscribe(&self, session: &str, channels: &[User], reader: &str, line: &Line) -> Result<usize, End> {
         let asked = channels.iter().flat_map(|channel| WANTED.map(|kind| (channel, kind)));
         let asking = asked.map(|(channel, kind)| async move {
@@ -265,19 +265,30 @@ impl Api {
         let answers = answers.or(Err(Failure::retry(format!("{} takes no subscriptions in time", self.host))))?;
         let (mut taken, mut refusal) = (0, None);
         for (channel, kind, answer) in answers {
-            match answer {
-                Ok(answer) if answer.status.is_success() || answer.status == 409 => taken += 1,
-                Ok(answer) => {
-                    let notice = format!("{} is not told of in {} ({})", kind, channel.login, answer.status);
-                    events::source_notice(&line.name, &notice);
-                    refusal = Some(refused(&self.host, answer.status, &answer.headers));
+            let end = match answer {
+                Ok(answer) if answer.status.is_success() || answer.status == 409 => {
+                    taken += usize::from(kind == MESSAGE);
+                    continue;
                 }
-                Err(End::Stopped) => return Err(End::Stopped),
-                Err(end) => refusal = Some(end),
+                Ok(answer) => refused(&self.host, answer.status, &answer.headers),
+                Err(end) => end,
+            };
+            let End::Failed(failure) = end else { return Err(end) };
+            events::source_notice(
+                &line.name,
+                &format!("{kind} is not told of in {}: {}", channel.login, failure.error),
+            );
+            if kind != MESSAGE {
+                continue;
             }
+            // What may pass is tried again: else nobody would read this channel as long as the session lasts.
+            if failure.remedy != Remedy::Operator {
+                return Err(End::Failed(failure));
+            }
+            refusal = Some(failure);
         }
         match refusal {
-            Some(end) if taken == 0 => Err(end),
+            Some(failure) if taken == 0 => Err(End::Failed(failure)),
             _ => Ok(taken),
         }
     }
@@ -287,7 +298,7 @@ impl Api {
 struct Chat<'a> {
     source: &'a SourceName,
     memory: &'a mut Memory,
-    /// Subscriptions that stand.
+    /// Channels whose messages we are told of.
     subscribed: &'a mut usize,
     /// Learns where the server wants us to go.
     moves: Option<oneshot::Sender<Url>>,
@@ -341,7 +352,7 @@ impl Chat<'_> {
         if status == "authorization_revoked" {
             return Err(Failure::operator("Twitch says that the source's token was revoked; make a new one"));
         }
-        *self.subscribed = self.subscribed.saturating_sub(1);
+        *self.subscribed = self.subscribed.saturating_sub(usize::from(kind == MESSAGE));
         events::source_notice(self.source, &format!("Twitch tells of {kind} in a channel no more: {status}"));
         if *self.subscribed == 0 {
             return Err(Failure::operator("Twitch tells of no channel any more; check `channels`"));

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use support::clock::SetClock;
 use support::listener::Listener;
-use support::x::{Rule, SimX, Stream};
+use support::x::{Rule, STALLS, SimX, Stream};
 
 const TOKEN: &str = "planted-x-token";
 /// The clock in ids.
@@ -288,6 +288,16 @@ async fn refusals_are_for_somebody_to_mend_or_for_patience() {
     let mut stranger = world.listen_with("of-somebody-else", quick(), 100, None);
     stranger.until(|listener| listener.downs.len() == 2).await;
     assert_eq!(stranger.downs, [DownReason::Refused; 2]);
+}
+
+#[tokio::test]
+async fn a_refusal_that_never_ends_is_understood_by_what_came_of_it() {
+    let mut world = World::new().await;
+    world.sim.refuse([(429, STALLS, json!({ "title": "UsageCapExceeded", "period": "Monthly" }).to_string())]);
+    let timing = Timing { answer_within: Duration::from_millis(200), ..quick() };
+    let mut listener = world.listen(timing, 100, None);
+    listener.until(|listener| listener.downs == [DownReason::Refused]).await;
+    let _stream = world.sim.stream().await;
 }
 
 #[tokio::test]

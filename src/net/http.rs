@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Certificate, Client, ClientBuilder, Proxy, Response};
+use tokio::time::timeout;
 
 use super::reach::Guarded;
 use crate::config::model::Transport;
@@ -98,15 +99,26 @@ pub fn no_answer(error: reqwest::Error) -> String {
 
 /// The beginning of a body, at most `most` bytes after decompression; whatever else comes is not read.
 /// A connection that breaks off ends it as well.
-pub async fn beginning(mut response: Response, most: usize) -> Vec<u8> {
+pub async fn beginning(response: Response, most: usize) -> Vec<u8> {
     let mut body = Vec::new();
+    read(response, most, &mut body).await;
+    body
+}
+
+/// The same, and what has not come within a time is not waited for.
+pub async fn beginning_within(response: Response, most: usize, within: Duration) -> Vec<u8> {
+    let mut body = Vec::new();
+    timeout(within, read(response, most, &mut body)).await.unwrap_or_default();
+    body
+}
+
+async fn read(mut response: Response, most: usize, body: &mut Vec<u8>) {
     while body.len() < most {
         match response.chunk().await {
             Ok(Some(chunk)) => body.extend(chunk.iter().take(most - body.len())),
             Ok(None) | Err(_) => break,
         }
     }
-    body
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<Certificate>, SetupError> {

@@ -16,6 +16,9 @@ use super::PATIENCE;
 /// Posts on a page of a search.
 const PAGE: usize = 2;
 
+/// Headers of an answer whose last byte never comes.
+pub const STALLS: &str = "x-stalls: 1\r\n";
+
 /// A request as it came.
 #[derive(Clone, Debug)]
 pub struct Asked {
@@ -304,9 +307,13 @@ async fn serve(mut tcp: TcpStream, shared: Arc<Shared>) {
     shared.changed.notify_waiters();
     match answer {
         Some((status, headers, body)) => {
-            let head =
-                format!("HTTP/1.1 {status} X\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            let stalls = headers == STALLS;
+            let length = body.len() + usize::from(stalls);
+            let head = format!("HTTP/1.1 {status} X\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n");
             drop(tcp.write_all(format!("{head}{body}").as_bytes()).await);
+            if stalls {
+                drop(tcp.read_u8().await); // until the client goes
+            }
             drop(tcp.shutdown().await);
         }
         None => stream(tcp, &shared).await,

@@ -22,7 +22,7 @@ use crate::config::model::XConfig;
 use crate::domain::abroad::Abroad;
 use crate::domain::event::{DownReason, Joint, Paid, Reach, Rejected};
 use crate::domain::time::Timestamp;
-use crate::net::http::beginning;
+use crate::net::http::beginning_within;
 use crate::net::retry::RetryAfter;
 use crate::source::Frame;
 use crate::source::http::{Answer, Http, Request, refused};
@@ -228,7 +228,7 @@ impl X {
             (self.crowded, self.failed) = (0, 0);
             return Ok(response);
         }
-        let body = line.unless_stopped(beginning(response, 1 << 14)).await?;
+        let body = line.unless_stopped(beginning_within(response, 1 << 14, line.timing.answer_within)).await?;
         let body = String::from_utf8_lossy(&body);
         let host = &access.host;
         let busy = |error: String, wait: Duration| {

@@ -211,7 +211,7 @@ impl Read<'_> {
         self.writer(&mut post, this, writer);
         self.relations(&mut post);
         self.words(&mut post);
-        post.lang = text(self.data.lang).filter(|lang| is_language(lang)).map(Cow::into_owned).into_iter().collect();
+        post.lang = text(self.data.lang).and_then(|lang| language(&lang).map(str::to_owned)).into_iter().collect();
         Ok(SourceEvent::Post(Box::new(post)))
     }
 
@@ -302,9 +302,15 @@ fn author(id: u64) -> AuthorId {
     AuthorId::from(format!("x:{id}"))
 }
 
-/// X has codes for what is no language: `und`, `zxx`, and those that begin with `q`.
-fn is_language(code: &str) -> bool {
-    code.len() <= 16 && !code.starts_with('q') && !matches!(code, "und" | "zxx" | "art")
+/// A language as all others name it. X has codes for what is none: `und`, `zxx`, and those that begin with `q`; and for
+/// Indonesian and Hebrew those that ISO 639 gave up in 1989.
+fn language(code: &str) -> Option<&str> {
+    match code {
+        "in" => Some("id"),
+        "iw" => Some("he"),
+        "und" | "zxx" | "art" => None,
+        code => Some(code).filter(|code| code.len() <= 16 && !code.starts_with('q')),
+    }
 }
 
 /// X escapes three characters of what people write.

@@ -110,3 +110,11 @@ fn a_short_address_is_not_replaced_within_another() {
     );
     assert_eq!(expanded("nothing", "https://t.co/abc", "https://x.example"), "nothing");
 }
+
+#[test]
+fn languages_have_the_names_that_all_others_have() {
+    for (said, expected) in [("en", Some("en")), ("in", Some("id")), ("iw", Some("he")), ("qme", None), ("zxx", None)] {
+        let post = post(&SAID.replace(r#""lang":"en""#, &format!(r#""lang":"{said}""#)));
+        assert_eq!(post.lang.first().map(String::as_str), expected, "{said}");
+    }
+}

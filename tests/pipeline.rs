@@ -34,7 +34,7 @@ fn rumours() -> Arc<RuleSet> {
     let share = Share { above: Part::new(0.3).unwrap(), at_least: 3, within: Duration::from_mins(30) };
     let part = rule("other.part", "other", Low, "rumour", Condition::Share(share));
     let query = parse("fireworks OR soup OR rumour", &Lists::default()).unwrap();
-    let part = Rule { of: Some(Of { query, except: None }), ..part };
+    let part = Rule { of: Some(Of { query, excepts: Vec::new() }), ..part };
     Arc::new(RuleSet::new(vec![lone, spread, part]))
 }
 

@@ -458,3 +458,16 @@ fn a_rule_that_says_so_does_not_read_x() {
     post.source = "bluesky".into();
     assert_eq!(set.matches(&Excerpt::of(&post), &mut scratch).len(), 1);
 }
+
+#[test]
+fn a_share_that_does_not_read_x_does_not_count_its_posts_either() {
+    let share = "query = 'fire'\nshare = { of = 'ward', above = 0.3, at_least = 10, within = \"1h\" }\nnot_on = [\"x\"]";
+    let file = ["schema = 1\n[pack]\nname = \"p\"\n".to_owned(), rule("p.share", share)];
+    let set = rules(&file.concat()).reading(&[("x-posts".into(), "x"), ("bluesky".into(), "jetstream")]);
+    let hits = |source: &str| {
+        let post = Post::plain("1".into(), source.into(), "2".into(), "the ward".to_owned(), Timestamp::from_seconds(0));
+        set.matches(&Excerpt::of(&post), &mut crate::domain::matcher::Scratch::default()).len()
+    };
+    assert_eq!((hits("bluesky"), hits("x-posts")), (1, 0), "of the whole, and nobody's");
+    assert!(Abroad::of(&set, &"x-posts".into()).rules.is_empty());
+}

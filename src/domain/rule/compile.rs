@@ -124,7 +124,7 @@ fn rule(
     let of = match of {
         Some(query) => {
             let query = query?;
-            Some(Of { except: namesakes.filter(|_| is_guarded(&query)).cloned(), query })
+            Some(Of { excepts: namesakes.filter(|_| is_guarded(&query)).cloned().into_iter().collect(), query })
         }
         None => None,
     };

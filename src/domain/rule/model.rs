@@ -1,6 +1,7 @@
 //! Compiled rules: an immutable value, shared by all threads and swapped between two posts.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use sha2::{Digest as _, Sha256};
 
@@ -62,8 +63,9 @@ pub struct Rule {
 pub struct Of {
     /// What its posts satisfy.
     pub query: Query,
-    /// What they do not satisfy: names of others, when the query is on its guard against them.
-    pub except: Option<Query>,
+    /// What they do not satisfy: names of others, when the query is on its guard against them, and sources that the rule
+    /// does not read.
+    pub excepts: Vec<Query>,
 }
 
 /// Posts that do not count, and why.
@@ -89,8 +91,8 @@ pub struct RuleSet {
     names: Vec<Key>,
     matcher: Matcher,
     /// Rules that ask for a share, ascending: the queries of their wholes follow the rules'
-    /// own among the matcher's. Beside each the query that takes posts out of its whole.
-    counting: Vec<(RuleIndex, Option<QueryIndex>)>,
+    /// own among the matcher's. Beside each the queries that take posts out of its whole.
+    counting: Vec<(RuleIndex, Range<QueryIndex>)>,
     /// Where each rule's exceptions begin among the matcher's queries.
     excepts_from: Vec<usize>,
     zone: Zone,
@@ -124,7 +126,7 @@ impl RuleSet {
         let excepts = || rules.iter().flat_map(|rule| &rule.excepts).map(|except| &except.query);
         let wholes = || rules.iter().filter_map(|rule| rule.of.as_ref());
         let filed = rules.iter().map(|rule| &rule.query).chain(wholes().map(|of| &of.query));
-        let others = excepts().chain(wholes().filter_map(|of| of.except.as_ref()));
+        let others = excepts().chain(wholes().flat_map(|of| &of.excepts));
         let matcher = Matcher::with_others(filed, others);
         let mut from = rules.len() + wholes().count();
         let mut excepts_from = Vec::with_capacity(rules.len());
@@ -135,8 +137,8 @@ impl RuleSet {
         let mut counting = Vec::new();
         for (index, rule) in rules.iter().enumerate() {
             let Some(of) = &rule.of else { continue };
-            counting.push((index, of.except.as_ref().map(|_| from)));
-            from += usize::from(of.except.is_some());
+            counting.push((index, from..from + of.excepts.len()));
+            from += of.excepts.len();
         }
         let by_id = rules.iter().enumerate().map(|(index, rule)| (rule.id.clone(), index)).collect();
         let names = rules.iter().map(|rule| Key::of(&rule.id)).collect();
@@ -174,6 +176,9 @@ impl RuleSet {
             let names = left_out(&rule);
             if !names.is_empty() {
                 let query = Query::from_sources(names);
+                if let Some(of) = &mut rule.of {
+                    of.excepts.push(query.clone());
+                }
                 rule.excepts.push(Except { reason: NOT_ON.to_owned(), query });
             }
             rule
@@ -259,8 +264,8 @@ impl RuleSet {
 
     fn excepted(&self, rule: RuleIndex, excerpt: &Excerpt, scratch: &mut Scratch) -> bool {
         if let Some(whole) = rule.checked_sub(self.rules.len()) {
-            let of_others = self.counting.get(whole).and_then(|(_, except)| *except);
-            return of_others.is_some_and(|except| self.matcher.satisfies(excerpt, scratch, except));
+            let mut out = self.counting.get(whole).map_or(0..0, |(_, excepts)| excepts.clone());
+            return out.any(|except| self.matcher.satisfies(excerpt, scratch, except));
         }
         let (Some(&from), Some(of)) = (self.excepts_from.get(rule), self.rules.get(rule)) else { return false };
         (from..from + of.excepts.len()).any(|query| self.matcher.satisfies(excerpt, scratch, query))
@@ -300,7 +305,7 @@ impl Rule {
         let of = self.of.as_ref().map(|of| {
             let clause = explain::explain(&of.query, &words, &post);
             let is_others = |except: &Query| explain::explain(except, &words, &post).satisfied;
-            let satisfied = clause.satisfied && !of.except.as_ref().is_some_and(is_others);
+            let satisfied = clause.satisfied && !of.excepts.iter().any(is_others);
             explain::Clause { satisfied, ..clause }
         });
         Verdict {
@@ -314,7 +319,7 @@ impl Rule {
 impl Of {
     pub(super) fn hash(&self, hash: &mut Sha256) {
         hash.update(b"of");
-        hash_each(hash, std::iter::once(&self.query).chain(&self.except));
+        hash_each(hash, std::iter::once(&self.query).chain(&self.excepts));
     }
 }
 

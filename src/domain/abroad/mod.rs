@@ -121,11 +121,14 @@ struct Asked {
 }
 
 fn asked_by(rule: &Rule, source: &SourceName) -> impl Iterator<Item = Asked> {
-    rule.asked().map(|query| {
+    let own = (&rule.query, rule.excepts.iter().map(|except| &except.query).collect::<Vec<_>>());
+    // What the rule excepts counts as part of the whole nevertheless.
+    let whole = rule.of.as_ref().map(|of| (&of.query, of.excepts.iter().collect()));
+    std::iter::once(own).chain(whole).map(|(query, excepts)| {
         let mut left_out = false;
         let taken = Wide::of(&query.root, source, &mut left_out);
         // Exceptions exclude words, which nobody excludes over there: that is no loss.
-        let kept = rule.excepts.iter().map(|except| Wide::without(&except.query.root, source));
+        let kept = excepts.into_iter().map(|except| Wide::without(&except.root, source));
         Asked { wide: Wide::all([taken].into_iter().chain(kept)), left_out }
     })
 }

@@ -76,11 +76,11 @@ impl Backtest {
             say("error: --to must be later than --from");
             return Ok(Exit::Usage);
         }
-        let Some(Listening { organization, rulebook, database, routes, receivers }) = self.listening.resolve() else {
-            return Ok(Exit::Config);
-        };
+        let Some(listening) = self.listening.resolve() else { return Ok(Exit::Config) };
+        let Listening { organization, rulebook, database, routes, receivers, sources } = listening;
         let candidate =
-            Rulebook::load_beside(&entries(std::slice::from_ref(&self.candidate)), &organization, &rulebook.rules);
+            Rulebook::load_beside(&entries(std::slice::from_ref(&self.candidate)), &organization, &rulebook.rules)
+                .reading(&sources);
         for rulebook in [&rulebook, &candidate] {
             if !rulebook.is_sound() {
                 show(&rulebook.findings);

@@ -9,7 +9,7 @@ use super::{ConfigArgs, organization_name, say, show};
 use crate::app::rulebook::{Rulebook, default_rules};
 use crate::config::environment::Environment;
 use crate::config::load::{SecretPolicy, find, load};
-use crate::config::model::RuleEntry;
+use crate::config::model::{RuleEntry, SourceConfig};
 use crate::domain::id::ReceiverName;
 use crate::domain::organization::Organization;
 use crate::domain::route::Routes;
@@ -38,6 +38,8 @@ pub(super) struct Listening {
     pub(super) routes: Routes,
     /// Every receiver of it.
     pub(super) receivers: Vec<ReceiverName>,
+    /// What the daemon reads: some rules read not all of it.
+    pub(super) sources: Vec<SourceConfig>,
 }
 
 impl ListeningArgs {
@@ -72,12 +74,13 @@ impl ListeningArgs {
         let routes = config.as_ref().map(|config| config.routes.clone()).unwrap_or_default();
         let receivers =
             config.iter().flat_map(|config| &config.receivers).map(|receiver| receiver.name.clone()).collect();
+        let sources = config.as_ref().map(|config| config.sources.clone()).unwrap_or_default();
         let origins: Vec<RuleEntry> = match (self.rules.as_slice(), config) {
             ([], Some(config)) if !config.rules.is_empty() => config.rules,
             ([], _) => default_rules(),
             (paths, _) => entries(paths),
         };
-        let rulebook = Rulebook::load(&origins, &organization).within(budget);
-        Some(Listening { organization, rulebook, database, routes, receivers })
+        let rulebook = Rulebook::load(&origins, &organization).within(budget).reading(&sources);
+        Some(Listening { organization, rulebook, database, routes, receivers, sources })
     }
 }

@@ -337,6 +337,37 @@ async fn at_the_end_of_the_budget_reading_ends_until_the_next_month() {
 }
 
 #[tokio::test]
+async fn a_clock_of_ours_years_ahead_begins_no_month() {
+    let mut world = World::new().await;
+    world.sim.date("Sun, 22 Nov 2026 15:40:00 GMT");
+    world.clock.set(now() + Duration::from_hours(24 * 1200));
+    let mut listener = world.listen(quick(), 5, Some(&bookmark(id(0), 3)));
+    let stream = world.sim.stream().await;
+    stream.says(&post(id(2), "one"));
+    listener.until_text("one").await;
+    assert_eq!(listener.paid.map(|paid| paid.read), Some(4), "on top of the three of this month");
+    world.clock.set(now() + Duration::from_hours(24 * 2400));
+    stream.says(&post(id(1), "two"));
+    listener.until(|listener| listener.downs == [DownReason::Spent]).await;
+    stream.gone().await;
+    let mark = listener.stop().await.unwrap();
+    assert!(mark.contains("2026-11"), "{mark}");
+
+    // One that was kept by such a clock counts in the month that is.
+    let ahead = mark.replace("2026-11", "2030-01");
+    world.clock.set(now());
+    let mut listener = world.listen(quick(), 5, Some(&ahead));
+    listener.until(|listener| listener.downs == [DownReason::Spent]).await;
+    world.sim.stream().await.gone().await;
+    let mark = listener.stop().await.unwrap();
+    assert!(mark.contains("2026-11") && read_so_far(&mark) == 5, "{mark}");
+}
+
+fn read_so_far(mark: &str) -> u64 {
+    serde_json::from_str::<Value>(mark).unwrap()["read"].as_u64().unwrap()
+}
+
+#[tokio::test]
 async fn a_search_stays_within_the_budget_and_goes_on_after_a_restart() {
     let mut world = World::new().await;
     for age in 1..=6 {

@@ -50,17 +50,26 @@ impl Account {
     pub(super) fn go_on_from(&mut self, bookmark: Option<&Bookmark>) {
         let kept = Self::resume(bookmark);
         self.since = kept.since;
-        if (&kept.month, kept.read) > (&self.month, self.read) {
+        if self.month.is_empty() {
             (self.month, self.read) = (kept.month, kept.read);
+        } else if self.month == kept.month {
+            self.read = self.read.max(kept.read);
         }
     }
 
-    /// A new month is a new account. A clock that was set back changes nothing: what is paid is paid.
+    /// A new month is a new account; by X's clock, for ours may be years ahead for a moment. What was counted in a month
+    /// that has not come counts in this one: what is paid is paid.
     pub(super) fn turn(&mut self, now: Timestamp) {
         let month = month(now);
         if month > self.month {
-            (self.month, self.read) = (month, 0);
+            self.read = 0;
         }
+        self.month = month;
+    }
+
+    /// Whether it is that month's.
+    pub(super) fn is_of(&self, now: Timestamp) -> bool {
+        self.month == month(now)
     }
 
     /// Counts posts that were read.
@@ -126,13 +135,21 @@ mod tests {
         assert_eq!((account.count(1, BUDGET), account.count(5, BUDGET)), (Spent::Some, Spent::All));
         assert!(account.is_spent(BUDGET));
         account.turn(at("2026-10-01T00:00:00Z"));
-        assert!(account.is_spent(BUDGET), "the clock was set back");
+        assert!(account.is_spent(BUDGET) && account.is_of(at("2026-10-31T00:00:00Z")), "the clock was wrong before");
         account.turn(at("2026-12-01T00:00:00Z"));
         assert!(!account.is_spent(BUDGET) && account.read() == 0);
         assert_eq!(Account::resume(Some(&"of another kind".into())), Account::default());
         let mut running = Account { since: Some(9), month: "2026-12".to_owned(), read: 3 };
         running.go_on_from(Some(&Account { since: Some(5), month: "2026-11".to_owned(), read: 8 }.bookmark()));
         assert_eq!(running, Account { since: Some(5), month: "2026-12".to_owned(), read: 3 });
+        running.go_on_from(Some(&Account { since: Some(6), month: "2030-01".to_owned(), read: 8 }.bookmark()));
+        assert_eq!(
+            running,
+            Account { since: Some(6), month: "2026-12".to_owned(), read: 3 },
+            "of a clock that was wrong"
+        );
+        running.go_on_from(Some(&Account { since: None, month: "2026-12".to_owned(), read: 8 }.bookmark()));
+        assert_eq!(running, Account { since: None, month: "2026-12".to_owned(), read: 8 });
     }
 
     #[test]

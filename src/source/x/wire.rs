@@ -61,8 +61,8 @@ pub struct X {
     /// Refusals in a row: because of another connection, and for other reasons.
     crowded: u32,
     failed: u32,
-    /// X's clock minus ours, in microseconds: ids are made by X's.
-    ahead: i64,
+    /// What X's clock showed, and when: ids are made by X's, and months paid by it.
+    clock: Option<(Timestamp, Instant)>,
 }
 
 /// How X is asked.
@@ -143,13 +143,13 @@ pub(super) fn harmless(text: &str, most: usize) -> String {
 impl X {
     /// Nothing is asked yet.
     pub fn new(config: XConfig) -> Self {
-        Self { config, account: Account::default(), crowded: 0, failed: 0, ahead: 0 }
+        Self { config, account: Account::default(), crowded: 0, failed: 0, clock: None }
     }
 
     async fn go_on(&mut self, api: &Url, line: &mut Line) -> Result<(), End> {
         self.account.go_on_from(line.position.bookmark().as_ref());
-        self.account.turn(line.now());
-        if self.account.is_spent(self.config.monthly_posts) {
+        // In another month by our clock, X's is to be asked for before anything is read.
+        if self.account.is_spent(self.config.monthly_posts) && self.account.is_of(self.now(line)) {
             return self.rest(line).await;
         }
         let access = Arc::new(Access::new(&self.config, api)?);
@@ -157,8 +157,15 @@ impl X {
         let mut wanted = self.wanted(&mut asked);
         reconcile(&access, &wanted.rules, line).await?;
         let response = self.open(&access, line).await?;
-        self.ahead = date(response.headers()).map_or(0, |date| date.micros() - line.now().micros());
-        let now = self.now(line);
+        let date = date(response.headers());
+        self.clock = date.map(|date| (date, Instant::now())).or(self.clock);
+        let now = date.unwrap_or_else(|| self.now(line));
+        self.account.turn(now);
+        if self.account.is_spent(self.config.monthly_posts) {
+            drop(response);
+            line.hand_on(Vec::new(), self.reach(None, true)).await?;
+            return self.rest(line).await;
+        }
         let (behind, joint) = match self.account.search_from(now) {
             Some((since, false)) => (Some(since), Joint::GoesOn),
             Some((since, true)) => (Some(since), Joint::Live),
@@ -210,7 +217,7 @@ impl X {
 
     /// The time by X's clock.
     fn now(&self, line: &Line) -> Timestamp {
-        Timestamp::from_micros(line.now().micros().saturating_add(self.ahead))
+        self.clock.map_or_else(|| line.now(), |(date, at)| date + at.elapsed())
     }
 
     fn left(&self) -> u64 {
@@ -350,7 +357,7 @@ impl X {
     }
 
     fn spend(&mut self, posts: u64, line: &Line) {
-        self.account.turn(line.now());
+        self.account.turn(self.now(line));
         if self.account.count(posts, self.config.monthly_posts) == Spent::Most {
             let (read, budget) = (self.account.read(), self.config.monthly_posts);
             let notice = format!("{read} of this month's {budget} posts are read; at the last one reading ends");
@@ -363,12 +370,10 @@ impl X {
         let error = format!("this month's {} posts are read; raise `monthly_posts`", self.config.monthly_posts);
         events::source_down(&line.name, DownReason::Spent, Some(&error));
         line.down(DownReason::Spent).await?;
-        let mut account = self.account.clone();
-        while account.is_spent(self.config.monthly_posts) {
+        while self.account.is_of(self.now(line)) {
             // The clock may be set meanwhile.
-            let wait = until_next_month(line.now()).min(line.timing.longest_rest);
+            let wait = until_next_month(self.now(line)).min(line.timing.longest_rest);
             line.unless_stopped(sleep(wait)).await?;
-            account.turn(line.now());
         }
         Ok(())
     }

@@ -310,6 +310,17 @@ async fn without_a_rule_there_is_nothing_to_connect_for() {
 }
 
 #[tokio::test]
+async fn somebody_elses_rules_are_none_to_connect_for() {
+    let world = World::new().await;
+    world.sim.put_rule("cats", Some("marketing"));
+    world.asks.send_replace(Arc::new(asking(&["has:media"])));
+    let mut listener = world.listen(quick(), 100, None);
+    listener.until(|listener| listener.downs == [DownReason::Refused]).await;
+    assert!(world.sim.asked_for(STREAM).is_empty() && listener.joints.is_empty());
+    assert_eq!(world.sim.rules().len(), 1);
+}
+
+#[tokio::test]
 async fn at_the_end_of_the_budget_reading_ends_until_the_next_month() {
     let mut world = World::new().await;
     let mut listener = world.listen(quick(), 5, None);

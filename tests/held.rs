@@ -168,6 +168,20 @@ fn a_share_waits_for_what_is_read_up_and_is_told_late_when_that_is_lost() {
 }
 
 #[test]
+fn a_share_whose_evidence_was_forgotten_in_a_flood_is_told_all_the_same() {
+    let mut sim = sim(r#"share = { of = '$org', above = 0.30, at_least = 3, within = "30m", for = "10m" }"#);
+    let flood =
+        (0..700).map(|n| posted(&format!("o{n}"), &format!("other {n}"), 11 * MINUTE + n / 10, "St Brigids is big"));
+    let posts = [("a", 0), ("b", 10), ("c", 20)].map(|(name, at)| queue(name, at));
+    sim.now = support::sim::at(13 * MINUTE);
+    sim.feed(posts.into_iter().chain(flood).collect());
+    sim.run_until(14 * MINUTE);
+    assert_eq!(alerts(&sim), [10 * MINUTE + 20]);
+    let why = &sim.model.alerts.iter().find(|alert| alert.rule.as_str() == "p.queue").unwrap().why;
+    assert!(why.starts_with("it was so; so without interruption for 10 min"), "{why}");
+}
+
+#[test]
 fn a_clock_that_is_set_makes_nothing_hold_for_longer() {
     for to in [5 * HOUR, -5 * HOUR] {
         let mut sim = sim(r#"share = { of = '$org', above = 0.30, at_least = 3, within = "30m", for = "10m" }"#);

@@ -194,10 +194,12 @@ impl Engine {
         &mut self,
         (index, rule): (RuleIndex, &Rule),
         count: &Count,
-        seen: &Seen,
-        source: &SourceName,
+        (seen, source): (&Seen, &SourceName),
+        commit: &mut Commit,
     ) -> Option<Fired> {
-        let truth = self.windows.get_or_insert_with(index, Window::default)?.admit(seen.clone(), count);
+        let window = self.windows.get_or_insert_with(index, Window::default)?;
+        let truth = window.admit(seen.clone(), count);
+        commit.crowded_out(&rule.id, window.take_crowded_out());
         let began = self.holds.learn(rule, &truth);
         self.holds.read_at(&rule.id, source);
         self.fired_by(rule, index, began?.at)

@@ -82,6 +82,8 @@ pub(super) struct Push {
 /// What a hub is worth.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Trust {
+    /// It brought nothing yet, to this run: subscriptions outlive a hub's will to deliver.
+    Unproven,
     /// It brought all that polling found.
     Proven,
     /// It said that there is something: what is polled next is what it brought.
@@ -155,7 +157,7 @@ impl Push {
             lease: None,
             backoff,
             told: None,
-            trust: Trust::Proven,
+            trust: Trust::Unproven,
             awaited: Vec::new(),
         };
         // What an earlier run subscribed to still comes.
@@ -174,7 +176,7 @@ impl Push {
         if let Some(before) = std::mem::replace(&mut self.hub, hub.cloned()) {
             self.leaving = Some(before);
         }
-        (self.lease, self.due) = (None, now);
+        (self.lease, self.due, self.trust) = (None, now, Trust::Unproven);
         self.awaited.clear();
         let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
         let topic = |hub: &Hub, is_wanted| self.topic(hub, is_wanted);
@@ -202,7 +204,7 @@ impl Push {
 
     /// Whether it can be relied on that changes are pushed.
     pub(super) fn is_reliable(&self, now: Instant) -> bool {
-        self.trust != Trust::Doubted && self.is_active(now)
+        matches!(self.trust, Trust::Proven | Trust::Rang) && self.is_active(now)
     }
 
     fn is_active(&self, now: Instant) -> bool {
@@ -317,7 +319,7 @@ impl Push {
     pub(super) fn brought(&mut self, items: Option<&[Key]>) {
         if let Some(items) = items {
             self.awaited.retain(|(key, _)| !items.contains(key));
-            if self.trust == Trust::Doubted {
+            if matches!(self.trust, Trust::Unproven | Trust::Doubted) {
                 self.trust = Trust::Proven;
             }
         } else {

@@ -17,6 +17,8 @@ use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use support::daemon::{Config, Daemon, HOOK_SECRET, MARK, Place, TWILIO_TOKEN, now, word_rule};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 const PAGES: &str = "name = \"pages\"\nkind = \"webhook\"\nformat = \"meta\"\nsecret = { file = \"pagerduty-secret\" }\n\
@@ -305,6 +307,28 @@ async fn a_flood_that_nobody_signed_holds_up_neither_its_source_nor_others() {
     for topic in ["fire", "flood"] {
         daemon.until(async || daemon.incidents(topic).await.len(), |found| *found == 1).await;
     }
+    daemon.stop().await;
+}
+
+/// There is room for four long bodies at a time.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_shows_no_signature_holds_no_room_however_slowly_it_sends() {
+    let place = place();
+    let daemon = place.start().await;
+    let mut slow = Vec::new();
+    for path in ["pages", "forum", "pages/x", "pages", "tips", "plain", "pages", "pages"] {
+        let mut stream = TcpStream::connect(("127.0.0.1", daemon.port())).await.unwrap();
+        let head = format!("POST /in/{path} HTTP/1.1\r\nhost: bell.example\r\ncontent-length: 4000000\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // It is told before it sent anything of the body.
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).await.unwrap();
+        let expected = if path.contains('/') { "HTTP/1.1 404" } else { "HTTP/1.1 401" };
+        assert_eq!(std::str::from_utf8(&status).unwrap(), expected, "{path}");
+        slow.push(stream);
+    }
+    let long = changes(&[comment(1, &format!("fire {}", "x".repeat(100_000)))]);
+    assert_eq!(meta(daemon.port(), &long).await, 200);
     daemon.stop().await;
 }
 

@@ -20,7 +20,7 @@ use super::{discourse, meta};
 use crate::config::model::{WebhookConfig, WebhookForm, WebhookSignature};
 use crate::domain::event::{Bookmark, DownReason, Joint, Reach, Rejected};
 use crate::domain::time::{Clock, Timestamp};
-use crate::net::inlet::{Admission, Call, Opened, Reply, Waiting};
+use crate::net::inlet::{Admission, Call, Gate, Opened, Reply, Waiting};
 use crate::source::called::{Refused, answer, answer_when_kept, tell_refusals, unless_full};
 use crate::source::line::Line;
 use crate::source::signature::{is_hub_signed, is_signed, is_standard_signed, same, single};
@@ -39,6 +39,8 @@ const NOTICED_EVERY: Duration = Duration::from_mins(10);
 const META_REPEATS: Duration = Duration::from_hours(36);
 /// The longest challenge, in bytes.
 const LONGEST_CHALLENGE: usize = 1024;
+const META_SIGNATURE: &str = "x-hub-signature-256";
+const DISCOURSE_SIGNATURE: &str = "x-discourse-event-signature";
 /// What connections are told to come from.
 const HOST: &str = "own web server";
 
@@ -59,8 +61,7 @@ impl Webhook {
     /// Opens the inlet at once, so that nothing that comes from now on is turned away.
     pub(crate) fn open(config: WebhookConfig, line: &Line) -> Self {
         let config = Arc::new(config);
-        let (gate, clock) = (Arc::clone(&config), Arc::clone(&line.clock));
-        let gate = Box::new(move |call: &Call| admit(&gate, call, clock.as_ref()));
+        let gate = Box::new(Signed { config: Arc::clone(&config), clock: Arc::clone(&line.clock) });
         let opened = line.inlets.open(line.name.as_str(), gate);
         let before = line.position.bookmark().and_then(|bookmark| number(&bookmark));
         let heard = Instant::now();
@@ -170,17 +171,47 @@ fn number(bookmark: &Bookmark) -> Option<u64> {
     bookmark.0.parse().ok()
 }
 
-/// Whether a call is the sender's.
-fn admit(config: &WebhookConfig, call: &Call, clock: &dyn Clock) -> Admission {
-    if call.place.is_some() {
-        return Admission::Answered(Reply::new(StatusCode::NOT_FOUND, "there is nothing at this address"));
+/// Lets in what the sender signed.
+struct Signed {
+    config: Arc<WebhookConfig>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Gate for Signed {
+    fn before(&self, call: &Call) -> Admission {
+        if call.place.is_some() {
+            return nothing_here();
+        }
+        let is_signed = single(&call.headers, signed_by(&self.config)).is_some();
+        if is_signed { Admission::Admitted } else { unsigned() }
     }
-    let Some(body) = &call.body else { return asked(config, call) };
-    if is_senders(config, call, body, clock.now()) {
-        return Admission::Admitted;
+
+    fn admit(&self, call: &Call) -> Admission {
+        if call.place.is_some() {
+            return nothing_here();
+        }
+        let Some(body) = &call.body else { return asked(&self.config, call) };
+        if is_senders(&self.config, call, body, self.clock.now()) { Admission::Admitted } else { unsigned() }
     }
+}
+
+fn nothing_here() -> Admission {
+    Admission::Answered(Reply::new(StatusCode::NOT_FOUND, "there is nothing at this address"))
+}
+
+fn unsigned() -> Admission {
     let text = "no signature fits: `secret` of the source must be the one that the sender signs with";
     Admission::Refused(Reply::new(StatusCode::UNAUTHORIZED, text))
+}
+
+/// The header that has the signature.
+fn signed_by(config: &WebhookConfig) -> &str {
+    match &config.form {
+        WebhookForm::Meta { .. } => META_SIGNATURE,
+        WebhookForm::Discourse => DISCOURSE_SIGNATURE,
+        WebhookForm::Json { signed: WebhookSignature::Standard, .. } => "webhook-signature",
+        WebhookForm::Json { signed: WebhookSignature::Header(name), .. } => name,
+    }
 }
 
 fn is_senders(config: &WebhookConfig, call: &Call, body: &[u8], now: Timestamp) -> bool {
@@ -189,8 +220,8 @@ fn is_senders(config: &WebhookConfig, call: &Call, body: &[u8], now: Timestamp) 
         single(headers, name).is_some_and(|signature| is_hub_signed(signature, &["sha256"], secret.as_bytes(), body))
     };
     match &config.form {
-        WebhookForm::Meta { .. } => hub("x-hub-signature-256"),
-        WebhookForm::Discourse => hub("x-discourse-event-signature"),
+        WebhookForm::Meta { .. } => hub(META_SIGNATURE),
+        WebhookForm::Discourse => hub(DISCOURSE_SIGNATURE),
         WebhookForm::Json { signed: WebhookSignature::Standard, .. } => is_standard_signed(headers, secret, body, now),
         WebhookForm::Json { signed: WebhookSignature::Header(name), .. } => {
             HeaderName::try_from(name).is_ok_and(|name| is_signed(headers, &name, secret.as_bytes(), body))

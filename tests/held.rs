@@ -182,6 +182,19 @@ fn a_share_whose_evidence_was_forgotten_in_a_flood_is_told_all_the_same() {
 }
 
 #[test]
+fn what_a_flood_crowds_out_is_counted_as_without_for() {
+    let crowded_out = |condition: &str| -> u64 {
+        let mut sim = sim(condition);
+        let flood = (0..3000).map(|n| posted(&format!("f{n}"), "loud", n / 10, "a queue at St Brigids"));
+        let batch = sim.batch(flood.collect(), Some(sim.now));
+        sim.engine.step(Input::Batch(batch), sim.now).commit.crowded_out.values().sum()
+    };
+    let lasting = crowded_out(COUNT);
+    assert!(lasting > 0);
+    assert_eq!(lasting, crowded_out(r#"count = { at_least = 3, within = "10m" }"#));
+}
+
+#[test]
 fn a_clock_that_is_set_makes_nothing_hold_for_longer() {
     for to in [5 * HOUR, -5 * HOUR] {
         let mut sim = sim(r#"share = { of = '$org', above = 0.30, at_least = 3, within = "30m", for = "10m" }"#);

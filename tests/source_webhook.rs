@@ -406,3 +406,22 @@ async fn a_sender_that_gave_us_up_is_told_where_silence_is_not_normal() {
     daemon.says_times("source connected", 2).await;
     daemon.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_that_gave_us_up_does_not_come_back_by_a_restart() {
+    let config = Config::listening_to(&format!("{PAGES}\nexpect_frame_within = \"1s\""));
+    let place = Place::new(&config, &[word_rule("fire", "fire", "high")]);
+    let daemon = place.start().await;
+    daemon.says("source down").await;
+    let holds_lost = async || place.database_holds(" lost");
+    daemon.until(holds_lost, |holds| *holds).await;
+    daemon.stop().await;
+    let daemon = place.start().await;
+    daemon.says("source down").await;
+    let sees = async || daemon.ask(reqwest::Method::GET, "/readyz", "").await;
+    daemon.until(sees, |(status, text)| !status.is_success() && text.contains("pages sees nothing")).await;
+    assert_eq!(daemon.said("source connected"), 0, "nothing came since");
+    assert_eq!(meta(daemon.port(), &changes(&[comment(1, "fire")])).await, 200);
+    daemon.says("source connected").await;
+    daemon.stop().await;
+}

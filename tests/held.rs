@@ -10,7 +10,9 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use stormbell::config::rules::parse_rules;
 use stormbell::domain::diagnostic::SourceText;
-use stormbell::domain::event::Decoded;
+use stormbell::domain::engine::Input;
+use stormbell::domain::event::{Decoded, DownReason, Joint};
+use stormbell::domain::id::SourceName;
 use stormbell::domain::incident::IncidentState;
 use stormbell::domain::organization::Organization;
 use stormbell::domain::rule::{Rule, compile};
@@ -92,7 +94,7 @@ fn what_does_not_hold_pages_nobody_and_begins_anew() {
 }
 
 #[test]
-fn an_outage_is_not_time_that_it_held_unless_it_was_read_up() {
+fn what_nobody_saw_takes_nothing_from_a_count() {
     for lost in [true, false] {
         let mut sim = sim(COUNT);
         for (name, at) in [("a", 0), ("b", 10), ("c", 20)] {
@@ -100,20 +102,96 @@ fn an_outage_is_not_time_that_it_held_unless_it_was_read_up() {
         }
         sim.run_until(MINUTE);
         sim.cut();
+        sim.run_until(5 * MINUTE + 20);
+        assert_eq!(alerts(&sim), [5 * MINUTE + 20], "more posts could only prolong it");
         sim.run_until(8 * MINUTE);
-        assert_eq!(alerts(&sim), [0; 0], "nobody can say");
         if lost {
             sim.connect(None);
             sim.feed(vec![posted("later", "x", 8 * MINUTE, "nothing of interest")]);
-            sim.run_until(HOUR);
-            assert_eq!(alerts(&sim), [0; 0], "three of ten minutes were seen");
         } else {
             sim.connect(Some(20));
-            sim.feed(vec![queue("c", 20), posted("later", "x", 8 * MINUTE, "nothing of interest")]);
-            sim.run_until(9 * MINUTE);
-            assert_eq!(alerts(&sim), [5 * MINUTE + 20], "and is told late");
+            sim.feed(vec![queue("c", 20), queue("d", 30), posted("later", "x", 8 * MINUTE, "nothing of interest")]);
         }
+        sim.run_until(HOUR);
+        assert_eq!(alerts(&sim), [5 * MINUTE + 20], "once");
     }
+}
+
+#[test]
+fn a_source_that_is_blind_for_weeks_keeps_no_page_back() {
+    let share = r#"share = { of = '$org', above = 0.30, at_least = 3, within = "30m", for = "10m" }"#;
+    for (condition, told, says) in [(COUNT, 5 * MINUTE + 20, ""), (share, 20 * MINUTE + 20, "nobody sees dead")] {
+        let mut sim = sim(condition);
+        let dead = || SourceName::from("dead");
+        sim.step(Input::Connected { source: dead(), joint: Joint::Live });
+        sim.step(Input::Down { source: dead(), reason: DownReason::Closed });
+        for (name, at) in [("a", 0), ("b", 10), ("c", 20)] {
+            sim.post(name, name, at, "a queue at St Brigids");
+        }
+        sim.run_until(told - 1);
+        assert_eq!(alerts(&sim), [0; 0], "{condition}");
+        sim.run_until(told);
+        assert_eq!(alerts(&sim).len(), 1, "{condition}");
+        let alert = sim.model.alerts.iter().find(|alert| alert.rule.as_str() == "p.queue").unwrap();
+        assert!(alert.why.contains(says), "{}", alert.why);
+        sim.run_until(2 * HOUR);
+        assert_eq!(alerts(&sim).len(), 1, "{condition}: once");
+    }
+}
+
+#[test]
+fn a_share_waits_for_what_is_read_up_and_is_told_late_when_that_is_lost() {
+    let after_outage = |resumed_from: Option<i64>, read: Vec<Decoded>| {
+        let mut sim = sim(r#"share = { of = '$org', above = 0.30, at_least = 3, within = "12m", for = "10m" }"#);
+        for (name, at) in [("a", 0), ("b", 10), ("c", 20)] {
+            sim.post(name, name, at, "a queue at St Brigids");
+        }
+        sim.run_until(MINUTE);
+        sim.cut();
+        sim.run_until(19 * MINUTE);
+        assert_eq!(alerts(&sim), [0; 0], "others may have spoken meanwhile");
+        sim.connect(resumed_from);
+        sim.feed(read);
+        sim.run_until(20 * MINUTE + 19);
+        assert_eq!(alerts(&sim), [0; 0]);
+        sim.run_until(2 * HOUR);
+        sim
+    };
+    let later = || posted("later", "x", 19 * MINUTE, "nothing of interest");
+    let lost = after_outage(None, vec![later()]);
+    assert_eq!(alerts(&lost), [10 * MINUTE + 20], "late, and not never");
+    let why = &lost.model.alerts.iter().find(|alert| alert.rule.as_str() == "p.queue").unwrap().why;
+    assert!(why.contains("as far as was seen: part of that time was lost"), "{why}");
+    let others = (0..20).map(|n| posted(&format!("o{n}"), &format!("other {n}"), 90 + n, "St Brigids is big"));
+    let read_up = after_outage(Some(20), [queue("c", 20)].into_iter().chain(others).chain([later()]).collect());
+    assert_eq!(alerts(&read_up), [0; 0], "others did speak");
+}
+
+#[test]
+fn a_share_whose_evidence_was_forgotten_in_a_flood_is_told_all_the_same() {
+    let mut sim = sim(r#"share = { of = '$org', above = 0.30, at_least = 3, within = "30m", for = "10m" }"#);
+    let flood =
+        (0..700).map(|n| posted(&format!("o{n}"), &format!("other {n}"), 11 * MINUTE + n / 10, "St Brigids is big"));
+    let posts = [("a", 0), ("b", 10), ("c", 20)].map(|(name, at)| queue(name, at));
+    sim.now = support::sim::at(13 * MINUTE);
+    sim.feed(posts.into_iter().chain(flood).collect());
+    sim.run_until(14 * MINUTE);
+    assert_eq!(alerts(&sim), [10 * MINUTE + 20]);
+    let why = &sim.model.alerts.iter().find(|alert| alert.rule.as_str() == "p.queue").unwrap().why;
+    assert!(why.starts_with("it was so; so without interruption for 10 min"), "{why}");
+}
+
+#[test]
+fn what_a_flood_crowds_out_is_counted_as_without_for() {
+    let crowded_out = |condition: &str| -> u64 {
+        let mut sim = sim(condition);
+        let flood = (0..3000).map(|n| posted(&format!("f{n}"), "loud", n / 10, "a queue at St Brigids"));
+        let batch = sim.batch(flood.collect(), Some(sim.now));
+        sim.engine.step(Input::Batch(batch), sim.now).commit.crowded_out.values().sum()
+    };
+    let lasting = crowded_out(COUNT);
+    assert!(lasting > 0);
+    assert_eq!(lasting, crowded_out(r#"count = { at_least = 3, within = "10m" }"#));
 }
 
 #[test]
@@ -138,7 +216,7 @@ fn a_clock_that_is_set_makes_nothing_hold_for_longer() {
     }
     sim.set_clock(-5 * HOUR);
     sim.feed(vec![posted("x", "x", 6 * MINUTE, "nothing of interest")]);
-    sim.step(stormbell::domain::engine::Input::Tick);
+    sim.step(Input::Tick);
     sim.run_until(-5 * HOUR + 2);
     assert_eq!(alerts(&sim), [5 * MINUTE + 20], "the stream's own time is enough");
 }

@@ -17,6 +17,8 @@ use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use support::daemon::{Config, Daemon, HOOK_SECRET, MARK, Place, TWILIO_TOKEN, now, word_rule};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 const PAGES: &str = "name = \"pages\"\nkind = \"webhook\"\nformat = \"meta\"\nsecret = { file = \"pagerduty-secret\" }\n\
@@ -308,6 +310,28 @@ async fn a_flood_that_nobody_signed_holds_up_neither_its_source_nor_others() {
     daemon.stop().await;
 }
 
+/// There is room for four long bodies at a time.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_shows_no_signature_holds_no_room_however_slowly_it_sends() {
+    let place = place();
+    let daemon = place.start().await;
+    let mut slow = Vec::new();
+    for path in ["pages", "forum", "pages/x", "pages", "tips", "plain", "pages", "pages"] {
+        let mut stream = TcpStream::connect(("127.0.0.1", daemon.port())).await.unwrap();
+        let head = format!("POST /in/{path} HTTP/1.1\r\nhost: bell.example\r\ncontent-length: 4000000\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // It is told before it sent anything of the body.
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).await.unwrap();
+        let expected = if path.contains('/') { "HTTP/1.1 404" } else { "HTTP/1.1 401" };
+        assert_eq!(std::str::from_utf8(&status).unwrap(), expected, "{path}");
+        slow.push(stream);
+    }
+    let long = changes(&[comment(1, &format!("fire {}", "x".repeat(100_000)))]);
+    assert_eq!(meta(daemon.port(), &long).await, 200);
+    daemon.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forums_posts_are_read_edited_and_forgotten() {
     let place = place();
@@ -380,5 +404,24 @@ async fn a_sender_that_gave_us_up_is_told_where_silence_is_not_normal() {
     assert!(!sees().await.0.is_success(), "a stranger is not the sender");
     assert_eq!(meta(daemon.port(), &changes(&[comment(1, "fire")])).await, 200);
     daemon.says_times("source connected", 2).await;
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_that_gave_us_up_does_not_come_back_by_a_restart() {
+    let config = Config::listening_to(&format!("{PAGES}\nexpect_frame_within = \"1s\""));
+    let place = Place::new(&config, &[word_rule("fire", "fire", "high")]);
+    let daemon = place.start().await;
+    daemon.says("source down").await;
+    let holds_lost = async || place.database_holds(" lost");
+    daemon.until(holds_lost, |holds| *holds).await;
+    daemon.stop().await;
+    let daemon = place.start().await;
+    daemon.says("source down").await;
+    let sees = async || daemon.ask(reqwest::Method::GET, "/readyz", "").await;
+    daemon.until(sees, |(status, text)| !status.is_success() && text.contains("pages sees nothing")).await;
+    assert_eq!(daemon.said("source connected"), 0, "nothing came since");
+    assert_eq!(meta(daemon.port(), &changes(&[comment(1, "fire")])).await, 200);
+    daemon.says("source connected").await;
     daemon.stop().await;
 }

@@ -77,7 +77,14 @@ pub enum Admission {
 }
 
 /// Decides before a source hears of a call. It must be quick, and neither wait nor keep the call.
-pub type Gate = Box<dyn Fn(&Call) -> Admission + Send + Sync>;
+pub trait Gate: Send + Sync {
+    /// What is there to say of a call that posts something, before its body is read: whoever shows nothing that could prove
+    /// anything takes no room. A call that it lets in may still be refused for its body.
+    fn before(&self, call: &Call) -> Admission;
+
+    /// What is there to say of a whole call.
+    fn admit(&self, call: &Call) -> Admission;
+}
 
 /// A call that a source is handed, and where its answer goes.
 #[derive(Debug)]
@@ -127,7 +134,7 @@ pub struct Opened {
 
 /// The web server's end of an inlet.
 pub struct Inlet {
-    gate: Gate,
+    gate: Box<dyn Gate>,
     calls: mpsc::Sender<Waiting>,
     refusals: Arc<Refusals>,
     large: Semaphore,
@@ -148,20 +155,30 @@ impl Inlet {
         self.refusals.too_large.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// The answer to a call that posts something, where that needs no look at what it posts.
+    pub fn before(&self, call: &Call) -> Option<Reply> {
+        self.said(self.gate.before(call))
+    }
+
     /// Brings a call; waits until the source has kept it.
     pub async fn call(&self, call: Call) -> Reply {
-        match (self.gate)(&call) {
-            Admission::Answered(reply) => reply,
+        if let Some(reply) = self.said(self.gate.admit(&call)) {
+            return reply;
+        }
+        let (answer, answered) = oneshot::channel();
+        if self.calls.send(Waiting { call, answer }).await.is_err() {
+            return Reply::try_again();
+        }
+        answered.await.unwrap_or_else(|_| Reply::try_again())
+    }
+
+    fn said(&self, admission: Admission) -> Option<Reply> {
+        match admission {
+            Admission::Admitted => None,
+            Admission::Answered(reply) => Some(reply),
             Admission::Refused(reply) => {
                 self.refusals.forged.fetch_add(1, Ordering::Relaxed);
-                reply
-            }
-            Admission::Admitted => {
-                let (answer, answered) = oneshot::channel();
-                if self.calls.send(Waiting { call, answer }).await.is_err() {
-                    return Reply::try_again();
-                }
-                answered.await.unwrap_or_else(|_| Reply::try_again())
+                Some(reply)
             }
         }
     }
@@ -195,7 +212,7 @@ impl Inlets {
     }
 
     /// Opens one. One of that name before is closed.
-    pub fn open(&self, name: &str, gate: Gate) -> Opened {
+    pub fn open(&self, name: &str, gate: Box<dyn Gate>) -> Opened {
         let (calls, handed) = mpsc::channel(CALLS);
         let refusals = Arc::new(Refusals::default());
         let inlet = Inlet { gate, calls, refusals: Arc::clone(&refusals), large: Semaphore::new(LARGE_AT_ONCE) };
@@ -241,12 +258,45 @@ mod tests {
         Call { place: None, query: None, headers: HeaderMap::new(), body: Some(Bytes::from_static(body.as_bytes())) }
     }
 
-    fn gate() -> Gate {
-        Box::new(|call| match call.body.as_deref() {
-            Some(b"good") => Admission::Admitted,
-            Some(b"bad") => Admission::Refused(Reply::new(StatusCode::UNAUTHORIZED, "no")),
-            _ => Admission::Answered(Reply::new(StatusCode::OK, "hello")),
-        })
+    struct ByBody;
+
+    impl Gate for ByBody {
+        fn before(&self, call: &Call) -> Admission {
+            if call.place.is_some() {
+                return Admission::Answered(Reply::new(StatusCode::NOT_FOUND, "nothing here"));
+            }
+            if call.headers.is_empty() { Admission::Refused(no()) } else { Admission::Admitted }
+        }
+
+        fn admit(&self, call: &Call) -> Admission {
+            match call.body.as_deref() {
+                Some(b"good") => Admission::Admitted,
+                Some(b"bad") => Admission::Refused(no()),
+                _ => Admission::Answered(Reply::new(StatusCode::OK, "hello")),
+            }
+        }
+    }
+
+    fn no() -> Reply {
+        Reply::new(StatusCode::UNAUTHORIZED, "no")
+    }
+
+    fn gate() -> Box<dyn Gate> {
+        Box::new(ByBody)
+    }
+
+    #[test]
+    fn what_is_refused_before_its_body_is_read_is_counted_too() {
+        let inlets = Inlets::default();
+        let opened = inlets.open("a", gate());
+        let inlet = inlets.find("a").unwrap();
+        let mut announced = Call { body: None, ..call("") };
+        assert_eq!(inlet.before(&announced), Some(no()));
+        announced.headers.insert("x-signature", "00".parse().unwrap());
+        assert_eq!(inlet.before(&announced), None);
+        announced.place = Some("else".to_owned());
+        assert_eq!(inlet.before(&announced).map(|reply| reply.status), Some(StatusCode::NOT_FOUND));
+        assert_eq!(opened.refusals.take_forged(1000), 1);
     }
 
     #[tokio::test]

@@ -42,12 +42,17 @@ async fn take<B: Backend>(
             None => Err(Problem::new(StatusCode::NOT_FOUND, "there is no source of that name that can be sent to")),
         };
     };
+    let call = Call { place, query, headers, body: None };
     if method != Method::POST {
-        return answered(inlet.call(Call { place, query, headers, body: None }).await);
+        return answered(inlet.call(call).await);
     }
-    let Some(room) = inlet.room(length(&headers)) else { return answered(Reply::try_again()) };
+    // Whoever shows no proof at all must not hold the room of those who may have one.
+    if let Some(reply) = inlet.before(&call) {
+        return answered(reply);
+    }
+    let Some(room) = inlet.room(length(&call.headers)) else { return answered(Reply::try_again()) };
     let Ok(body) = to_bytes(body, room.most).await else { return Err(too_large(&inlet)) };
-    answered(inlet.call(Call { place, query, headers, body: Some(body) }).await)
+    answered(inlet.call(Call { body: Some(body), ..call }).await)
 }
 
 /// How long the sender says its body is.

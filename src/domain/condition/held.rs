@@ -5,8 +5,8 @@
 //! remembered and not a timer. One that lasted long enough alerts, once: what is true again while it still counts as
 //! firing is the same firing, however often that happens.
 //!
-//! Nothing here knows the present. Whoever asks says up to when time has come, and how much of a span nobody could see: time
-//! that was not seen is not time that it held.
+//! Nothing here knows the present. Whoever asks says up to when time has come, and how much of a span nobody could see: where
+//! what was not seen could have made it untrue, that is not time that it held.
 //!
 //! Rejected: to ask at set intervals, as Prometheus does (what an answer is would depend on when it is asked, and a recording
 //! has no intervals).
@@ -52,6 +52,8 @@ pub struct Lasted {
     pub since: Timestamp,
     /// It had been true for long enough.
     pub at: Timestamp,
+    /// Whether nothing that was not seen could say otherwise.
+    pub is_sure: bool,
 }
 
 /// When one rule's condition was true, and when it alerted.
@@ -99,13 +101,27 @@ impl Held {
         present: Timestamp,
         lost: impl Fn((Timestamp, Timestamp)) -> Duration,
     ) -> Option<Lasted> {
-        let (waiting, _) = self.walk(linger);
-        let due = |&span: &Span| Some(Lasted { since: span.0, at: ripe(span, hold.lasts, present, &lost)? });
-        let lasted = waiting.iter().find_map(due)?;
+        let lasted = self.due(hold, linger, present, lost)?;
         let place = self.alerted.partition_point(|at| *at < lasted.at);
         self.alerted.insert(place, lasted.at);
         self.alerted.drain(..self.alerted.len().saturating_sub(MOST));
         Some(lasted)
+    }
+
+    /// What [`Held::next`] would give.
+    pub fn due(
+        &self,
+        hold: &Hold,
+        linger: Duration,
+        present: Timestamp,
+        lost: impl Fn((Timestamp, Timestamp)) -> Duration,
+    ) -> Option<Lasted> {
+        let (waiting, _) = self.walk(linger);
+        let due = |&span: &Span| {
+            let at = ripe(span, hold.lasts, present, &lost)?;
+            Some(Lasted { since: span.0, at, is_sure: true })
+        };
+        waiting.iter().find_map(due)
     }
 
     /// Until when it counts as firing, if it ever did.
@@ -226,11 +242,11 @@ mod tests {
         let mut held = Held::default();
         held.learn(&truth((0, 60), &[(0, 9), (20, 40)]));
         assert_eq!(held.next(&asked, asked.keep, at(29), nothing_lost), None, "nine seconds are not ten");
-        let lasted = Lasted { since: at(20), at: at(30) };
+        let lasted = Lasted { since: at(20), at: at(30), is_sure: true };
         assert_eq!(held.next(&asked, asked.keep, at(30), nothing_lost), Some(lasted));
         held.learn(&truth((60, 200), &[(70, 100), (130, 131), (162, 180)]));
         assert_eq!(held.firing_until(asked.keep), Some(at(161)));
-        let lasted = Lasted { since: at(162), at: at(172) };
+        let lasted = Lasted { since: at(162), at: at(172), is_sure: true };
         assert_eq!(held.next(&asked, asked.keep, at(200), nothing_lost), Some(lasted));
         assert_eq!(held.next(&asked, asked.keep, at(900), nothing_lost), None);
     }
@@ -242,7 +258,8 @@ mod tests {
         let mut held = Held::default();
         held.learn(&truth((0, 60), &[(0, 50)]));
         assert_eq!(held.next(&asked, asked.keep, at(29), lost), None);
-        assert_eq!(held.next(&asked, asked.keep, at(30), lost), Some(Lasted { since: at(0), at: at(30) }));
+        let lasted = Lasted { since: at(0), at: at(30), is_sure: true };
+        assert_eq!(held.next(&asked, asked.keep, at(30), lost), Some(lasted));
     }
 
     #[test]

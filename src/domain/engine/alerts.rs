@@ -109,13 +109,18 @@ pub(super) fn why(rule: &Rule, whose: Whose<'_>, fired: &Fired) -> String {
 }
 
 /// The decision in a sentence, of a condition that has held for as long as its rule asks.
-pub(super) fn lasting(rule: &Rule, fired: &Fired, lasted: Lasted) -> String {
+pub(super) fn lasting(rule: &Rule, fired: &Fired, lasted: Lasted, blind: &[&str]) -> String {
     let (since, until) = (lasted.since.whole_second(), human(rule.hold.lasts));
     let what = match &rule.condition {
         Condition::Count(count) => counting(count, fired, ""),
         _ => fired.finding.as_ref().map_or_else(|| "it was so".to_owned(), |finding| finding.words.clone()),
     };
-    format!("{what}; so without interruption for {until}, since {since}; rule {} {}", rule.id, rule.version)
+    let unseen = match (lasted.is_sure, blind) {
+        (true, _) => String::new(),
+        (false, []) => ", as far as was seen: part of that time was lost".to_owned(),
+        (false, blind) => format!(", as far as was seen: nobody sees {}", blind.join(", ")),
+    };
+    format!("{what}; so without interruption for {until}, since {since}{unseen}; rule {} {}", rule.id, rule.version)
 }
 
 /// What was counted.

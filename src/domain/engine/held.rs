@@ -1,7 +1,11 @@
 //! Rules whose condition must hold for a while, and those that count as firing for a while after it ceased.
 //!
-//! Their posts say when the condition was true; whether that was long enough, the clock says, too, when no more posts come. It is
-//! only asked while every source sees (invariant 2): what is being read up may show that the condition ceased.
+//! Their posts say when the condition was true; whether that was long enough, the clock says, too, when no more posts come.
+//!
+//! What a source does not see can only prolong a count: that is told in its time, whoever is blind. It may end a share: that
+//! waits until every source sees (invariant 2), and time that nobody saw is not time that it held. But not for longer than the
+//! rule asks for once more: a source that is blind for weeks must not keep every page back for weeks. Such a page says what
+//! could not be seen. The wait is not on disk; after a restart it begins anew.
 //!
 //! The clock here is the later of two: that of the stream, and that on the wall. A wall clock that was just set says nothing until
 //! as long has passed by it as the rule asks for.
@@ -34,12 +38,79 @@ pub(super) struct Holds {
     changed: BTreeSet<RuleId>,
 }
 
+type Span = (Timestamp, Timestamp);
+
 struct Kept {
     /// Of the rule it was true for: with other numbers it was true at other times.
     meaning: String,
     held: Held,
     /// Where its newest post was read; not on disk, the sightings tell.
     source: SourceName,
+    /// What would be told if every source saw: an instant of it, and since when on the wall.
+    waits: Option<(Timestamp, Timestamp)>,
+}
+
+/// What is known of the present.
+struct Present {
+    now: Timestamp,
+    /// The stream's own time.
+    stream: Timestamp,
+    /// When the wall clock was set.
+    set_at: Timestamp,
+    all_see: bool,
+}
+
+impl Present {
+    /// Up to when time has come for a rule.
+    fn of(&self, hold: &Hold) -> Timestamp {
+        let wall = if self.now.since(self.set_at) < hold.lasts { self.stream } else { self.now };
+        wall.max(self.stream)
+    }
+}
+
+impl Kept {
+    fn new(meaning: String, held: Held) -> Self {
+        Self { meaning, held, source: "".into(), waits: None }
+    }
+
+    /// The next of its alerts, which is given once.
+    fn next(&mut self, rule: &Rule, present: &Present, exposure: &Exposure) -> Option<Lasted> {
+        let (hold, linger, until) = (&rule.hold, linger(rule), present.of(&rule.hold));
+        if !matches!(rule.condition, Condition::Share(_)) {
+            return self.held.next(hold, linger, until, nothing);
+        }
+        if present.all_see {
+            self.waits = None;
+            let lost = |(from, to): Span| to.since(from).mul_f64(1.0 - exposure.share(from, to));
+            if let Some(sure) = self.held.next(hold, linger, until, lost) {
+                return Some(sure);
+            }
+        } else if !self.has_waited(hold, linger, until, present) {
+            return None;
+        }
+        let lasted = self.held.next(hold, linger, until - hold.lasts, nothing)?;
+        self.waits = None;
+        Some(Lasted { is_sure: false, ..lasted })
+    }
+
+    /// Whether it has waited for blind sources for as long as it must hold.
+    fn has_waited(&mut self, hold: &Hold, linger: Duration, until: Timestamp, present: &Present) -> bool {
+        let Some(lasted) = self.held.due(hold, linger, until, nothing) else {
+            self.waits = None;
+            return false;
+        };
+        let is_this = |(of, since): &(Timestamp, Timestamp)| {
+            (lasted.since..=lasted.at).contains(of) && (present.set_at..=present.now).contains(since)
+        };
+        let (of, since) = self.waits.filter(is_this).unwrap_or((lasted.since, present.now));
+        self.waits = Some((of, since));
+        present.now.since(since) >= hold.lasts
+    }
+}
+
+/// No time was lost.
+const fn nothing(_: Span) -> Duration {
+    Duration::ZERO
 }
 
 impl Holds {
@@ -55,7 +126,7 @@ impl Holds {
             if asks_the_same(rules, id, meaning)
                 && let Ok(held) = Held::from_bytes(state)
             {
-                self.rules.insert(id.into(), Kept { meaning: meaning.clone(), held, source: "".into() });
+                self.rules.insert(id.into(), Kept::new(meaning.clone(), held));
             }
         }
     }
@@ -79,12 +150,12 @@ impl Holds {
     /// A rule's condition was true then, and in no other part of that time. Says whether it begins to fire with that: not
     /// where it must hold for a while first.
     pub(super) fn learn(&mut self, rule: &Rule, truth: &Truth) -> Option<Lasted> {
-        let new = || Kept { meaning: meaning(rule), held: Held::default(), source: "".into() };
+        let new = || Kept::new(meaning(rule), Held::default());
         let held = &mut self.rules.entry(rule.id.clone()).or_insert_with(new).held;
         held.learn(truth);
         self.changed.insert(rule.id.clone());
         let at_once = rule.hold.lasts.is_zero();
-        at_once.then(|| held.next(&rule.hold, linger(rule), EVER, |_| Duration::ZERO)).flatten()
+        at_once.then(|| held.next(&rule.hold, linger(rule), EVER, nothing)).flatten()
     }
 
     /// Until when a rule counts as firing, if it asks for that.
@@ -94,18 +165,12 @@ impl Holds {
     }
 
     /// Rules whose condition has lasted for long enough, in the order of that; each is given once.
-    fn due(
-        &mut self,
-        rules: &RuleSet,
-        present: impl Fn(&Hold) -> Timestamp,
-        exposure: &Exposure,
-    ) -> Vec<(Lasted, RuleIndex)> {
+    fn due(&mut self, rules: &RuleSet, present: &Present, exposure: &Exposure) -> Vec<(Lasted, RuleIndex)> {
         let mut due = Vec::new();
-        for (id, Kept { held, .. }) in &mut self.rules {
+        for (id, kept) in &mut self.rules {
             let found = rules.find(id.as_str()).filter(|(_, rule)| !rule.hold.lasts.is_zero());
             let Some((index, rule)) = found else { continue };
-            let lost = |(from, to): (Timestamp, Timestamp)| to.since(from).mul_f64(1.0 - exposure.share(from, to));
-            while let Some(lasted) = held.next(&rule.hold, linger(rule), present(&rule.hold), lost) {
+            while let Some(lasted) = kept.next(rule, present, exposure) {
                 self.changed.insert(id.clone());
                 due.push((lasted, index));
             }
@@ -129,10 +194,12 @@ impl Engine {
         &mut self,
         (index, rule): (RuleIndex, &Rule),
         count: &Count,
-        seen: &Seen,
-        source: &SourceName,
+        (seen, source): (&Seen, &SourceName),
+        commit: &mut Commit,
     ) -> Option<Fired> {
-        let truth = self.windows.get_or_insert_with(index, Window::default)?.admit(seen.clone(), count);
+        let window = self.windows.get_or_insert_with(index, Window::default)?;
+        let truth = window.admit(seen.clone(), count);
+        commit.crowded_out(&rule.id, window.take_crowded_out());
         let began = self.holds.learn(rule, &truth);
         self.holds.read_at(&rule.id, source);
         self.fired_by(rule, index, began?.at)
@@ -160,13 +227,13 @@ impl Engine {
 
     /// What has lasted for long enough by now, in the order of that.
     pub(super) fn lasted(&mut self, now: Timestamp) -> Vec<(Lasted, RuleIndex)> {
-        if self.holds.rules.is_empty() || !self.all_see() {
+        if self.holds.rules.is_empty() {
             return Vec::new();
         }
-        let (stream, set_at) = (self.event_clock, self.clock_set_at);
-        let wall = |hold: &Hold| if now.since(set_at) < hold.lasts { stream } else { now };
+        let all_see = self.all_see();
+        let present = Present { now, stream: self.event_clock, set_at: self.clock_set_at, all_see };
         let rules = Arc::clone(&self.rules);
-        self.holds.due(&rules, |hold| wall(hold).max(stream), &self.spikes.exposure)
+        self.holds.due(&rules, &present, &self.spikes.exposure)
     }
 
     /// An alert of what has lasted for long enough.
@@ -189,7 +256,7 @@ impl Engine {
             post: newest.map(|newest| &newest.post),
             fired: &fired,
             posts: fired.seen.iter().map(of).collect(),
-            why: lasting(rule, &fired, lasted),
+            why: lasting(rule, &fired, lasted, &self.blind()),
         };
         self.raise(rule, firing, now, commit);
         self.tell_changes(now, commit);
@@ -202,7 +269,11 @@ impl Engine {
                 let window = self.windows.get_or_insert_with(index, Window::default)?;
                 Some(Fired { at: Some(at), ..Fired::by(window.until(at, count)) })
             }
-            Condition::Share(share) => Some(Fired { at: Some(at), ..self.shares.of(rule, at).until(at, share)? }),
+            Condition::Share(share) => {
+                // In a flood the posts of that time may be forgotten already: that it was so is known.
+                let found = self.shares.of(rule, at).until(at, share);
+                Some(Fired { at: Some(at), ..found.unwrap_or_else(|| Fired::by(Vec::new())) })
+            }
             _ => None,
         }
     }

@@ -249,7 +249,7 @@ impl Engine {
             (Condition::Match, _) => Some(Fired::by(vec![seen.clone()])),
             (Condition::Count(count), Some(keys)) => return self.keyed.add(rule, count, keys, seen),
             (Condition::Count(count), None) if rule.hold.is_asked() => {
-                self.count_held((index, rule), count, seen, &post.source)
+                self.count_held((index, rule), count, (seen, &post.source), commit)
             }
             (Condition::Count(count), None) => {
                 let window = self.windows.get_or_insert_with(index, Window::default);

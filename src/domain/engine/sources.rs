@@ -216,6 +216,11 @@ impl Engine {
         self.sources.values().all(SourceState::sees)
     }
 
+    /// Those that do not see the present.
+    pub(super) fn blind(&self) -> Vec<&str> {
+        self.sources.iter().filter(|(_, state)| !state.sees()).map(|(source, _)| source.as_str()).collect()
+    }
+
     fn tell_gap(&mut self, gap: &Gap, now: Timestamp, commit: &mut Commit) {
         let Some(to) = gap.to else { return };
         let length = to.since(gap.from);

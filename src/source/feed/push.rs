@@ -23,7 +23,7 @@ use url::{Url, form_urlencoded};
 
 use super::known::Hub;
 use crate::domain::key::Key;
-use crate::net::inlet::{Admission, Call, Inlets, Opened, Reply};
+use crate::net::inlet::{Admission, Call, Gate, Inlets, Opened, Reply};
 use crate::source::backoff::{Backoff, Jitter};
 use crate::source::http::{Answer, Request, refused};
 use crate::source::line::Line;
@@ -49,6 +49,8 @@ const LONGEST_WORD: usize = 1024;
 const MOST_AWAITED: usize = 1000;
 /// The longest answer of a hub, in bytes.
 const MOST_ANSWER: usize = 64 << 10;
+/// The header that has the signature.
+const SIGNATURE: &str = "x-hub-signature";
 /// What W3C's recommendation names.
 const METHODS: [&str; 4] = ["sha1", "sha256", "sha384", "sha512"];
 
@@ -82,6 +84,8 @@ pub(super) struct Push {
 /// What a hub is worth.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Trust {
+    /// It brought nothing yet, to this run: subscriptions outlive a hub's will to deliver.
+    Unproven,
     /// It brought all that polling found.
     Proven,
     /// It said that there is something: what is polled next is what it brought.
@@ -123,19 +127,7 @@ impl Push {
     /// Opens the way by which hubs call. `before` is what was subscribed to earlier.
     pub(super) fn open(is_wanted: bool, before: Option<&Hub>, line: &Line, now: Instant) -> Self {
         let (desk, rung) = (Arc::new(Mutex::new(Desk::default())), Arc::new(Notify::new()));
-        let gate = (Arc::clone(&desk), Arc::clone(&rung));
-        let gate = Box::new(move |call: &Call| {
-            let admission = gate.0.lock().unwrap_or_else(PoisonError::into_inner).admit(call);
-            let is_heard = match &admission {
-                Admission::Answered(reply) => reply.status.is_success(),
-                Admission::Refused(_) => true,
-                Admission::Admitted => false, // it is handed over
-            };
-            if is_heard {
-                gate.1.notify_one();
-            }
-            admission
-        });
+        let gate = Box::new(HubGate { desk: Arc::clone(&desk), rung: Arc::clone(&rung) });
         let name = line.name.as_str().to_owned();
         let opened = line.inlets.open(&name, gate);
         let Timing { hub_rest, .. } = line.timing;
@@ -155,7 +147,7 @@ impl Push {
             lease: None,
             backoff,
             told: None,
-            trust: Trust::Proven,
+            trust: Trust::Unproven,
             awaited: Vec::new(),
         };
         // What an earlier run subscribed to still comes.
@@ -174,7 +166,7 @@ impl Push {
         if let Some(before) = std::mem::replace(&mut self.hub, hub.cloned()) {
             self.leaving = Some(before);
         }
-        (self.lease, self.due) = (None, now);
+        (self.lease, self.due, self.trust) = (None, now, Trust::Unproven);
         self.awaited.clear();
         let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
         let topic = |hub: &Hub, is_wanted| self.topic(hub, is_wanted);
@@ -202,7 +194,7 @@ impl Push {
 
     /// Whether it can be relied on that changes are pushed.
     pub(super) fn is_reliable(&self, now: Instant) -> bool {
-        self.trust != Trust::Doubted && self.is_active(now)
+        matches!(self.trust, Trust::Proven | Trust::Rang) && self.is_active(now)
     }
 
     fn is_active(&self, now: Instant) -> bool {
@@ -317,7 +309,7 @@ impl Push {
     pub(super) fn brought(&mut self, items: Option<&[Key]>) {
         if let Some(items) = items {
             self.awaited.retain(|(key, _)| !items.contains(key));
-            if self.trust == Trust::Doubted {
+            if matches!(self.trust, Trust::Unproven | Trust::Doubted) {
                 self.trust = Trust::Proven;
             }
         } else {
@@ -350,23 +342,77 @@ impl Push {
     }
 }
 
-impl Desk {
-    fn admit(&mut self, call: &Call) -> Admission {
-        let place = call.place.as_deref().unwrap_or_default();
-        let Some(topic) = self.topics.iter_mut().find(|topic| same(&topic.place, place)) else {
-            // To a hub this means that nobody subscribes any more.
-            return Admission::Answered(Reply::new(StatusCode::GONE, "nothing is read here any more"));
+/// Lets in what a hub signed.
+struct HubGate {
+    desk: Arc<Mutex<Desk>>,
+    rung: Arc<Notify>,
+}
+
+impl Gate for HubGate {
+    fn before(&self, call: &Call) -> Admission {
+        self.heard(self.desk.lock().unwrap_or_else(PoisonError::into_inner).before(call))
+    }
+
+    fn admit(&self, call: &Call) -> Admission {
+        self.heard(self.desk.lock().unwrap_or_else(PoisonError::into_inner).admit(call))
+    }
+}
+
+impl HubGate {
+    fn heard(&self, admission: Admission) -> Admission {
+        let is_heard = match &admission {
+            Admission::Answered(reply) => reply.status.is_success(),
+            Admission::Refused(_) => true,
+            Admission::Admitted => false, // it is handed over
         };
+        if is_heard {
+            self.rung.notify_one();
+        }
+        admission
+    }
+}
+
+/// To a hub this means that nobody subscribes any more.
+fn gone() -> Admission {
+    Admission::Answered(Reply::new(StatusCode::GONE, "nothing is read here any more"))
+}
+
+fn ended() -> Admission {
+    Admission::Answered(Reply::new(StatusCode::GONE, "this subscription ended"))
+}
+
+/// By the recommendation it is taken, and ignored: who forges learns nothing.
+fn ignored() -> Admission {
+    Admission::Refused(Reply::new(StatusCode::ACCEPTED, ""))
+}
+
+impl Desk {
+    fn topic(&mut self, call: &Call) -> Option<&mut Topic> {
+        let place = call.place.as_deref().unwrap_or_default();
+        self.topics.iter_mut().find(|topic| same(&topic.place, place))
+    }
+
+    fn before(&mut self, call: &Call) -> Admission {
+        let is_signed = single(&call.headers, SIGNATURE).is_some();
+        match self.topic(call) {
+            None => gone(),
+            Some(topic) if !topic.is_wanted => ended(),
+            Some(_) if !is_signed => ignored(),
+            Some(_) => Admission::Admitted,
+        }
+    }
+
+    fn admit(&mut self, call: &Call) -> Admission {
+        let Some(topic) = self.topic(call) else { return gone() };
         let Some(body) = &call.body else { return topic.asked(call.query.as_deref().unwrap_or_default()) };
         if !topic.is_wanted {
-            return Admission::Answered(Reply::new(StatusCode::GONE, "this subscription ended"));
+            return ended();
         }
-        let signature = single(&call.headers, "x-hub-signature").unwrap_or_default();
+        let signature = single(&call.headers, SIGNATURE).unwrap_or_default();
         if is_hub_signed(signature, &METHODS, topic.secret.as_bytes(), body) {
             return Admission::Admitted;
         }
-        // By the recommendation it is taken, and ignored: who forges learns nothing.
-        Admission::Refused(Reply::new(StatusCode::ACCEPTED, ""))
+        ignored()
     }
 }
 

@@ -39,7 +39,7 @@ impl Start {
     }
 }
 
-/// A subscription that the hub verified for a day.
+/// A subscription that the hub verified for a day, and that brought something.
 async fn verified(line: &Line) -> (Push, Start) {
     let start = Instant::now();
     let mut push = Push::open(true, None, line, start);
@@ -47,6 +47,8 @@ async fn verified(line: &Line) -> (Push, Start) {
     assert_eq!(push.request(line, start).map(|(asking, _)| asking), Some(Asking::Subscribe));
     verify(&push, line).await;
     push.hear(line, start);
+    assert!(!push.is_reliable(start), "it brought nothing yet");
+    push.brought(Some(&[Key::of(&0_u64)]));
     assert!(push.is_reliable(start));
     (push, Start(start))
 }

@@ -99,7 +99,10 @@ impl Feed {
         if self.gone {
             line.unless_stopped(std::future::pending::<()>()).await?;
         }
-        self.known = Known::resume(line.position.bookmark().as_ref(), self.config.url.as_str());
+        let mut known = Known::resume(line.position.bookmark().as_ref(), self.config.url.as_str());
+        // What was handed on may not be on disk yet: its number is never given to another push, which that would answer.
+        known.pushed = known.pushed.max(self.known.pushed);
+        self.known = known;
         let http = Ways::new(&self.config)?;
         let name = host.host_str().unwrap_or_default().to_owned();
         let mut is_first = true;

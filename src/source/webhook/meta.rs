@@ -30,7 +30,8 @@ const LONGEST_ID: usize = 200;
 /// What Meta's dashboard sends to try a webhook is of nobody's page.
 const NOBODY: &str = "0";
 /// Items of a page's feed that somebody wrote or showed. The others are likes and the like.
-const WRITTEN: [&str; 10] = ["comment", "post", "status", "photo", "video", "share", "link", "note", "album", "event"];
+const WRITTEN: [&str; 11] =
+    ["comment", "post", "status", "photo", "video", "share", "link", "note", "album", "event", "rating"];
 /// Those that show a picture or a recording.
 const SHOWN: [&str; 3] = ["photo", "video", "album"];
 
@@ -174,7 +175,7 @@ fn read(source: &SourceName, frame: &[u8], received_at: Option<Timestamp>) -> Re
     let at = event_time(stamp, received_at)?;
     let reading = |what| Reading { source, what, at, stamp };
     match (object.as_str(), field.as_str()) {
-        ("page", "feed" | "mention" | "ratings") => reading(what(&change)?).of_page(field == "ratings"),
+        ("page", "feed" | "mention" | "ratings") => reading(what(&change)?).of_page(),
         ("instagram", "comments" | "live_comments") => reading(what(&change)?).of_instagram(),
         _ => Ok(SourceEvent::Other),
     }
@@ -194,11 +195,11 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn of_page(&self, is_rating: bool) -> Result<SourceEvent, Rejected> {
+    fn of_page(&self) -> Result<SourceEvent, Rejected> {
         let what = &self.what;
         let item = word(what.item).unwrap_or_default();
         let is_comment = item == "comment";
-        if !(WRITTEN.contains(&item.as_str()) || is_rating) || word(what.published).as_deref() == Some("0") {
+        if !WRITTEN.contains(&item.as_str()) || word(what.published).as_deref() == Some("0") {
             return Ok(SourceEvent::Other);
         }
         let post = || id(what.post_id).or_else(|| id(what.open_graph_story_id));

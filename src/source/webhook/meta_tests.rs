@@ -105,6 +105,24 @@ fn remove_deletes_and_edited_is_another_version() {
 }
 
 #[test]
+fn a_like_of_a_review_and_its_end_are_nothing_about_the_review() {
+    let of = |item: &str, verb: &str| {
+        decoded(&page(
+            "ratings",
+            &json!({"item": item, "verb": verb, "reaction_type": "like",
+            "reviewer_id": "2001", "open_graph_story_id": "999", "created_time": 1_795_361_985}),
+        ))
+    };
+    for item in ["reaction", "like"] {
+        for verb in ["add", "edit", "remove"] {
+            assert_eq!(of(item, verb), [Ok(SourceEvent::Other)], "{item} {verb}");
+        }
+    }
+    let at = Timestamp::from_seconds(1_795_361_900);
+    assert_eq!(of("rating", "remove"), [Ok(SourceEvent::PostDeleted { post: "facebook:999".into(), at })]);
+}
+
+#[test]
 fn quirk_duplicates_are_one_by_item_verb_and_time() {
     let version = |verb: &str, time: i64| {
         let mut value = comment();

@@ -1,8 +1,8 @@
 //! The task that writes down what is sent, and only then says so.
 //!
-//! Bookmarks count calls. When the one of a call is on disk, so is what it led to, and whoever sent it is answered. What
-//! takes longer, or is not kept because the program stops, is answered with 503 and comes again; the engine knows it by
-//! its names.
+//! Bookmarks count calls, and say when one came last: a sender that gave us up stays away over restarts. When the one of a
+//! call is on disk, so is what it led to, and whoever sent it is answered. What takes longer, or is not kept because the
+//! program stops, is answered with 503 and comes again; the engine knows it by its names.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +18,9 @@ use url::form_urlencoded;
 
 use super::{discourse, meta};
 use crate::config::model::{WebhookConfig, WebhookForm, WebhookSignature};
-use crate::domain::event::{Bookmark, DownReason, Joint, Reach, Rejected};
+use crate::domain::event::{Bookmark, Cursor, DownReason, Joint, Reach, Rejected};
 use crate::domain::time::{Clock, Timestamp};
-use crate::net::inlet::{Admission, Call, Opened, Reply, Waiting};
+use crate::net::inlet::{Admission, Call, Gate, Opened, Reply, Waiting};
 use crate::source::called::{Refused, answer, answer_when_kept, tell_refusals, unless_full};
 use crate::source::line::Line;
 use crate::source::signature::{is_hub_signed, is_signed, is_standard_signed, same, single};
@@ -39,6 +39,8 @@ const NOTICED_EVERY: Duration = Duration::from_mins(10);
 const META_REPEATS: Duration = Duration::from_hours(36);
 /// The longest challenge, in bytes.
 const LONGEST_CHALLENGE: usize = 1024;
+const META_SIGNATURE: &str = "x-hub-signature-256";
+const DISCOURSE_SIGNATURE: &str = "x-discourse-event-signature";
 /// What connections are told to come from.
 const HOST: &str = "own web server";
 
@@ -50,7 +52,10 @@ pub(crate) struct Webhook {
     count: u64,
     /// Nothing came for longer than is normal.
     is_lost: bool,
+    /// When something came last: on the wall; by this run's clock, and how long before this run.
+    heard_at: Timestamp,
     heard: Instant,
+    silent: Duration,
     covered: Option<Instant>,
     noticed: Option<Instant>,
 }
@@ -59,12 +64,13 @@ impl Webhook {
     /// Opens the inlet at once, so that nothing that comes from now on is turned away.
     pub(crate) fn open(config: WebhookConfig, line: &Line) -> Self {
         let config = Arc::new(config);
-        let (gate, clock) = (Arc::clone(&config), Arc::clone(&line.clock));
-        let gate = Box::new(move |call: &Call| admit(&gate, call, clock.as_ref()));
+        let gate = Box::new(Signed { config: Arc::clone(&config), clock: Arc::clone(&line.clock) });
         let opened = line.inlets.open(line.name.as_str(), gate);
-        let before = line.position.bookmark().and_then(|bookmark| number(&bookmark));
-        let heard = Instant::now();
-        Self { config, opened, count: before.unwrap_or(0), is_lost: false, heard, covered: None, noticed: None }
+        let Noted { count, heard, .. } = Noted::of(line);
+        let now = line.now();
+        let heard_at = heard.unwrap_or(now);
+        let (silent, heard) = (now.since(heard_at), Instant::now());
+        Self { config, opened, count, is_lost: false, heard_at, heard, silent, covered: None, noticed: None }
     }
 
     /// Reads for as long as the program runs.
@@ -74,8 +80,7 @@ impl Webhook {
     }
 
     async fn take_calls(&mut self, line: &mut Line) -> Result<(), End> {
-        line.connected(HOST, self.joint(line)).await?;
-        self.heard = Instant::now();
+        self.begin(line).await?;
         let mut tick = interval(TOLD_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut keeping = FuturesUnordered::new();
@@ -87,7 +92,7 @@ impl Webhook {
                 Some(()) = keeping.next(), if !keeping.is_empty() => {}
                 Some(waiting) = self.opened.calls.recv() => {
                     if let Some((count, waiting)) = self.hand_on(waiting, line).await? {
-                        let is_kept = move |kept: &Bookmark| number(kept).is_some_and(|kept| kept >= count);
+                        let is_kept = move |kept: &Bookmark| Noted::read(kept).is_some_and(|kept| kept.count >= count);
                         keeping.push(answer_when_kept(waiting, line.beside(), is_kept));
                     }
                 }
@@ -96,11 +101,52 @@ impl Webhook {
         }
     }
 
-    /// What the sender repeats by its own word was not lost while we were away.
-    fn joint(&self, line: &Line) -> Joint {
+    /// Goes on with what an earlier run knew: a sender that was lost does not come back by a restart of ours.
+    async fn begin(&mut self, line: &mut Line) -> Result<(), End> {
+        let noted = Noted::of(line);
+        if self.is_silent() {
+            return self.lose(!noted.is_lost, line).await;
+        }
+        line.connected(HOST, self.joint(noted.is_lost, line)).await?;
+        if noted.heard.is_some() && !noted.is_lost {
+            return Ok(());
+        }
+        self.note(line).await
+    }
+
+    fn is_silent(&self) -> bool {
+        self.config.expect_frame_within.is_some_and(|within| self.silent + self.heard.elapsed() > within)
+    }
+
+    /// Tells that nothing came for too long; since when, where that was not told before.
+    async fn lose(&mut self, is_news: bool, line: &Line) -> Result<(), End> {
+        self.is_lost = true;
+        let error = "nothing came for `expect_frame_within`; look at the sender whether it still sends here";
+        events::source_down(&line.name, DownReason::Stalled, Some(error));
+        // Until then it was said that all was read; from there on it is a gap in any case.
+        let read_to = line.position.get().map_or_else(|| line.now(), Cursor::time);
+        if is_news && read_to > self.heard_at {
+            line.missed(self.heard_at, read_to).await?;
+        }
+        let (source, reason) = (line.name.clone(), DownReason::Stalled);
+        line.tell(Incoming::Down { source, reason, at: line.now() }).await?;
+        self.note(line).await
+    }
+
+    /// Notes down what the next run is to know.
+    async fn note(&self, line: &Line) -> Result<(), End> {
+        unless_full(line.hand_on(Vec::new(), Reach { bookmark: Some(self.bookmark()), ..Reach::default() }).await)
+    }
+
+    fn bookmark(&self) -> Bookmark {
+        Noted { count: self.count, heard: Some(self.heard_at), is_lost: self.is_lost }.bookmark()
+    }
+
+    /// What the sender repeats by its own word was not lost while we were away, if it had not given us up.
+    fn joint(&self, was_lost: bool, line: &Line) -> Joint {
         let away = line.position.get().map(|cursor| line.now().since(cursor.time()));
         match (&self.config.form, away) {
-            (WebhookForm::Meta { .. }, Some(away)) if away < META_REPEATS => Joint::GoesOn,
+            (WebhookForm::Meta { .. }, Some(away)) if away < META_REPEATS && !was_lost => Joint::GoesOn,
             _ => Joint::Live,
         }
     }
@@ -110,12 +156,12 @@ impl Webhook {
         if std::mem::take(&mut self.is_lost) {
             line.connected(HOST, Joint::Live).await?;
         }
-        self.heard = Instant::now();
         let now = line.now();
+        (self.heard_at, self.heard, self.silent) = (now, Instant::now(), Duration::ZERO);
         let frames = frames(&self.config.form, &waiting.call).into_iter();
         let frames = frames.map(|body| Frame { received_at: Some(now), body }).collect();
         self.count += 1;
-        let reach = Reach { covered: None, bookmark: Some(bookmark(self.count)), paid: None };
+        let reach = Reach { covered: None, bookmark: Some(self.bookmark()), paid: None };
         match line.hand_on(frames, reach).await {
             Ok(()) => Ok(Some((self.count, waiting))),
             Err(End::Stopped) => Err(End::Stopped),
@@ -131,12 +177,8 @@ impl Webhook {
         if let Some(refused) = tell_refusals(&self.opened.refusals, line).await? {
             self.notice(refused, line);
         }
-        if self.config.expect_frame_within.is_some_and(|within| self.heard.elapsed() > within) && !self.is_lost {
-            self.is_lost = true;
-            let error = "nothing came for `expect_frame_within`; look at the sender whether it still sends here";
-            events::source_down(&line.name, DownReason::Stalled, Some(error));
-            let (source, reason) = (line.name.clone(), DownReason::Stalled);
-            line.tell(Incoming::Down { source, reason, at: line.now() }).await?;
+        if self.is_silent() && !self.is_lost {
+            self.lose(true, line).await?;
         }
         // While something is not kept yet, what came is not read.
         let is_due = self.covered.is_none_or(|covered| covered.elapsed() >= COVERED_EVERY);
@@ -162,25 +204,76 @@ impl Webhook {
     }
 }
 
-fn bookmark(count: u64) -> Bookmark {
-    Bookmark::from(count.to_string())
+/// What a bookmark says: `COUNT MICROSECONDS`, and `lost` behind it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Noted {
+    count: u64,
+    /// When something came last, or was begun to be waited for. Earlier versions did not note it.
+    heard: Option<Timestamp>,
+    /// That nothing came was told.
+    is_lost: bool,
 }
 
-fn number(bookmark: &Bookmark) -> Option<u64> {
-    bookmark.0.parse().ok()
+impl Noted {
+    fn of(line: &Line) -> Self {
+        line.position.bookmark().and_then(|bookmark| Self::read(&bookmark)).unwrap_or_default()
+    }
+
+    fn read(bookmark: &Bookmark) -> Option<Self> {
+        let mut words = bookmark.0.split(' ');
+        let count = words.next()?.parse().ok()?;
+        let heard = words.next().and_then(|micros| micros.parse().ok()).map(Timestamp::from_micros);
+        Some(Self { count, heard, is_lost: words.next() == Some("lost") })
+    }
+
+    fn bookmark(self) -> Bookmark {
+        let Self { count, heard, is_lost } = self;
+        let heard = heard.map_or_else(String::new, |heard| format!(" {}", heard.micros()));
+        Bookmark::from(format!("{count}{heard}{}", if is_lost { " lost" } else { "" }))
+    }
 }
 
-/// Whether a call is the sender's.
-fn admit(config: &WebhookConfig, call: &Call, clock: &dyn Clock) -> Admission {
-    if call.place.is_some() {
-        return Admission::Answered(Reply::new(StatusCode::NOT_FOUND, "there is nothing at this address"));
+/// Lets in what the sender signed.
+struct Signed {
+    config: Arc<WebhookConfig>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Gate for Signed {
+    fn before(&self, call: &Call) -> Admission {
+        if call.place.is_some() {
+            return nothing_here();
+        }
+        let is_signed = single(&call.headers, signed_by(&self.config)).is_some();
+        if is_signed { Admission::Admitted } else { unsigned() }
     }
-    let Some(body) = &call.body else { return asked(config, call) };
-    if is_senders(config, call, body, clock.now()) {
-        return Admission::Admitted;
+
+    fn admit(&self, call: &Call) -> Admission {
+        if call.place.is_some() {
+            return nothing_here();
+        }
+        let Some(body) = &call.body else { return asked(&self.config, call) };
+        if is_senders(&self.config, call, body, self.clock.now()) { Admission::Admitted } else { unsigned() }
     }
+}
+
+fn nothing_here() -> Admission {
+    Admission::Answered(Reply::new(StatusCode::NOT_FOUND, "there is nothing at this address"))
+}
+
+fn unsigned() -> Admission {
     let text = "no signature fits: `secret` of the source must be the one that the sender signs with";
     Admission::Refused(Reply::new(StatusCode::UNAUTHORIZED, text))
+}
+
+/// The header that has the signature.
+fn signed_by(config: &WebhookConfig) -> &str {
+    match &config.form {
+        WebhookForm::Meta { .. } => META_SIGNATURE,
+        WebhookForm::Discourse => DISCOURSE_SIGNATURE,
+        WebhookForm::Json { signed: WebhookSignature::Standard, .. } => "webhook-signature",
+        WebhookForm::Json { signed: WebhookSignature::Header(name), .. } => name,
+    }
 }
 
 fn is_senders(config: &WebhookConfig, call: &Call, body: &[u8], now: Timestamp) -> bool {
@@ -189,8 +282,8 @@ fn is_senders(config: &WebhookConfig, call: &Call, body: &[u8], now: Timestamp) 
         single(headers, name).is_some_and(|signature| is_hub_signed(signature, &["sha256"], secret.as_bytes(), body))
     };
     match &config.form {
-        WebhookForm::Meta { .. } => hub("x-hub-signature-256"),
-        WebhookForm::Discourse => hub("x-discourse-event-signature"),
+        WebhookForm::Meta { .. } => hub(META_SIGNATURE),
+        WebhookForm::Discourse => hub(DISCOURSE_SIGNATURE),
         WebhookForm::Json { signed: WebhookSignature::Standard, .. } => is_standard_signed(headers, secret, body, now),
         WebhookForm::Json { signed: WebhookSignature::Header(name), .. } => {
             HeaderName::try_from(name).is_ok_and(|name| is_signed(headers, &name, secret.as_bytes(), body))
@@ -238,5 +331,20 @@ fn frames(form: &WebhookForm, call: &Call) -> Vec<Result<Bytes, Rejected>> {
             Err(_) => vec![Ok(body)], // the decoder says what is wrong with it
         },
         WebhookForm::Json { items: None, .. } => vec![Ok(body)],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bookmark_says_what_was_noted_and_those_of_before_are_read() {
+        for is_lost in [false, true] {
+            let noted = Noted { count: 17, heard: Some(Timestamp::from_seconds(1_795_361_895)), is_lost };
+            assert_eq!(Noted::read(&noted.bookmark()), Some(noted));
+        }
+        assert_eq!(Noted::read(&"17".into()), Some(Noted { count: 17, ..Noted::default() }));
+        assert_eq!(Noted::read(&"a cursor".into()), None);
     }
 }

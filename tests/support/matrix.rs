@@ -210,6 +210,10 @@ async fn sync(State(shared): State<Arc<Shared>>, Query(asked): Parameters, uri: 
     };
     drop(tokio::time::timeout(timeout, news).await);
     let mut inner = shared.inner.lock().unwrap();
+    // Forgotten while it waited: whoever asks again with the new token would not notice.
+    if asked.get("since").is_some_and(|token| place(&inner, token).is_none()) {
+        return error(400, "M_UNKNOWN", "Invalid stream token");
+    }
     let limit = usize::try_from(filter["room"]["timeline"]["limit"].as_u64().unwrap()).unwrap();
     let (mut join, age) = (json!({}), inner.age);
     for room in &inner.rooms {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::support::{Desk, golden};
 
-const COMMANDS: [&str; 24] = [
+const COMMANDS: [&str; 25] = [
     "run",
     "demo",
     "check",
@@ -29,6 +29,7 @@ const COMMANDS: [&str; 24] = [
     "silence list",
     "silence remove",
     "silence preview",
+    "audit verify",
 ];
 
 #[test]

@@ -21,9 +21,11 @@ const USERS: [(&str, &str); 3] = [("9", "bell"), ("55", "er"), ("56", "news")];
 pub(crate) struct World {
     pub(crate) api: SimSink,
     pub(crate) socket: SimSocket,
-    /// Subscriptions that are refused once: channel, kind, status.
-    refusals: Arc<Mutex<Vec<(&'static str, &'static str, u16)>>>,
+    refusals: Refusals,
 }
+
+/// Subscriptions that are refused once: channel, kind, status.
+type Refusals = Arc<Mutex<Vec<(&'static str, &'static str, u16)>>>;
 
 fn stamp() -> String {
     Timestamp::from_micros(super::support::daemon::now()).to_string()
@@ -60,7 +62,7 @@ impl World {
     pub(crate) async fn new() -> Self {
         let (api, socket) = (SimSink::start().await, SimSocket::start().await);
         let count = Arc::new(AtomicUsize::new(0));
-        let refusals: Arc<Mutex<Vec<(&str, &str, u16)>>> = Arc::default();
+        let refusals = Refusals::default();
         let refusing = Arc::clone(&refusals);
         api.otherwise(move |request| {
             let asked = request.line.split(' ').nth(1).unwrap().to_owned();

@@ -135,6 +135,7 @@ fn introduce(organization: &Organization) {
 
 fn point_out(address: SocketAddr) {
     let url = if address.port() == 8787 { String::new() } else { format!(" --url http://{address}") };
+    say(&format!("  In a browser: http://{address}/    the same for people, and live"));
     say("  In another terminal:");
     say(&format!("    stormbell status{url}                 what is seen, and what is not"));
     say(&format!("    stormbell incidents{url}              what is going on"));

@@ -45,7 +45,7 @@ impl Card {
         let stories = (*stories > 0).then(|| f.counted(*stories, &w.one_story, &w.many_stories));
         let numbers: Vec<String> = stories.into_iter().chain([people, said]).collect();
         Self {
-            path: path(incident),
+            path: path(incident.id.as_str()),
             severity: severity.as_str(),
             severity_word: f.severity(*severity).to_string(),
             title: clip(&clean(incident.unmarked_title()), MOST_TITLE),
@@ -92,9 +92,9 @@ impl Card {
     }
 }
 
-/// The address of an incident's page below the root. Ids have no signs that an address would read as its own.
-fn path(incident: &Incident) -> String {
-    let id: String = url::form_urlencoded::byte_serialize(incident.id.as_str().as_bytes()).collect();
+/// The address of an incident's page below the root, whatever is in its id.
+pub(super) fn path(id: &str) -> String {
+    let id: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
     format!("incidents/{id}")
 }
 

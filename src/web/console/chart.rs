@@ -1,7 +1,7 @@
 //! How an incident grew, as a picture in SVG that says the same in words to whoever cannot see it.
 //!
-//! Posts are bars, distinct authors a line, what was expected a band, and where a rule fires a dashed line. Nothing in
-//! it needs a style or script of its own: colours come from the page's style sheet, also at night and in print.
+//! Posts are bars, distinct authors a line, and what is usual a band. Nothing in it needs a style or script of its
+//! own: colours come from the page's style sheet, also at night and in print.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -21,9 +21,7 @@ const BELOW: u32 = 18;
 /// What is usual, by what rules with a forecast have learnt.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Usual {
-    /// Posts expected in a stretch of `within`.
-    pub(super) expected: f64,
-    /// 19 times in 20 there are at most so many.
+    /// 19 times in 20 there are at most so many in a stretch of `within`.
     pub(super) upper: f64,
     /// How long that is.
     pub(super) within: Duration,
@@ -158,7 +156,7 @@ mod tests {
         let moment = |posts, authors| Moment { posts, authors };
         let moments = vec![moment(0, 0), moment(7, 3), moment(40, 30)];
         let growth = Growth { from: Timestamp::from_seconds(0), every: Duration::from_mins(1), moments };
-        let usual = Usual { expected: 4.0, upper: 50.0, within: Duration::from_mins(10) };
+        let usual = Usual { upper: 50.0, within: Duration::from_mins(10) };
         let svg = draw(&growth, Some(usual), &LABELS, |at| at.to_string());
         assert_eq!(svg.matches("class=\"bar\"").count(), 2, "no bar for nothing");
         assert!(svg.contains("aria-label=\"a &lt;b&gt; &amp; c\""), "{svg}");

@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use url::form_urlencoded;
 
-use super::card::Card;
+use super::card::{Card, path};
 use super::chart::Usual;
 use super::fields::Posted;
 use super::frame::Frame;
@@ -119,22 +119,22 @@ pub(super) async fn show<B: Backend>(State(shared): App<B>, f: Frame, id: Id) ->
 
 pub(super) async fn act<B: Backend>(
     State(shared): App<B>,
-    path: Result<Path<(String, String)>, PathRejection>,
+    asked: Result<Path<(String, String)>, PathRejection>,
     Posted(f, fields): Posted,
 ) -> Response {
-    let Ok(Path((id, action))) = path else { return nothing_of(f) };
+    let Ok(Path((id, action))) = asked else { return nothing_of(f) };
     let Some(kind) = ActionKind::parse(&action) else { return nothing_of(f) };
     let text = match words("text", Some(fields.get("text").to_owned())) {
         Ok(text) => text,
         Err(problem) => return said(f, StatusCode::UNPROCESSABLE_ENTITY, problem.to_string(), Vec::new()),
     };
     if kind == ActionKind::Note && text.is_empty() {
-        return go_to(&f, &below(&id));
+        return go_to(&f, &path(&id));
     }
     let action = Action { kind, by: by(&f), text };
     match shared.backend.act(IncidentId::from(id.clone()), action).await {
         // Somebody was quicker, or it is over: the page says who.
-        Ok(Some(_)) | Err(BackendError::Conflict(_)) => go_to(&f, &below(&id)),
+        Ok(Some(_)) | Err(BackendError::Conflict(_)) => go_to(&f, &path(&id)),
         Ok(None) => unknown(f),
         Err(error) => failed(f, &error),
     }
@@ -146,15 +146,10 @@ pub(super) async fn merge<B: Backend>(State(shared): App<B>, id: Id, Posted(f, f
     let reason = clip(fields.get("text"), 4000);
     let merge = Merge { into: IncidentId::from(into.clone()), by: by(&f), reason };
     match shared.backend.merge(IncidentId::from(id), merge).await {
-        Ok(Some(_)) => go_to(&f, &below(&into)),
+        Ok(Some(_)) => go_to(&f, &path(&into)),
         Ok(None) => unknown(f),
         Err(error) => failed(f, &error),
     }
-}
-
-fn below(id: &str) -> String {
-    let id: String = form_urlencoded::byte_serialize(id.as_bytes()).collect();
-    format!("incidents/{id}")
 }
 
 fn by(f: &Frame) -> String {
@@ -243,7 +238,7 @@ fn notes(f: &Frame, incident: &Incident) -> Vec<String> {
 fn usual(alerts: &[AlertView]) -> Option<Usual> {
     alerts.iter().rev().find_map(|alert| {
         let within = Duration::from_secs(alert.within_seconds?);
-        Some(Usual { expected: alert.expected?, upper: alert.upper?, within })
+        Some(Usual { upper: alert.upper?, within })
     })
 }
 

@@ -7,6 +7,7 @@ mod support;
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::LazyLock;
 
 use serde_json::Value;
 use support::browser::Browser;
@@ -87,20 +88,22 @@ async fn judge(browser: &Browser, axe: &str, what: &str) {
     assert_eq!(found, Value::Array(vec![]), "{what}");
 }
 
-/// axe-core from npm, in a folder that is kept.
-fn axe() -> String {
-    let folder = std::env::var_os("STORMBELL_AXE")
-        .map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("axe"), PathBuf::from);
-    let script = folder.join("node_modules/axe-core/axe.min.js");
-    if !script.try_exists().unwrap() {
-        std::fs::create_dir_all(&folder).unwrap();
-        let done = Command::new("npm")
-            .args(["install", "--silent", "--no-audit", "--no-fund", "axe-core@4"])
-            .current_dir(&folder)
-            .status();
-        assert!(done.unwrap().success(), "npm could not install axe-core");
-    }
-    std::fs::read_to_string(script).unwrap()
+/// axe-core from npm, in a folder that is kept; brought once, however many tests ask at the same time.
+fn axe() -> &'static str {
+    static AXE: LazyLock<String> = LazyLock::new(|| {
+        let folder = std::env::var_os("STORMBELL_AXE")
+            .map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("axe"), PathBuf::from);
+        let script = folder.join("node_modules/axe-core/axe.min.js");
+        if !script.try_exists().unwrap() {
+            std::fs::create_dir_all(&folder).unwrap();
+            let install = ["install", "--prefix", ".", "--no-audit", "--no-fund", "--ignore-scripts", "axe-core@4"];
+            let done = Command::new("npm").args(install).current_dir(&folder).output().unwrap();
+            let said = String::from_utf8_lossy(&done.stderr);
+            assert!(done.status.success(), "npm could not install axe-core: {said}");
+        }
+        std::fs::read_to_string(script).unwrap()
+    });
+    &AXE
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,7 +112,7 @@ async fn a_crisis_is_seen_taken_and_ended_in_a_real_browser() {
     let (world, axe) = (World::new().await, axe());
     let browser = Browser::start(1440, 900, false).await;
     world.sign_up(&browser).await;
-    judge(&browser, &axe, "all quiet").await;
+    judge(&browser, axe, "all quiet").await;
     browser.picture("console-quiet.png").await;
 
     // Nobody loads the page again: it follows.
@@ -117,12 +120,12 @@ async fn a_crisis_is_seen_taken_and_ended_in_a_real_browser() {
     world.sees(&browser, "h1", "1 incident is open").await;
     world.sees(&browser, ".incident h2", "active-threat reported").await;
     browser.picture("console-open.png").await;
-    judge(&browser, &axe, "a crisis").await;
+    judge(&browser, axe, "a crisis").await;
     browser.press(".incident form.take button").await;
     world.sees(&browser, ".owner", "ann has it").await;
     assert_eq!(browser.text("#posts mark").await, "gunman");
     assert!(browser.text("#posts").await.contains("<script>alert(1)</script>"), "as text");
-    judge(&browser, &axe, "an incident").await;
+    judge(&browser, axe, "an incident").await;
     browser.picture("console-incident.png").await;
     let id = threat["id"].as_str().unwrap();
     assert_eq!(world.daemon.get(&format!("/api/v1/incidents/{id}")).await["acknowledged"]["by"], "ann");
@@ -140,10 +143,10 @@ async fn a_crisis_is_seen_taken_and_ended_in_a_real_browser() {
     browser.fill("input[name=reason]", "the car park is closed").await;
     browser.press("button[value=preview]").await;
     world.sees(&browser, ".preview h3", "It would have muted").await;
-    judge(&browser, &axe, "silences").await;
+    judge(&browser, axe, "silences").await;
     for page in ["incidents", "sources", "rules", "people", "account", "access", "audit", "wall"] {
         browser.go(&format!("{}/{page}", world.root)).await;
-        judge(&browser, &axe, page).await;
+        judge(&browser, axe, page).await;
         browser.picture(&format!("console-{page}.png")).await;
     }
     assert_eq!(browser.complaints().await, Vec::<String>::new());
@@ -157,7 +160,7 @@ async fn at_night_on_a_telephone_it_is_the_same() {
     world.crisis().await;
     let browser = Browser::start(360, 740, true).await;
     browser.go(&world.first_link().await).await;
-    judge(&browser, &axe, "the invitation").await;
+    judge(&browser, axe, "the invitation").await;
     browser.fill("input[name=name]", "ann").await;
     browser.fill("input[name=password]", PASSWORD).await;
     browser.fill("input[name=again]", PASSWORD).await;
@@ -166,13 +169,13 @@ async fn at_night_on_a_telephone_it_is_the_same() {
     assert_eq!(browser.run("return matchMedia('(prefers-color-scheme: dark)').matches").await, true);
     for page in ["", "incidents", "sources", "rules", "people", "silences", "account", "access", "audit", "wall"] {
         browser.go(&format!("{}/{page}", world.root)).await;
-        judge(&browser, &axe, &format!("/{page} at night")).await;
+        judge(&browser, axe, &format!("/{page} at night")).await;
         browser.picture(&format!("console-night-{page}.png")).await;
     }
     browser.go(&world.root).await;
     browser.press(".incident h2 a").await;
     world.sees(&browser, "#head h1", "active-threat").await;
-    judge(&browser, &axe, "an incident at night").await;
+    judge(&browser, axe, "an incident at night").await;
     browser.picture("console-night-incident.png").await;
     // By keyboard alone: the first key leads past the navigation.
     let focused = "document.body.focus(); return document.querySelector('a').className";

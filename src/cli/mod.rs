@@ -11,10 +11,12 @@ mod drill;
 mod explain;
 mod fmt;
 mod import;
+mod init;
 mod input;
 mod lines;
 mod listening;
 mod oncall;
+mod papers;
 mod player;
 mod profile;
 mod progress;
@@ -42,7 +44,7 @@ use crate::report::{Colours, render};
 #[derive(Debug, Parser)]
 #[command(name = "stormbell", version, max_term_width = 100, disable_help_subcommand = true)]
 #[command(after_help = "\
-Begin with `stormbell demo`: it needs no network, no account and no configuration.
+Begin with `stormbell demo`: it needs no network, no account and no configuration. Then `stormbell init`.
 Exit codes: 0 fine, 1 no or failed, 64 usage, 75 try again later, 78 configuration.")]
 struct Cli {
     #[command(subcommand)]
@@ -55,6 +57,8 @@ enum Command {
     Run(run::Run),
     /// Watch a crisis unfold: a simulated stream, the built-in rules, the whole pipeline
     Demo(demo::Demo),
+    /// Write a configuration to begin from
+    Init(init::Init),
     /// Check configuration and rules, and run the rules' own tests
     Check(check::Check),
     /// Bring rule files into the usual layout
@@ -102,6 +106,10 @@ enum Command {
     Desk(desk::Desk),
     /// Look whether the log of what people and the program did was changed
     Audit(audit::Audit),
+    /// Print completions for a shell
+    Completions(papers::Completions),
+    /// Print the manual page
+    Man(papers::Man),
 }
 
 /// Where the configuration is.
@@ -156,6 +164,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match cli.command {
         Command::Run(run) => run.main(),
         Command::Demo(demo) => demo.main(),
+        Command::Init(init) => init.main(),
         Command::Check(check) => check.main(),
         Command::Fmt(fmt) => fmt.main(),
         Command::Import(import) => import.main(),
@@ -176,6 +185,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Silence(silence) => silence.main(),
         Command::Desk(desk) => desk.main(),
         Command::Audit(audit) => audit.main(),
+        Command::Completions(completions) => completions.main(),
+        Command::Man(man) => man.main(),
     };
     match result {
         Ok(exit) => exit.into(),

@@ -64,7 +64,7 @@ impl Run {
                 say(
                     "  `stormbell run --org \"Name of the hospital\"` works without one, `stormbell demo` without anything;",
                 );
-                say("  otherwise write stormbell.toml (see the README) or name it with --config");
+                say("  otherwise `stormbell init` writes one to begin from, and --config names one that is elsewhere");
                 return Ok(Exit::Config);
             };
             let mut loaded = load(&path, &environment, SecretPolicy::Required);

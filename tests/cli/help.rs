@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use super::support::{Desk, golden};
 
-const COMMANDS: [&str; 25] = [
+const COMMANDS: [&str; 28] = [
     "run",
     "demo",
+    "init",
     "check",
     "explain",
     "fmt",
@@ -30,6 +31,8 @@ const COMMANDS: [&str; 25] = [
     "silence remove",
     "silence preview",
     "audit verify",
+    "completions",
+    "man",
 ];
 
 #[test]

@@ -10,6 +10,7 @@ mod explain;
 mod fmt;
 mod help;
 mod import;
+mod init;
 mod keyed;
 mod learn;
 mod memory;

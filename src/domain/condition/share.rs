@@ -11,8 +11,8 @@
 //! times is one of the authors, and one author alone is never a share.
 //!
 //! Of the whole a time and two names are kept, of the part the posts as well, which are an
-//! alert's evidence. Of more than [`CAPACITY`] the newest are the window: with six hundred
-//! posts a share is known to two in a hundred, and a flood is judged sooner.
+//! alert's evidence. Of more than [`CAPACITY`] the newest are the window: with three hundred
+//! posts a share is known to three in a hundred, and a flood is judged sooner.
 //!
 //! Rejected: counters for slices of time (they cannot tell a post that is read again after a
 //! crash, nor how many authors there are); three posts of an author in a quarter of an hour,
@@ -74,7 +74,7 @@ impl Part {
 /// Of one author, so many posts count in a window.
 const CAP: u32 = 3;
 /// Posts of the whole that are remembered.
-const CAPACITY: usize = 600;
+const CAPACITY: usize = 310;
 /// Posts this much older than the newest are forgotten: the longest catch-up.
 const HORIZON: Duration = Duration::from_hours(48);
 

@@ -154,7 +154,7 @@ fn of_each(posts: &[Seen]) -> [(&'static str, i64, i64); 6] {
         ("count", of_count(posts, within(10, 3, Distinct::Author)), RULE),
         ("count, the largest with such a bound", of_count(posts, within(1, 256, Distinct::Post)), RULE),
         ("count that fires often", of_count(posts, within(1, 2, Distinct::Post)), RULE),
-        ("share", of_share(posts.get(..posts.len().min(5000)).unwrap_or(posts)), 31_000),
+        ("share", of_share(posts.get(..posts.len().min(5000)).unwrap_or(posts)), RULE),
     ]
 }
 

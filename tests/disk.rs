@@ -54,10 +54,10 @@ fn fill(daemon: &Daemon, place: &Place) -> PathBuf {
     path
 }
 
-/// Every write to a file fails, until it is mended.
-fn failing(daemon: &Daemon) -> Mend {
-    let pid = daemon.pid().to_string();
-    let mut tracer = tracer(&["-f", "-p", &pid, "-e", "inject=pwrite64,fdatasync,fsync,ftruncate:error=EIO"]);
+/// Every write to a file fails with that error, until it is mended.
+fn failing(daemon: &Daemon, error: &str) -> Mend {
+    let (pid, faults) = (daemon.pid().to_string(), format!("inject=pwrite64,fdatasync,fsync,ftruncate:error={error}"));
+    let mut tracer = tracer(&["-f", "-p", &pid, "-e", &faults]);
     let mut lines = BufReader::new(tracer.stderr.take().unwrap());
     let mut line = String::new();
     lines.read_line(&mut line).unwrap();
@@ -67,6 +67,8 @@ fn failing(daemon: &Daemon) -> Mend {
         let pid = rustix::process::Pid::from_child(&tracer);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         tracer.wait().unwrap();
+        // Open until here: it names each new thread of the program, and would end if nobody could read that.
+        drop(lines);
     })
 }
 
@@ -178,6 +180,14 @@ async fn a_full_disk_lets_out_what_was_accepted_and_all_goes_on_without_a_restar
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_fails_lets_out_what_was_accepted_and_all_goes_on_without_a_restart() {
     if may_trace() {
-        outlives(Place::command, |daemon, _| failing(daemon), "look at the disk").await;
+        outlives(Place::command, |daemon, _| failing(daemon, "EIO"), "look at the disk").await;
+    }
+}
+
+/// What Linux does to a file system that it no longer trusts (`errors=remount-ro`).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_becomes_read_only_lets_out_what_was_accepted_and_all_goes_on_without_a_restart() {
+    if may_trace() {
+        outlives(Place::command, |daemon, _| failing(daemon, "EROFS"), "look at the disk").await;
     }
 }

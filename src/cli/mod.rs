@@ -3,6 +3,7 @@
 mod archive;
 mod audit;
 mod backtest;
+mod backup;
 mod check;
 mod client;
 mod demo;
@@ -106,6 +107,10 @@ enum Command {
     Desk(desk::Desk),
     /// Look whether the log of what people and the program did was changed
     Audit(audit::Audit),
+    /// Copy the database while the daemon runs
+    Backup(backup::Backup),
+    /// Put a backup in the place of the database
+    Restore(backup::Restore),
     /// Print completions for a shell
     Completions(papers::Completions),
     /// Print the manual page
@@ -185,6 +190,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Silence(silence) => silence.main(),
         Command::Desk(desk) => desk.main(),
         Command::Audit(audit) => audit.main(),
+        Command::Backup(backup) => backup.main(),
+        Command::Restore(restore) => restore.main(),
         Command::Completions(completions) => completions.main(),
         Command::Man(man) => man.main(),
     };

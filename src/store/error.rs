@@ -42,6 +42,14 @@ pub enum StoreError {
     /// The file is damaged.
     #[error("the database is damaged; stop, keep the files for inspection, and restore a backup")]
     Corrupt(#[source] Arc<rusqlite::Error>),
+    /// A backup is not as it was written.
+    #[error("{path} is damaged, and was not used: {what}; take another backup", path = path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong in it.
+        what: String,
+    },
     /// A row cannot be read back.
     #[error("a row of {table} cannot be read: {id}")]
     Unreadable {

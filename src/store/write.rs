@@ -48,6 +48,11 @@ impl Store {
     /// [`StoreError::NotOurs`] when it must not be touched, and what the disk says.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let lock = files::prepare(path)?;
+        Self::open_under(path, lock)
+    }
+
+    /// Opens what is locked.
+    pub(super) fn open_under(path: &Path, lock: Lock) -> Result<Self, StoreError> {
         let mut conn = Connection::open(path)?;
         conn.busy_timeout(BUSY_TIMEOUT)?;
         migrate::claim(&conn, path)?;

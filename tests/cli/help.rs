@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::support::{Desk, golden};
 
-const COMMANDS: [&str; 28] = [
+const COMMANDS: [&str; 30] = [
     "run",
     "demo",
     "init",
@@ -31,6 +31,8 @@ const COMMANDS: [&str; 28] = [
     "silence remove",
     "silence preview",
     "audit verify",
+    "backup",
+    "restore",
     "completions",
     "man",
 ];

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod backtest;
+mod backup;
 mod check;
 mod conditions;
 mod daemon;

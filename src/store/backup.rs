@@ -1,0 +1,152 @@
+//! A copy of the database while it is in use, and the way back.
+//!
+//! SQLite copies what is there at one instant, without holding up the writer, and leaves out what was erased (`VACUUM
+//! INTO`: <https://sqlite.org/lang_vacuum.html#vacuuminto>). A copy counts only once it was read through.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, chown};
+use std::path::{Path, PathBuf};
+
+use super::error::StoreError;
+use super::files::{self, beside};
+use super::write::Store;
+use super::{AuditVerdict, Reader, migrate};
+use crate::domain::audit::Entry;
+use crate::domain::time::Timestamp;
+
+/// What is in a database that was read through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contents {
+    /// Its schema.
+    pub schema: i64,
+    /// Its size.
+    pub bytes: u64,
+    /// Kept posts.
+    pub posts: u64,
+    /// Incidents, open and ended.
+    pub incidents: u64,
+    /// Messages that wait to be sent.
+    pub waiting: u64,
+    /// When the last thing happened that is on record.
+    pub last: Option<Timestamp>,
+}
+
+impl Contents {
+    /// Reads a database of ours through.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when anything in it is not as it was written, and those of [`Reader::open`].
+    pub fn of(path: &Path) -> Result<Self, StoreError> {
+        let reader = Reader::open(path)?;
+        let damaged = |what: String| StoreError::Damaged { path: path.to_owned(), what };
+        let sound: String = reader.sql.query_row("PRAGMA integrity_check(1)", (), |row| row.get(0))?;
+        if sound != "ok" {
+            return Err(damaged(sound));
+        }
+        let schema = migrate::check(&reader.sql, path)?;
+        let count = |of: &str| -> Result<u64, StoreError> {
+            let count = reader.sql.query_row(&format!("SELECT count(*) FROM {of}"), (), |row| row.get::<_, i64>(0))?;
+            Ok(count.unsigned_abs())
+        };
+        // The tables of older schemas are fewer.
+        let has_audit = count("sqlite_schema WHERE type = 'table' AND name = 'audit'")? > 0;
+        if has_audit && let AuditVerdict::Broken { number, why, .. } = reader.verify_audit(None)? {
+            return Err(damaged(format!("entry {number} of the audit log: {why}")));
+        }
+        let last: Option<i64> = reader.sql.query_row("SELECT max(at) FROM timeline", (), |row| row.get(0))?;
+        Ok(Self {
+            schema,
+            bytes: fs::metadata(path).map_err(|error| StoreError::file(path, error))?.len(),
+            posts: count("post")?,
+            incidents: count("incident")?,
+            waiting: count("outbox WHERE state IN ('pending', 'leased')")?,
+            last: last.map(Timestamp::from_micros),
+        })
+    }
+}
+
+impl Reader {
+    /// Copies all that is committed into a new file, which only its owner may read, and reads the copy through. The
+    /// daemon may be running.
+    ///
+    /// # Errors
+    /// When the file is there already, and what the disk says; then nothing is left of the copy.
+    pub fn back_up(&self, to: &Path) -> Result<Contents, StoreError> {
+        if to.symlink_metadata().is_ok() {
+            return Err(StoreError::file(to, io::ErrorKind::AlreadyExists.into()));
+        }
+        let part = beside(to, ".part");
+        let copied = self.copy(&part).and_then(|()| Contents::of(&part));
+        let named = copied.and_then(|contents| {
+            // Never over what came in the meantime.
+            fs::hard_link(&part, to).and_then(|()| sync_folder(to)).map_err(|error| StoreError::file(to, error))?;
+            Ok(contents)
+        });
+        fs::remove_file(&part).unwrap_or_default();
+        named
+    }
+
+    fn copy(&self, to: &Path) -> Result<(), StoreError> {
+        let failed = |error| StoreError::file(to, error);
+        let file = files::private(to).map_err(failed)?;
+        // Of a copy that was broken off.
+        file.set_len(0).map_err(failed)?;
+        let name = to.to_str().ok_or_else(|| failed(io::ErrorKind::InvalidFilename.into()))?;
+        self.sql.execute("VACUUM INTO ?1", [name])?;
+        file.sync_all().map_err(failed)
+    }
+}
+
+impl Store {
+    /// Puts a backup in the place of a database, brings it to the present schema, and notes that in its audit log. What
+    /// was there is kept beside it, under the name that is returned.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] while a daemon runs, those of [`Contents::of`] for the backup, and what the disk says;
+    /// until the last step the old database is where it was.
+    pub fn put_back(backup: &Path, database: &Path, noted: &Entry) -> Result<Option<PathBuf>, StoreError> {
+        Contents::of(backup)?;
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |error| StoreError::file(path, error)
+        };
+        let lock = files::prepare(database)?;
+        let before = fs::metadata(database).map_err(failed(database))?;
+        let new = beside(database, ".restoring");
+        Reader::open(backup)?.copy(&new)?;
+        let mut aside = None;
+        if before.len() > 0 {
+            let old = beside(database, &format!(".before-{}", noted.at.micros() / 1_000_000));
+            fs::rename(database, &old).map_err(failed(database))?;
+            let log = beside(database, "-wal");
+            if log.symlink_metadata().is_ok() {
+                fs::rename(&log, beside(&old, "-wal")).map_err(failed(&log))?;
+            }
+            fs::remove_file(beside(database, "-shm")).unwrap_or_default();
+            aside = Some(old);
+        }
+        fs::rename(&new, database).and_then(|()| sync_folder(database)).map_err(failed(database))?;
+        let mut store = Self::open_under(database, lock)?;
+        store.transact(|writing| writing.audit(noted))?;
+        store.close()?;
+        for made in ["", ".lock", ".answered"].map(|suffix| beside(database, suffix)) {
+            like(&made, database, before.uid(), before.gid()).map_err(failed(&made))?;
+        }
+        Ok(aside)
+    }
+}
+
+/// Gives a file to the user who has the database, or who is to have it: the administrator who restores is another one.
+fn like(file: &Path, database: &Path, uid: u32, gid: u32) -> io::Result<()> {
+    let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty()).map(fs::metadata).transpose()?;
+    let owner = folder.map_or((uid, gid), |folder| (folder.uid(), folder.gid()));
+    let now = fs::metadata(file)?;
+    if (now.uid(), now.gid()) == owner { Ok(()) } else { chown(file, Some(owner.0), Some(owner.1)) }
+}
+
+/// That a name stands for a file is on disk only once its folder is.
+fn sync_folder(file: &Path) -> io::Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}

@@ -1,0 +1,130 @@
+//! `backup` and `restore`: what was there is there again, and nothing that is damaged or in use is taken.
+
+use stormbell::domain::audit::Entry;
+use stormbell::domain::commit::Commit;
+use stormbell::domain::post::Post;
+use stormbell::domain::time::Timestamp;
+use stormbell::store::{AuditVerdict, Reader, Store};
+
+use super::support::Desk;
+
+fn posts(texts: &[&str]) -> Commit {
+    let post = |text: &&str| {
+        Post::plain((*text).into(), "sky".into(), "ann".into(), (*text).to_owned(), Timestamp::from_seconds(1))
+    };
+    Commit { posts: texts.iter().map(post).collect(), ..Commit::default() }
+}
+
+fn desk() -> Desk {
+    let desk = Desk::new();
+    desk.file(
+        "stormbell.toml",
+        "schema = 1\n[organization]\nname = \"St. Brigid's Hospital\"\n[store]\npath = \"state/stormbell.db\"\n",
+    );
+    desk
+}
+
+fn kept(desk: &Desk) -> u64 {
+    Reader::open(&desk.path().join("state/stormbell.db")).unwrap().kept_bytes().unwrap()
+}
+
+#[test]
+fn a_backup_of_a_database_in_use_brings_it_back() {
+    let desk = desk();
+    let mut store = Store::open(&desk.path().join("state/stormbell.db")).unwrap();
+    store.commit(&[posts(&["first", "second"])]).unwrap();
+    let made = desk.run(&["backup", "copy.db"]);
+    assert_eq!(made.code, 0, "{}", made.err);
+    assert!(made.err.contains("copy.db holds 0 incidents and 2 posts"), "{}", made.err);
+    assert!(made.err.contains("read through, all is sound"), "{}", made.err);
+    let before = kept(&desk);
+    store.commit(&[posts(&["third"])]).unwrap();
+
+    // Not under a running daemon.
+    let refused = desk.run(&["restore", "copy.db"]);
+    assert_eq!(refused.code, 75, "{}", refused.err);
+    assert!(refused.err.contains("stop it first"), "{}", refused.err);
+    assert!(kept(&desk) > before, "and nothing was touched");
+    store.close().unwrap();
+
+    let restored = desk.run(&["restore", "copy.db"]);
+    assert_eq!(restored.code, 0, "{}", restored.err);
+    assert_eq!(kept(&desk), before);
+    let reader = Reader::open(&desk.path().join("state/stormbell.db")).unwrap();
+    assert!(matches!(reader.verify_audit(None).unwrap(), AuditVerdict::Sound { entries: 1, .. }));
+    let Entry { what, by, .. } = reader.audit(None, 1).unwrap().remove(0).entry;
+    assert_eq!((what.as_str(), by.as_str()), ("store.restored", "administrator"));
+
+    // What was there is kept, with what was not in the backup.
+    let aside = std::fs::read_dir(desk.path().join("state")).unwrap().map(|file| file.unwrap().path());
+    let aside = aside.into_iter().find(|path| path.to_string_lossy().contains(".before-")).expect("kept");
+    assert!(Reader::open(&aside).unwrap().kept_bytes().unwrap() > before);
+}
+
+#[test]
+fn what_is_there_is_never_written_over() {
+    let desk = desk();
+    Store::open(&desk.path().join("state/stormbell.db")).unwrap().close().unwrap();
+    desk.file("copy.db", "mine");
+    let ran = desk.run(&["backup", "copy.db"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("copy.db is there already"), "{}", ran.err);
+    assert_eq!(std::fs::read_to_string(desk.path().join("copy.db")).unwrap(), "mine");
+    assert!(!desk.path().join("copy.db.part").exists());
+}
+
+#[test]
+fn a_copy_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let desk = desk();
+    Store::open(&desk.path().join("state/stormbell.db")).unwrap().close().unwrap();
+    assert_eq!(desk.run(&["backup", "copy.db"]).code, 0);
+    let mode = std::fs::metadata(desk.path().join("copy.db")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn what_is_damaged_newer_or_not_ours_is_refused_and_the_database_left_alone() {
+    let desk = desk();
+    let mut store = Store::open(&desk.path().join("state/stormbell.db")).unwrap();
+    let many: Vec<String> = (0..300).map(|number| format!("post {number} {}", "word ".repeat(40))).collect();
+    store.commit(&[posts(&many.iter().map(String::as_str).collect::<Vec<_>>())]).unwrap();
+    assert_eq!(desk.run(&["backup", "copy.db"]).code, 0);
+    store.close().unwrap();
+    let before = kept(&desk);
+
+    let good = std::fs::read(desk.path().join("copy.db")).unwrap();
+    let mut damaged = good.clone();
+    let middle = damaged.len() / 2;
+    damaged.get_mut(middle..middle + 2000).unwrap().fill(0x5a);
+    desk.file("damaged.db", damaged).file("half.db", good.get(..good.len() / 2).unwrap()).file("other.db", "a letter");
+    std::fs::copy(desk.path().join("copy.db"), desk.path().join("newer.db")).unwrap();
+    let sql = rusqlite::Connection::open(desk.path().join("newer.db")).unwrap();
+    sql.pragma_update(None, "user_version", 99).unwrap();
+    drop(sql);
+    for (name, why) in
+        [("damaged.db", "damaged"), ("half.db", "damaged"), ("other.db", "damaged"), ("newer.db", "schema 99")]
+    {
+        let ran = desk.run(&["restore", name]);
+        assert_eq!(ran.code, 1, "{name}: {}", ran.err);
+        assert!(ran.err.contains(why), "{name}: {}", ran.err);
+        assert_eq!(kept(&desk), before);
+    }
+    let ran = desk.run(&["restore", "absent.db"]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+}
+
+#[test]
+fn on_a_new_machine_there_is_nothing_to_put_aside() {
+    let desk = desk();
+    let path = desk.path().join("state/stormbell.db");
+    let mut store = Store::open(&path).unwrap();
+    store.commit(&[posts(&["first"])]).unwrap();
+    store.close().unwrap();
+    assert_eq!(desk.run(&["backup", "copy.db"]).code, 0);
+    let before = kept(&desk);
+    std::fs::remove_dir_all(desk.path().join("state")).unwrap();
+    let restored = desk.run(&["restore", "copy.db"]);
+    assert_eq!((restored.code, kept(&desk)), (0, before), "{}", restored.err);
+    assert!(!restored.err.contains("kept as"), "{}", restored.err);
+}

@@ -23,8 +23,8 @@ enum Command {
     #[command(after_help = "\
 Examples:
   stormbell audit verify /var/lib/stormbell/stormbell.db
-  journalctl -u stormbell -o cat EVENT=audit.head      what the journal says the log's head was
-  stormbell audit verify stormbell.db --head 5f2c…     that entry must be in it: nothing was cut off
+  journalctl -u stormbell STORMBELL_EVENT=audit.head -o cat --output-fields=STORMBELL_HEAD
+  stormbell audit verify stormbell.db --head 5f2c…     that head must be in it: nothing was cut off
 Exits 0 when every entry fits, and 1 when one does not.")]
     Verify {
         /// The database

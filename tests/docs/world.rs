@@ -42,17 +42,20 @@ layer = [{ rotation = ["ann"], every = "7d", start = 2026-01-05, hand_over = "08
 
 /// One that asks what is usual.
 const USUAL: &str = r#"schema = 1
+
 [pack]
 name = "usual"
+
 [[rule]]
-id = "usual.spike"
-title = "Many write about us"
+id       = "usual.spike"
+title    = "Many write about us"
 severity = "low"
-query = "$org"
-spike = {}
+query    = "$org"
+spike    = {}
+
 [[rule.test]]
-name = "two are not many"
-posts = [{ text = "born at St Brigids" }, { at = "1h", text = "St Brigids" }]
+name   = "two are not many"
+posts  = [{ text = "born at St Brigids" }, { at = "1h", text = "St Brigids" }]
 alerts = 0
 "#;
 

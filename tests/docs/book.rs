@@ -53,7 +53,7 @@ pub(crate) fn documents(paths: Vec<PathBuf>) -> Vec<Document> {
     paths.into_iter().map(|path| Document { text: read(&path), path }).collect()
 }
 
-/// A page's own documents: those of the book that are not the table of contents.
+/// A page, by its path in the book.
 pub(crate) fn page(name: &str) -> String {
     read(Path::new(PAGES).join(name))
 }

@@ -110,5 +110,5 @@ fn expanded(text: &str, folder: &Path) -> String {
 
 fn lines(text: &str, first: usize, last: usize) -> String {
     let chosen = (1..).zip(text.lines()).filter(|(number, _)| (first..=last).contains(number));
-    chosen.map(|(_, line)| format!("{line}\n")).collect()
+    chosen.flat_map(|(_, line)| [line, "\n"]).collect()
 }

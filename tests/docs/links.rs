@@ -65,7 +65,7 @@ fn dead(document: &Document, text: &str, home: &str) -> Vec<String> {
         let (file, anchor) = target.split_once('#').map_or((&*target, None), |(file, anchor)| (file, Some(anchor)));
         let path =
             if file.is_empty() { document.path.clone() } else { plain(&document.path.parent().unwrap().join(file)) };
-        let is_there = file.is_empty() || path.starts_with(home) && root().join(&path).exists();
+        let is_there = file.is_empty() || path.starts_with(home) && root().join(&path).try_exists().unwrap();
         let has_anchor = |anchor: &str| {
             let text = if file.is_empty() {
                 text.to_owned()

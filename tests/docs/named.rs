@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use regex::Regex;
 use stormbell::domain::event::{DownReason, Rejected};
 
-use super::book::{documents, files, page, pages, read};
+use super::book::{Document, documents, files, page, pages, read};
 
 /// Source text without its unit tests.
 fn code(path: &str) -> String {
@@ -105,7 +105,7 @@ fn every_host_that_no_configuration_names_is_on_the_page_for_the_network() {
 #[test]
 fn every_event_that_the_book_asks_the_journal_for_is_logged() {
     let (asked, events) = (Regex::new(r"STORMBELL_EVENT=([a-z_.]+)").unwrap(), code("src/telemetry/events.rs"));
-    let text: String = pages().iter().map(|page| page.whole()).collect();
+    let text: String = pages().iter().map(Document::whole).collect();
     let asked: BTreeSet<&str> = asked.captures_iter(&text).map(|found| found.get(1).unwrap().as_str()).collect();
     assert!(asked.len() >= 3, "{asked:?}");
     for event in asked {

@@ -22,7 +22,7 @@ const GONE: u64 = 0;
 /// See above.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::source) struct Memory {
-    /// When it was looked at first, in microseconds since 1970: what is older is history.
+    /// How new the newest was at the first look, in microseconds since 1970: what is older is history.
     #[serde(skip_serializing_if = "Option::is_none")]
     begun: Option<i64>,
     /// All up to then was read, by the forum's dates.
@@ -79,13 +79,23 @@ impl Memory {
         self.seen.iter().map(|seen| seen.0.as_str()).collect()
     }
 
+    /// A machine's clock that was ahead may have been believed: nothing was read, or begun, after now.
+    pub(super) fn correct(&mut self, now: Timestamp) {
+        for noted in [&mut self.begun, &mut self.mark] {
+            *noted = noted.map(|noted| noted.min(now.micros()));
+        }
+    }
+
     /// Takes in what a round found, the oldest first; what each item is.
     pub(super) fn take_in(&mut self, items: &[Item], now: Timestamp, most: usize) -> Vec<Verdict> {
         let places: HashMap<&str, usize> =
             self.seen.iter().enumerate().map(|(at, seen)| (seen.0.as_str(), at)).collect();
         let was_new = self.is_new();
-        let begun = *self.begun.get_or_insert(now.micros());
-        let since = self.mark.map_or(begun, |mark| begun.max((Timestamp::from_micros(mark) - LATE).micros()));
+        let newest = items.iter().filter_map(|item| item.at).max().map_or(now, |newest| newest.min(now));
+        let begun = *self.begun.get_or_insert(newest.micros());
+        // Servers show a page for a while as it was: what they had just then is no history.
+        let begun = Timestamp::from_micros(begun) - MARGIN;
+        let since = self.read_to().map_or(begun, |mark| begun.max(mark - LATE));
         let mut taken = HashSet::new();
         let mut fresh = Vec::new();
         let mut verdicts = Vec::new();
@@ -96,7 +106,7 @@ impl Memory {
             let words = words(&item.said, known);
             // What is gone before it was seen, or says nothing, is no news.
             let says = matches!(item.said, Said::Broken(_)) || words != GONE || known.is_some();
-            let is_recent = known.is_some() || item.at.is_none_or(|at| at.micros() >= since);
+            let is_recent = known.is_some() || item.at.is_none_or(|at| at >= since);
             let is_news = !was_new && says && is_recent && known != Some(words) && !matches!(item.said, Said::Other);
             verdicts.push(if is_news { Verdict::News } else { Verdict::Old });
             taken.extend(before);

@@ -34,7 +34,7 @@ use url::Url;
 
 pub(in crate::source) use self::asked::{Asked, unusable};
 pub(in crate::source) use self::memory::Memory;
-pub(in crate::source) use self::round::{Board, Page, Reader, Round};
+pub(in crate::source) use self::round::{Board, Page, Reader};
 pub(in crate::source) use self::wire::{Forum, hand_on};
 use super::html::absolute;
 use super::line::Line;

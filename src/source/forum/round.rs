@@ -179,8 +179,13 @@ struct Looked {
 async fn look<B: Board>(board: &mut B, list: &str, memory: &mut Memory, line: &Line) -> Result<Looked, End> {
     let now = line.now();
     let is_first = memory.is_new();
+    memory.correct(now);
     let Pages { items, window, is_cut, is_unchanged } = pages(board, list, memory, line).await?;
     let shown = items.len();
+    if is_first && is_unchanged {
+        // It could not be had: the first look is still to come.
+        return Ok(Looked { told: Vec::new(), missed: None, shown });
+    }
     let before = memory.read_to();
     let mut told = take_in::<B>(memory, items.clone(), now);
     memory.mark(&items, now);
@@ -218,7 +223,7 @@ async fn pages<B: Board>(board: &mut B, list: &str, memory: &Memory, line: &Line
     let (mut names, mut after, mut read) = (HashSet::new(), None, 0);
     for count in 1.. {
         let Some(page) = board.page(list, after.as_deref(), memory, line).await? else {
-            pages.is_unchanged = count == 1;
+            (pages.is_unchanged, pages.is_cut) = (count == 1, count > 1);
             break;
         };
         let ordered = page.items.iter().filter(|item| item.in_order);

@@ -44,6 +44,8 @@ const PAGE: &str = "100";
 const MOST_ITEMS: usize = 1000;
 /// Threads whose answers are asked for in one round: each costs a unit, and the others wait for the next.
 const MOST_THREADS: usize = 10;
+/// Pages of one thread's answers.
+const MOST_PAGES: usize = 5;
 /// Comments asked for at once by their ids.
 const MOST_IDS: usize = 50;
 
@@ -182,9 +184,18 @@ impl Comments {
 
     /// All answers of a thread.
     async fn answers(&mut self, thread: &str, line: &Line) -> Result<Vec<Item>, End> {
-        let query = [("part", "snippet"), ("parentId", thread), ("maxResults", PAGE)];
-        let read = self.ask("comments", &query, line).await?;
-        Ok(read.map(|read| read.items).unwrap_or_default())
+        let (mut items, mut after) = (Vec::new(), None::<String>);
+        for _ in 0..MOST_PAGES {
+            let mut query = vec![("part", "snippet"), ("parentId", thread), ("maxResults", PAGE)];
+            query.extend(after.as_deref().map(|after| ("pageToken", after)));
+            let Some(read) = self.ask("comments", &query, line).await? else { break };
+            items.extend(read.items.into_iter().map(|item| Item { in_order: false, ..item }));
+            after = read.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        Ok(items)
     }
 }
 
@@ -219,11 +230,17 @@ impl Board for Comments {
         for (thread, all, shown) in threads {
             let has_more = all > shown && self.answers.get(&thread) != Some(&all);
             // What was there before the first look is history.
-            if has_more && self.left > 0 && memory.has_begun() {
-                self.left -= 1;
-                items.extend(self.answers(&thread, line).await?);
-                self.answers.insert(thread, all);
+            if !has_more || !memory.has_begun() {
+                continue;
             }
+            if self.left == 0 {
+                // The page is to come again, even if nothing changes.
+                self.asked.forget();
+                continue;
+            }
+            self.left -= 1;
+            items.extend(self.answers(&thread, line).await?);
+            self.answers.insert(thread, all);
         }
         while self.answers.len() > MOST_ITEMS {
             self.answers.pop_first();

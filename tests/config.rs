@@ -688,7 +688,26 @@ fn what_is_wrong_with_sources_of_the_fediverse_and_of_nostr_is_said_where_it_sta
 fn the_examples_of_sources_can_be_read() {
     let config = works(include_str!("../deploy/sources.toml"));
     let kinds: Vec<_> = config.sources.iter().map(|source| source.name.as_str()).collect();
-    assert_eq!(kinds, ["social", "misskey", "nostr", "x", "forum", "pages", "discourse", "tips", "blog", "channel"]);
+    assert_eq!(
+        kinds,
+        [
+            "social",
+            "misskey",
+            "nostr",
+            "x",
+            "forum",
+            "pages",
+            "discourse",
+            "tips",
+            "community",
+            "reddit",
+            "lemmy",
+            "hacker-news",
+            "lobsters",
+            "blog",
+            "channel"
+        ]
+    );
 }
 
 #[test]

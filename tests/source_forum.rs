@@ -12,7 +12,8 @@ use stormbell::config::secret::Secret;
 use stormbell::domain::event::{Bookmark, DownReason, Joint, Rejected};
 use stormbell::domain::post::PostKind;
 
-use support::forum::{BEGINNING, Rig, SimForum};
+use support::forum::{BEGINNING, SimForum, left, texts};
+use support::reading::Reading;
 use support::sink::Act;
 
 const DIALECTS: [&str; 5] = ["discourse", "hackernews", "lemmy", "lobsters", "reddit"];
@@ -41,8 +42,8 @@ fn config(dialect: &str, forum: &SimForum) -> SourceKind {
     }))
 }
 
-fn start(dialect: &str, forum: &SimForum, resume: Option<Bookmark>) -> Rig {
-    Rig::start(config(dialect, forum), &forum.clock, resume)
+fn start(dialect: &str, forum: &SimForum, resume: Option<Bookmark>) -> Reading {
+    support::forum::start(config(dialect, forum), forum, resume)
 }
 
 fn sorted(texts: Vec<&str>) -> Vec<String> {
@@ -57,11 +58,11 @@ async fn the_first_look_is_history_and_each_topic_and_comment_comes_once() {
         let forum = SimForum::start(dialect, 7).await;
         let mut rig = start(dialect, &forum, None);
         rig.more(2).await;
-        assert_eq!((rig.texts(), rig.joints.as_slice()), (vec![], &[Joint::Live][..]), "{dialect}");
+        assert_eq!((texts(&rig), rig.connected.as_slice()), (vec![], &[Joint::Live][..]), "{dialect}");
         let (comment, topic) = (forum.write("new"), forum.write("new"));
         rig.until(|rig| rig.posts.len() == 2).await;
         rig.more(3).await;
-        assert_eq!(sorted(rig.texts()), [format!("new {comment}"), format!("new {topic}")], "{dialect}");
+        assert_eq!(sorted(texts(&rig)), [format!("new {comment}"), format!("new {topic}")], "{dialect}");
         let [comment, topic] = rig.posts.as_slice() else { panic!("{dialect}") };
         assert!(comment.created_at < topic.created_at, "{dialect}: the older one first");
         if dialect != "discourse" {
@@ -79,15 +80,15 @@ async fn what_an_outage_missed_is_read_back_page_by_page_to_what_is_known() {
         let forum = SimForum::start(dialect, 10).await;
         let mut rig = start(dialect, &forum, None);
         rig.more(1).await;
-        let bookmark = rig.stop().await;
+        let bookmark = left(rig).await;
         let missed: Vec<String> = (0..420).map(|_| format!("missed {}", forum.write("missed"))).collect();
         let mut rig = start(dialect, &forum, bookmark);
         rig.until(|rig| rig.posts.len() >= missed.len()).await;
         rig.more(2).await;
         let mut expected = missed;
         expected.sort();
-        assert_eq!(sorted(rig.texts()), expected, "{dialect}");
-        assert_eq!((rig.joints.as_slice(), rig.missed.as_slice()), (&[Joint::GoesOn][..], &[][..]), "{dialect}");
+        assert_eq!(sorted(texts(&rig)), expected, "{dialect}");
+        assert_eq!((rig.connected.as_slice(), rig.missed.as_slice()), (&[Joint::GoesOn][..], &[][..]), "{dialect}");
     }
 }
 
@@ -97,14 +98,14 @@ async fn a_list_that_moves_while_it_is_read_neither_repeats_nor_skips() {
         let forum = SimForum::start(dialect, 10).await;
         let mut rig = start(dialect, &forum, None);
         rig.more(1).await;
-        let bookmark = rig.stop().await;
+        let bookmark = left(rig).await;
         let missed: Vec<String> = (0..240).map(|_| format!("missed {}", forum.write("missed"))).collect();
         forum.world().moves = true;
         let mut rig = start(dialect, &forum, bookmark);
         rig.more(1).await;
         forum.world().moves = false;
         rig.more(2).await;
-        let came = sorted(rig.texts());
+        let came = sorted(texts(&rig));
         let mut once = came.clone();
         once.dedup();
         assert_eq!(came, once, "{dialect}");
@@ -118,7 +119,7 @@ async fn what_lies_further_back_than_a_list_shows_is_told_as_missed() {
     let forum = SimForum::start("reddit", 10).await;
     let mut rig = start("reddit", &forum, None);
     rig.more(1).await;
-    let bookmark = rig.stop().await;
+    let bookmark = left(rig).await;
     forum.world().shows = Some(1000);
     (0..4000).for_each(|_| drop(forum.write("missed")));
     let mut rig = start("reddit", &forum, bookmark);
@@ -126,9 +127,9 @@ async fn what_lies_further_back_than_a_list_shows_is_told_as_missed() {
     assert_eq!(rig.posts.len(), 2000, "of topics and of comments a thousand");
     let newest = BEGINNING + 10 * 60;
     let [(from, to)] = rig.missed.as_slice() else { panic!("{:?}", rig.missed) };
-    assert!((newest - 60..=newest).contains(from), "{from}");
-    assert_eq!(*to, BEGINNING + (4010 - 1998) * 60);
-    assert_eq!(rig.joints, [Joint::GoesOn]);
+    assert!((newest - 60..=newest).contains(&(from.micros() / 1_000_000)), "{from}");
+    assert_eq!(to.micros() / 1_000_000, BEGINNING + (4010 - 1998) * 60);
+    assert_eq!(rig.connected, [Joint::GoesOn]);
     rig.more(2).await;
     assert_eq!((rig.posts.len(), rig.missed.len()), (2000, 1), "once");
 }
@@ -187,8 +188,8 @@ async fn a_server_that_fails_is_asked_again_and_nothing_is_lost() {
         forum.sink.script([half].into_iter().chain(fails()).chain([Act::Answer(404), Act::Answer(401)]));
         rig.until(|rig| !rig.posts.is_empty()).await;
         rig.more(2).await;
-        assert_eq!(rig.texts(), [format!("new {number}")], "{dialect}");
-        assert!(!rig.downs.is_empty() && rig.joints.contains(&Joint::GoesOn), "{dialect}: {:?}", rig.downs);
+        assert_eq!(texts(&rig), [format!("new {number}")], "{dialect}");
+        assert!(!rig.downs.is_empty() && rig.connected.contains(&Joint::GoesOn), "{dialect}: {:?}", rig.downs);
         assert!(rig.missed.is_empty(), "{dialect}");
     }
 }
@@ -199,7 +200,7 @@ async fn a_page_for_people_is_told_to_the_operator() {
     forum.sink.script([Act::Saying(200, "<!DOCTYPE html><html>please log in</html>".into())]);
     let mut rig = start("lemmy", &forum, None);
     rig.more(1).await;
-    assert_eq!((rig.downs.as_slice(), rig.joints.as_slice()), (&[DownReason::Refused][..], &[Joint::Live][..]));
+    assert_eq!((rig.downs.as_slice(), rig.connected.as_slice()), (&[DownReason::Refused][..], &[Joint::Live][..]));
 }
 
 #[tokio::test]
@@ -212,12 +213,12 @@ async fn a_forum_that_has_enough_of_us_is_left_alone_for_as_long_as_it_says() {
     let wait = json!({ "errors": ["slow down"], "extras": { "wait_seconds": 0 } }).to_string();
     forum.sink.script([Act::Saying(429, wait), Act::With(429, "retry-after", "0".to_owned())]);
     rig.until(|rig| !rig.posts.is_empty()).await;
-    assert_eq!((rig.texts(), rig.downs.as_slice()), (vec![format!("new {number}").as_str()], &[][..]));
+    assert_eq!((texts(&rig), rig.downs.as_slice()), (vec![format!("new {number}").as_str()], &[][..]));
     assert!(forum.asked().len() >= asked + 3, "the same page again");
     // More patience than a round has is a time without sight.
     forum.sink.script([Act::With(429, "retry-after", "3600".to_owned())]);
     rig.until(|rig| rig.downs == [DownReason::Refused]).await;
-    rig.until(|rig| rig.joints.len() == 2).await;
+    rig.until(|rig| rig.connected.len() == 2).await;
 }
 
 #[tokio::test]
@@ -226,7 +227,7 @@ async fn a_restart_before_the_commit_reads_the_same_again() {
         let forum = SimForum::start(dialect, 5).await;
         let mut rig = start(dialect, &forum, None);
         rig.more(1).await;
-        let bookmark = rig.stop().await;
+        let bookmark = left(rig).await;
         let number = forum.write("new");
         let mut first = start(dialect, &forum, bookmark.clone());
         first.until(|rig| !rig.posts.is_empty()).await;
@@ -234,7 +235,7 @@ async fn a_restart_before_the_commit_reads_the_same_again() {
         drop(first); // killed before its bookmark was on disk
         let mut second = start(dialect, &forum, bookmark);
         second.until(|rig| !rig.posts.is_empty()).await;
-        assert_eq!(second.texts(), [format!("new {number}")], "{dialect}");
+        assert_eq!(texts(&second), [format!("new {number}")], "{dialect}");
         assert_eq!((&told[0].id, &told[0].version), (&second.posts[0].id, &second.posts[0].version), "{dialect}");
     }
 }
@@ -262,7 +263,7 @@ async fn posts_before_a_number_may_be_none_though_there_are_more() {
     forum.world().is_old = true;
     let mut rig = start("discourse", &forum, None);
     rig.more(1).await;
-    let bookmark = rig.stop().await;
+    let bookmark = left(rig).await;
     let missed: Vec<u64> = (0..300).map(|_| forum.write("missed")).collect();
     // A topic of 130 posts was private, or deleted: two pages are empty.
     missed[60..190].iter().for_each(|number| forum.delete(*number));
@@ -278,13 +279,13 @@ async fn a_deleted_anchor_empties_no_list() {
     let forum = SimForum::start("reddit", 6).await;
     let mut rig = start("reddit", &forum, None);
     rig.more(1).await;
-    let bookmark = rig.stop().await;
+    let bookmark = left(rig).await;
     (1..=6).for_each(|number| forum.delete(number));
     let numbers = [forum.write("new"), forum.write("new")];
     let mut rig = start("reddit", &forum, bookmark);
     rig.until(|rig| rig.posts.len() == 2).await;
-    assert_eq!(sorted(rig.texts()), numbers.map(|number| format!("new {number}")));
-    assert_eq!((rig.joints.as_slice(), rig.missed.len()), (&[Joint::GoesOn][..], 0));
+    assert_eq!(sorted(texts(&rig)), numbers.map(|number| format!("new {number}")));
+    assert_eq!((rig.connected.as_slice(), rig.missed.len()), (&[Joint::GoesOn][..], 0));
 }
 
 #[tokio::test]
@@ -295,7 +296,7 @@ async fn a_token_of_reddit_that_was_taken_back_is_replaced_and_a_wrong_secret_to
     forum.world().tokens += 1; // the one we have holds no more
     rig.more(2).await;
     assert_eq!((forum.world().tokens, rig.downs.as_slice()), (3, &[][..]));
-    rig.stop().await;
+    left(rig).await;
     forum.sink.otherwise(|_| Act::Answer(401));
     let mut rig = start("reddit", &forum, None);
     rig.until(|rig| rig.downs == [DownReason::Refused]).await;
@@ -325,7 +326,7 @@ async fn what_is_pinned_or_dated_nonsense_ends_no_reading_back() {
     (1..=9).step_by(2).for_each(|number| forum.change(number, |thing| thing.is_pinned = true));
     let mut rig = start("lemmy", &forum, None);
     rig.more(1).await;
-    let bookmark = rig.stop().await;
+    let bookmark = left(rig).await;
     let missed: Vec<u64> = (0..300).map(|_| forum.write("missed")).collect();
     // Another instance's clocks: one in 1970, one in 2099.
     forum.change(missed[299], |thing| thing.at = 5);
@@ -337,7 +338,7 @@ async fn what_is_pinned_or_dated_nonsense_ends_no_reading_back() {
     let now = rig.posts.iter().map(|post| post.event_time).max().unwrap();
     assert!(now.micros() / 1_000_000 <= BEGINNING + 500 * 60 + 1, "nothing counts in the future");
     // The date in the future is not taken for how far all is read.
-    let bookmark = rig.stop().await;
+    let bookmark = left(rig).await;
     let again: Vec<u64> = (0..300).map(|_| forum.write("again")).collect();
     let mut rig = start("lemmy", &forum, bookmark);
     rig.until(|rig| rig.posts.len() >= again.len()).await;
@@ -353,10 +354,10 @@ async fn a_number_of_hacker_news_that_is_not_there_yet_is_asked_for_until_it_is(
     let number = forum.write("new");
     rig.until(|rig| !rig.posts.is_empty()).await;
     rig.more(2).await;
-    assert_eq!(rig.texts(), [format!("new {number}")]);
+    assert_eq!(texts(&rig), [format!("new {number}")]);
     forum.world().late.clear();
     rig.until(|rig| rig.posts.len() == 2).await;
-    assert_eq!(rig.texts()[1], format!("late {late}"));
+    assert_eq!(texts(&rig)[1], format!("late {late}"));
 }
 
 #[tokio::test]
@@ -375,7 +376,7 @@ async fn one_thing_that_cannot_be_read_costs_nothing_else_and_is_counted_once() 
     });
     rig.until(|rig| !rig.posts.is_empty()).await;
     rig.more(3).await;
-    assert_eq!(rig.texts(), ["new"]);
+    assert_eq!(texts(&rig), ["new"]);
     assert_eq!(rig.rejected.len(), 4, "{:?}", rig.rejected);
     assert!(rig.rejected.contains(&Rejected::LoneSurrogate), "{:?}", rig.rejected);
 }
@@ -394,15 +395,15 @@ async fn a_list_that_is_added_later_begins_with_history_of_its_own() {
     let forum = SimForum::start("reddit", 4).await;
     let mut rig = start("reddit", &forum, None);
     rig.more(1).await;
-    let bookmark = rig.stop().await;
+    let bookmark = left(rig).await;
     let SourceKind::Forum(mut config) = config("reddit", &forum) else { panic!("a forum") };
     if let ForumDialect::Reddit { searches, .. } = &mut config.dialect {
         searches.push("northgate".to_owned());
     }
     let number = forum.write("new");
-    let mut rig = Rig::start(SourceKind::Forum(config), &forum.clock, bookmark);
+    let mut rig = support::forum::start(SourceKind::Forum(config), &forum, bookmark);
     rig.until(|rig| !rig.posts.is_empty()).await;
     rig.more(2).await;
-    assert_eq!(rig.texts(), [format!("new {number}")], "once, though the search shows it, too");
+    assert_eq!(texts(&rig), [format!("new {number}")], "once, though the search shows it, too");
     assert!(forum.asked().iter().any(|path| path.starts_with("/search?q=northgate&sort=new")), "{:?}", forum.asked());
 }

@@ -11,7 +11,8 @@ use stormbell::config::model::{CommentsConfig, FeedConfig, SourceKind, Transport
 use stormbell::config::secret::Secret;
 use stormbell::domain::event::{Bookmark, DownReason, Joint};
 
-use support::forum::{Rig, SimForum};
+use support::forum::{SimForum, left, texts};
+use support::reading::Reading;
 use support::sink::{Act, SimSink};
 
 fn comments(forum: &SimForum, daily_units: u64) -> CommentsConfig {
@@ -26,9 +27,9 @@ fn comments(forum: &SimForum, daily_units: u64) -> CommentsConfig {
     }
 }
 
-fn start(forum: &SimForum, daily_units: u64, resume: Option<Bookmark>) -> Rig {
+fn start(forum: &SimForum, daily_units: u64, resume: Option<Bookmark>) -> Reading {
     let config = YoutubeConfig { videos: None, comments: Some(comments(forum, daily_units)) };
-    Rig::start(SourceKind::Youtube(Box::new(config)), &forum.clock, resume)
+    support::forum::start(SourceKind::Youtube(Box::new(config)), forum, resume)
 }
 
 /// More than any test uses, so that nothing is spread over the day.
@@ -46,19 +47,19 @@ async fn new_comments_come_once_with_their_video_and_what_an_outage_missed_later
     let number = forum.write("six hours");
     rig.until(|rig| rig.posts.len() == 1).await;
     rig.more(2).await;
-    let [post] = rig.posts.as_slice() else { panic!("{:?}", rig.texts()) };
+    let [post] = rig.posts.as_slice() else { panic!("{:?}", texts(&rig)) };
     assert_eq!(post.text, format!("six hours {number}"));
     assert_eq!(post.id.as_str(), format!("yt:comment:c{number}"));
     assert_eq!(post.reply_to.as_ref().map(|id| id.as_str()), Some("yt:video:VIDEOID0001"));
     assert_eq!(post.url.as_deref(), Some(format!("https://www.youtube.com/watch?v=VIDEOID0001&lc=c{number}").as_str()));
     assert_eq!(post.author.id.as_str(), "https://www.youtube.com/channel/UCann");
-    assert_eq!((post.author.handle.as_deref(), rig.joints.as_slice()), (Some("ann"), &[Joint::Live][..]));
-    let bookmark = rig.stop().await;
+    assert_eq!((post.author.handle.as_deref(), rig.connected.as_slice()), (Some("ann"), &[Joint::Live][..]));
+    let bookmark = left(rig).await;
     let missed: Vec<u64> = (0..250).map(|_| forum.write("missed")).collect();
     let mut rig = start(&forum, PLENTY, bookmark);
     rig.until(|rig| rig.posts.len() >= missed.len()).await;
     rig.more(2).await;
-    assert_eq!((rig.posts.len(), rig.missed.len(), rig.joints.as_slice()), (250, 0, &[Joint::GoesOn][..]));
+    assert_eq!((rig.posts.len(), rig.missed.len(), rig.connected.as_slice()), (250, 0, &[Joint::GoesOn][..]));
 }
 
 #[tokio::test]
@@ -73,7 +74,7 @@ async fn answers_that_are_not_shown_with_their_thread_are_asked_for() {
     }
     rig.until(|rig| rig.posts.len() == 3).await;
     rig.more(3).await;
-    let mut texts = rig.texts();
+    let mut texts = texts(&rig);
     texts.sort_unstable();
     assert_eq!(texts, ["first", "second", "third"]);
     assert!(rig.posts.iter().all(|post| post.reply_to.as_ref().is_some_and(|id| id.as_str() == "yt:comment:c3")));
@@ -90,7 +91,7 @@ async fn edits_and_deletions_of_comments_follow() {
     rig.until(|rig| rig.posts.len() == 3).await;
     forum.edit(numbers[0], "gunman");
     rig.until(|rig| rig.posts.len() == 4).await;
-    assert_eq!(rig.texts()[3], "gunman");
+    assert_eq!(texts(&rig)[3], "gunman");
     forum.delete(numbers[1]);
     rig.until(|rig| !rig.deleted.is_empty()).await;
     rig.more(2).await;
@@ -105,20 +106,20 @@ async fn the_days_units_are_counted_over_restarts_and_no_more_are_used() {
     for _ in 0..3 {
         let mut rig = start(&forum, 3, bookmark);
         rig.more(1).await;
-        bookmark = rig.stop().await;
+        bookmark = left(rig).await;
     }
     assert_eq!(forum.asked().len(), 3);
     let mut rig = start(&forum, 3, bookmark.clone());
     rig.until(|rig| !rig.downs.is_empty()).await;
     assert_eq!((forum.asked().len(), rig.downs[0]), (3, DownReason::Refused), "nothing was asked");
-    rig.stop().await;
+    left(rig).await;
     // A day later there are units again, and what was missed is read.
     let number = forum.write("meanwhile");
     let tomorrow = stormbell::domain::time::Timestamp::from_seconds(support::forum::BEGINNING + 86_400);
     forum.clock.set(tomorrow);
     let mut rig = start(&forum, 3, bookmark);
     rig.until(|rig| !rig.posts.is_empty()).await;
-    assert_eq!(rig.texts(), [format!("meanwhile {number}")]);
+    assert_eq!(texts(&rig), [format!("meanwhile {number}")]);
 }
 
 #[tokio::test]
@@ -134,7 +135,7 @@ async fn a_quota_that_google_says_is_used_up_is_left_alone_until_the_day_ends() 
     let number = forum.write("meanwhile");
     forum.clock.set(stormbell::domain::time::Timestamp::from_seconds(support::forum::BEGINNING + 86_400));
     rig.until(|rig| !rig.posts.is_empty()).await;
-    assert_eq!(rig.texts(), [format!("meanwhile {number}")]);
+    assert_eq!(texts(&rig), [format!("meanwhile {number}")]);
 }
 
 #[tokio::test]
@@ -143,11 +144,11 @@ async fn comments_that_are_switched_off_stop_nothing_else() {
     let config = CommentsConfig { videos: vec!["VIDEOID0002".to_owned()], ..comments(&forum, PLENTY) };
     let config = YoutubeConfig { videos: None, comments: Some(config) };
     forum.sink.script([refusal(403, "commentsDisabled")]);
-    let mut rig = Rig::start(SourceKind::Youtube(Box::new(config)), &forum.clock, None);
+    let mut rig = support::forum::start(SourceKind::Youtube(Box::new(config)), &forum, None);
     rig.more(2).await;
     let number = forum.write("new");
     rig.until(|rig| !rig.posts.is_empty()).await;
-    assert_eq!((rig.texts()[0], rig.downs.as_slice()), (format!("new {number}").as_str(), &[][..]));
+    assert_eq!((texts(&rig)[0], rig.downs.as_slice()), (format!("new {number}").as_str(), &[][..]));
     forum.sink.script([refusal(400, "keyInvalid")]);
     rig.until(|rig| !rig.downs.is_empty()).await;
     assert_eq!(rig.downs, [DownReason::Refused]);
@@ -163,7 +164,7 @@ async fn an_api_that_fails_or_breaks_off_loses_nothing() {
     forum.sink.script([half, Act::Answer(500), Act::Reset, Act::Answer(503), refusal(403, "rateLimitExceeded")]);
     rig.until(|rig| !rig.posts.is_empty()).await;
     rig.more(1).await;
-    assert_eq!((rig.texts(), rig.missed.len()), (vec![format!("new {number}").as_str()], 0));
+    assert_eq!((texts(&rig), rig.missed.len()), (vec![format!("new {number}").as_str()], 0));
     assert!(!rig.downs.is_empty());
 }
 
@@ -196,19 +197,19 @@ fn both(sink: &SimSink, forum: &SimForum) -> SourceKind {
 async fn videos_and_comments_are_one_source_with_one_bookmark() {
     let (sink, forum) = (SimSink::start().await, SimForum::start("youtube", 3).await);
     sink.otherwise(|_| feed(&["old"]));
-    let mut rig = Rig::start(both(&sink, &forum), &forum.clock, None);
+    let mut rig = support::forum::start(both(&sink, &forum), &forum, None);
     rig.more(4).await;
-    assert_eq!((rig.texts(), rig.joints.as_slice()), (vec![], &[Joint::Live][..]));
-    let bookmark = rig.stop().await;
+    assert_eq!((texts(&rig), rig.connected.as_slice()), (vec![], &[Joint::Live][..]));
+    let bookmark = left(rig).await;
     let number = forum.write("comment");
     sink.otherwise(|_| feed(&["new", "old"]));
-    let mut rig = Rig::start(both(&sink, &forum), &forum.clock, bookmark);
+    let mut rig = support::forum::start(both(&sink, &forum), &forum, bookmark);
     rig.until(|rig| rig.posts.len() == 2).await;
     rig.more(4).await;
-    let mut texts = rig.texts();
+    let mut texts = texts(&rig);
     texts.sort_unstable();
     assert_eq!(
-        (texts, rig.joints.as_slice()),
+        (texts, rig.connected.as_slice()),
         (vec![format!("comment {number}").as_str(), "new"], &[Joint::GoesOn][..])
     );
     let video = rig.posts.iter().find(|post| post.text == "new").unwrap();
@@ -216,5 +217,5 @@ async fn videos_and_comments_are_one_source_with_one_bookmark() {
     // Without the one the other is not all.
     forum.sink.script([refusal(403, "accessNotConfigured")]);
     rig.until(|rig| rig.downs == [DownReason::Refused]).await;
-    rig.until(|rig| rig.joints.len() == 2).await;
+    rig.until(|rig| rig.connected.len() == 2).await;
 }

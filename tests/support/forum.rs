@@ -5,20 +5,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use stormbell::config::model::SourceKind;
-use stormbell::domain::event::{Bookmark, Cursor, DownReason, Joint, Rejected, SourceEvent};
-use stormbell::domain::post::Post;
-use stormbell::domain::time::{Clock as _, Timestamp};
-use stormbell::source::line::Line;
-use stormbell::source::position::Position;
+use stormbell::domain::event::Bookmark;
+use stormbell::domain::time::Timestamp;
+use stormbell::net::inlet::Inlets;
 use stormbell::source::timing::Timing;
-use stormbell::source::{self, Incoming, posts};
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
-use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
-use super::PATIENCE;
 use super::clock::SetClock;
+use super::reading::Reading;
 use super::sink::{Act, Request, SimSink};
 
 /// When the world begins.
@@ -412,114 +405,27 @@ fn youtube(world: &mut World, path: &str) -> Option<Act> {
     path.starts_with("/commentThreads?").then(|| json_page(&json!({ "items": threads, "nextPageToken": next })))
 }
 
-/// How a source hurries in tests.
-pub fn hurry() -> Timing {
-    let millis = Duration::from_millis;
-    Timing {
-        first_backoff: millis(5),
-        longest_backoff: millis(10),
-        longest_rest: millis(50),
-        operator_rest: millis(50),
-        ..Default::default()
-    }
+/// Reads such a source by the forum's clock, in a hurry.
+pub fn start(kind: SourceKind, forum: &SimForum, resume: Option<Bookmark>) -> Reading {
+    let longest = Duration::from_millis(50);
+    let timing = Timing {
+        first_backoff: Duration::from_millis(5),
+        longest_backoff: Duration::from_millis(10),
+        longest_rest: longest,
+        operator_rest: longest,
+        ..Timing::default()
+    };
+    Reading::by(kind, timing, Arc::new(forum.clock.clone()), resume, Inlets::default())
 }
 
-/// A source that runs, and the program that listens to it.
-pub struct Rig {
-    incoming: mpsc::Receiver<Incoming>,
-    position: Position,
-    cancel: CancellationToken,
-    tasks: JoinSet<()>,
-    /// Posts that came.
-    pub posts: Vec<Post>,
-    /// Ids of posts that were taken back.
-    pub deleted: Vec<String>,
-    /// Frames that could not be read.
-    pub rejected: Vec<Rejected>,
-    /// Why it was not seen.
-    pub downs: Vec<DownReason>,
-    /// How it went on.
-    pub joints: Vec<Joint>,
-    /// What was missed.
-    pub missed: Vec<(i64, i64)>,
-    /// Rounds that were read to their end.
-    pub rounds: usize,
+/// Stops it; where it would go on.
+pub async fn left(reading: Reading) -> Option<Bookmark> {
+    let bookmark = reading.position.bookmark();
+    reading.stop().await;
+    bookmark
 }
 
-impl Rig {
-    /// Reads such a source with that clock.
-    pub fn start(kind: SourceKind, clock: &SetClock, resume: Option<Bookmark>) -> Self {
-        let (out, incoming) = mpsc::channel(64);
-        let cursor = resume.is_some().then(|| Cursor::at(clock.now()));
-        let position = Position::at(cursor, resume);
-        let cancel = CancellationToken::new();
-        let line = Line::new("forum".into(), hurry(), position.clone(), out, Arc::new(clock.clone()), cancel.clone());
-        let mut tasks = JoinSet::new();
-        tasks.spawn(source::read(kind, line));
-        Self {
-            incoming,
-            position,
-            cancel,
-            tasks,
-            posts: Vec::new(),
-            deleted: Vec::new(),
-            rejected: Vec::new(),
-            downs: Vec::new(),
-            joints: Vec::new(),
-            missed: Vec::new(),
-            rounds: 0,
-        }
-    }
-
-    /// Reads on until something is so, processing as the engine would.
-    pub async fn until(&mut self, condition: impl Fn(&Self) -> bool) {
-        while !condition(self) {
-            let incoming = timeout(PATIENCE, self.incoming.recv()).await;
-            match incoming.expect("nothing more came").expect("the source ended") {
-                Incoming::Connected { joint, .. } => self.joints.push(joint),
-                Incoming::Author { .. } => {}
-                Incoming::Missed { from, to, .. } => {
-                    self.missed.push((from.micros() / 1_000_000, to.micros() / 1_000_000));
-                }
-                Incoming::Down { reason, .. } => self.downs.push(reason),
-                Incoming::Frames { frames, reach, .. } => {
-                    self.rounds += usize::from(reach.covered.is_some());
-                    frames.into_iter().for_each(|frame| self.take(frame));
-                    if let Some(bookmark) = reach.bookmark {
-                        self.position.mark(bookmark);
-                    }
-                }
-            }
-        }
-    }
-
-    fn take(&mut self, frame: source::Frame) {
-        let body = match frame.body {
-            Ok(body) => body,
-            Err(why) => return self.rejected.push(why),
-        };
-        match posts::decode(&"forum".into(), &body, frame.received_at).event.unwrap() {
-            SourceEvent::Post(post) => self.posts.push(*post),
-            SourceEvent::PostDeleted { post, .. } => self.deleted.push(post.as_str().to_owned()),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// Reads on for so many more rounds.
-    pub async fn more(&mut self, rounds: usize) {
-        let until = self.rounds + rounds;
-        self.until(|rig| rig.rounds >= until).await;
-    }
-
-    /// What came, in words.
-    pub fn texts(&self) -> Vec<&str> {
-        self.posts.iter().map(|post| post.text.trim_start_matches("ER\n")).collect()
-    }
-
-    /// Stops it; where it would go on.
-    pub async fn stop(mut self) -> Option<Bookmark> {
-        self.cancel.cancel();
-        while timeout(PATIENCE, self.tasks.join_next()).await.expect("it stops").is_some() {}
-        self.position.bookmark()
-    }
+/// What came, without the title that all topics have.
+pub fn texts(reading: &Reading) -> Vec<&str> {
+    reading.posts.iter().map(|post| post.text.trim_start_matches("ER\n")).collect()
 }

@@ -86,7 +86,7 @@ impl Ways {
 /// What one poll brought.
 enum Polled {
     Unchanged,
-    Document { document: Box<Document>, known: Known },
+    Document { document: Box<Document>, known: Box<Known> },
 }
 
 impl Feed {
@@ -273,7 +273,7 @@ impl Feed {
                     let hub = link(&answer.headers, "hub", &url).or(document.hub);
                     let own_url = link(&answer.headers, "self", &url).or(document.own_url);
                     let document = Document { fresh_for, hub, own_url, ..document };
-                    return Ok(Polled::Document { document: Box::new(document), known });
+                    return Ok(Polled::Document { document: Box::new(document), known: Box::new(known) });
                 }
                 status if status.is_redirection() => {
                     let next = redirected(&answer, &url)?;

@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// Pages of which it is remembered how they were.
 const MOST_TAGS: usize = 200;
 /// So many requests are left for others who use the same key.
-const SPARE: u64 = 2;
+const SPARE: f64 = 2.0;
 
 /// A forum that is asked.
 pub(in crate::source) struct Asked {
@@ -57,7 +57,7 @@ impl Asked {
 
     /// Sends a secret with every request from now on.
     pub(super) fn with(&mut self, name: &'static str, value: &str) -> Result<(), End> {
-        let mut value = HeaderValue::from_str(value).map_err(|_| unusable(name))?;
+        let Ok(mut value) = HeaderValue::from_str(value) else { return Err(unusable(name)) };
         value.set_sensitive(true);
         self.headers.insert(name, value);
         Ok(())
@@ -209,10 +209,9 @@ fn no_page(host: &str, body: &[u8]) -> End {
 fn enough(headers: &HeaderMap) -> Option<Duration> {
     let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok().filter(|it| *it >= 0.0);
     let (remaining, reset) = (number("x-ratelimit-remaining")?, number("x-ratelimit-reset")?);
-    #[expect(clippy::cast_precision_loss, reason = "a handful")]
-    let spare = SPARE as f64;
     // Where the reset is a date it is no small number.
-    (remaining < spare && reset <= 86_400.0).then(|| Duration::from_secs_f64(reset))
+    let is_enough = remaining < SPARE && reset <= 86_400.0;
+    Duration::try_from_secs_f64(reset).ok().filter(|_| is_enough)
 }
 
 /// How long a forum wants to be left alone: by a header, or as Discourse says it, in the body.

@@ -72,7 +72,7 @@ impl HackerNews {
             for number in numbers {
                 let url = below(base, ["v0", "item", &format!("{number}.json")]);
                 let read = |body: &[u8]| item(body, &Reading { source: &line.name, base, now: line.now() });
-                items.extend(asked.page(&url, read, line).await?.flatten());
+                items.extend(asked.page(&url, read, line).await?.into_iter().flatten());
             }
             Ok::<_, End>(items)
         });
@@ -123,22 +123,22 @@ fn id(number: u64) -> PostId {
     PostId::from(format!("hackernews:{number}"))
 }
 
-/// An item; none when it is not there yet.
-pub(super) fn item(body: &[u8], reading: &Reading<'_>) -> Option<Option<Item>> {
+/// An item, or none when it is not there yet; nothing when the body is neither.
+pub(super) fn item(body: &[u8], reading: &Reading<'_>) -> Option<Vec<Item>> {
     let raw: &RawValue = serde_json::from_slice(body).ok()?;
     if raw.get() == "null" {
-        return Some(None);
+        return Some(Vec::new());
     }
-    Some(Some(Item::of(raw, |item| {
+    Some(vec![Item::of(raw, |item| {
         let number = item.pointer("/id").and_then(Value::as_u64).ok_or(Rejected::MissingField)?;
         let at = seconds(item, "/time");
         let said = match text(item, "/type") {
             _ if is(item, "/deleted") || is(item, "/dead") => Said::Gone(id(number)),
-            Some("story" | "comment" | "job" | "poll" | "pollopt") => reading.said(post(item, number, reading)),
+            Some("story" | "comment" | "job" | "poll" | "pollopt") => Said::post(post(item, number, reading)),
             _ => Said::Other,
         };
         Ok(Item { name: number.to_string(), at, in_order: true, said })
-    })))
+    })])
 }
 
 fn post(item: &Value, number: u64, reading: &Reading<'_>) -> Post {

@@ -99,7 +99,7 @@ impl Board for Lemmy {
             };
             let reading = Reading { source: &line.name, base: &self.base, now: line.now() };
             let view = serde_json::from_slice::<std::collections::BTreeMap<Cow<'_, str>, &RawValue>>(&body);
-            let view = view.map_err(|_| Failure::retry("half of an answer"))?;
+            let Ok(view) = view else { return Err(Failure::retry("half of an answer")) };
             let view = view.get(format!("{kind}_view").as_str()).map(|raw| item(raw, &reading));
             items.extend(view.filter(|item| item.name == *name));
         }
@@ -146,7 +146,7 @@ fn item(raw: &RawValue, reading: &Reading<'_>) -> Item {
             let dates = (created, date(view, &at("updated")));
             let mut post = reading.post(PostId::from(uri), AuthorId::from(actor), words, dates);
             about(&mut post, view, kind, uri, actor, reading);
-            reading.said(post)
+            Said::post(post)
         };
         Ok(Item { name: format!("{kind} {number} {uri}"), at: created, in_order: !is_pinned, said })
     })

@@ -67,7 +67,9 @@ impl Board for Lobsters {
                 items.push(gone(name, id(name, &reading)));
                 continue;
             };
-            let raw: &RawValue = serde_json::from_slice(&body).map_err(|_| Failure::retry("half of an answer"))?;
+            let Ok(raw) = serde_json::from_slice::<&RawValue>(&body) else {
+                return Err(Failure::retry("half of an answer"));
+            };
             let there = if kind == "s" { story(raw, &reading) } else { comment_again(raw, &reading) };
             items.extend(Some(there).filter(|item| item.name == *name));
         }
@@ -121,7 +123,7 @@ fn story(raw: &RawValue, reading: &Reading<'_>) -> Item {
         for tag in tags.iter().filter_map(Value::as_str) {
             keep(&mut post.tags, tag, MAX_TAG_BYTES);
         }
-        let said = reading.said(post);
+        let said = Said::post(post);
         Ok(Item { name, at, in_order: true, said })
     })
 }
@@ -159,7 +161,7 @@ fn comment(item: &feed::Item, reading: &Reading<'_>) -> Option<Item> {
     post.links.clone_from(&item.links);
     post.media_text.clone_from(&item.media_text);
     post.has_media = item.has_media;
-    Some(Item { name, at, in_order: true, said: reading.said(post) })
+    Some(Item { name, at, in_order: true, said: Said::post(post) })
 }
 
 /// A comment that the list does not show any more. Its words are those of another form, and not compared.

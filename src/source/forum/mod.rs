@@ -92,6 +92,16 @@ pub enum Said {
     Broken(Rejected),
 }
 
+impl Said {
+    /// A post of which all is known that it says; its version is what it says.
+    pub(in crate::source) fn post(mut post: Post) -> Self {
+        post.media_text = within_budget(std::mem::take(&mut post.media_text));
+        post.has_media |= !post.media_text.is_empty();
+        post.version = Some(format!("{:016x}", Key::of(&(&post.text, &post.media_text)).bits()));
+        Self::Post(Box::new(post))
+    }
+}
+
 impl Item {
     /// Reads one; what cannot be read is known by its bytes.
     pub(in crate::source) fn of(raw: &RawValue, read: impl FnOnce(&Value) -> Result<Self, Rejected>) -> Self {
@@ -111,7 +121,7 @@ pub fn read_page(dialect: &str, body: &[u8], base: &Url, now: Timestamp) -> Opti
     let reading = Reading { source: &SourceName::from("forum"), base, now };
     match dialect {
         "discourse" => discourse::items(body, &reading),
-        "hackernews" => hackernews::item(body, &reading).map(|item| item.into_iter().collect()),
+        "hackernews" => hackernews::item(body, &reading),
         "lemmy" => lemmy::items(body, &reading),
         "lobsters" => lobsters::stories(body, &reading).or_else(|| lobsters::comments(body, &reading)),
         "reddit" => reddit::items(body, &reading).map(|(items, _)| items),
@@ -152,14 +162,6 @@ impl Reading<'_> {
             keep(&mut post.links, &link, MAX_LINK_BYTES);
         }
         post
-    }
-
-    /// The same, once all is known that it says.
-    pub(in crate::source) fn said(&self, mut post: Post) -> Said {
-        post.media_text = within_budget(std::mem::take(&mut post.media_text));
-        post.has_media |= !post.media_text.is_empty();
-        post.version = Some(format!("{:016x}", Key::of(&(&post.text, &post.media_text)).bits()));
-        Said::Post(Box::new(post))
     }
 }
 

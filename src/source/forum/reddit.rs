@@ -106,10 +106,12 @@ impl Reddit {
         }
         let mut url = below(&self.base, ["api", "v1", "access_token"]);
         if url.host_str() == Some(TOKENS.0) {
-            url.set_host(Some(TOKENS.1)).map_err(|_| Failure::retry("no host"))?;
+            url.set_host(Some(TOKENS.1)).or(Err(Failure::retry("no host")))?;
         }
         let login = base64::engine::general_purpose::STANDARD.encode(format!("{client_id}:{}", secret.expose()));
-        let mut login = HeaderValue::try_from(format!("Basic {login}")).map_err(|_| unusable("client_id or secret"))?;
+        let Ok(mut login) = HeaderValue::try_from(format!("Basic {login}")) else {
+            return Err(unusable("client_id or secret"));
+        };
         login.set_sensitive(true);
         let form = HeaderValue::from_static("application/x-www-form-urlencoded");
         let headers = HeaderMap::from_iter([(AUTHORIZATION, login), (CONTENT_TYPE, form)]);
@@ -206,7 +208,7 @@ fn item(raw: &RawValue, reading: &Reading<'_>) -> Item {
         let said = if is_taken(thing, is_comment) {
             Said::Gone(id(&name))
         } else {
-            reading.said(post(thing, &name, is_comment, at, reading))
+            Said::post(post(thing, &name, is_comment, at, reading))
         };
         Ok(Item { name, at, in_order, said })
     })

@@ -213,8 +213,8 @@ fn seen(name: &str, seconds: i64, text: &str) -> Item {
 fn what_appears_late_is_news_and_history_that_comes_back_is_not() {
     let second = NOW.micros() / 1_000_000;
     let mut memory = Memory::default();
-    memory.take_in(&[seen("a", second - 90_000, "a")], NOW, 10);
-    memory.mark(&[seen("a", second - 90_000, "a")], NOW);
+    memory.take_in(&[seen("a", second - 100, "a")], NOW, 10);
+    memory.mark(&[seen("a", second - 100, "a")], NOW);
     let later = Timestamp::from_seconds(second + 200_000);
     let page = [
         seen("before the first look", second - 3600, "x"),

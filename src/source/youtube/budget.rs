@@ -45,9 +45,12 @@ impl Account {
     /// Uses a unit; false when there is none left.
     pub(super) fn spend(&mut self, now: Timestamp, budget: u64) -> bool {
         let day = today(now).to_string();
-        // A clock that was set back does not bring a day's units back.
+        // A clock that was set back does not bring a day's units back, and one that was ahead keeps none from us for long:
+        // what was used on a day that has not come is used today.
         if day > self.day {
             *self = Self { day, ..Self::default() };
+        } else {
+            self.day = day;
         }
         let has_left = !self.refused && self.used < budget;
         self.used += u64::from(has_left);
@@ -128,8 +131,11 @@ mod tests {
         assert!(!again.spend(at("2026-11-29T01:00:00Z"), 10), "the clock was set back");
         assert!(again.spend(at("2026-11-30T08:00:00Z"), 10));
         assert_eq!(again.used(), 1);
+        assert!(again.spend(at("2036-11-30T08:00:00Z"), 10) && again.spend(at("2026-11-30T09:00:00Z"), 10));
+        assert!(again.spend(at("2026-12-01T08:00:00Z"), 10) && again.used() == 1, "the clock was years ahead");
+        again.go_on_from(&Account { day: "2026-12-01".to_owned(), used: 3, ..Account::default() }.note());
         again.is_refused();
-        assert!(!again.spend(at("2026-11-30T09:00:00Z"), 10) && again.spend(at("2026-12-01T08:00:00Z"), 10));
+        assert!(!again.spend(at("2026-12-01T09:00:00Z"), 10) && again.spend(at("2026-12-02T08:00:00Z"), 10));
     }
 
     #[test]

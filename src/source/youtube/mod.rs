@@ -4,7 +4,7 @@
 //! What comments promise: threads, the newest first, page behind page (`commentThreads.list`, a unit each); an answer is
 //! shown under its thread, the first few with it and all by `comments.list`. Answers under threads that have left the
 //! first page are not seen, edits and deletions only of what that page shows or hides. Where a video's comments are
-//! switched off, that is told once, and the others are read. What YouTube gives to nobody but a channel's owner (OAuth):
+//! switched off, that is told once, and the others are read. What `YouTube` gives to nobody but a channel's owner (OAuth):
 //! captions, what moderators hold back, statistics. Live chats are not read here.
 //!
 //! Videos and comments are one source, one bookmark: the feed carries what was seen of comments with it. Ids are those of
@@ -374,5 +374,5 @@ fn comment(comment: &Value, is_thread: bool, reading: &Reading<'_>) -> Result<It
         Url::parse_with_params("https://www.youtube.com/watch", [("v", video), ("lc", name.as_str())]).ok()
     });
     post.url = page.map(Into::into);
-    Ok(Item { name, at, in_order: is_thread && parent.is_none(), said: reading.said(post) })
+    Ok(Item { name, at, in_order: is_thread && parent.is_none(), said: Said::post(post) })
 }

@@ -333,7 +333,7 @@ impl Feed {
             push.found(&news.fresh, line, Instant::now());
         }
         self.hand_on(&news, &known, Some(now), host, http, line).await?;
-        self.known = known;
+        self.known = *known;
         Ok(self.wait(&document, is_busy))
     }
 

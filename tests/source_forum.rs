@@ -121,7 +121,9 @@ async fn what_lies_further_back_than_a_list_shows_is_told_as_missed() {
     rig.more(1).await;
     let bookmark = left(rig).await;
     forum.world().shows = Some(1000);
-    (0..4000).for_each(|_| drop(forum.write("missed")));
+    for _ in 0..4000 {
+        forum.write("missed");
+    }
     let mut rig = start("reddit", &forum, bookmark);
     rig.more(1).await;
     assert_eq!(rig.posts.len(), 2000, "of topics and of comments a thousand");

@@ -270,10 +270,10 @@ async fn a_restart_asks_again_and_what_an_older_subscription_brings_is_read() {
 
 #[tokio::test]
 async fn a_video_that_is_pushed_is_kept_while_comments_are_polled_beside_it() {
-    let (world, inlets, forum) = (World::start().await, inlets(), SimForum::start("youtube", 3).await);
+    let (world, inlets, channel) = (World::start().await, inlets(), SimForum::start("youtube", 3).await);
     let SourceKind::Feed(videos) = world.kind(true, NEVER) else { panic!("a feed") };
     let comments = CommentsConfig {
-        url: forum.sink.url("/"),
+        url: channel.sink.url("/"),
         key: Secret::new("key".to_owned()),
         channel: Some("UCaaaaaaaaaaaaaaaaaaaaaa".to_owned()),
         videos: Vec::new(),
@@ -282,12 +282,12 @@ async fn a_video_that_is_pushed_is_kept_while_comments_are_polled_beside_it() {
         transport: Transport::default(),
     };
     let kind = SourceKind::Youtube(Box::new(YoutubeConfig { videos: Some(videos), comments: Some(comments) }));
-    let clock = Arc::new(forum.clock.clone());
+    let clock = Arc::new(channel.clock.clone());
     let mut reading = Reading::by(kind, hurried(), clock, None, inlets.clone());
     reading.until(|reading| reading.covered >= 3).await;
     let form = world.asked_times(1).await;
     assert_eq!(ask(&inlets, &place(&form), "subscribe", &world.topic(), 600).await.status, 200);
-    let number = forum.write("comment");
+    let number = channel.write("comment");
     pushes(&mut reading, &inlets, &form, "video").await;
     reading.until(|reading| reading.posts.len() == 2).await;
     let mut texts = reading.texts();

@@ -10,6 +10,7 @@ use serde_json::json;
 use stormbell::config::model::{CommentsConfig, FeedConfig, SourceKind, Transport, YoutubeConfig};
 use stormbell::config::secret::Secret;
 use stormbell::domain::event::{Bookmark, DownReason, Joint};
+use stormbell::domain::id::PostId;
 
 use support::forum::{SimForum, left, texts};
 use support::reading::Reading;
@@ -50,7 +51,7 @@ async fn new_comments_come_once_with_their_video_and_what_an_outage_missed_later
     let [post] = rig.posts.as_slice() else { panic!("{:?}", texts(&rig)) };
     assert_eq!(post.text, format!("six hours {number}"));
     assert_eq!(post.id.as_str(), format!("yt:comment:c{number}"));
-    assert_eq!(post.reply_to.as_ref().map(|id| id.as_str()), Some("yt:video:VIDEOID0001"));
+    assert_eq!(post.reply_to.as_ref().map(PostId::as_str), Some("yt:video:VIDEOID0001"));
     assert_eq!(post.url.as_deref(), Some(format!("https://www.youtube.com/watch?v=VIDEOID0001&lc=c{number}").as_str()));
     assert_eq!(post.author.id.as_str(), "https://www.youtube.com/channel/UCann");
     assert_eq!((post.author.handle.as_deref(), rig.connected.as_slice()), (Some("ann"), &[Joint::Live][..]));

@@ -70,7 +70,9 @@ impl SimForum {
             clock: SetClock::at(Timestamp::from_seconds(BEGINNING)),
             world: Arc::default(),
         };
-        (0..history).for_each(|_| drop(forum.write("history")));
+        for _ in 0..history {
+            forum.write("history");
+        }
         let world = Arc::clone(&forum.world);
         forum.sink.otherwise(move |request| {
             let act = answer(dialect, &mut world.lock().unwrap(), request);

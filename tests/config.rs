@@ -640,6 +640,45 @@ fn what_is_pushed_needs_somebody_who_listens() {
 }
 
 #[test]
+fn what_is_wrong_with_a_forum_is_said_where_it_stands() {
+    golden_config("forum", include_str!("golden/sources/forum-wrong.toml"));
+}
+
+#[test]
+fn what_is_wrong_with_a_youtube_source_is_said_where_it_stands() {
+    golden_config("youtube", include_str!("golden/sources/youtube-wrong.toml"));
+}
+
+#[test]
+fn comments_of_youtube_that_are_kept_too_long_are_told() {
+    let comments = "[[source]]\nname = \"news\"\nkind = \"youtube\"\nchannel = \"UCxxxxxxxxxxxxxxxxxxxxxx\"\napi_key = { env = \"HOME\" }\n";
+    golden_config("youtube-kept", &format!("{comments}[store]\npath = \"x.db\"\nretention = \"90d\"\n"));
+    for fine in ["[store]\npath = \"x.db\"\nretention = \"30d\"\n", "[store]\npath = \"x.db\"\n"] {
+        assert!(
+            read(&format!("{HEAD}{RECEIVER}{comments}{fine}"), &home(), SecretPolicy::Required).findings.is_empty()
+        );
+    }
+    let videos = comments.replace("api_key = { env = \"HOME\" }\n", "");
+    let long = "[store]\npath = \"x.db\"\nretention = \"90d\"\n";
+    assert!(read(&format!("{HEAD}{RECEIVER}{videos}{long}"), &home(), SecretPolicy::Required).findings.is_empty());
+}
+
+#[test]
+fn what_a_youtube_source_says_once_is_meant_for_videos_and_comments() {
+    let source = "[[source]]\nname = \"news\"\nkind = \"youtube\"\nchannel = \"UCxxxxxxxxxxxxxxxxxxxxxx\"\npush = true\n\
+                  api_key = { env = \"HOME\" }\nvideos = [\"dQw4w9WgXcQ\"]\nproxy = \"http://proxy.example:3128\"\n";
+    golden_config("youtube-nowhere", source);
+    let web = "[web]\nlisten = \"127.0.0.1:8787\"\npublic_url = \"https://bell.example\"\n";
+    let config = works(&format!("{HEAD}{RECEIVER}{source}{web}"));
+    let SourceKind::Youtube(youtube) = &config.sources[0].kind else { panic!("youtube") };
+    let (videos, comments) = (youtube.videos.as_ref().unwrap(), youtube.comments.as_ref().unwrap());
+    assert!(videos.push && videos.transport.proxy.is_some() && comments.transport.proxy.is_some());
+    assert_eq!(videos.url.as_str(), "https://www.youtube.com/feeds/videos.xml?channel_id=UCxxxxxxxxxxxxxxxxxxxxxx");
+    assert_eq!((comments.channel.as_deref(), comments.daily_units), (Some("UCxxxxxxxxxxxxxxxxxxxxxx"), 10_000));
+    assert_eq!(comments.url.as_str(), "https://www.googleapis.com/youtube/v3");
+}
+
+#[test]
 fn what_is_wrong_with_sources_of_the_fediverse_and_of_nostr_is_said_where_it_stands() {
     golden_config("mastodon", include_str!("golden/sources/mastodon-wrong.toml"));
     golden_config("nostr", include_str!("golden/sources/nostr-wrong.toml"));
@@ -649,7 +688,26 @@ fn what_is_wrong_with_sources_of_the_fediverse_and_of_nostr_is_said_where_it_sta
 fn the_examples_of_sources_can_be_read() {
     let config = works(include_str!("../deploy/sources.toml"));
     let kinds: Vec<_> = config.sources.iter().map(|source| source.name.as_str()).collect();
-    assert_eq!(kinds, ["social", "misskey", "nostr", "x", "forum", "pages", "discourse", "tips", "blog", "channel"]);
+    assert_eq!(
+        kinds,
+        [
+            "social",
+            "misskey",
+            "nostr",
+            "x",
+            "forum",
+            "pages",
+            "discourse",
+            "tips",
+            "community",
+            "reddit",
+            "lemmy",
+            "hacker-news",
+            "lobsters",
+            "blog",
+            "channel"
+        ]
+    );
 }
 
 #[test]

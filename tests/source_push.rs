@@ -13,13 +13,14 @@ use hmac::{Hmac, KeyInit, Mac};
 use reqwest::header::{HeaderMap, HeaderValue};
 use sha1::Sha1;
 use sha2::{Sha256, Sha384, Sha512};
-use stormbell::config::model::{FeedConfig, SourceKind, Transport};
+use stormbell::config::model::{CommentsConfig, FeedConfig, SourceKind, Transport, YoutubeConfig};
 use stormbell::config::secret::Secret;
 use stormbell::domain::event::{Bookmark, Rejected};
 use stormbell::domain::time::Timestamp;
 use stormbell::net::inlet::{Call, Inlets, Reply};
 use stormbell::source::timing::Timing;
 use support::daemon::{Config, Daemon, MARK, Place, word_rule};
+use support::forum::SimForum;
 use support::reading::{NEVER, Reading, quick};
 use support::sink::{Act, Request, SimSink};
 use url::{Url, form_urlencoded};
@@ -264,6 +265,35 @@ async fn a_restart_asks_again_and_what_an_older_subscription_brings_is_read() {
     assert_eq!(world.asked_times(2).await, form);
     pushes(&mut reading, &inlets, &form, "after").await;
     assert_eq!(reading.texts(), ["after"]);
+    reading.stop().await;
+}
+
+#[tokio::test]
+async fn a_video_that_is_pushed_is_kept_while_comments_are_polled_beside_it() {
+    let (world, inlets, channel) = (World::start().await, inlets(), SimForum::start("youtube", 3).await);
+    let SourceKind::Feed(videos) = world.kind(true, NEVER) else { panic!("a feed") };
+    let comments = CommentsConfig {
+        url: channel.sink.url("/"),
+        key: Secret::new("key".to_owned()),
+        channel: Some("UCaaaaaaaaaaaaaaaaaaaaaa".to_owned()),
+        videos: Vec::new(),
+        daily_units: 1 << 40,
+        poll_every: Duration::from_millis(10),
+        transport: Transport::default(),
+    };
+    let kind = SourceKind::Youtube(Box::new(YoutubeConfig { videos: Some(videos), comments: Some(comments) }));
+    let clock = Arc::new(channel.clock.clone());
+    let mut reading = Reading::by(kind, hurried(), clock, None, inlets.clone());
+    reading.until(|reading| reading.covered >= 3).await;
+    let form = world.asked_times(1).await;
+    assert_eq!(ask(&inlets, &place(&form), "subscribe", &world.topic(), 600).await.status, 200);
+    let number = channel.write("comment");
+    pushes(&mut reading, &inlets, &form, "video").await;
+    reading.until(|reading| reading.posts.len() == 2).await;
+    let mut texts = reading.texts();
+    texts.sort_unstable();
+    assert_eq!(texts, [format!("comment {number}").as_str(), "video"]);
+    assert!(reading.downs.is_empty());
     reading.stop().await;
 }
 

@@ -122,8 +122,10 @@ impl Rulebook {
         if let Some(rules) = Arc::get_mut(&mut self.rules) {
             *rules = std::mem::take(rules).reading(&kinds);
         }
+        let with_terms = sources.iter().map(|source| (source.name.clone(), source.kind.as_str(), source.kind.terms()));
+        let with_terms: Vec<_> = with_terms.collect();
         for file in &self.files {
-            self.findings.extend(clause::broken(file, &self.rules, &kinds));
+            self.findings.extend(clause::broken(file, &self.rules, &with_terms));
         }
         for (source, abroad) in self.abroad(sources) {
             self.findings.extend(self.files.iter().flat_map(|file| clause::unwatched(file, &abroad, &source)));

@@ -18,8 +18,8 @@ use super::file::{TEXT_LIMIT, read_text};
 use super::incidents::terms;
 use super::inhibit::inhibitions;
 use super::model::{
-    Config, DeskConfig, ReceiverConfig, ReceiverKind, RuleEntry, RuleOrigin, SourceConfig, SourceKind, StoreConfig,
-    WebConfig,
+    CommentsConfig, Config, DeskConfig, ReceiverConfig, ReceiverKind, RuleEntry, RuleOrigin, SourceConfig, SourceKind,
+    StoreConfig, WebConfig,
 };
 use super::naming::{names, names_beside};
 use super::organization::organization as organization_of;
@@ -30,7 +30,7 @@ use super::route::{Known, routes};
 use super::table::{Checked, Noted, Table, TextKind, Value, all, read};
 use super::{heartbeat, receiver, source};
 use crate::domain::cap::Cap;
-use crate::domain::diagnostic::{Diagnostic, SourceText, has_errors};
+use crate::domain::diagnostic::{Diagnostic, Level, SourceText, has_errors};
 use crate::domain::id::ReceiverName;
 use crate::domain::quantity::{duration, rate};
 use crate::domain::route::{Routes, Target};
@@ -112,6 +112,9 @@ fn config(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<Config> {
     let false_alarms = false_alarms(root);
     let store = store(root, around);
     let sources = sources(root, around);
+    if let (Ok(store), Ok(sources)) = (&store, &sources) {
+        kept_within_terms(root, store, sources);
+    }
     let mut taken = HashSet::new();
     let Receivers { checked: receivers, caps, mut known, ways } = receivers(root, around, &mut taken);
     let home = organization.as_ref().ok().and_then(|organization| TimeZone::get(&organization.timezone).ok());
@@ -164,6 +167,20 @@ fn sources(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<Vec<SourceCon
     heard.and(checked)
 }
 
+/// Of what some sources say their terms let nobody keep more than so long.
+fn kept_within_terms(root: &Table<'_>, store: &StoreConfig, sources: &[SourceConfig]) {
+    let has_term =
+        |source: &&SourceConfig| matches!(&source.kind, SourceKind::Youtube(youtube) if youtube.comments.is_some());
+    let Some(source) = sources.iter().find(has_term).filter(|_| store.retention > CommentsConfig::KEPT_AT_MOST) else {
+        return;
+    };
+    let Some(value) = root.table("store").ok().flatten().and_then(|table| table.get("retention")) else { return };
+    let message = format!("`retention` keeps what {} reads for longer than YouTube's terms allow", source.name);
+    let help = "write \"30d\" or less, or ask your counsel; the clause is III.E.4.d of YouTube's Developer Policies \
+                (developers.google.com/youtube/terms/developer-policies, read in November 2026)";
+    value.note(Level::Warning, "SB0419", message, help);
+}
+
 /// What others are to send to a source must find somebody who listens.
 fn pushes_lead_somewhere(root: &Table<'_>, tables: &[Table<'_>], read: &[SourceConfig]) -> Checked<()> {
     let web = root.get("web");
@@ -177,7 +194,11 @@ fn pushes_lead_somewhere(root: &Table<'_>, tables: &[Table<'_>], read: &[SourceC
         return kind.absent("SB0415", message, help);
     }
     let is_public = web.and_then(|web| web.table("[web]").ok()).is_some_and(|web| web.get("public_url").is_some());
-    let pushes = |kind: &SourceKind| matches!(kind, SourceKind::Feed(feed) if feed.push);
+    let pushes = |kind: &SourceKind| match kind {
+        SourceKind::Feed(feed) => feed.push,
+        SourceKind::Youtube(youtube) => youtube.videos.as_ref().is_some_and(|feed| feed.push),
+        _ => false,
+    };
     if let Some(push) = key("push", pushes).filter(|_| !is_public) {
         let message = "`push`, but no hub can reach this daemon";
         let help = "add `public_url = \"https://…\"` to [web]: hubs send to /in/ below that address";

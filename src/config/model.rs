@@ -20,6 +20,7 @@ use crate::domain::volume::Promise;
 
 mod chats;
 mod documents;
+mod forum;
 mod mastodon;
 mod nostr;
 mod receiver;
@@ -29,6 +30,7 @@ mod x;
 
 pub use chats::{DiscordConfig, EventsubConfig, IrcConfig, IrcDialect, MatrixConfig, SlackConfig};
 pub use documents::{EventForm, EventstreamsConfig, FeedConfig};
+pub use forum::{CommentsConfig, ForumConfig, ForumDialect, YoutubeConfig};
 pub use mastodon::{Dialect, MastodonConfig, TimelineName};
 pub use nostr::NostrConfig;
 pub use receiver::{
@@ -118,6 +120,8 @@ pub enum SourceKind {
     Eventstreams(EventstreamsConfig),
     /// RSS, Atom or JSON Feed.
     Feed(FeedConfig),
+    /// A forum that is asked for what is new.
+    Forum(Box<ForumConfig>),
     /// Discord's gateway.
     Discord(DiscordConfig),
     /// Twitch's chat by `EventSub`.
@@ -142,6 +146,8 @@ pub enum SourceKind {
     Websocket(Box<WebsocketConfig>),
     /// X's filtered stream.
     X(XConfig),
+    /// Videos of a `YouTube` channel, and comments.
+    Youtube(Box<YoutubeConfig>),
 }
 
 impl SourceKind {
@@ -153,6 +159,7 @@ impl SourceKind {
             Self::Eventstreams(_) => "eventstreams",
             Self::Eventsub(_) | Self::Irc(IrcConfig { dialect: IrcDialect::Twitch, .. }) => "twitch",
             Self::Feed(_) => "feed",
+            Self::Forum(_) => "forum",
             Self::Irc(IrcConfig { dialect: IrcDialect::Standard, .. }) => "irc",
             Self::Jetstream(_) => "jetstream",
             Self::Mastodon(_) => "mastodon",
@@ -162,6 +169,15 @@ impl SourceKind {
             Self::Webhook(_) => "webhook",
             Self::Websocket(_) => "websocket",
             Self::X(_) => "x",
+            Self::Youtube(_) => "youtube",
+        }
+    }
+
+    /// Whose terms hold for what is read there: the kind's, or those of the forum.
+    pub fn terms(&self) -> &'static str {
+        match self {
+            Self::Forum(forum) => forum.dialect.as_str(),
+            kind => kind.as_str(),
         }
     }
 
@@ -174,6 +190,7 @@ impl SourceKind {
             | Self::Eventstreams(_)
             | Self::Eventsub(_)
             | Self::Feed(_)
+            | Self::Forum(_)
             | Self::Irc(_)
             | Self::Mastodon(_)
             | Self::Matrix(_)
@@ -181,7 +198,8 @@ impl SourceKind {
             | Self::Slack(_)
             | Self::Webhook(_)
             | Self::Websocket(_)
-            | Self::X(_) => None,
+            | Self::X(_)
+            | Self::Youtube(_) => None,
         }
     }
 }

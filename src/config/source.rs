@@ -3,11 +3,13 @@
 mod atproto;
 mod chats;
 mod documents;
+mod forum;
 mod mastodon;
 mod nostr;
 mod webhook;
 mod websocket;
 mod x;
+mod youtube;
 
 use std::fs::File;
 use std::io::Read as _;
@@ -39,6 +41,7 @@ enum Kind {
     Discord,
     Eventstreams,
     Feed,
+    Forum,
     Irc,
     Jetstream,
     Mastodon,
@@ -49,14 +52,16 @@ enum Kind {
     Webhook,
     Websocket,
     X,
+    Youtube,
 }
 
 /// The kinds that this version has.
-const KINDS: [(&str, Kind); 14] = [
+const KINDS: [(&str, Kind); 16] = [
     ("atproto", Kind::Atproto),
     ("discord", Kind::Discord),
     ("eventstreams", Kind::Eventstreams),
     ("feed", Kind::Feed),
+    ("forum", Kind::Forum),
     ("irc", Kind::Irc),
     ("jetstream", Kind::Jetstream),
     ("mastodon", Kind::Mastodon),
@@ -67,6 +72,7 @@ const KINDS: [(&str, Kind); 14] = [
     ("webhook", Kind::Webhook),
     ("websocket", Kind::Websocket),
     ("x", Kind::X),
+    ("youtube", Kind::Youtube),
 ];
 
 /// The words for them.
@@ -90,6 +96,7 @@ pub(super) fn source(table: &Table<'_>, name: Checked<&str>, around: &Surroundin
     let kind = match kind {
         Kind::Eventstreams => SourceKind::Eventstreams(documents::eventstreams(table, around)?),
         Kind::Feed => SourceKind::Feed(documents::feed(table, around)?),
+        Kind::Forum => SourceKind::Forum(Box::new(forum::source(table, around)?)),
         Kind::Discord => SourceKind::Discord(chats::discord(table, around)?),
         Kind::Irc => SourceKind::Irc(chats::irc(table, around)?),
         Kind::Atproto => SourceKind::Atproto(atproto::atproto(table, around)?),
@@ -102,6 +109,7 @@ pub(super) fn source(table: &Table<'_>, name: Checked<&str>, around: &Surroundin
         Kind::Webhook => SourceKind::Webhook(Box::new(webhook::source(table, named, around)?)),
         Kind::Websocket => SourceKind::Websocket(Box::new(websocket::source(table, named, around)?)),
         Kind::X => SourceKind::X(x::source(table, around)?),
+        Kind::Youtube => SourceKind::Youtube(Box::new(youtube::source(table, around)?)),
     };
     Ok(SourceConfig { name: SourceName::from(name?), kind })
 }

@@ -40,6 +40,24 @@ pub struct Clause {
 /// <https://developer.x.com/developer-terms/more-on-restricted-use-cases>.
 const X_PAGE: &str = "developer.x.com/developer-terms/more-on-restricted-use-cases";
 
+/// What people say of their own health.
+const OWN_HEALTH: [&str; 14] = [
+    "suicidal",
+    "kill myself",
+    "killing myself",
+    "end my life",
+    "ending my life",
+    "hurt myself",
+    "self harm",
+    "self harming",
+    "my diagnosis",
+    "i am pregnant",
+    "im pregnant",
+    "hiv positive",
+    "my cancer",
+    "my depression",
+];
+
 const X: [Clause; 2] = [
     Clause {
         name: "Surveillance, privacy, and user protection",
@@ -80,39 +98,34 @@ const X: [Clause; 2] = [
         forbids: "deriving or inferring, or storing, information about a user's health",
         page: X_PAGE,
         read: "November 2026",
-        words: &[
-            "suicidal",
-            "kill myself",
-            "killing myself",
-            "end my life",
-            "ending my life",
-            "hurt myself",
-            "self harm",
-            "self harming",
-            "my diagnosis",
-            "i am pregnant",
-            "im pregnant",
-            "hiv positive",
-            "my cancer",
-            "my depression",
-        ],
+        words: &OWN_HEALTH,
     },
 ];
 
-/// The clauses of a kind of source that rules can break.
-pub fn clauses(kind: &str) -> &'static [Clause] {
-    match kind {
+/// <https://support.reddithelp.com/hc/en-us/articles/42728983564564-Responsible-Builder-Policy>.
+const REDDIT: [Clause; 1] = [Clause {
+    name: "Zero Tolerance for Privacy Violations",
+    forbids: "deriving or inferring sensitive characteristics of users, such as their health",
+    page: "support.reddithelp.com/hc/en-us/articles/42728983564564-Responsible-Builder-Policy",
+    read: "November 2026",
+    words: &OWN_HEALTH,
+}];
+
+/// The clauses of those terms that rules can break.
+pub fn clauses(terms: &str) -> &'static [Clause] {
+    match terms {
+        "reddit" => &REDDIT,
         "x" => &X,
         _ => &[],
     }
 }
 
-/// Rules of a file that read a source whose terms seem to forbid it. `rules` are those in force, `sources` have names
-/// and kinds.
-pub fn broken(file: &RawFile, rules: &RuleSet, sources: &[(SourceName, &str)]) -> Vec<Diagnostic> {
+/// Rules of a file that read a source whose terms seem to forbid it. `rules` are those in force, `sources` have names,
+/// kinds, and whose terms hold there.
+pub fn broken(file: &RawFile, rules: &RuleSet, sources: &[(SourceName, &str, &str)]) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
-    for (source, kind) in sources {
-        for clause in clauses(kind) {
+    for (source, kind, terms) in sources {
+        for clause in clauses(terms) {
             for raw in &file.rules {
                 let Some((_, rule)) = rules.find(&raw.id.value) else { continue };
                 let Some(word) = clause.speaks_in(rule).filter(|_| abroad::reads(rule, source)) else { continue };
@@ -210,6 +223,10 @@ mod tests {
     use crate::domain::rule::compile;
 
     fn found(rule: &str, kind: &'static str) -> Vec<String> {
+        found_by_terms(rule, kind, kind)
+    }
+
+    fn found_by_terms(rule: &str, kind: &'static str, terms: &'static str) -> Vec<String> {
         let text = format!(
             "schema = 1\n[pack]\nname = \"p\"\n[lists]\ncrowd = [\"protesters\", \"mob\"]\n[[rule]]\nid = \"p.r\"\ntitle = \"t\"\nseverity = \"low\"\n{rule}\n"
         );
@@ -220,7 +237,7 @@ mod tests {
         assert!(findings.is_empty() && mistakes.is_empty(), "{findings:?} {mistakes:?}");
         let kinds = [("x-posts".into(), kind)];
         let rules = RuleSet::new(rules).reading(&kinds);
-        broken(&file, &rules, &kinds)
+        broken(&file, &rules, &[("x-posts".into(), kind, terms)])
             .into_iter()
             .map(|finding| format!("{} {}", finding.message, finding.help.unwrap()))
             .collect()
@@ -236,6 +253,21 @@ mod tests {
         }
         assert!(found("query = '$org suicidal'", "x")[0].contains("Sensitive information"));
         assert_eq!(found("query = '$org smoke'\ntopic = \"strike.nurses\"", "x").len(), 1);
+    }
+
+    #[test]
+    fn the_terms_of_a_forum_are_those_of_its_dialect() {
+        let told = found_by_terms("query = '$org suicidal'", "forum", "reddit");
+        let [told] = &told[..] else { panic!("{told:?}") };
+        for part in ["such as their health", "not_on = [\"forum\"]", "Zero Tolerance for Privacy Violations"] {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+        assert_eq!(found_by_terms("query = '$org suicidal'", "forum", "lemmy"), [""; 0]);
+        assert_eq!(
+            found_by_terms("query = '$org $crowd'", "forum", "reddit"),
+            [""; 0],
+            "protests are not forbidden there"
+        );
     }
 
     #[test]

@@ -100,6 +100,7 @@
 //! | `SB0416` | a new receiver needs a restart |
 //! | `SB0417` | reading the configuration panicked |
 //! | `SB0418` | a route that is never reached |
+//! | `SB0419` | what is kept for longer than a source's terms allow |
 //! | `SB0430` | nobody where somebody must be: no contact, no member, no layer |
 //! | `SB0431` | a contact that its receiver cannot use |
 //! | `SB0432` | a time when nobody is on call |

@@ -99,7 +99,7 @@ impl Format {
                 EventForm::Posts => Self::Posts,
             },
             SourceKind::Eventsub(_) => Self::Eventsub,
-            SourceKind::Feed(_) => Self::Posts,
+            SourceKind::Feed(_) | SourceKind::Forum(_) | SourceKind::Youtube(_) => Self::Posts,
             SourceKind::Irc(_) => Self::Irc,
             SourceKind::Jetstream(_) => Self::Jetstream,
             SourceKind::Mastodon(_) => Self::Mastodon,

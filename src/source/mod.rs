@@ -11,6 +11,7 @@ pub mod discord;
 pub mod eventstreams;
 pub mod feed;
 mod format;
+pub mod forum;
 mod html;
 pub mod irc;
 pub mod jetstream;
@@ -27,6 +28,7 @@ pub mod twitch;
 pub mod webhook;
 pub mod websocket;
 pub mod x;
+pub mod youtube;
 
 mod backoff;
 pub mod http;
@@ -73,6 +75,7 @@ pub fn read(kind: SourceKind, line: Line) -> Pin<Box<dyn Future<Output = ()> + S
         SourceKind::Eventstreams(config) => supervised(config.urls.clone(), Eventstreams::new(config), line),
         SourceKind::Eventsub(config) => supervised(vec![config.url.clone()], Eventsub::new(config, &line), line),
         SourceKind::Feed(config) => supervised(vec![config.url.clone()], Feed::new(config, &line), line),
+        SourceKind::Forum(config) => Box::pin(forum::read(*config, line)),
         SourceKind::Irc(config) => supervised(vec![config.url.clone()], Irc::new(config, &line), line),
         SourceKind::Jetstream(config) => supervised(config.urls.clone(), Jetstream::new(config, &line), line),
         SourceKind::Mastodon(config) => match config.dialect {
@@ -85,6 +88,7 @@ pub fn read(kind: SourceKind, line: Line) -> Pin<Box<dyn Future<Output = ()> + S
         SourceKind::Webhook(config) => Box::pin(Webhook::open(*config, &line).read(line)),
         SourceKind::Websocket(config) => supervised(config.urls.clone(), Websocket::new(*config, &line), line),
         SourceKind::X(config) => supervised(vec![config.url.clone()], X::new(config), line),
+        SourceKind::Youtube(config) => Box::pin(youtube::read(*config, line)),
     }
 }
 

@@ -16,6 +16,7 @@ pub mod clock;
 pub mod daemon;
 pub mod events;
 pub mod firehose;
+pub mod forum;
 pub mod frames;
 pub mod jetstream;
 pub mod listener;

@@ -8,7 +8,7 @@ use stormbell::config::model::SourceKind;
 use stormbell::domain::event::{Bookmark, DownReason, Joint, Rejected, SourceEvent};
 use stormbell::domain::id::SourceName;
 use stormbell::domain::post::Post;
-use stormbell::domain::time::Timestamp;
+use stormbell::domain::time::{Clock, Timestamp};
 use stormbell::net::inlet::Inlets;
 use stormbell::source::line::Line;
 use stormbell::source::position::Position;
@@ -59,6 +59,8 @@ pub struct Reading {
     pub connected: Vec<Joint>,
     /// How often it said that silence is only that.
     pub covered: usize,
+    /// What it said that will not be read any more.
+    pub missed: Vec<(Timestamp, Timestamp)>,
     tasks: JoinSet<()>,
     stop: CancellationToken,
 }
@@ -77,11 +79,21 @@ impl Reading {
         bookmark: Option<Bookmark>,
         inlets: Inlets,
     ) -> Self {
+        Self::by(kind, timing, Arc::new(FixedClock(now)), bookmark, inlets)
+    }
+
+    /// The same by a clock that may be set.
+    pub fn by(
+        kind: SourceKind,
+        timing: Timing,
+        clock: Arc<dyn Clock>,
+        bookmark: Option<Bookmark>,
+        inlets: Inlets,
+    ) -> Self {
         let (out, incoming) = mpsc::channel(64);
         let format = Format::of(&kind);
         let position = Position::at(None, bookmark);
         let stop = CancellationToken::new();
-        let clock = Arc::new(FixedClock(now));
         let mut line = Line::new(SourceName::from("s"), timing, position.clone(), out, clock, stop.clone());
         line.inlets = inlets;
         let mut tasks = JoinSet::new();
@@ -98,6 +110,7 @@ impl Reading {
             downs: Vec::new(),
             connected: Vec::new(),
             covered: 0,
+            missed: Vec::new(),
             tasks,
             stop,
         }
@@ -110,7 +123,8 @@ impl Reading {
             match incoming.expect("nothing more came").expect("the source ended") {
                 Incoming::Connected { joint, .. } => self.connected.push(joint),
                 Incoming::Down { reason, .. } => self.downs.push(reason),
-                Incoming::Author { .. } | Incoming::Missed { .. } => {}
+                Incoming::Missed { from, to, .. } => self.missed.push((from, to)),
+                Incoming::Author { .. } => {}
                 Incoming::Frames { frames, reach, .. } => {
                     for frame in frames {
                         self.take(frame);
@@ -144,6 +158,12 @@ impl Reading {
             Ok(_) => self.other += 1,
             Err(reason) => self.rejected.push(reason),
         }
+    }
+
+    /// Reads on for so many more polls.
+    pub async fn more(&mut self, polls: usize) {
+        let until = self.covered + polls;
+        self.until(|reading| reading.covered >= until).await;
     }
 
     /// Waits for a post of that text.

@@ -38,7 +38,7 @@ pub(super) fn feed(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<Feed
     })
 }
 
-fn poll_every(table: &Table<'_>) -> Checked<Option<Duration>> {
+pub(super) fn poll_every(table: &Table<'_>) -> Checked<Option<Duration>> {
     let Some(value) = table.get("poll_every") else { return Ok(None) };
     let every = value.parsed(duration)?;
     if every < FeedConfig::LEAST {
@@ -79,8 +79,8 @@ pub(super) fn eventstreams(table: &Table<'_>, around: &Surroundings<'_>) -> Chec
     })
 }
 
-/// Wikimedia shuts out whoever does not say how to be reached.
-fn contact(table: &Table<'_>) -> Checked<String> {
+/// Some servers shut out whoever does not say how to be reached.
+pub(super) fn contact(table: &Table<'_>) -> Checked<String> {
     let value =
         table.require("contact", "`contact = \"you@hospital.example\"`: servers want to know whom to write to")?;
     let contact = value.filled()?;

@@ -165,7 +165,7 @@ impl Item {
 }
 
 /// A line that says that a post was taken back.
-pub(super) fn gone_line(id: &str, at: Timestamp) -> Vec<u8> {
+pub(in crate::source) fn gone_line(id: &str, at: Timestamp) -> Vec<u8> {
     serde_json::json!({ "id": id, "deleted_at": at.to_string() }).to_string().into_bytes()
 }
 

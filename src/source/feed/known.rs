@@ -39,6 +39,9 @@ pub(super) struct Known {
     /// What was pushed, ever: by it is known which of it is on disk.
     #[serde(default)]
     pub(super) pushed: u64,
+    /// What was seen of the comments that are read beside it, in their reader's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) comments: Option<String>,
     /// Items, the ones seen last at the end.
     #[serde(default)]
     items: Vec<Seen>,

@@ -26,6 +26,7 @@ use std::time::Duration;
 use url::Url;
 
 pub use self::item::Item;
+pub(in crate::source) use self::item::gone_line;
 pub(super) use self::wire::Feed;
 use crate::domain::time::Timestamp;
 

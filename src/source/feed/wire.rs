@@ -29,6 +29,7 @@ use crate::source::called::{answer, answer_when_kept, tell_refusals};
 use crate::source::http::{Answer, Http, Request, refused};
 use crate::source::line::Line;
 use crate::source::supervise::{End, Failure, Wire};
+use crate::source::youtube::Beside;
 use crate::telemetry::events;
 
 /// The longest document, in bytes after decompression.
@@ -58,6 +59,8 @@ pub(crate) struct Feed {
     jitter: Jitter,
     /// How a hub tells us what changes, where one is wanted.
     push: Option<Push>,
+    /// What is said of its items, where somebody can be asked for it.
+    comments: Option<Beside>,
 }
 
 /// To the host in the configuration, wherever that is, and to all others, which strangers may have named: those must be
@@ -83,7 +86,7 @@ impl Ways {
 /// What one poll brought.
 enum Polled {
     Unchanged,
-    Document { document: Box<Document>, known: Known },
+    Document { document: Box<Document>, known: Box<Known> },
 }
 
 impl Feed {
@@ -92,7 +95,12 @@ impl Feed {
         let is_public = line.inlets.address(line.name.as_str(), "").is_some();
         let is_pushed = is_public && (config.push || known.hub.is_some());
         let push = is_pushed.then(|| Push::open(config.push, known.hub.as_ref(), line, Instant::now()));
-        Self { known, config, gone: false, jitter: Jitter::from_system(), push }
+        Self { known, config, gone: false, jitter: Jitter::from_system(), push, comments: None }
+    }
+
+    /// The same, with comments that are read beside it.
+    pub(crate) fn with(self, comments: Option<Beside>) -> Self {
+        Self { comments, ..self }
     }
 
     async fn go_on(&mut self, host: &Url, line: &mut Line) -> Result<(), End> {
@@ -105,30 +113,63 @@ impl Feed {
         self.known = known;
         let http = Ways::new(&self.config)?;
         let name = host.host_str().unwrap_or_default().to_owned();
+        if let Some(comments) = &mut self.comments {
+            comments.resume(self.known.comments.as_deref());
+        }
         let mut is_first = true;
+        let (mut due, mut comments_due) = (Instant::now(), Instant::now());
         loop {
-            let polled = self.poll(&http, line).await?;
-            let wait = self.take(polled, &name, is_first, &http, line).await?;
-            is_first = false;
-            let until = Instant::now() + wait + self.jitter.below(wait / 10);
-            line.unless_stopped(Box::pin(self.listen(until, &name, &http, line))).await??;
+            if Instant::now() >= due {
+                let polled = self.poll(&http, line).await?;
+                let wait = self.take(polled, &name, is_first, &http, line).await?;
+                is_first = false;
+                due = Instant::now() + wait + self.jitter.below(wait / 10);
+            }
+            let until = match self.read_comments(comments_due, line).await? {
+                Some(next) => {
+                    comments_due = next;
+                    next.min(due)
+                }
+                None => due,
+            };
+            let is_thin = line.unless_stopped(Box::pin(self.listen(until, &name, &http, line))).await??;
+            if is_thin {
+                due = Instant::now();
+            }
         }
     }
 
+    /// Reads what is said of its items, when it is time; when it is next. None when nobody is asked for it.
+    async fn read_comments(&mut self, due: Instant, line: &Line) -> Result<Option<Instant>, End> {
+        let Some(comments) = &mut self.comments else { return Ok(None) };
+        if Instant::now() < due {
+            return Ok(Some(due));
+        }
+        let known = &mut self.known;
+        let bookmark = |noted: String| {
+            known.comments = Some(noted);
+            known.bookmark()
+        };
+        let wait = comments.read(bookmark, line).await?;
+        Ok(Some(Instant::now() + wait + self.jitter.below(wait / 10)))
+    }
+
     /// Until the next poll: takes what is pushed, and keeps the subscription. Whoever pushed is answered before it ends.
-    async fn listen(&mut self, until: Instant, host: &str, http: &Ways, line: &Line) -> Result<(), End> {
+    /// Whether a hub said that there is something, and not what.
+    async fn listen(&mut self, until: Instant, host: &str, http: &Ways, line: &Line) -> Result<bool, End> {
+        let mut has_news = false;
         let (mut keeping, mut asking) = (FuturesUnordered::new(), FuturesUnordered::new());
         let mut until = until;
         loop {
             let Some(push) = &mut self.push else {
                 sleep_until(until).await;
-                return Ok(());
+                return Ok(has_news);
             };
             let now = Instant::now();
             push.hear(line, now);
             if asking.is_empty() {
                 if keeping.is_empty() && now >= until {
-                    return Ok(());
+                    return Ok(has_news);
                 }
                 if let Some((what, request)) = push.request(line, now) {
                     let answer = http.to(&request.url).ask(request, line);
@@ -146,7 +187,7 @@ impl Feed {
                 Some(waiting) = calls.recv() => {
                     let (pushed, is_thin) = self.pushed(&waiting.call, host, http, line).await?;
                     if is_thin {
-                        until = Instant::now();
+                        (until, has_news) = (Instant::now(), true);
                     }
                     match pushed {
                         Some(count) => {
@@ -232,7 +273,7 @@ impl Feed {
                     let hub = link(&answer.headers, "hub", &url).or(document.hub);
                     let own_url = link(&answer.headers, "self", &url).or(document.own_url);
                     let document = Document { fresh_for, hub, own_url, ..document };
-                    return Ok(Polled::Document { document: Box::new(document), known });
+                    return Ok(Polled::Document { document: Box::new(document), known: Box::new(known) });
                 }
                 status if status.is_redirection() => {
                     let next = redirected(&answer, &url)?;
@@ -292,7 +333,7 @@ impl Feed {
             push.found(&news.fresh, line, Instant::now());
         }
         self.hand_on(&news, &known, Some(now), host, http, line).await?;
-        self.known = known;
+        self.known = *known;
         Ok(self.wait(&document, is_busy))
     }
 

@@ -30,7 +30,7 @@ const LONGEST: usize = 300;
 const FOR_ALL: &str = "1";
 
 /// A body with what its headers say around it.
-pub(super) fn frame(event: &str, instance: &str, body: &[u8]) -> Result<Vec<u8>, Rejected> {
+pub(in crate::source) fn frame(event: &str, instance: &str, body: &[u8]) -> Result<Vec<u8>, Rejected> {
     let payload = parse_any::<&RawValue>(body)?;
     let short = |text: &str| json!(text.get(..text.floor_char_boundary(LONGEST)).unwrap_or_default());
     let (event, instance) = (short(event), short(instance));

@@ -67,6 +67,11 @@ impl Message {
         self.kind == MessageKind::Updated && self.incident.reopened == Some(self.at) || self.begins_again()
     }
 
+    /// Whether it tells somebody that the incident is theirs now.
+    pub fn hands_over(&self) -> bool {
+        self.kind == MessageKind::Escalated && self.incident.acknowledged.as_ref().is_some_and(|by| by.at == self.at)
+    }
+
     /// Counts and times in a sentence; no post's text.
     pub fn summary(&self) -> String {
         summary(&self.incident)

@@ -18,7 +18,6 @@ mod oncall;
 mod player;
 mod profile;
 mod progress;
-mod receipts;
 mod replay;
 mod report;
 mod run;

@@ -205,3 +205,104 @@ impl Reader {
         Ok(evidence)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::playbook::{Doing, Playbook, Statement};
+    use crate::store::{AuditVerdict, Store};
+
+    fn playbook() -> Playbook {
+        let statement = Statement::new("p.md", "first".into(), "First".into(), 1, "We know.".into());
+        let roles = vec!["Legal".to_owned()];
+        Playbook { roles, statements: vec![statement], ..Playbook::of("p.md", "# P\n1. Call") }
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_seconds(seconds)
+    }
+
+    fn does(store: &mut Store, doing: &Doing, by: &str, now: i64) -> Result<(), NotDone> {
+        let change = playbook().change(doing, at(0), at(now)).unwrap();
+        store.transact(|writing| writing.follow(&"i".into(), &change, by, at(now))).unwrap()
+    }
+
+    fn entries(reader: &Reader) -> Vec<(String, String)> {
+        let kept = reader.audit(None, 100).unwrap().into_iter().rev();
+        kept.map(|one| (one.entry.by, one.entry.what)).collect()
+    }
+
+    #[test]
+    fn what_is_said_twice_is_on_record_once_and_what_is_taken_back_stays_in_the_history() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let mut store = Store::open(&path).unwrap();
+        let key = playbook().steps().next().unwrap().key.clone();
+        let step = |done| Doing::Step { key: key.clone(), done };
+        for (doing, by) in [(step(false), "ann"), (step(true), "ann"), (step(true), "bob")] {
+            does(&mut store, &doing, by, 5).unwrap();
+        }
+        let reader = Reader::open(&path).unwrap();
+        assert_eq!(reader.followed(&"i".into()).unwrap().step(&key).unwrap().by, "ann", "who was first");
+        assert_eq!(reader.followed(&"other".into()).unwrap(), Followed::default());
+        does(&mut store, &step(false), "bob", 6).unwrap();
+        assert_eq!(reader.followed(&"i".into()).unwrap(), Followed::default());
+        let role = |person: &str| Doing::Role { role: "Legal".into(), person: person.into() };
+        for person in ["roe", "roe", "doe"] {
+            does(&mut store, &role(person), "ann", 7).unwrap();
+        }
+        assert_eq!(reader.followed(&"i".into()).unwrap().role("Legal").unwrap().value, "doe");
+        let word = |by: &str, what: &str| (by.to_owned(), format!("incident.{what}"));
+        let expected = [word("ann", "ticked"), word("bob", "unticked"), word("ann", "role"), word("ann", "role")];
+        assert_eq!(entries(&reader), expected);
+        assert!(matches!(reader.verify_audit(None).unwrap(), AuditVerdict::Sound { entries: 4, .. }));
+    }
+
+    #[test]
+    fn words_count_once_they_are_approved_and_the_first_statement_is_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let mut store = Store::open(&path).unwrap();
+        let out = |id: Option<&str>, then| Doing::Statement { id: id.map(Into::into), at: at(then) };
+        assert_eq!(does(&mut store, &out(Some("first"), 4), "ann", 5), Err(NotDone::NotApproved));
+        let approval = Approval { statement: playbook().statements[0].hash, by: "dora".to_owned(), at: at(1) };
+        let mut approve = |store: &mut Store, may| {
+            store.transact(|writing| writing.approve(&approval, may, "p.md first, version 1")).unwrap();
+        };
+        approve(&mut store, true);
+        approve(&mut store, true);
+        assert_eq!(does(&mut store, &out(Some("first"), 4), "ann", 5), Ok(()));
+        assert_eq!(does(&mut store, &out(None, 5), "bob", 6), Err(NotDone::Already));
+        let reader = Reader::open(&path).unwrap();
+        let said = reader.followed(&"i".into()).unwrap().statement().cloned().unwrap();
+        assert_eq!((said.value.as_str(), said.by.as_str(), said.at), ("first, version 1", "ann", at(4)));
+        approve(&mut store, false);
+        assert_eq!(reader.approvals().unwrap(), []);
+        assert!(reader.followed(&"i".into()).unwrap().statement().is_some(), "what was said was said");
+        assert_eq!(does(&mut store, &Doing::Withdrawn, "ann", 7), Ok(()));
+        assert_eq!(does(&mut store, &out(Some("first"), 4), "ann", 8), Err(NotDone::NotApproved));
+        let what: Vec<String> = entries(&reader).into_iter().map(|(_, what)| what).collect();
+        assert_eq!(what, ["statement.approved", "incident.statement", "statement.withdrawn", "incident.statement"]);
+    }
+
+    #[test]
+    fn what_one_shift_wrote_for_the_next_is_forgotten_with_the_rest() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let mut store = Store::open(&path).unwrap();
+        let note = |seconds, text: &str| NoteRow { at: at(seconds), by: "ann".to_owned(), text: text.to_owned() };
+        for note in [note(1, "overheard"), note(2, "overheard"), note(100, "new")] {
+            store.transact(|writing| writing.note_handover(&note)).unwrap();
+        }
+        let key = playbook().steps().next().unwrap().key.clone();
+        does(&mut store, &Doing::Step { key, done: true }, "ann", 5).unwrap();
+        let reader = Reader::open(&path).unwrap();
+        assert_eq!(reader.handover_notes(at(0), at(99)).unwrap(), [note(1, "overheard")], "sent again, kept once");
+        store.forget(at(50)).unwrap();
+        assert_eq!(reader.handover_notes(at(0), at(200)).unwrap(), [note(100, "new")]);
+        assert_eq!(reader.followed(&"i".into()).unwrap(), Followed::default());
+        assert!(entries(&reader).iter().any(|(_, what)| what == "shift.noted"), "that there was one stays");
+        assert!(reader.audit(None, 9).unwrap().iter().all(|one| one.entry.text != "overheard"));
+        assert!(matches!(reader.verify_audit(None).unwrap(), AuditVerdict::Sound { entries: 3, .. }));
+    }
+}

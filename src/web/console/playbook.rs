@@ -38,6 +38,8 @@ pub(super) struct Section {
     pub(super) clock: Clock,
     pub(super) statements: Vec<Said>,
     pub(super) roles: Vec<Role>,
+    /// Whether somebody has one.
+    pub(super) roles_given: bool,
     /// Who can be given a role or the incident; other names can be typed.
     pub(super) people: Vec<String>,
     pub(super) progress: String,
@@ -109,6 +111,7 @@ impl Section {
             clock: Clock::of(f, incident, playbook, followed),
             statements: playbook.statements.iter().map(|one| statement(f, one, approvals)).collect(),
             roles: playbook.roles.iter().map(role).collect(),
+            roles_given: playbook.roles.iter().any(|role| followed.role(role).is_some()),
             people: people.persons.keys().map(ToString::to_string).collect(),
             progress: f.w.steps_done.with([("done", done), ("all", all)]),
             parts: playbook.blocks.iter().map(|block| part(f, block, Some(followed))).collect(),

@@ -685,7 +685,7 @@ async fn whoever_takes_a_shift_over_reads_what_happened_and_what_was_left_for_th
         "ann (sms)",
         "no such number &#60;i&#62;",
         "Nobody else is told",
-        "press: ann until",
+        "press: ann",
     ] {
         assert!(page.contains(words), "{words}: {page}");
     }

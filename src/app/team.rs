@@ -8,7 +8,7 @@ use crate::domain::id::{IncidentId, hex};
 use crate::domain::incident::Incident;
 use crate::domain::playbook::{Approval, Doing, Followed, NotDone, Playbook};
 use crate::domain::time::Timestamp;
-use crate::store::{EvidenceRow, NoteRow, StoreError};
+use crate::store::{EvidenceRow, NoteRow, Reader, StoreError};
 use crate::web::{Approve, Backend as _, BackendError, Escalate, Evidence, Failed, HandOver, Live, Note, Team};
 
 impl Team for Daemon {
@@ -49,7 +49,7 @@ impl Team for Daemon {
     }
 
     async fn approvals(&self) -> Result<Vec<Approval>, BackendError> {
-        self.read(|reader| reader.approvals()).await
+        self.read(Reader::approvals).await
     }
 
     async fn approve(&self, order: Approve) -> Result<Option<()>, BackendError> {

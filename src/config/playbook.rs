@@ -43,7 +43,7 @@ pub fn load_playbooks(
     let folders: Vec<&Path> = entries.iter().filter_map(folder).collect();
     let (mut playbooks, mut findings) = (Vec::new(), Vec::new());
     for name in names.iter().filter(|name| is_ours(name)) {
-        let own = folders.iter().map(|folder| folder.join(name)).find(|path| path.exists());
+        let own = folders.iter().map(|folder| folder.join(name)).find(|path| path.try_exists().unwrap_or(true));
         let source = match own {
             Some(path) => match own_text(&path) {
                 Ok(text) => SourceText { name: path.display().to_string(), text },

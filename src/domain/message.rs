@@ -152,7 +152,8 @@ impl Delivery {
     pub fn receipt_by(&self) -> Option<Timestamp> {
         let alarms = matches!(self.message.kind, MessageKind::Opened | MessageKind::Updated | MessageKind::Escalated);
         let incident = &self.message.incident;
-        let wakes = alarms && incident.severity == Severity::Critical && incident.state == IncidentState::Open;
+        let is_waited_for = incident.state == IncidentState::Open || self.message.hands_over();
+        let wakes = alarms && incident.severity == Severity::Critical && is_waited_for;
         wakes.then(|| self.due + RECEIPT)
     }
 

@@ -199,7 +199,7 @@ impl Reader {
             };
             let id: PostId = row.get::<_, String>(0)?.into();
             let post = json.as_deref().map(stored::post_from_json).transpose();
-            let post = post.or_else(|_| Err(StoreError::Unreadable { table: "post", id: id.to_string() }))?;
+            let post = post.or(Err(StoreError::Unreadable { table: "post", id: id.to_string() }))?;
             evidence.push(EvidenceRow { id, at: Timestamp::from_micros(row.get(1)?), hash, post });
         }
         Ok(evidence)
@@ -266,7 +266,7 @@ mod tests {
         let out = |id: Option<&str>, then| Doing::Statement { id: id.map(Into::into), at: at(then) };
         assert_eq!(does(&mut store, &out(Some("first"), 4), "ann", 5), Err(NotDone::NotApproved));
         let approval = Approval { statement: playbook().statements[0].hash, by: "dora".to_owned(), at: at(1) };
-        let mut approve = |store: &mut Store, may| {
+        let approve = |store: &mut Store, may| {
             store.transact(|writing| writing.approve(&approval, may, "p.md first, version 1")).unwrap();
         };
         approve(&mut store, true);

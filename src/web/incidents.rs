@@ -115,7 +115,7 @@ async fn follow<B: Backend>(
         FollowBody::Statement { id, at, by } => {
             let bad =
                 || Problem::new(StatusCode::BAD_REQUEST, "at is a time of RFC 3339, such as 2026-12-24T22:00:00Z");
-            let at = at.map(|at| Timestamp::parse(&at).map_err(|_| bad())).transpose()?;
+            let at = at.map(|at| Timestamp::parse(&at).or(Err(bad()))).transpose()?;
             (Doing::Statement { id, at: at.unwrap_or_else(|| shared.backend.now()) }, by)
         }
         FollowBody::Withdrawn { by } => (Doing::Withdrawn, by),

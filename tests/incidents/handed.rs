@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
+use stormbell::domain::cap::Cap;
 use stormbell::domain::condition::Condition;
-use stormbell::domain::engine::{Action, Refused};
+use stormbell::domain::engine::{Action, Input, Refused};
 use stormbell::domain::incident::IncidentState::{Acknowledged as Taken, Open};
 use stormbell::domain::incident::Severity::{Critical, High};
 use stormbell::domain::message::MessageKind::{Acknowledged, Escalated};
-use stormbell::domain::message::{Delivery, MessageKind};
+use stormbell::domain::message::{Delivery, MessageKind, Undelivered};
 use stormbell::domain::oncall::{Hours, People, Person, Weekdays};
 use stormbell::domain::route::{NamedTime, OffTimes, Route, Routes};
 use stormbell::domain::time::Zone;
 
 use super::{history, only};
-use crate::support::sim::{Sim, at, route, rule};
+use crate::support::sim::{Sim, at, minutes, route, rule};
 
 /// Bob sleeps, unless it is critical; Cid has left his address nowhere.
 fn people() -> People {
@@ -159,4 +160,30 @@ fn an_escalation_that_would_reach_nobody_is_refused() {
     off.command(&id, Action::Resolve).unwrap();
     assert_eq!(off.command(&id, Action::Escalate(None)), Err(Refused::NoSuchIncident));
     assert_eq!(off.command(&id, Action::HandOver("meg".into())), Err(Refused::NoSuchIncident));
+}
+
+#[test]
+fn what_is_handed_over_waits_in_no_digest_and_a_missing_receipt_is_told() {
+    let mut capped = routes(OffTimes::default());
+    capped.caps = ["sms", "manager"].map(|receiver| (receiver.into(), Cap { most: 0, within: minutes(60) })).into();
+    let rules = vec![rule("t.queue", "t", High, "$org queue", Condition::Match)];
+    let mut sim = Sim::with_people(rules, capped);
+    sim.connect(None);
+    sim.post("1", "eve", 0, QUEUE);
+    let id = only(&sim).id.clone();
+    sim.command(&id, Action::Acknowledge).unwrap();
+    sim.command(&id, Action::HandOver("meg".into())).unwrap();
+    sim.command(&id, Action::Escalate(None)).unwrap();
+    assert_eq!(told(&sim, Escalated), ["manager", "meg (mail)", "meg (sms)"]);
+
+    let mut sim = self::sim(GUNMAN);
+    let id = only(&sim).id.clone();
+    sim.command(&id, Action::Acknowledge).unwrap();
+    sim.command(&id, Action::HandOver("bob".into())).unwrap();
+    let rung = sim.model.outbox.values().find(|delivery| delivery.message.hands_over()).unwrap().clone();
+    assert!(rung.receipt_by().is_some(), "somebody waits for it");
+    let (receiver, person) = (rung.receiver, rung.recipient.map(|to| to.person));
+    sim.step(Input::Overdue(Undelivered { id: rung.id, receiver, person, incident: id, error: String::new() }));
+    let notice = sim.model.incidents.values().find(|incident| incident.is_own()).expect("others hear of it");
+    assert!(notice.title.starts_with("bob (sms) has not received"), "{}", notice.title);
 }

@@ -256,7 +256,8 @@ fn failed_line(f: &Frame, one: &Failed) -> String {
 fn on_call(f: &Frame, one: &OnCallView) -> String {
     let w = f.w;
     let who = |person: &Option<String>| person.clone().unwrap_or_else(|| "–".to_owned());
-    let until = one.until.as_deref().map_or_else(|| "…".to_owned(), |until| time(f, until));
-    let text = w.on_call_then.with([("now", &who(&one.now)), ("until", &until), ("next", &who(&one.next))]);
+    // Where it never changes, nobody is next.
+    let Some(until) = &one.until else { return format!("{}: {}", one.schedule, who(&one.now)) };
+    let text = w.on_call_then.with([("now", &who(&one.now)), ("until", &time(f, until)), ("next", &who(&one.next))]);
     format!("{}: {text}", one.schedule)
 }

@@ -134,9 +134,10 @@ impl Clock {
             return Self { state: "", text: w.statement_none.to_string() };
         }
         let due = incident.opened_at + within;
-        let (state, text, span) = match f.now < due {
-            true => ("due", &w.statement_due, due.since(f.now)),
-            false => ("overdue", &w.statement_overdue, f.now.since(due)),
+        let (state, text, span) = if f.now < due {
+            ("due", &w.statement_due, due.since(f.now))
+        } else {
+            ("overdue", &w.statement_overdue, f.now.since(due))
         };
         Self { state, text: text.with([("span", &human(span)), ("time", &f.time(due))]) }
     }
@@ -144,7 +145,7 @@ impl Clock {
 
 /// What a mark says was said, in the reader's language where it is ours to say.
 pub(super) fn said_by(f: &Frame, value: &str) -> String {
-    if value == playbook::OWN_WORDS { f.w.own_words.to_string() } else { clip(&clean(value), MOST_NAME) }
+    if value == playbook::OWN_WORDS { f.w.freely.to_string() } else { clip(&clean(value), MOST_NAME) }
 }
 
 fn signed(f: &Frame, mark: &Mark) -> String {

@@ -236,7 +236,7 @@ fn facts(f: &Frame, report: &Report, told: &Told) -> Vec<(String, String)> {
         (w.topic.to_string(), stranger(&topics.join(", "), MOST_NAME)),
         (w.state.to_string(), state(f, told)),
         (w.opened.to_string(), full(f, &told.opened_at)),
-        (w.seen.to_string(), stranger(&told.summary, MOST_WHY)),
+        (w.seen.to_string(), numbers(f, told)),
         (w.why_it_fired.to_string(), stranger(&told.why, MOST_WHY)),
         (w.rules.to_string(), stranger(&told.rules.join(", "), MOST_WHY)),
     ];
@@ -244,13 +244,21 @@ fn facts(f: &Frame, report: &Report, told: &Told) -> Vec<(String, String)> {
         (&w.began_again, told.reopened_at.as_deref().map(|at| full(f, at))),
         (&w.merged_into_short, told.merged_into.clone()),
         (&w.merged_from_short, Some(told.merged.join(", ")).filter(|merged| !merged.is_empty())),
-        (&w.playbooks, told.playbook.clone()),
+        (&w.playbooks, told.playbook.clone().filter(|_| report.playbook.is_none())),
     ];
     facts.extend(more.into_iter().filter_map(|(name, value)| Some((name.to_string(), stranger(&value?, MOST_NAME)))));
     if told.late {
         facts.push((w.late.to_string(), "✓".to_owned()));
     }
     facts
+}
+
+/// How many, and since when.
+fn numbers(f: &Frame, told: &Told) -> String {
+    let w = f.w;
+    let authors = f.counted(told.authors, &w.one_author, &w.many_authors);
+    let posts = f.counted(told.posts, &w.one_post, &w.many_posts);
+    format!("{authors} · {posts} · {}", full(f, &told.first_post_at))
 }
 
 fn state(f: &Frame, told: &Told) -> String {
@@ -267,7 +275,10 @@ fn state(f: &Frame, told: &Told) -> String {
 fn times(f: &Frame, report: &Report, told: &Told) -> Vec<(Time, Bar)> {
     let (w, spans) = (f.w, &report.seconds);
     let by = |what: &str| told.first(what).map(|entry| stranger(&entry.by, MOST_NAME)).unwrap_or_default();
-    let first = report.receipts.iter().filter(|one| one.is_taken()).min_by(|a, b| a.at.cmp(&b.at));
+    let first = report.receipts.iter().filter(|one| one.is_taken()).min_by(|a, b| {
+        let after = |one: &crate::web::receipts::Receipt| one.after_seconds.unwrap_or(f64::INFINITY);
+        after(a).total_cmp(&after(b))
+    });
     let statement = report.playbook.as_ref().and_then(|playbook| playbook.first_statement.as_ref());
     let statement = statement.and_then(|said| said.by.as_deref());
     let all = [

@@ -253,7 +253,7 @@ pub(super) struct Words {
     pub(super) statement_overdue: Phrase,
     pub(super) statement_out: Phrase,
     pub(super) statement_none: Phrase,
-    pub(super) own_words: Phrase,
+    pub(super) freely: Phrase,
     pub(super) mark_out: Phrase,
     pub(super) minutes_ago: Phrase,
     pub(super) withdraw_statement: Phrase,

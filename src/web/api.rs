@@ -139,7 +139,7 @@ async fn act<B: Backend>(
     let Some(kind) = ActionKind::parse(&action) else {
         return Err(Problem::new(
             StatusCode::NOT_FOUND,
-            "what can be done to an incident is ack, resolve, note, merge, handover or escalate",
+            "what can be done to an incident is ack, resolve, note or merge, and handover or escalate",
         ));
     };
     let action = read_action(kind, &caller, &headers, &body?)?;

@@ -377,6 +377,10 @@ async fn strangers_words_are_shown_inert() {
         "/",
         "/incidents",
         "/incidents/active-threat%2F1",
+        "/incidents/active-threat%2F1/report",
+        "/incidents/active-threat%2F1/report?file=yes",
+        "/handover",
+        "/playbooks",
         "/wall",
         "/silences?match=%22%3E%3Cscript%3Ealert(1)%3C/script%3E",
     ] {
@@ -524,4 +528,188 @@ async fn whoever_looks_on_is_told_what_happens() {
     assert_eq!((&data["id"], &data["sample"]), (&"active-threat/1".into(), &Value::Array(vec![])));
     server.backend.live.send(Live::Source("bluesky".into())).unwrap();
     until("event: source\ndata: {\"name\":\"bluesky\"}\n\n", &mut text).await;
+}
+
+#[tokio::test]
+async fn an_incident_is_given_on_and_help_is_called_under_the_name_of_whoever_is_signed_in() {
+    let server = Server::guarded().await;
+    let mut ann = Visitor::new(&server);
+    ann.take_up(&first_link(&server).await, "ann").await;
+    let page = ann.get("/incidents/taken").await.text;
+    assert!(
+        page.contains("<option>bob</option>") && !page.contains("<option>ann</option>"),
+        "who has it, has it: {page}"
+    );
+    assert!(!ann.get("/incidents/active-threat%2F1").await.text.contains("name=\"to\""), "nobody has it");
+    let given = ann.order("/incidents/taken/handover", &[("to", "bob"), ("text", "my shift ends")]).await;
+    assert_eq!((given.status, given.location()), (StatusCode::SEE_OTHER, "/incidents/taken"));
+    let handed = server.backend.handed.lock().unwrap().remove(0);
+    assert_eq!((handed.to.as_str(), handed.by.as_str(), handed.reason.as_str()), ("bob", "ann", "my shift ends"));
+
+    let called = ann.order("/incidents/active-threat%2F1/escalate", &[("told", "1"), ("text", "nobody answers")]).await;
+    assert_eq!(called.status, StatusCode::SEE_OTHER);
+    let escalated = server.backend.escalated.lock().unwrap().remove(0);
+    assert_eq!((escalated.told, escalated.by.as_str()), (Some(1), "ann"));
+
+    let json = |path: &str, body: &'static str| {
+        let request = server.ask(Method::POST, &format!("/api/v1/incidents/{path}")).bearer_auth(TOKEN);
+        request.header("content-type", "application/json").body(body).send()
+    };
+    assert_eq!(json("taken/handover", r#"{"to": "bob", "by": "carl"}"#).await.unwrap().status(), StatusCode::OK);
+    assert_eq!(server.backend.handed.lock().unwrap()[0].by, "carl");
+    assert_eq!(json("active-threat%2F1/handover", r#"{"to": "bob"}"#).await.unwrap().status(), StatusCode::CONFLICT);
+    assert_eq!(json("taken/handover", "{}").await.unwrap().status(), StatusCode::BAD_REQUEST);
+    assert_eq!(json("active-threat%2F1/escalate", "").await.unwrap().status(), StatusCode::OK);
+    assert_eq!(json("none/escalate", "").await.unwrap().status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_playbook_shows_who_did_what_and_only_approved_words_can_be_marked_as_used() {
+    let server = Server::guarded().await;
+    let mut everybody = with_everybody(&server).await;
+    let path = "/incidents/active-threat%2F1";
+    let ann = everybody.get_mut(&Role::Responder).unwrap();
+    let page = ann.get(path).await.text;
+    assert!(page.contains("The first statement is due in 13 min"), "{page}");
+    assert!(page.contains("<strong>Call</strong> the &#60;b&#62;desk&#60;/b&#62;."), "{page}");
+    assert!(page.contains("There is an emergency at St. Brigid&#39;s Hospital. &#60;script&#62;"), "{page}");
+    assert!(page.contains("not approved") && !page.contains("name=\"statement\""), "no button to mark it: {page}");
+    let step = support::team::playbook().steps().next().unwrap().key.clone();
+    let ticked = ann.order(&format!("{path}/playbook"), &[("did", "step"), ("step", &step), ("done", "yes")]).await;
+    assert_eq!((ticked.status, ticked.location()), (StatusCode::SEE_OTHER, "/incidents/active-threat%2F1#playbook"));
+    let role = [("did", "role"), ("role", "Legal"), ("person", "Dr. Roe <b>")];
+    ann.order(&format!("{path}/playbook"), &role).await;
+    let page = ann.get(path).await.text;
+    assert!(page.contains("1 of 2 steps done") && page.contains("✓ responder, "), "{page}");
+    assert!(page.contains("Dr. Roe &#60;b&#62;"), "{page}");
+
+    // Whoever makes a form of their own is refused, too.
+    let said = [("did", "statement"), ("statement", "first"), ("minutes", "1")];
+    assert_eq!(ann.order(&format!("{path}/playbook"), &said).await.status, StatusCode::CONFLICT);
+    let hash = stormbell::domain::id::hex(&support::team::playbook().statements[0].hash, 32);
+    let approval = |hash: &str| {
+        [("playbook", "playbooks/active-threat.md"), ("statement", "first"), ("may", "yes")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into_iter()
+            .chain([("hash".to_owned(), hash.to_owned())])
+            .collect::<Vec<_>>()
+    };
+    for (role, hash, expected) in [
+        (Role::Responder, hash.as_str(), StatusCode::FORBIDDEN),
+        (Role::Editor, "other words", StatusCode::CONFLICT),
+        (Role::Editor, hash.as_str(), StatusCode::SEE_OTHER),
+    ] {
+        let form = approval(hash);
+        let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let page = everybody.get_mut(&role).unwrap().order("/playbooks/approve", &form).await;
+        assert_eq!(page.status, expected, "{role:?}: {}", page.text);
+    }
+    let ann = everybody.get_mut(&Role::Responder).unwrap();
+    assert!(ann.get("/playbooks").await.text.contains("approved by editor, "));
+    let too_long_ago = [("did", "statement"), ("statement", "first"), ("minutes", "9999")];
+    let refused = ann.order(&format!("{path}/playbook"), &too_long_ago).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(ann.order(&format!("{path}/playbook"), &said).await.status, StatusCode::SEE_OTHER);
+    let page = ann.get(path).await.text;
+    assert!(page.contains("class=\"clock out\"") && page.contains("by responder: first, version 2."), "{page}");
+    assert_eq!(ann.order(&format!("{path}/playbook"), &[("did", "withdrawn")]).await.status, StatusCode::SEE_OTHER);
+    server.backend.clock.fetch_add(3600, Ordering::Relaxed);
+    let page = ann.get(path).await.text;
+    assert!(page.contains("The first statement is overdue by 46 min"), "{page}");
+    let viewer = everybody.get_mut(&Role::Viewer).unwrap();
+    let seen = viewer.get(path).await.text;
+    assert!(seen.contains("1 of 2 steps done") && !seen.contains("class=\"tick\""), "viewers read: {seen}");
+}
+
+#[tokio::test]
+async fn the_report_is_one_account_as_page_as_file_and_as_json() {
+    let server = Server::open().await;
+    let mut anybody = Visitor::new(&server);
+    let path = "/incidents/active-threat%2F1/report";
+    let page = anybody.get(path).await;
+    let hash = "07".repeat(32);
+    assert!(
+        page.text.contains(&hash) && page.text.contains("<blockquote dir=\"auto\">shots</blockquote>"),
+        "{}",
+        page.text
+    );
+    assert!(page.text.contains("2026-11-22 10:00:01 +00:00"), "with the day and the zone: {}", page.text);
+    let without = anybody.get(&format!("{path}?posts=no")).await.text;
+    assert!(without.contains(&hash) && !without.contains(">shots<"), "{without}");
+
+    let file = anybody.get(&format!("{path}?file=yes")).await;
+    assert_eq!(file.headers["content-disposition"], "attachment; filename=\"report-active-threat1.html\"");
+    let policy = file.headers["content-security-policy"].to_str().unwrap();
+    assert!(policy.contains("style-src 'sha256-") && !policy.contains("unsafe"), "{policy}");
+    assert!(
+        !file.text.contains(" href=") && !file.text.contains(" src=") && !file.text.contains("<form"),
+        "whole by itself"
+    );
+    assert!(file.text.contains("@media print") && file.text.contains(&hash));
+
+    let (status, json) = server.get("/api/v1/incidents/active-threat%2F1/report").await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(json["evidence"][0]["sha256"], hash);
+    assert_eq!((&json["evidence"][1]["erased"], &json["evidence"][0]["text"]), (&Value::Bool(true), &Value::Null));
+    assert!(json["incident"]["sample"].is_null(), "only when asked for");
+    assert_eq!(json["seconds"]["opened_to_first_receipt"], 1.0);
+    let html = server.ask(Method::GET, "/api/v1/incidents/active-threat%2F1/report?as=html").send().await.unwrap();
+    assert!(html.text().await.unwrap().starts_with("<!DOCTYPE html>"));
+    assert_eq!(server.get("/api/v1/incidents/none/report").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(server.get("/api/v1/incidents/taken/report?as=pdf").await.0, StatusCode::BAD_REQUEST);
+
+    let pretty = serde_json::to_string_pretty(&json).unwrap().replace(&server.address.to_string(), "127.0.0.1:0");
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("golden");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| {
+        let (_, body) = file.text.split_once("<body>").unwrap();
+        insta::assert_snapshot!("web-report", body);
+        insta::assert_snapshot!("web-report-json", pretty);
+    });
+}
+
+#[tokio::test]
+async fn whoever_takes_a_shift_over_reads_what_happened_and_what_was_left_for_them() {
+    let server = Server::guarded().await;
+    let mut ann = Visitor::new(&server);
+    ann.take_up(&first_link(&server).await, "ann").await;
+    *server.backend.says.lock().unwrap() = "Gunman reported".to_owned();
+    let noted = ann.order("/handover", &[("text", "the car park is closed <b>")]).await;
+    assert_eq!((noted.status, noted.location()), (StatusCode::SEE_OTHER, "/handover#notes"));
+    let page = ann.get("/handover").await.text;
+    for words in [
+        "Gunman reported",
+        "probably noise",
+        "the car park is closed &#60;b&#62;",
+        "ann (sms)",
+        "no such number &#60;i&#62;",
+        "Nobody else is told",
+        "press: ann",
+    ] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    let span = "/handover?from=2026-11-22T08:00&to=2026-11-22T10:00";
+    assert!(ann.get(span).await.text.contains("From 2026-11-22 08:00:00 +00:00 to 2026-11-22 10:00:00 +00:00."));
+    for wrong in ["from=2026-11-22T10:00&to=2026-11-22T08:00", "from=nonsense", "from=2020-01-01T00:00"] {
+        assert_eq!(ann.get(&format!("/handover?{wrong}")).await.status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}");
+    }
+    let ask = |query: &str| server.ask(Method::GET, &format!("/api/v1/handover{query}")).bearer_auth(TOKEN).send();
+    let json: Value = serde_json::from_str(&ask("").await.unwrap().text().await.unwrap()).unwrap();
+    assert_eq!(json["notes"][0]["by"], "ann");
+    assert_eq!(
+        (&json["open"][0]["next"]["what"], &json["open"][0]["steps"]),
+        (&Value::from("nobody"), &Value::from(2))
+    );
+    assert_eq!(json["open"][1]["owner"], "ann");
+    let noise: Vec<&Value> = json["resolved"].as_array().unwrap().iter().map(|one| &one["noise"]).collect();
+    assert_eq!(noise, [false, true], "ended by a person; ended by itself, and nobody ever had it");
+    assert_eq!(json["drills"].as_array().unwrap().len(), 1, "never among the real ones");
+    assert_eq!(ask("?from=yesterday").await.unwrap().status(), StatusCode::BAD_REQUEST);
+    let note =
+        server.ask(Method::POST, "/api/v1/handover").bearer_auth(TOKEN).header("content-type", "application/json");
+    assert_eq!(note.body(r#"{"text": " "}"#).send().await.unwrap().status(), StatusCode::UNPROCESSABLE_ENTITY);
+    server.backend.full.store(true, Ordering::Relaxed);
+    assert_eq!(ann.order("/handover", &[("text", "more")]).await.status, StatusCode::SERVICE_UNAVAILABLE);
 }

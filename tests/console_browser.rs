@@ -11,30 +11,41 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 use support::browser::Browser;
-use support::daemon::{Config, Daemon, Place, now, pair_rule, say, word_rule};
+use support::daemon::{Config, Daemon, HOOK, Place, now, pair_rule, say, word_rule};
 use support::jetstream::{Script, SimJetstream};
+use support::sink::SimSink;
 
 const PASSWORD: &str = "planted correct horse battery";
+
+/// Bob can be given an incident; he is told by the hook, then everybody behind it.
+const PEOPLE: &str = "[[person]]\nname = \"bob\"\ncontact = { hook = \"+1555002\" }\n\
+    [[schedule]]\nname = \"press\"\nlayer = [{ rotation = [\"bob\"] }]\n\
+    [[route]]\nsteps = [{ notify = [\"press\"], ack_within = \"1h\" }, { notify = [\"hook\"] }]\n";
 
 struct World {
     stream: SimJetstream,
     daemon: Daemon,
     root: String,
+    _sink: SimSink,
     _place: Place,
 }
 
 impl World {
     async fn new() -> Self {
         let stream = SimJetstream::start(Script::default()).await;
-        let rules = [pair_rule("active-threat", "gunman", "critical"), word_rule("service", "parking", "low")];
-        let place = Place::new(&Config::new(&stream.url(), ""), &rules);
+        let threat =
+            format!("{}playbook = \"playbooks/active-threat.md\"\n", pair_rule("active-threat", "gunman", "critical"));
+        let rules = [threat, word_rule("service", "parking", "low")];
+        let sink = SimSink::start().await;
+        let config = Config::new(&stream.url(), "").webhook("hook", &sink.url(HOOK)).and(PEOPLE);
+        let place = Place::new(&config, &rules);
         let daemon = place.start().await;
         daemon.says("source connected").await;
         // Only what says something is seen.
         stream.push(say(now(), "did:plc:eve", "k0", "nice weather"));
         daemon.until(async || daemon.source().await, |source| source["up"] == true).await;
         let root = format!("http://127.0.0.1:{}", daemon.port());
-        Self { stream, daemon, root, _place: place }
+        Self { stream, daemon, root, _sink: sink, _place: place }
     }
 
     /// Two people say it.
@@ -139,18 +150,62 @@ async fn a_crisis_is_seen_taken_and_ended_in_a_real_browser() {
     browser.press(".actions details button").await;
     world.sees(&browser, "#timeline", "called the police").await;
 
+    follow_the_playbook(&world, &browser, axe, id).await;
+
     browser.go(&format!("{}/silences?match=topic%3Dservice", world.root)).await;
     browser.fill("input[name=reason]", "the car park is closed").await;
     browser.press("button[value=preview]").await;
     world.sees(&browser, ".preview h3", "It would have muted").await;
     judge(&browser, axe, "silences").await;
-    for page in ["incidents", "sources", "rules", "people", "account", "access", "audit", "wall"] {
+    for page in
+        ["incidents", "sources", "rules", "people", "account", "access", "audit", "wall", "playbooks", "handover"]
+    {
         browser.go(&format!("{}/{page}", world.root)).await;
         judge(&browser, axe, page).await;
         browser.picture(&format!("console-{page}.png")).await;
     }
     assert_eq!(browser.complaints().await, Vec::<String>::new());
     world.daemon.stop().await;
+}
+
+/// Presses what sends a form, and waits for the page that answers: the one before it may be brought up to date meanwhile.
+async fn send(world: &World, browser: &Browser, selector: &str) {
+    browser.run("window.before = true; return true").await;
+    browser.press(selector).await;
+    let loaded = async || browser.run("return !window.before && document.readyState === 'complete'").await;
+    world.daemon.until(loaded, |loaded: &Value| *loaded == true).await;
+}
+
+/// Steps, roles, what may be said; then the incident is handed over, and its report read.
+async fn follow_the_playbook(world: &World, browser: &Browser, axe: &str, id: &str) {
+    world.sees(browser, "#playbook .clock", "The first statement is due in").await;
+    send(world, browser, "#playbook .step button.tick").await;
+    world.sees(browser, "#playbook .step.done", "ann").await;
+    browser.press("#playbook details.roles summary").await;
+    browser.fill("#playbook .roles input[name=person]", "Dr. Roe").await;
+    send(world, browser, "#playbook .roles form button").await;
+    world.sees(browser, "#playbook .roles", "Dr. Roe").await;
+    world.sees(browser, "#playbook .statements .mark", "not approved").await;
+    browser.go(&format!("{}/playbooks", world.root)).await;
+    browser.press("details.playbook summary").await;
+    judge(browser, axe, "an open playbook").await;
+    browser.picture("console-playbook-open.png").await;
+    send(world, browser, "button[name=may]").await;
+    browser.go(&format!("{}/incidents/{id}", world.root)).await;
+    world.sees(browser, "#playbook .statements", "approved by ann").await;
+    judge(browser, axe, "statements").await;
+    browser.picture("console-statements.png").await;
+    send(world, browser, "#playbook .statements form button").await;
+    world.sees(browser, "#playbook .clock.out", "First statement out").await;
+    browser.press(".actions details:nth-of-type(3) summary").await;
+    judge(browser, axe, "a hand-over").await;
+    browser.picture("console-hand-over.png").await;
+    send(world, browser, ".actions details:nth-of-type(3) button").await;
+    world.sees(browser, ".owner", "bob has it").await;
+    browser.press("a[href$='/report']").await;
+    world.sees(browser, "h1", "Report: active-threat").await;
+    judge(browser, axe, "a report").await;
+    browser.picture("console-report.png").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -167,7 +222,8 @@ async fn at_night_on_a_telephone_it_is_the_same() {
     browser.press("main button").await;
     world.sees(&browser, "h1", "1 incident is open").await;
     assert_eq!(browser.run("return matchMedia('(prefers-color-scheme: dark)').matches").await, true);
-    for page in ["", "incidents", "sources", "rules", "people", "silences", "account", "access", "audit", "wall"] {
+    let pages = ["", "incidents", "sources", "rules", "people", "silences", "account", "access", "audit", "wall"];
+    for page in pages.into_iter().chain(["playbooks", "handover"]) {
         browser.go(&format!("{}/{page}", world.root)).await;
         judge(&browser, axe, &format!("/{page} at night")).await;
         browser.picture(&format!("console-night-{page}.png")).await;
@@ -177,6 +233,14 @@ async fn at_night_on_a_telephone_it_is_the_same() {
     world.sees(&browser, "#head h1", "active-threat").await;
     judge(&browser, axe, "an incident at night").await;
     browser.picture("console-night-incident.png").await;
+    browser.press("#playbook details.roles summary").await;
+    judge(&browser, axe, "a playbook at night").await;
+    browser.picture("console-night-playbook.png").await;
+    browser.press("a[href$='/report']").await;
+    world.sees(&browser, "h1", "Report: active-threat").await;
+    judge(&browser, axe, "a report at night").await;
+    browser.picture("console-night-report.png").await;
+    browser.go(&world.root).await;
     // By keyboard alone: the first key leads past the navigation.
     let focused = "document.body.focus(); return document.querySelector('a').className";
     assert_eq!(browser.run(focused).await, "skip");

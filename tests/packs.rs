@@ -3,11 +3,13 @@
 
 #![cfg(test)]
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use stormbell::app::rulebook::BUILTIN;
+use stormbell::app::rulebook::{BUILTIN, PLAYBOOKS};
 use stormbell::config::model::{RuleEntry, RuleOrigin};
+use stormbell::config::playbook::load_playbooks;
 use stormbell::config::rules::load_rules;
 use stormbell::domain::rule::raw::RawFile;
 
@@ -52,6 +54,24 @@ fn every_rule_has_posts_it_takes_posts_it_leaves_and_a_playbook() {
             let playbook = rule.playbook.as_ref().expect(id);
             let steps = std::fs::read_to_string(folder().join(playbook)).expect(playbook);
             assert!(steps.lines().filter(|line| line.len() > 40).count() >= 8, "{playbook} says little");
+        }
+    }
+}
+
+#[test]
+fn every_playbook_is_in_the_binary_and_can_be_followed() {
+    let named: BTreeSet<String> =
+        packs().into_iter().flat_map(|file| file.rules).filter_map(|rule| rule.playbook).collect();
+    let (built_in, findings) = load_playbooks(&named.iter().map(String::as_str).collect(), &[], PLAYBOOKS);
+    assert_eq!(findings, []);
+    assert_eq!(built_in.iter().map(|playbook| playbook.name.clone()).collect::<BTreeSet<_>>(), named);
+    for playbook in built_in {
+        let steps = playbook.steps().count();
+        assert!((3..=15).contains(&steps), "{}: {steps} steps", playbook.name);
+        for said in &playbook.statements {
+            let text = said.filled("St. Brigid's Hospital", "03:12");
+            assert!(!text.contains('$') && text.contains("St. Brigid's"), "{}: {text}", playbook.name);
+            assert!(playbook.first_statement_within.is_some(), "{} says by when", playbook.name);
         }
     }
 }

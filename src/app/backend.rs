@@ -98,7 +98,7 @@ pub(super) struct Daemon {
 
 impl Daemon {
     /// Reads from the database on a thread that may block.
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, BackendError> {
@@ -113,6 +113,21 @@ impl Daemon {
         .await;
         let unavailable = |error: &dyn std::error::Error| BackendError::Unavailable(error.to_string());
         result.map_err(|error| unavailable(&error))?.map_err(|error| unavailable(&error))
+    }
+
+    /// Gives an order about an incident, and waits until it is on disk.
+    pub(super) async fn command(&self, command: Command) -> Result<Option<Incident>, BackendError> {
+        let (answer, answered) = oneshot::channel();
+        let id = command.incident.clone();
+        self.engine.send(Request::Command(command, answer)).await.or(Err(stopping()))?;
+        match answered.await.or(Err(stopping()))? {
+            Ok(incident) => Ok(Some(incident)),
+            Err(Refused::NoSuchIncident) => {
+                let known = self.read(move |reader| reader.standing(&id)).await?;
+                known.map_or(Ok(None), |ended| Err(BackendError::Conflict(over(&ended))))
+            }
+            Err(refused) => Err(BackendError::Conflict(refused.to_string())),
+        }
     }
 
     /// Gives an order about silences, and waits until it is on disk.
@@ -197,17 +212,7 @@ impl Backend for Daemon {
     }
 
     async fn act(&self, id: IncidentId, action: Action) -> Result<Option<Incident>, BackendError> {
-        let (answer, answered) = oneshot::channel();
-        let command = command(id.clone(), action);
-        self.engine.send(Request::Command(command, answer)).await.or(Err(stopping()))?;
-        match answered.await.or(Err(stopping()))? {
-            Ok(incident) => Ok(Some(incident)),
-            Err(Refused::NoSuchIncident) => {
-                let known = self.read(move |reader| reader.standing(&id)).await?;
-                known.map_or(Ok(None), |ended| Err(BackendError::Conflict(over(&ended))))
-            }
-            Err(refused) => Err(BackendError::Conflict(refused.to_string())),
-        }
+        self.command(command(id, action)).await
     }
 
     async fn merge(&self, id: IncidentId, merge: Merge) -> Result<Option<Incident>, BackendError> {

@@ -1,10 +1,12 @@
 //! All rules of a configuration: read, compiled, linted, tried.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
 use crate::config::model::{RuleEntry, RuleOrigin, SourceConfig, SourceKind};
+use crate::config::playbook::load_playbooks;
 use crate::config::rules::{Builtin, check_joins, load_rules};
 use crate::domain::abroad::Abroad;
 use crate::domain::clause;
@@ -63,6 +65,47 @@ pub const BUILTIN: &[Builtin] = &[
     Builtin { name: "duty-of-care", files: &[pack!("duty-of-care/duty-of-care.toml")] },
 ];
 
+/// A playbook of the repository, under the name that rules have for it.
+macro_rules! playbook {
+    ($path:literal) => {
+        (concat!("playbooks/", $path), include_str!(concat!("../../rules/playbooks/", $path)))
+    };
+}
+
+/// The playbooks in the binary.
+pub const PLAYBOOKS: &[(&str, &str)] = &[
+    playbook!("active-threat.md"),
+    playbook!("billing.md"),
+    playbook!("celebrity-patient.md"),
+    playbook!("complaints.md"),
+    playbook!("cyber.md"),
+    playbook!("dangerous-advice.md"),
+    playbook!("discrimination.md"),
+    playbook!("diversion.md"),
+    playbook!("doxing.md"),
+    playbook!("duty-of-care.md"),
+    playbook!("evacuation.md"),
+    playbook!("hazmat.md"),
+    playbook!("health-rumours.md"),
+    playbook!("impersonation.md"),
+    playbook!("infrastructure.md"),
+    playbook!("labour.md"),
+    playbook!("legal.md"),
+    playbook!("mass-casualty.md"),
+    playbook!("medicines.md"),
+    playbook!("missing-patient.md"),
+    playbook!("named-people.md"),
+    playbook!("on-site.md"),
+    playbook!("outbreak.md"),
+    playbook!("patient-safety.md"),
+    playbook!("praise.md"),
+    playbook!("press.md"),
+    playbook!("questions.md"),
+    playbook!("staff-privacy.md"),
+    playbook!("violence-against-staff.md"),
+    playbook!("ward-video.md"),
+];
+
 /// What reading the rules gave.
 pub struct Rulebook {
     /// The rules that can be used.
@@ -99,7 +142,10 @@ impl Rulebook {
             );
         }
         let zone = TimeZone::get(&organization.timezone).map_or_else(|_| Zone::default(), Zone::of);
-        Self { rules: Arc::new(RuleSet::new(rules).in_zone(zone)), files, findings }
+        let named: BTreeSet<&str> = rules.iter().filter_map(|rule| rule.playbook.as_deref()).collect();
+        let (playbooks, mistakes) = load_playbooks(&named, entries, PLAYBOOKS);
+        findings.extend(mistakes);
+        Self { rules: Arc::new(RuleSet::new(rules).in_zone(zone).with_playbooks(playbooks)), files, findings }
     }
 
     /// The same, with so many false alarms of all spike rules together at most.

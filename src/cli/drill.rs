@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::Builder;
 
 use super::client::{DaemonArgs, who};
-use super::receipts::{Receipt, seconds_between};
 use super::{Exit, say};
 use crate::domain::quantity::duration;
 use crate::domain::time::human;
+use crate::web::receipts::{Receipt, seconds_between};
 use crate::web::view::DeliveryView;
 
 /// How often the daemon is asked.

@@ -21,7 +21,6 @@ mod papers;
 mod player;
 mod profile;
 mod progress;
-mod receipts;
 mod replay;
 mod report;
 mod run;

@@ -6,6 +6,7 @@
 pub mod environment;
 pub mod load;
 pub mod model;
+pub mod playbook;
 pub mod rules;
 pub mod schedule;
 pub mod secret;

@@ -48,6 +48,7 @@
 //! | `SB0217` | rules that join themselves or each other |
 //! | `SB0218` | too few rules joined, or one twice |
 //! | `SB0219` | `for` or `keep_firing_for` where nothing lasts |
+//! | `SB0220` | a playbook that cannot be used as it is |
 //! | `SB0250` | no test in which the rule fires |
 //! | `SB0251` | no test in which the rule stays quiet |
 //! | `SB0252` | a very short word is enough to match |

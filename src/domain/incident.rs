@@ -385,7 +385,7 @@ pub struct TimelineEntry {
     /// Wall time.
     pub at: Timestamp,
     /// What happened: `opened`, `alert`, `updated`, `acknowledged`, `escalated`, `repeated`, `resolved`, `reopened`,
-    /// `joined` (somebody whose word spreads, or another topic), `merged` (another incident into this one), `note`, `held`,
+    /// `handed_over`, `joined` (somebody whose word spreads, or another topic), `merged` (another incident into this one), `note`, `held`,
     /// `digest`, `overdue`, `undelivered`, `muted`, `unmuted`.
     pub what: &'static str,
     /// Who did it.

@@ -67,6 +67,11 @@ impl Message {
         self.kind == MessageKind::Updated && self.incident.reopened == Some(self.at) || self.begins_again()
     }
 
+    /// Whether it tells somebody that the incident is theirs now.
+    pub fn hands_over(&self) -> bool {
+        self.kind == MessageKind::Escalated && self.incident.acknowledged.as_ref().is_some_and(|by| by.at == self.at)
+    }
+
     /// Counts and times in a sentence; no post's text.
     pub fn summary(&self) -> String {
         summary(&self.incident)
@@ -147,7 +152,8 @@ impl Delivery {
     pub fn receipt_by(&self) -> Option<Timestamp> {
         let alarms = matches!(self.message.kind, MessageKind::Opened | MessageKind::Updated | MessageKind::Escalated);
         let incident = &self.message.incident;
-        let wakes = alarms && incident.severity == Severity::Critical && incident.state == IncidentState::Open;
+        let is_waited_for = incident.state == IncidentState::Open || self.message.hands_over();
+        let wakes = alarms && incident.severity == Severity::Critical && is_waited_for;
         wakes.then(|| self.due + RECEIPT)
     }
 

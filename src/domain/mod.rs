@@ -34,6 +34,7 @@ pub mod engine;
 pub mod incident;
 pub mod inhibit;
 pub mod message;
+pub mod playbook;
 pub mod route;
 pub mod rule;
 pub mod silence;

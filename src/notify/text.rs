@@ -13,7 +13,7 @@ use std::borrow::Cow;
 
 use super::untrusted::{clean, clip, shown, without_terms};
 use crate::domain::id::{RuleId, Topic};
-use crate::domain::incident::Severity;
+use crate::domain::incident::{IncidentState, Severity};
 use crate::domain::message::{Leased, Message, MessageKind};
 use crate::domain::post::Post;
 use crate::wire::link::Console;
@@ -236,6 +236,8 @@ fn headline(message: &Message) -> String {
         MessageKind::Opened => severity,
         MessageKind::Updated => format!("{severity} · grows"),
         MessageKind::Acknowledged => "Acknowledged".to_owned(),
+        MessageKind::Escalated if message.hands_over() => format!("{severity} · yours now"),
+        MessageKind::Escalated if incident.state == IncidentState::Acknowledged => format!("{severity} · help wanted"),
         MessageKind::Escalated => format!("{severity} · still open"),
         // Not over: it goes on under another name.
         MessageKind::Resolved => match &incident.merged_into {

@@ -165,6 +165,24 @@ impl Reader {
         restore::incidents(&self.sql, which, [since.micros()])
     }
 
+    /// Incidents that are not over, and those that began or ended between two instants; the newest first.
+    pub fn incidents_of(&self, from: Timestamp, to: Timestamp) -> Result<Vec<Incident>, StoreError> {
+        let which = "state <> 'resolved' OR opened_at BETWEEN ?1 AND ?2
+             OR json_extract(detail, '$.resolved.at') BETWEEN ?1 AND ?2 ORDER BY opened_at DESC, id LIMIT 2000";
+        restore::incidents(&self.sql, which, [from.micros(), to.micros()])
+    }
+
+    /// Messages that were given up between two instants, the newest first, each with its incident.
+    pub fn failed(&self, from: Timestamp, to: Timestamp) -> Result<Vec<(IncidentId, DeliveryRow)>, StoreError> {
+        let mut select = self.sql.prepare_cached(
+            "SELECT id, receiver, person, json_extract(message, '$.kind'), json_extract(message, '$.at'),
+               state, attempts, finished_at, error, json_extract(message, '$.incident.revision'), incident
+             FROM outbox WHERE state = 'parked' AND finished_at BETWEEN ?1 AND ?2 ORDER BY finished_at DESC LIMIT 500",
+        )?;
+        let row = |row: &rusqlite::Row<'_>| Ok((IncidentId::from(row.get::<_, String>(10)?), delivery_row(row)?));
+        Ok(select.query_map([from.micros(), to.micros()], row)?.collect::<Result<_, _>>()?)
+    }
+
     /// One incident with all that belongs to it.
     pub fn incident(&self, id: &IncidentId) -> Result<Option<IncidentRecord>, StoreError> {
         let Some(incident) = self.standing(id)? else { return Ok(None) };
@@ -247,21 +265,7 @@ impl Reader {
                state, attempts, finished_at, error, json_extract(message, '$.incident.revision')
              FROM outbox WHERE incident = ?1 ORDER BY seq",
         )?;
-        let row = |row: &rusqlite::Row<'_>| {
-            Ok(DeliveryRow {
-                id: row.get(0)?,
-                receiver: row.get(1)?,
-                person: row.get(2)?,
-                kind: row.get(3)?,
-                at: Timestamp::from_micros(row.get(4)?),
-                state: row.get(5)?,
-                attempts: row.get(6)?,
-                finished_at: row.get::<_, Option<i64>>(7)?.map(Timestamp::from_micros),
-                error: row.get(8)?,
-                revision: row.get(9)?,
-            })
-        };
-        Ok(select.query_map([incident.as_str()], row)?.collect::<Result<_, _>>()?)
+        Ok(select.query_map([incident.as_str()], delivery_row)?.collect::<Result<_, _>>()?)
     }
 
     fn timeline(&self, id: &IncidentId) -> Result<Vec<TimelineRow>, StoreError> {
@@ -324,6 +328,21 @@ impl Reader {
         }
         Ok(counts)
     }
+}
+
+fn delivery_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<DeliveryRow> {
+    Ok(DeliveryRow {
+        id: row.get(0)?,
+        receiver: row.get(1)?,
+        person: row.get(2)?,
+        kind: row.get(3)?,
+        at: Timestamp::from_micros(row.get(4)?),
+        state: row.get(5)?,
+        attempts: row.get(6)?,
+        finished_at: row.get::<_, Option<i64>>(7)?.map(Timestamp::from_micros),
+        error: row.get(8)?,
+        revision: row.get(9)?,
+    })
 }
 
 impl SourceRecord {

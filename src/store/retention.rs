@@ -54,6 +54,9 @@ impl Writing<'_> {
             "UPDATE audit SET text = NULL, salt = NULL WHERE at < ?1 AND text IS NOT NULL
                AND NOT EXISTS (SELECT 1 FROM incident WHERE id = audit.about AND state <> 'resolved')",
             "DELETE FROM outbox WHERE finished_at < ?1 AND (state = 'delivered' OR told = 1)",
+            "DELETE FROM followed WHERE at < ?1
+               AND NOT EXISTS (SELECT 1 FROM incident WHERE id = followed.incident AND state <> 'resolved')",
+            "DELETE FROM handover WHERE at < ?1",
             "DELETE FROM gap WHERE to_at < ?1",
             "DELETE FROM silence WHERE until < ?1",
         ] {

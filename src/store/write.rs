@@ -298,7 +298,7 @@ impl Writing<'_> {
         self.audit(&silences::entry(silence))
     }
 
-    fn timeline(&self, entry: &TimelineEntry) -> Result<(), StoreError> {
+    pub(super) fn timeline(&self, entry: &TimelineEntry) -> Result<(), StoreError> {
         let TimelineEntry { incident, at, what, by, text } = entry;
         let mut insert = self
             .sql

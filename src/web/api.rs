@@ -16,7 +16,7 @@ use super::caller::Caller;
 use super::guard::guard;
 use super::routes::{Needs, Route, Routes};
 use super::view::{IncidentDetailView, ReadyView};
-use super::{Shared, console, desks, drills, hooks, inlets, links, live, silences, twilio};
+use super::{Shared, console, desks, drills, handover, hooks, incidents, inlets, links, live, silences, twilio};
 use crate::domain::access::Role;
 use crate::domain::id::IncidentId;
 use crate::domain::incident::IncidentState;
@@ -41,7 +41,7 @@ pub(super) fn router<B: Backend>(shared: Arc<Shared<B>>) -> (Router, Vec<Route>)
         .get("/healthz", Needs::Nothing, async || "ok\n")
         .get("/readyz", Needs::Nothing, ready::<B>)
         .get("/metrics", Needs::Nothing, metrics::<B>)
-        .get("/api/v1/incidents", VIEWER, incidents::<B>)
+        .get("/api/v1/incidents", VIEWER, all::<B>)
         .get("/api/v1/incidents/{id}", VIEWER, incident::<B>)
         .post("/api/v1/incidents/{id}/{action}", RESPONDER, act::<B>)
         .post("/api/v1/incidents/{id}/merge", RESPONDER, merge::<B>)
@@ -50,6 +50,8 @@ pub(super) fn router<B: Backend>(shared: Arc<Shared<B>>) -> (Router, Vec<Route>)
         .get("/api/v1/oncall", VIEWER, oncall::<B>)
         .get("/api/v1/status", VIEWER, status::<B>)
         .get("/api/v1/events", VIEWER, live::events::<B>)
+        .and(incidents::routes)
+        .and(handover::routes)
         .and(silences::routes)
         .and(drills::routes)
         .and(desks::routes)
@@ -100,7 +102,7 @@ struct IncidentsQuery {
     state: Option<String>,
 }
 
-async fn incidents<B: Backend>(State(shared): App<B>, uri: Uri) -> Answer {
+async fn all<B: Backend>(State(shared): App<B>, uri: Uri) -> Answer {
     let Ok(Query(query)) = Query::<IncidentsQuery>::try_from_uri(&uri) else {
         return Err(Problem::new(StatusCode::BAD_REQUEST, "the only thing to ask for here is state"));
     };
@@ -137,7 +139,7 @@ async fn act<B: Backend>(
     let Some(kind) = ActionKind::parse(&action) else {
         return Err(Problem::new(
             StatusCode::NOT_FOUND,
-            "what can be done to an incident is ack, resolve, note or merge",
+            "what can be done to an incident is ack, resolve, note or merge, and handover or escalate",
         ));
     };
     let action = read_action(kind, &caller, &headers, &body?)?;
@@ -243,7 +245,7 @@ fn read_merge(caller: &Caller, headers: &HeaderMap, body: &[u8]) -> Result<Merge
     })
 }
 
-fn read_json<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8], example: &str) -> Result<T, Problem> {
+pub(super) fn read_json<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8], example: &str) -> Result<T, Problem> {
     if !is_json(headers) {
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be application/json"));
     }
@@ -279,7 +281,7 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
     kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
-fn no_such_incident() -> Problem {
+pub(super) fn no_such_incident() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "there is no such incident")
 }
 

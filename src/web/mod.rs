@@ -12,15 +12,20 @@ mod desks;
 mod drills;
 mod gate;
 mod guard;
+mod handover;
 mod hooks;
+mod incidents;
 mod inlets;
 mod links;
 mod listener;
 mod live;
 mod page;
 mod pagerduty;
+pub mod receipts;
+pub mod report;
 mod routes;
 mod silences;
+mod team;
 mod token;
 mod twilio;
 pub mod view;
@@ -39,7 +44,9 @@ pub use backend::{
     Action, ActionKind, Backend, BackendError, Growth, IncidentDetail, Live, Merge, Moment, Numbered, Story,
 };
 pub use desks::{Duplex, Visit};
+pub use handover::{Failed, Note};
 pub use routes::{Needs, Route};
+pub use team::{Approve, Escalate, Evidence, HandOver, Team};
 pub use token::token;
 
 pub use crate::net::inlet::Inlets;

@@ -55,7 +55,7 @@ fn each_shell_gets_completions_that_know_the_commands() {
     }
     // Bash itself uses it.
     let script = desk.run(&["completions", "bash"]).out;
-    desk.file("complete.sh", format!("{script}\nCOMP_WORDS=(stormbell back); COMP_CWORD=1\n_stormbell stormbell back\necho \"${{COMPREPLY[@]}}\"\n"));
+    desk.file("complete.sh", format!("{script}\nCOMP_WORDS=(stormbell backt); COMP_CWORD=1\n_stormbell stormbell backt\necho \"${{COMPREPLY[@]}}\"\n"));
     let bash = Command::new("bash").arg(desk.path().join("complete.sh")).stderr(Stdio::inherit()).output().unwrap();
     assert_eq!(String::from_utf8(bash.stdout).unwrap().trim(), "backtest");
 }

@@ -3,8 +3,14 @@
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use stormbell::domain::playbook::{Followed, Mark, MarkKind, Playbook};
+use stormbell::domain::time::Timestamp;
+use stormbell::web::report::{self, Facts};
+use stormbell::web::{Evidence, Growth};
 
 use super::support::{Desk, golden};
 
@@ -12,25 +18,57 @@ use super::support::{Desk, golden};
 fn daemon(incident: Value, deliveries: Value) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let status = json!({ "version": "1", "organization": "St. Brigid's Hospital", "timezone": "America/New_York",
-        "started_at": "2026-11-01T00:00:00Z", "ready": true, "reasons": [], "rules": 1, "open": 0, "acknowledged": 0,
-        "sources": [], "receivers": [] });
+    let facts = facts(incident, deliveries);
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
             let mut request = BufReader::new(&stream).lines().map_while(Result::ok);
             let line = request.next().unwrap();
             request.take_while(|line| !line.is_empty()).for_each(drop);
-            let body = match line.split(' ').nth(1).unwrap() {
-                "/api/v1/status" => status.to_string(),
-                path if path.ends_with("/deliveries") => deliveries.to_string(),
-                _ => incident.to_string(),
+            let path = line.split(' ').nth(1).unwrap();
+            assert!(path.starts_with("/api/v1/incidents/inc-1/report?posts="), "{path}");
+            let body = if path.ends_with("&as=html") {
+                "<!DOCTYPE html>".to_owned()
+            } else {
+                let facts = Facts { with_posts: path.contains("posts=true"), ..facts.clone() };
+                serde_json::to_string(&report::of(&facts).unwrap()).unwrap()
             };
             write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
                 .unwrap();
         }
     });
     url
+}
+
+/// What is on record, with a playbook of which half was done.
+fn facts(incident: Value, deliveries: Value) -> Facts {
+    let at = |time: &str| Timestamp::parse(time).unwrap();
+    let evidence = |id: &str, time: &str| Evidence { id: id.into(), at: at(time), hash: [0xAB; 32], post: None };
+    let playbook = Playbook {
+        roles: vec!["Legal".to_owned()],
+        first_statement_within: Some(Duration::from_mins(15)),
+        ..Playbook::of("playbooks/active-threat.md", "# Active threat\n1. **Call** the desk.\n2. Wake the commander.")
+    };
+    let key = playbook.steps().next().unwrap().key.clone();
+    let mark = |value: &str, time: &str| Mark { value: value.to_owned(), by: "Ann".to_owned(), at: at(time) };
+    let marks = [
+        ((MarkKind::Step, key), mark("", "2026-11-01T06:05:00Z")),
+        ((MarkKind::Role, "Legal".to_owned()), mark("Dr. *Roe*", "2026-11-01T06:05:30Z")),
+        ((MarkKind::Statement, "first".to_owned()), mark("first, version 2", "2026-11-01T06:11:10.500Z")),
+    ];
+    let told = incident["posts"] != 0;
+    Facts {
+        incident,
+        deliveries: serde_json::from_value(deliveries).unwrap(),
+        evidence: if told { vec![evidence("p2", "2026-11-01T05:59:09Z")] } else { Vec::new() },
+        growth: Growth::default(),
+        playbook: told.then(|| Arc::new(playbook)),
+        followed: if told { Followed { marks: marks.into() } } else { Followed::default() },
+        organization: "St. Brigid's Hospital".to_owned(),
+        timezone: "America/New_York".to_owned(),
+        now: at("2026-11-02T12:00:00Z"),
+        with_posts: false,
+    }
 }
 
 /// Through the night in which clocks go back, with words of people who mean harm.
@@ -55,6 +93,7 @@ fn incident() -> Value {
             { "at": "2026-11-01T05:59:10.500Z", "what": "opened", "by": "stormbell", "text": "telling on-call" },
             { "at": "2026-11-01T06:03:10.500Z", "what": "acknowledged", "by": "Ann", "text": "" },
             { "at": "2026-11-01T06:04:00Z", "what": "note", "by": "Ann", "text": "- a list\n1. *no*" },
+            { "at": "2026-11-01T06:20:00Z", "what": "muted", "by": "stormbell", "text": "nobody is told: silence sil-1" },
             { "at": "2026-11-01T08:30:00Z", "what": "resolved", "by": "Bob_B", "text": "a film set" },
             { "at": "2026-11-01T08:45:00Z", "what": "reopened", "by": "stormbell", "text": "telling on-call" },
             { "at": "2026-11-01T08:46:00Z", "what": "acknowledged", "by": "Cid", "text": "" },
@@ -90,6 +129,20 @@ fn a_report_says_when_who_and_how_long() {
         writeln!(pages, "=== {}\n{}", arguments.join(" "), ran.text()).unwrap();
     }
     golden!("cli-report", pages);
+}
+
+#[test]
+fn a_report_can_be_written_to_a_file_and_as_html() {
+    let (url, desk) = (daemon(incident(), deliveries()), Desk::new());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("report.html");
+    let ran = desk.run(&["report", "inc-1", "--html", "--output", path.to_str().unwrap(), "--url", &url]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, ""), "{}", ran.text());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "<!DOCTYPE html>");
+    let nowhere = folder.path().join("none/report.md");
+    let ran = desk.run(&["report", "inc-1", "--output", nowhere.to_str().unwrap(), "--url", &url]);
+    assert!(ran.code == 1 && ran.err.contains("report.md"), "{}", ran.text());
+    assert_eq!(desk.run(&["report", "inc-1", "--html", "--json", "--url", &url]).code, 64);
 }
 
 #[test]

@@ -7,6 +7,7 @@
 mod support;
 
 mod capped;
+mod handed;
 mod inhibited;
 mod merged;
 mod notable;

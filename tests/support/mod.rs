@@ -34,6 +34,7 @@ pub mod sim;
 pub mod sink;
 pub mod socket;
 pub mod synapse;
+pub mod team;
 pub mod tls;
 pub mod visits;
 pub mod x;

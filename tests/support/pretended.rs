@@ -14,17 +14,18 @@ use stormbell::domain::access::{Accounts, Change};
 use stormbell::domain::addressee::{Addressee, Recipient};
 use stormbell::domain::audit::Entry;
 use stormbell::domain::id::{IncidentId, PersonName, RuleId, SilenceId};
-use stormbell::domain::incident::{Incident, IncidentState, Severity, Signature, Told};
+use stormbell::domain::incident::{Escalation, Incident, IncidentState, Severity, Signature, Told};
 use stormbell::domain::message::{Delivery, Message, MessageKind};
 use stormbell::domain::oncall::{Layer, People, Person, Schedule, WallTime};
+use stormbell::domain::playbook::{Approval, Followed};
 use stormbell::domain::post::Post;
 use stormbell::domain::silence::{Draft, Silence};
 use stormbell::domain::time::{Timestamp, Zone};
 use stormbell::telemetry::metrics::Metrics;
 use stormbell::web::view::{AlertView, DeliveryView, LedgerView, RuleView, SourceView, StatusView, TimelineView};
 use stormbell::web::{
-    Access, Action, Backend, BackendError, Doors, Growth, Hook, IncidentDetail, Inlets, Live, Merge, Moment, Numbered,
-    Story, Visit, serve,
+    Access, Action, Backend, BackendError, Doors, Escalate, Growth, HandOver, Hook, IncidentDetail, Inlets, Live,
+    Merge, Moment, Note, Numbered, Story, Visit, serve,
 };
 use stormbell::wire::link::Console;
 use tokio::net::TcpListener;
@@ -57,6 +58,12 @@ pub struct Pretended {
     pub answered: Mutex<Vec<Answered>>,
     pub merged: Mutex<Vec<Merge>>,
     pub silences: Mutex<Vec<Silence>>,
+    /// What a team did, see `team.rs`.
+    pub handed: Mutex<Vec<HandOver>>,
+    pub escalated: Mutex<Vec<Escalate>>,
+    pub followed: Mutex<Followed>,
+    pub approvals: Mutex<Vec<Approval>>,
+    pub notes: Mutex<Vec<Note>>,
 }
 
 impl Default for Pretended {
@@ -75,12 +82,21 @@ impl Default for Pretended {
             answered: Mutex::default(),
             merged: Mutex::default(),
             silences: Mutex::default(),
+            handed: Mutex::default(),
+            escalated: Mutex::default(),
+            followed: Mutex::default(),
+            approvals: Mutex::default(),
+            notes: Mutex::default(),
         }
     }
 }
 
 impl Pretended {
-    fn post(&self) -> Post {
+    pub fn now_at(&self) -> Timestamp {
+        at(self.clock.load(Ordering::Relaxed))
+    }
+
+    pub fn post(&self) -> Post {
         let says = self.says.lock().unwrap().clone();
         Post::plain("at://1".into(), "bluesky".into(), "did:1".into(), says, at(0))
     }
@@ -121,13 +137,13 @@ pub fn incident(state: IncidentState) -> Incident {
         muted: None,
         revision: 1,
         told: Told { severity: Severity::Critical, authors: 2, notable: 0, receivers: BTreeSet::new() },
-        escalations: vec![],
+        escalations: vec![Escalation { route: 0, step: 0, due: None, muted: false }],
     }
 }
 
 impl Backend for Pretended {
     fn now(&self) -> Timestamp {
-        at(self.clock.load(Ordering::Relaxed))
+        self.now_at()
     }
 
     async fn not_ready(&self) -> Vec<String> {
@@ -294,7 +310,8 @@ impl Backend for Pretended {
         let layer =
             Layer { rotation: vec![ann()], start: WallTime::default(), every: Duration::from_hours(24), only: vec![] };
         let schedule = Schedule { zone: Zone::default(), layers: vec![layer], overrides: vec![] };
-        let persons = [(ann(), Person::default())].into();
+        let reached = Person { contact: [("sms".into(), "+1555".to_owned())].into(), ..Person::default() };
+        let persons = [(ann(), Person::default()), ("bob".into(), reached)].into();
         Arc::new(People { persons, schedules: [("press".into(), schedule)].into(), ..People::default() })
     }
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use super::super::receipts::Receipt;
-use super::{Post, Spans, Told};
 use crate::domain::message::counted;
 use crate::domain::time::{Timestamp, human};
 use crate::notify::untrusted::{clean, markdown, shown};
+use crate::web::receipts::Receipt;
+use crate::web::report::{MarkView, PlaybookView, Report, Sample, Told};
 use crate::web::view::AlertView;
 
 /// Characters of a post's text.
@@ -18,11 +18,11 @@ const LONGEST_TEXT: usize = 1000;
 const LONGEST_NAME: usize = 100;
 
 /// The clocks people in the report have on the wall.
-pub(super) struct Clock(TimeZone);
+struct Clock(TimeZone);
 
 impl Clock {
     /// Those of an IANA zone; of UTC when this machine does not know it.
-    pub(super) fn of(zone: &str) -> Self {
+    fn of(zone: &str) -> Self {
         Self(TimeZone::get(zone).unwrap_or(TimeZone::UTC))
     }
 
@@ -50,23 +50,23 @@ impl Clock {
 }
 
 /// The whole report.
-pub(super) fn page(
-    told: &Told,
-    receipts: &[Receipt],
-    spans: &Spans,
-    organization: &str,
-    clock: &Clock,
-    with_posts: bool,
-) -> Result<String, fmt::Error> {
+pub(super) fn page(report: &Report, told: &Told, with_posts: bool) -> Result<String, fmt::Error> {
+    let clock = Clock::of(&report.timezone);
     let mut page = String::new();
-    head(&mut page, told, organization, clock)?;
-    figures(&mut page, told, spans)?;
-    alerts(&mut page, &told.alerts, clock)?;
-    history(&mut page, told, receipts, clock)?;
-    not_taken(&mut page, receipts)?;
-    if with_posts {
-        posts(&mut page, &told.sample, clock)?;
+    head(&mut page, told, &report.organization, &clock)?;
+    figures(&mut page, told, report)?;
+    alerts(&mut page, &told.alerts, &clock)?;
+    history(&mut page, told, &report.receipts, &clock)?;
+    not_taken(&mut page, &report.receipts)?;
+    people(&mut page, report)?;
+    if let Some(playbook) = &report.playbook {
+        followed(&mut page, playbook, &clock)?;
     }
+    suppressed(&mut page, report, &clock)?;
+    if with_posts {
+        posts(&mut page, &told.sample, &clock)?;
+    }
+    evidence(&mut page, report, &clock)?;
     Ok(page)
 }
 
@@ -114,10 +114,11 @@ fn state(told: &Told) -> String {
     }
 }
 
-fn figures(page: &mut String, told: &Told, spans: &Spans) -> fmt::Result {
+fn figures(page: &mut String, told: &Told, report: &Report) -> fmt::Result {
+    let spans = &report.seconds;
     writeln!(page, "\n## How long it took\n")?;
     let span = |seconds: Option<f64>, otherwise: &str| seconds.map_or_else(|| otherwise.to_owned(), took);
-    let first = told.timeline.iter().find(|entry| entry.what == "acknowledged");
+    let first = told.first("acknowledged");
     let who = first.map_or_else(String::new, |entry| format!(", by {}", line(&entry.by)));
     if told.posts > 0 {
         writeln!(page, "- From the first post to the incident: {}", span(spans.first_post_to_opened, "unknown"))?;
@@ -128,6 +129,12 @@ fn figures(page: &mut String, told: &Told, spans: &Spans) -> fmt::Result {
         "- From the incident until somebody took charge: {}{who}",
         span(spans.opened_to_acknowledged, "nobody has")
     )?;
+    let due = report.playbook.as_ref().and_then(|playbook| playbook.first_statement_within_seconds);
+    if spans.opened_to_first_statement.is_some() || due.is_some() {
+        let statement = span(spans.opened_to_first_statement, "none on record");
+        let due = due.map_or_else(String::new, |due| format!(", due within {}", human(Duration::from_secs(due))));
+        writeln!(page, "- From the incident to the first statement: {statement}{due}")?;
+    }
     writeln!(page, "- From the incident to its end: {}", span(spans.opened_to_resolved, "it goes on"))
 }
 
@@ -202,7 +209,7 @@ fn not_taken(page: &mut String, receipts: &[Receipt]) -> fmt::Result {
     })
 }
 
-fn posts(page: &mut String, posts: &[Post], clock: &Clock) -> fmt::Result {
+fn posts(page: &mut String, posts: &[Sample], clock: &Clock) -> fmt::Result {
     writeln!(page, "\n## Posts\n")?;
     if posts.is_empty() {
         writeln!(page, "None is kept any more.")?;
@@ -214,6 +221,70 @@ fn posts(page: &mut String, posts: &[Post], clock: &Clock) -> fmt::Result {
         writeln!(page, "- {when} {}: “{text}” ({id})", markdown(&author))?;
     }
     Ok(())
+}
+
+fn people(page: &mut String, report: &Report) -> fmt::Result {
+    if report.people.is_empty() {
+        return Ok(());
+    }
+    writeln!(page, "\n## Who did what\n")?;
+    for person in &report.people {
+        let mut counts: Vec<(&str, u64)> = Vec::new();
+        for entry in &person.did {
+            match counts.iter_mut().find(|(what, _)| *what == entry.what) {
+                Some((_, times)) => *times += 1,
+                None => counts.push((&entry.what, 1)),
+            }
+        }
+        let did = counts.into_iter().map(|(what, times)| match times {
+            1 => line(what),
+            times => format!("{} ({times} times)", line(what)),
+        });
+        writeln!(page, "- {}: {}", line(&person.who), did.collect::<Vec<_>>().join(", "))?;
+    }
+    Ok(())
+}
+
+fn followed(page: &mut String, playbook: &PlaybookView, clock: &Clock) -> fmt::Result {
+    writeln!(page, "\n## Playbook: {}\n", line(&playbook.title))?;
+    let signed = |mark: &MarkView| match (&mark.by, &mark.at) {
+        (Some(by), Some(at)) => format!(" ({}, {})", line(by), clock.full(at)),
+        _ => String::new(),
+    };
+    match &playbook.first_statement {
+        Some(said) => writeln!(page, "- First statement: {}{}", line(&said.what), signed(said))?,
+        None => writeln!(page, "- First statement: none on record")?,
+    }
+    for role in &playbook.roles {
+        writeln!(page, "- {}: {}", line(&role.what), line(role.person.as_deref().unwrap_or("nobody")))?;
+    }
+    for step in &playbook.steps {
+        let tick = if step.by.is_some() { "x" } else { " " };
+        writeln!(page, "- [{tick}] {}{}", line(&step.what), signed(step))?;
+    }
+    Ok(())
+}
+
+fn suppressed(page: &mut String, report: &Report, clock: &Clock) -> fmt::Result {
+    if report.suppressed.is_empty() {
+        return Ok(());
+    }
+    writeln!(page, "\n## What people were not told, and why\n")?;
+    report.suppressed.iter().try_for_each(|one| {
+        let when = one.at.as_deref().map_or_else(String::new, |at| format!("{} ", clock.full(at)));
+        writeln!(page, "- {when}**{}** {}", line(&one.what), line(&one.why))
+    })
+}
+
+fn evidence(page: &mut String, report: &Report, clock: &Clock) -> fmt::Result {
+    if report.evidence.is_empty() {
+        return Ok(());
+    }
+    writeln!(page, "\n## Evidence\n\nSHA-256 of each post as Stormbell kept it, as JSON.\n")?;
+    report.evidence.iter().try_for_each(|post| {
+        let gone = if post.erased { ", its text is gone" } else { "" };
+        writeln!(page, "- {} {}{gone}: `{}`", clock.full(&post.at), line(&post.id), post.sha256)
+    })
 }
 
 /// One line of somebody else's words.

@@ -4,8 +4,8 @@
 //! those incidents, with the others in its reason. It is a message about a real incident, so that a service which
 //! keeps alarms has one that ends; a notice of its own would stay open there.
 //!
-//! Never folded: what is critical; what ends an alarm in somebody's service; that an incident outgrew whoever had it; what
-//! Stormbell says of itself. Whatever is folded leaves a line in its incident's history. What is over before its digest is
+//! Never folded: what is critical; what ends an alarm in somebody's service; that an incident outgrew whoever had it, was handed
+//! over, or that whoever has it calls for help; what Stormbell says of itself. Whatever is folded leaves a line in its incident's history. What is over before its digest is
 //! told to nobody who has not heard of it.
 
 use std::cmp::Reverse;
@@ -218,7 +218,9 @@ fn list_of<'a>(incidents: impl Iterator<Item = (Option<&'a Incident>, u32)>, wit
 impl Message {
     fn is_never_held(&self) -> bool {
         let outgrew = self.kind == MessageKind::Updated && self.reopens();
-        self.incident.severity == Severity::Critical || self.incident.is_own() || outgrew
+        // Somebody called for them by name, or for help: of that nobody reads in a digest.
+        let is_called = self.kind == MessageKind::Escalated && self.incident.state == IncidentState::Acknowledged;
+        self.incident.severity == Severity::Critical || self.incident.is_own() || outgrew || is_called
     }
 }
 

@@ -51,7 +51,7 @@ use super::cap::Quota;
 use super::commit::{Commit, Restored, VolumeState};
 use super::condition::{Condition, Vocabulary, Whole, Window};
 use super::event::{DownReason, Joint};
-use super::id::{IncidentId, ReceiverName, SilenceId, SourceName, Topic};
+use super::id::{IncidentId, PersonName, ReceiverName, SilenceId, SourceName, Topic};
 use super::incident::{Incident, Sighting};
 use super::key::Key;
 use super::matcher::Scratch;
@@ -226,6 +226,10 @@ pub enum Action {
     Note(String),
     /// End it as part of another, which goes on with all that it has.
     Merge(IncidentId),
+    /// Give it to somebody else, who is told.
+    HandOver(PersonName),
+    /// Tell the next step of its routes now; nothing, if by now more steps were told than these.
+    Escalate(Option<usize>),
 }
 
 /// Why an order could not be followed.
@@ -246,6 +250,23 @@ pub enum Refused {
     /// It lasts until what it is about is mended, and only then.
     #[error("what Stormbell says of itself is not merged; it ends when its cause does")]
     Own,
+    /// There is nothing to hand over.
+    #[error("nobody has it yet, so nobody can hand it over; take charge first")]
+    NotTaken,
+    /// They would not hear of it.
+    #[error(
+        "no person of that name has a contact in the configuration, so nobody would be told; `stormbell oncall` names those who are on call"
+    )]
+    NotReached,
+    /// They would hear of it in the morning.
+    #[error("they want quiet at this hour and would not be told; call them, or hand it to somebody else")]
+    Asleep,
+    /// Steps are told of it when people are.
+    #[error("it is muted, so nobody is told of it; end what mutes it, then its routes go on")]
+    Muted,
+    /// No route takes it, or it is a mute time of those that do.
+    #[error("no route of it tells anybody now, so there is no next step; call somebody")]
+    NoStep,
 }
 
 /// What a step did.

@@ -63,6 +63,13 @@ impl fmt::Display for WallTime {
     }
 }
 
+impl WallTime {
+    /// Reads what clocks show, without a zone: `2026-11-29T03:12`.
+    pub fn read(text: &str) -> Option<Self> {
+        text.parse::<jiff::civil::DateTime>().ok().map(Self::from)
+    }
+}
+
 impl From<jiff::civil::DateTime> for WallTime {
     fn from(civil: jiff::civil::DateTime) -> Self {
         let instant = jiff::tz::Offset::UTC.to_timestamp(civil);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
@@ -12,6 +13,7 @@ use crate::domain::id::{RuleId, SourceName, Topic, hex};
 use crate::domain::incident::Severity;
 use crate::domain::key::Key;
 use crate::domain::matcher::{Matcher, QueryIndex, Scratch};
+use crate::domain::playbook::Playbook;
 use crate::domain::post::{Excerpt, Post};
 use crate::domain::query::term::TermForm;
 use crate::domain::query::{Query, explain};
@@ -96,6 +98,7 @@ pub struct RuleSet {
     /// Where each rule's exceptions begin among the matcher's queries.
     excepts_from: Vec<usize>,
     zone: Zone,
+    playbooks: BTreeMap<String, Arc<Playbook>>,
     pub(super) budget: Option<Promise>,
     /// The part of what each spike promises that it keeps, when the budget asks for less.
     pub(super) tightened: Option<f64>,
@@ -150,6 +153,7 @@ impl RuleSet {
             counting,
             excepts_from,
             zone: Zone::default(),
+            playbooks: BTreeMap::new(),
             budget: None,
             tightened: None,
         }
@@ -159,6 +163,18 @@ impl RuleSet {
     #[must_use]
     pub fn in_zone(self, zone: Zone) -> Self {
         Self { zone, ..self }
+    }
+
+    /// The same rules, and what people follow who are paged for them.
+    #[must_use]
+    pub fn with_playbooks(self, playbooks: impl IntoIterator<Item = Playbook>) -> Self {
+        let by_name = playbooks.into_iter().map(|playbook| (playbook.name.clone(), Arc::new(playbook)));
+        Self { playbooks: by_name.collect(), ..self }
+    }
+
+    /// What people follow who are paged for these rules, by the names that rules have for it.
+    pub fn playbooks(&self) -> &BTreeMap<String, Arc<Playbook>> {
+        &self.playbooks
     }
 
     /// The same rules for sources of these names and kinds: what a rule says it must not read is taken out of it.
@@ -183,8 +199,9 @@ impl RuleSet {
             }
             rule
         };
-        let rules = self.rules.into_iter().map(apart).collect();
-        Self { budget: self.budget, tightened: self.tightened, ..Self::new(rules).in_zone(self.zone) }
+        let Self { rules, zone, playbooks, budget, tightened, .. } = self;
+        let rules = rules.into_iter().map(apart).collect();
+        Self { playbooks, budget, tightened, ..Self::new(rules).in_zone(zone) }
     }
 
     /// Whose hours and days the seasons of rules have.

@@ -36,6 +36,11 @@ pub(super) fn address(name: &str) -> &'static str {
     ASSETS.iter().find(|asset| asset.name == name).map_or("", |asset| asset.address.as_str())
 }
 
+/// The text of an asset.
+pub(super) fn text(name: &str) -> &'static str {
+    ASSETS.iter().find(|asset| asset.name == name).map_or("", |asset| asset.text)
+}
+
 pub(super) async fn asset(address: Result<Path<String>, PathRejection>) -> Response {
     let found = address.ok().and_then(|Path(address)| ASSETS.iter().find(|asset| asset.address == address));
     let Some(Asset { kind, text, .. }) = found else { return StatusCode::NOT_FOUND.into_response() };

@@ -117,6 +117,49 @@ pub(super) fn draw(
     svg
 }
 
+/// How long something took.
+#[derive(Clone, Debug)]
+pub(super) struct Bar {
+    /// What.
+    pub(super) what: String,
+    /// Seconds; none: it has not happened.
+    pub(super) seconds: Option<f64>,
+    /// The same for people.
+    pub(super) took: String,
+}
+
+/// A bar for each, as long as it took, and a sentence of them all.
+pub(super) fn bars(title: &str, bars: &[Bar]) -> String {
+    const ROW: u32 = 24;
+    const NAMES: u32 = 210;
+    const NUMBERS: u32 = 110;
+    let most = bars.iter().filter_map(|bar| bar.seconds).fold(0.0, f64::max).max(f64::MIN_POSITIVE);
+    let height = ROW * u32::try_from(bars.len()).unwrap_or_default() + 4;
+    let says: Vec<String> = bars.iter().map(|bar| format!("{}: {}", bar.what, bar.took)).collect();
+    let says = escape_html(&format!("{title}. {}", says.join(". ")));
+    let mut svg = format!(
+        "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{says}\"><title>{says}</title>"
+    );
+    let mut y = 2;
+    for bar in bars {
+        let (name, took) = (escape_html(&bar.what), escape_html(&bar.took));
+        let room = f64::from(WIDTH - NAMES - NUMBERS);
+        let length = bar.seconds.map_or(0.0, |seconds| (seconds / most * room).max(2.0));
+        let (text, beside) = (y + 16, f64::from(NAMES) + length + 6.0);
+        write_to(
+            &mut svg,
+            format_args!(
+                "<text x=\"0\" y=\"{text}\">{name}</text>\
+                 <rect class=\"bar\" x=\"{NAMES}\" y=\"{}\" width=\"{length:.1}\" height=\"14\"/>\
+                 <text x=\"{beside:.1}\" y=\"{text}\">{took}</text>",
+                y + 5
+            ),
+        );
+        y += ROW;
+    }
+    svg + "</svg>"
+}
+
 /// A string takes all that is written to it.
 fn write_to(svg: &mut String, text: std::fmt::Arguments<'_>) {
     svg.write_fmt(text).unwrap_or_default();

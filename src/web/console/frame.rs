@@ -26,7 +26,7 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 );
 
 /// What is around a page.
-pub(super) struct Frame {
+pub(in crate::web) struct Frame {
     /// What the console says.
     pub(super) w: &'static Words,
     /// Whom the daemon listens for.
@@ -124,6 +124,8 @@ impl Frame {
             ("rules", "rules", &w.rules),
             ("people", "people", &w.people),
             ("silences", "silences", &w.silences),
+            ("playbooks", "playbooks", &w.playbooks),
+            ("handover", "handover", &w.handover),
         ];
         if self.may(Role::Admin) {
             all.extend([("access", "access", &w.access), ("audit", "audit", &w.audit)]);
@@ -157,6 +159,11 @@ impl Frame {
     pub(super) fn time(&self, at: Timestamp) -> String {
         let day = |at| self.zone.shows(at, "%Y-%m-%d");
         self.zone.shows(at, if day(at) == day(self.now) { "%H:%M" } else { "%Y-%m-%d %H:%M" })
+    }
+
+    /// `2026-11-29 03:12:45 +01:00`: for what is kept.
+    pub(super) fn full(&self, at: Timestamp) -> String {
+        self.zone.shows(at, "%Y-%m-%d %H:%M:%S %:z")
     }
 
     /// `12 min ago`

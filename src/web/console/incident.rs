@@ -14,6 +14,7 @@ use super::card::{Card, path};
 use super::chart::Usual;
 use super::fields::Posted;
 use super::frame::Frame;
+use super::playbook::{self, Block, Section};
 use super::{failed, go_to, nothing_of, said};
 use crate::domain::harmless::{clean, clip};
 use crate::domain::id::IncidentId;
@@ -45,6 +46,11 @@ struct Page {
     /// What would silence it, as part of an address.
     silence: String,
     others: Vec<Other>,
+    /// To whom it can be handed over, while somebody has it.
+    people: Vec<String>,
+    /// How many steps of its routes were told; none when it has no route.
+    told: usize,
+    playbook: Option<Section>,
     /// What most say; and the rest, and how many that are.
     stories: Vec<Told>,
     more_stories: Vec<Told>,
@@ -152,11 +158,11 @@ pub(super) async fn merge<B: Backend>(State(shared): App<B>, id: Id, Posted(f, f
     }
 }
 
-fn by(f: &Frame) -> String {
+pub(super) fn by(f: &Frame) -> String {
     f.caller.as_ref().map_or("api", |caller| caller.by()).to_owned()
 }
 
-fn unknown(f: Frame) -> Response {
+pub(super) fn unknown(f: Frame) -> Response {
     let (says, text) = (f.w.no_incident.to_string(), f.w.no_incident_text.to_string());
     said(f, StatusCode::NOT_FOUND, says, vec![text])
 }
@@ -174,10 +180,17 @@ async fn page<B: Backend>(
     let (told, sent) = (in_time(backend.stories(id.clone())).await, backend.deliveries(id).await?);
     let alive = incident.state != IncidentState::Resolved;
     let others = if alive && f.may_respond() { others(backend, &incident).await? } else { Vec::new() };
+    let playbook = playbook::section(backend, f, &incident).await?;
+    let taken = incident.state == IncidentState::Acknowledged;
+    let people = if taken { playbook::others(&backend.people(), &incident) } else { Vec::new() };
+    let told_steps = incident.steps_told();
     let card = Card::of(f, &incident).grown(f, &growth, usual(&alerts));
     let posts = posts.iter().map(|post| said_by(f, post, &backend.marks(&incident.rules, post))).collect();
     let silence: String = form_urlencoded::byte_serialize(format!("topic={}", incident.topic).as_bytes()).collect();
-    let notes = notes(f, &incident);
+    let mut notes = notes(f, &incident);
+    if playbook.is_none() {
+        notes.extend(incident.playbook.as_ref().map(|file| f.w.playbook.with([("file", file)])));
+    }
     let mut stories: Vec<Told> = told.iter().map(|story| story_of(f, story)).collect();
     let more_stories = stories.split_off(stories.len().min(STORIES));
     let more = f.counted(more_stories.len() as u64, &f.w.one_more_story, &f.w.many_more_stories);
@@ -191,6 +204,9 @@ async fn page<B: Backend>(
         notes,
         silence,
         others,
+        people,
+        told: told_steps,
+        playbook,
         stories,
         more_stories,
         more,
@@ -230,7 +246,6 @@ fn notes(f: &Frame, incident: &Incident) -> Vec<String> {
         let ids: Vec<&str> = incident.merged.iter().map(IncidentId::as_str).collect();
         notes.push(w.merged_from.with([("ids", &ids.join(", "))]));
     }
-    notes.extend(incident.playbook.as_ref().map(|file| w.playbook.with([("file", file)])));
     notes
 }
 

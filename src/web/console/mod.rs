@@ -10,9 +10,12 @@ mod card;
 mod chart;
 mod fields;
 mod frame;
+mod handover;
 mod incident;
 mod lists;
 mod now;
+mod playbook;
+mod report;
 mod sign_in;
 mod silences;
 mod words;
@@ -24,7 +27,8 @@ use axum::extract::{FromRequestParts, Request};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use self::frame::Frame;
+pub(super) use self::frame::Frame;
+pub(super) use self::report::file as report_file;
 use super::Shared;
 use super::api::{RESPONDER, VIEWER};
 use super::backend::{Backend, BackendError};
@@ -32,6 +36,7 @@ use super::routes::{Needs, Routes};
 use crate::domain::access::Role;
 
 const ADMIN: Needs = Needs::Role(Role::Admin);
+const EDITOR: Needs = Needs::Role(Role::Editor);
 
 pub(super) fn routes<B: Backend>(routes: Routes<B>) -> Routes<B> {
     routes
@@ -41,6 +46,14 @@ pub(super) fn routes<B: Backend>(routes: Routes<B>) -> Routes<B> {
         .get("/incidents/{id}", VIEWER, incident::show::<B>)
         .post("/incidents/{id}/{action}", RESPONDER, incident::act::<B>)
         .post("/incidents/{id}/merge", RESPONDER, incident::merge::<B>)
+        .post("/incidents/{id}/handover", RESPONDER, playbook::hand_over::<B>)
+        .post("/incidents/{id}/escalate", RESPONDER, playbook::escalate::<B>)
+        .post("/incidents/{id}/playbook", RESPONDER, playbook::follow::<B>)
+        .get("/incidents/{id}/report", VIEWER, report::show::<B>)
+        .get("/handover", VIEWER, handover::show::<B>)
+        .post("/handover", RESPONDER, handover::note::<B>)
+        .get("/playbooks", VIEWER, playbook::all::<B>)
+        .post("/playbooks/approve", EDITOR, playbook::approve::<B>)
         .get("/sources", VIEWER, lists::sources::<B>)
         .get("/rules", VIEWER, lists::rules::<B>)
         .get("/people", VIEWER, lists::people::<B>)

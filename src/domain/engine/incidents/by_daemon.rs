@@ -5,7 +5,7 @@ use crate::domain::commit::Commit;
 use crate::domain::engine::Engine;
 use crate::domain::engine::telling::Unreached;
 use crate::domain::id::{IncidentId, Topic};
-use crate::domain::incident::{Alert, ConditionKind, IncidentState, Severity};
+use crate::domain::incident::{Alert, ConditionKind, Incident, IncidentState, Severity, Signature};
 use crate::domain::message::{RECEIPT, Undelivered};
 use crate::domain::time::{Timestamp, human};
 
@@ -38,11 +38,15 @@ impl Engine {
     }
 
     /// A delivery about something critical has not arrived in time: others are told as if it never would, while
-    /// it is tried on. Whoever has the incident has heard of it.
+    /// it is tried on. Whoever has the incident has heard of it, unless it was handed to them.
     pub(in crate::domain::engine) fn overdue(&mut self, overdue: Undelivered, now: Timestamp, commit: &mut Commit) {
         let Undelivered { id, receiver, person, incident, error } = overdue;
         commit.overdue.push(id);
-        let is_waited_for = |live: &Live| live.incident.state == IncidentState::Open && live.incident.muted.is_none();
+        let is_theirs = |owner: &Signature| person.as_ref().is_some_and(|person| owner.by == person.as_str());
+        let is_waited_for = |live: &Live| {
+            let Incident { state, muted, acknowledged, .. } = &live.incident;
+            *state == IncidentState::Open && muted.is_none() || acknowledged.as_ref().is_some_and(is_theirs)
+        };
         if !self.live.get(&incident).is_some_and(is_waited_for) {
             return;
         }

@@ -1,6 +1,6 @@
 //! What people do with incidents.
 
-use super::merged::Merger;
+use super::handed::Orderer;
 use super::told::send;
 use super::{Live, entry};
 use crate::domain::addressee::Addressee;
@@ -20,9 +20,12 @@ impl Engine {
         commit: &mut Commit,
     ) -> Result<Incident, Refused> {
         let Command { incident: id, by, action, reason } = command;
+        let orderer = Orderer { by: &by, reason: &reason };
         match &action {
             Action::Resolve => return self.resolve(&id, &by, reason, now, commit).ok_or(Refused::NoSuchIncident),
-            Action::Merge(into) => return self.merge(&id, into, &Merger { by: &by, reason: &reason }, now, commit),
+            Action::Merge(into) => return self.merge(&id, into, &orderer, now, commit),
+            Action::HandOver(to) => return self.hand_over(&id, to, &orderer, now, commit),
+            Action::Escalate(told) => return self.escalate_now(&id, *told, &orderer, now, commit),
             _ => {}
         }
         let Some(Live { incident, .. }) = self.live.get_mut(&id) else { return Err(Refused::NoSuchIncident) };
@@ -44,8 +47,8 @@ impl Engine {
                 send(incident, MessageKind::Acknowledged, others, &self.receivers, &self.routes, now, commit);
                 commit.record(incident.clone());
             }
-            // Somebody was faster; nothing to add.
-            Action::Acknowledge | Action::AcknowledgeSeen(_) | Action::Resolve | Action::Merge(_) => {}
+            // Somebody was faster, or it is done above; nothing to add.
+            _ => {}
         }
         Ok(incident.clone())
     }
@@ -104,4 +107,9 @@ impl Engine {
         send(incident, MessageKind::Resolved, knowing, &self.receivers, &self.routes, now, commit);
         commit.record(incident.clone());
     }
+}
+
+/// What was done, and why, if that is said.
+pub(super) fn because(text: String, reason: &str) -> String {
+    if reason.is_empty() { text } else { format!("{text}: {reason}") }
 }

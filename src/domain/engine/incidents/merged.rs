@@ -11,6 +11,8 @@
 
 use std::collections::HashMap;
 
+use super::by_order::because;
+use super::handed::Orderer;
 use super::told::{first_told, send};
 use super::{Live, entry};
 use crate::domain::addressee::Addressee;
@@ -22,19 +24,13 @@ use crate::domain::incident::{Also, Anew, Escalation, Incident, IncidentState, S
 use crate::domain::message::{MessageKind, counted};
 use crate::domain::time::Timestamp;
 
-/// Who merges, and why; that may be empty.
-pub(super) struct Merger<'a> {
-    pub(super) by: &'a str,
-    pub(super) reason: &'a str,
-}
-
 impl Engine {
     /// Merges an incident into another, and answers with that one. Once more, and nothing changes.
     pub(super) fn merge(
         &mut self,
         id: &IncidentId,
         into: &IncidentId,
-        merger: &Merger<'_>,
+        orderer: &Orderer<'_>,
         now: Timestamp,
         commit: &mut Commit,
     ) -> Result<Incident, Refused> {
@@ -54,7 +50,7 @@ impl Engine {
         let told = goes.incident.told.receivers.clone();
         let before = goes.incident.clone();
         goes.incident.merged_into = Some(into.clone());
-        let Merger { by, reason } = merger;
+        let Orderer { by, reason } = orderer;
         self.end(&mut goes.incident, by, because(format!("merged into {into} “{title}”"), reason), now, commit);
         let Some(stays) = self.live.get_mut(into) else { return Err(Refused::NoSuchIncident) };
         let owner = taken_over(&stays.incident, &before);
@@ -198,8 +194,4 @@ fn taken_over(stays: &Incident, goes: &Incident) -> Option<Signature> {
     let (severity, by) = goes.taken()?;
     let is_gravest = severity >= stays.severity.max(goes.severity);
     Some(by).filter(|_| is_gravest && stays.taken().is_none_or(|(other, _)| other < severity))
-}
-
-fn because(text: String, reason: &str) -> String {
-    if reason.is_empty() { text } else { format!("{text}: {reason}") }
 }

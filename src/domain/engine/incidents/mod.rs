@@ -1,11 +1,12 @@
 //! Incidents: how they begin and grow, who is told, and how they end.
 //!
 //! One file for each of the four that change them: posts ([`begun`], and [`shared`] where they are of another topic's incident),
-//! time ([`in_time`]), people ([`by_order`], and [`merged`] where they make two one) and the daemon itself ([`by_daemon`]). What any of them has to say goes out through [`told`].
+//! time ([`in_time`]), people ([`by_order`], [`handed`] where they need others, and [`merged`] where they make two one) and the daemon itself ([`by_daemon`]). What any of them has to say goes out through [`told`].
 
 mod begun;
 mod by_daemon;
 mod by_order;
+mod handed;
 mod in_time;
 mod merged;
 mod shared;

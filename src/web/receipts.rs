@@ -2,29 +2,35 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::view::DeliveryView;
 use crate::domain::time::Timestamp;
-use crate::web::view::DeliveryView;
 
 /// What became of one message.
-#[derive(Debug, Serialize)]
-pub(super) struct Receipt {
-    pub(super) receiver: String,
-    pub(super) person: Option<String>,
-    pub(super) kind: String,
-    pub(super) state: String,
-    pub(super) attempts: u32,
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The receiver.
+    pub receiver: String,
+    /// The person there, if it was for one.
+    pub person: Option<String>,
+    /// What it said: `incident.opened` and so on.
+    pub kind: String,
+    /// `pending`, `leased`, `delivered` or `parked` (given up).
+    pub state: String,
+    /// How often it was tried.
+    pub attempts: u32,
     /// When the receiver took it, or it was given up, RFC 3339.
-    pub(super) at: Option<String>,
+    pub at: Option<String>,
     /// The same, from when the incident was opened.
-    pub(super) after_seconds: Option<f64>,
-    pub(super) error: Option<String>,
+    pub after_seconds: Option<f64>,
+    /// What went wrong last.
+    pub error: Option<String>,
 }
 
 impl Receipt {
     /// What became of a message about an incident that was opened then.
-    pub(super) fn of(delivery: DeliveryView, opened_at: &str) -> Self {
+    pub fn of(delivery: DeliveryView, opened_at: &str) -> Self {
         Self {
             after_seconds: delivery.finished_at.as_deref().and_then(|at| seconds_between(opened_at, at)),
             at: delivery.finished_at,
@@ -38,12 +44,12 @@ impl Receipt {
     }
 
     /// What it said, in a word.
-    pub(super) fn what(&self) -> &str {
+    pub fn what(&self) -> &str {
         self.kind.strip_prefix("incident.").unwrap_or(&self.kind)
     }
 
     /// Whom it was for.
-    pub(super) fn whom(&self) -> String {
+    pub fn whom(&self) -> String {
         match &self.person {
             Some(person) => format!("{person} ({})", self.receiver),
             None => self.receiver.clone(),
@@ -51,7 +57,7 @@ impl Receipt {
     }
 
     /// Whether the receiver took it.
-    pub(super) fn is_taken(&self) -> bool {
+    pub fn is_taken(&self) -> bool {
         self.state == "delivered"
     }
 }
@@ -70,7 +76,7 @@ impl fmt::Display for Receipt {
 }
 
 /// Seconds from one time of RFC 3339 to a later one; 0 when it is not later.
-pub(super) fn seconds_between(from: &str, to: &str) -> Option<f64> {
+pub fn seconds_between(from: &str, to: &str) -> Option<f64> {
     let (from, to) = (Timestamp::parse(from).ok()?, Timestamp::parse(to).ok()?);
     Some(to.since(from).as_secs_f64())
 }

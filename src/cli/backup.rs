@@ -117,6 +117,7 @@ fn give_back(database: &std::path::Path) {
     }
 }
 
+#[expect(clippy::cast_precision_loss, reason = "a size for people")]
 fn in_words(contents: &Contents) -> String {
     let last = contents.last.map_or_else(|| "nothing on record yet".to_owned(), |last| format!("last entry {last}"));
     let (posts, incidents) = (counted(contents.posts, "post"), counted(contents.incidents, "incident"));

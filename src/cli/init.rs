@@ -95,5 +95,5 @@ fn quoted(text: &str) -> String {
 }
 
 fn zone(name: &str) -> Result<String, String> {
-    TimeZone::get(name).map(|_| name.to_owned()).or_else(|_| Err("no such time zone; for instance Europe/Berlin".to_owned()))
+    TimeZone::get(name).map(|_| name.to_owned()).or(Err("no such time zone; for instance Europe/Berlin".to_owned()))
 }

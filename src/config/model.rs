@@ -28,7 +28,7 @@ mod websocket;
 mod x;
 
 pub use chats::{DiscordConfig, EventsubConfig, IrcConfig, IrcDialect, MatrixConfig, SlackConfig};
-pub use documents::{EventForm, EventstreamsConfig, FeedConfig};
+pub use documents::{EventForm, EventstreamsConfig, FeedConfig, Login};
 pub use mastodon::{Dialect, MastodonConfig, TimelineName};
 pub use nostr::NostrConfig;
 pub use receiver::{

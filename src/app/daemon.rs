@@ -32,7 +32,7 @@ use super::probe::Probe;
 use super::readiness::{Pulse, Readiness};
 use super::reload::Reload;
 use super::service;
-use super::sources::{self, Sources};
+use super::sources::{self, Around, Sources};
 use super::status::Statuses;
 use super::tasks::{Ended, Stage, Tasks, completes, until};
 use crate::config::model::{Config, ReceiverConfig, ReceiverKind, SourceConfig};
@@ -166,8 +166,9 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let readiness = readiness(&parts, &statuses, &pulse, at_work, &probe);
     start_heartbeat(&mut rest, &config, &readiness)?;
     let visits = desktops::start(&mut rest, &config, parts.desks.as_ref(), &to_engine, console.as_ref())?;
+    let around = Around { inlets: &inlets, rules: &rules, statuses: &statuses };
     let Sources { stage: reading, frames, formats, lookups } =
-        sources::start(&config, &timing, &positions, &clock, &probe, &inlets, &rules);
+        sources::start(&config, &timing, &positions, &clock, &probe, &around)?;
 
     let frames = stream::unfold(frames, |mut frames| async move { Some((frames.recv().await?, frames)) });
     let arrived = pipeline::matched(frames, move |source| formats.of(source), rules.clone(), workers());

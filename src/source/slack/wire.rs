@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_tungstenite::tungstenite::Bytes;
 use url::Url;
 
@@ -23,6 +23,7 @@ use crate::config::model::SlackConfig;
 use crate::domain::event::{Bookmark, DownReason, Joint, Rejected};
 use crate::net::socket::{Received, Socket};
 use crate::net::ws::{Connector, peer};
+use crate::source::backoff::{Backoff, Jitter};
 use crate::source::http::{Http, Request, refused};
 use crate::source::lenient::{Text, lenient, text};
 use crate::source::line::Line;
@@ -57,7 +58,10 @@ impl Slack {
         let Self { config, connector, count } = self;
         let mut session = open(config, connector, api, line).await?;
         line.connected(&session.host, Joint::Live).await?;
+        let (first, longest) = (line.timing.first_backoff, line.timing.longest_backoff);
+        let mut backoff = Backoff::new(Jitter::from_system(), first, longest);
         loop {
+            let began = Instant::now();
             let Session { socket, host } = session;
             let (moves, told_to_move) = oneshot::channel();
             let mut talk = Envelopes { channels: &config.channels, count: &mut *count, moves: Some(moves) };
@@ -74,11 +78,21 @@ impl Slack {
             }
             // Slack goes on sending here until it closes, and takes more than one connection.
             let (next, joint) = {
-                let mut next = std::pin::pin!(open(config, connector, api, line));
+                // A server that wants nothing but new connections is none to be hurried.
+                let is_healthy = began.elapsed() >= line.timing.healthy_after;
+                if is_healthy {
+                    backoff.reset();
+                }
+                let wait = if is_healthy { Duration::ZERO } else { backoff.after_failure() };
+                let next = async {
+                    line.unless_stopped(sleep(wait)).await?;
+                    open(config, connector, api, line).await
+                };
+                let mut next = std::pin::pin!(next);
                 tokio::select! {
                     next = &mut next => (next?, Joint::GoesOn),
                     end = &mut reading => {
-                        if matches!(end, End::Stopped) {
+                        if !matches!(end, End::Down(_) | End::Interrupted(_)) {
                             return Err(end);
                         }
                         // It closed before there was another: what is said meanwhile may be lost, and goes on record.

@@ -73,6 +73,7 @@ struct Source {
     state: String,
     sees: String,
     read: String,
+    unwatched: Vec<String>,
     gaps_title: String,
     gaps: Vec<String>,
 }
@@ -125,6 +126,7 @@ fn source(f: &Frame, source: &SourceView) -> Source {
         state: if source.up { &w.up } else { &w.down }.to_string(),
         sees,
         read,
+        unwatched: source.unwatched.iter().map(|what| w.unwatched.with([("what", what)])).collect(),
         gaps_title: w.gaps.with([("n", &n(source.gaps.len() as u64))]),
         gaps: source.gaps.iter().rev().take(GAPS).map(|one| gap(f, one)).collect(),
     }

@@ -140,8 +140,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let Setup { config, rules, reload, open_api, timing, stop, listening } = setup;
     let mut signals = Signals::listen()?;
     let (steady, clock) = clocks();
-    let (started, metrics) = (clock.now(), Arc::new(Metrics::default()));
-    metrics.rules(rules.rules().len());
+    let (started, metrics) = (clock.now(), counters(&rules));
     let (database, restored) = open_database(&config, &rules, started)?;
     let web = bind(&config, open_api, database.access().context("reading who may sign in")?).await?;
     let (console, inlets) = web.as_ref().map(Web::ways).unwrap_or_default();
@@ -228,6 +227,13 @@ fn engine(config: &Config, rules: &Arc<RuleSet>, receivers: &[ReceiverName]) -> 
     let mut engine = Engine::new(Arc::clone(rules), config.routes.clone(), receivers.to_vec());
     engine.keep_sample(config.store.sample_one_in);
     engine
+}
+
+/// Counters, with what is counted already.
+fn counters(rules: &RuleSet) -> Arc<Metrics> {
+    let metrics = Metrics::default();
+    metrics.rules(rules.rules().len());
+    Arc::new(metrics)
 }
 
 /// One clock: as the engine's task sets it, and as everybody reads it.

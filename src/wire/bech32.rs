@@ -80,8 +80,10 @@ mod tests {
         // The example of NIP-19.
         let npub = "npub10elfcs4fr0l0r8af98jlmgdh9c8tcxjvz9qkw038js35mp4dma8qzvjptg";
         let key = parse("npub", npub).unwrap();
-        let digits: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(digits, "7e7e9c42a91bfef19fa929e5fda1b72e0ebc1a4c1141673e2794234d86addf4e");
+        assert_eq!(
+            crate::domain::id::hex(&key, 32),
+            "7e7e9c42a91bfef19fa929e5fda1b72e0ebc1a4c1141673e2794234d86addf4e"
+        );
         assert_eq!(write("npub", &key), npub);
     }
 

@@ -418,7 +418,10 @@ impl Wire for Feed {
     /// A server that has enough of being asked is left alone; what its hub pushes is taken all the same.
     async fn pause(&mut self, wait: Duration, line: &mut Line) -> Result<(), End> {
         let until = Instant::now() + wait;
-        let Ok(http) = Ways::new(&self.config) else { return line.unless_stopped(sleep_until(until)).await };
+        let is_called = self.push.is_some() && !wait.is_zero();
+        let Some(http) = is_called.then(|| Ways::new(&self.config).ok()).flatten() else {
+            return line.unless_stopped(sleep_until(until)).await;
+        };
         let host = self.config.url.host_str().unwrap_or_default().to_owned();
         while Instant::now() < until {
             // It ends early where a push says that there is something to poll: that waits, too.

@@ -240,7 +240,9 @@ impl Api {
         {
             unwatched.push(format!("Twitch has no channel {absent}, nobody reads it"));
         }
-        unwatched.iter().for_each(|what| events::source_notice(&line.name, what));
+        for what in &unwatched {
+            events::source_notice(&line.name, what);
+        }
         if channels.is_empty() {
             return Err(Failure::operator("Twitch has none of the source's channels; check `channels`"));
         }

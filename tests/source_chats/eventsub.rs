@@ -96,7 +96,11 @@ impl World {
             taken["cost"] = json!(0);
             taken["created_at"] = json!("2026-11-22T15:00:00Z");
             let answer = json!({ "data": [taken], "total": number + 1, "total_cost": 0, "max_total_cost": 10 });
-            Act::Saying(202, answer.to_string())
+            // Clients of others reckon with these.
+            let limit = [("ratelimit-limit", "800"), ("ratelimit-remaining", "799"), ("ratelimit-reset", "1795365495")];
+            let headers = [("content-type", "application/json")].into_iter().chain(limit);
+            let headers = headers.map(|(name, value)| (name, value.to_owned())).collect();
+            Act::Page(202, headers, answer.to_string().into_bytes())
         });
         Self { api, socket, refusals }
     }

@@ -157,6 +157,7 @@ impl Daemon {
             cursor: record.and_then(|record| record.cursor).map(|cursor| cursor.0),
             coverage: record.map_or(0.0, |record| record.coverage(self.looked_back(record), now)),
             ledger: ledger_view(&ledger),
+            unwatched: status.unwatched.list(),
             gaps: record.map(|record| record.gaps.iter().map(gap_view).collect()).unwrap_or_default(),
         }
     }

@@ -32,7 +32,7 @@ use super::probe::Probe;
 use super::readiness::{Pulse, Readiness};
 use super::reload::Reload;
 use super::service;
-use super::sources::{self, Sources};
+use super::sources::{self, Around, Sources};
 use super::status::Statuses;
 use super::tasks::{Ended, Stage, Tasks, completes, until};
 use crate::config::model::{Config, ReceiverConfig, ReceiverKind, SourceConfig};
@@ -140,8 +140,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let Setup { config, rules, reload, open_api, timing, stop, listening } = setup;
     let mut signals = Signals::listen()?;
     let (steady, clock) = clocks();
-    let (started, metrics) = (clock.now(), Arc::new(Metrics::default()));
-    metrics.rules(rules.rules().len());
+    let (started, metrics) = (clock.now(), counters(&rules));
     let (database, restored) = open_database(&config, &rules, started)?;
     let web = bind(&config, open_api, database.access().context("reading who may sign in")?).await?;
     let (console, inlets) = web.as_ref().map(Web::ways).unwrap_or_default();
@@ -166,8 +165,9 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let readiness = readiness(&parts, &statuses, &pulse, at_work, &probe);
     start_heartbeat(&mut rest, &config, &readiness)?;
     let visits = desktops::start(&mut rest, &config, parts.desks.as_ref(), &to_engine, console.as_ref())?;
+    let around = Around { inlets: &inlets, rules: &rules, statuses: &statuses };
     let Sources { stage: reading, frames, formats, lookups } =
-        sources::start(&config, &timing, &positions, &clock, &probe, &inlets, &rules);
+        sources::start(&config, &timing, &positions, &clock, &probe, &around)?;
 
     let frames = stream::unfold(frames, |mut frames| async move { Some((frames.recv().await?, frames)) });
     let arrived = pipeline::matched(frames, move |source| formats.of(source), rules.clone(), workers());
@@ -227,6 +227,13 @@ fn engine(config: &Config, rules: &Arc<RuleSet>, receivers: &[ReceiverName]) -> 
     let mut engine = Engine::new(Arc::clone(rules), config.routes.clone(), receivers.to_vec());
     engine.keep_sample(config.store.sample_one_in);
     engine
+}
+
+/// Counters, with what is counted already.
+fn counters(rules: &RuleSet) -> Arc<Metrics> {
+    let metrics = Metrics::default();
+    metrics.rules(rules.rules().len());
+    Arc::new(metrics)
 }
 
 /// One clock: as the engine's task sets it, and as everybody reads it.

@@ -319,6 +319,9 @@ impl Desk {
             self.took(outcome, pending);
         }
         let now = self.clock.now();
+        for (source, status) in self.statuses.all() {
+            self.metrics.source_unwatched(&source, status.unwatched.list().len());
+        }
         let outcome = self.engine.step(Input::Tick, now);
         self.took(outcome, pending);
         if let Some(exercise) = &mut self.exercise {
@@ -387,6 +390,9 @@ impl Desk {
             let Some(cursor) = progress.cursor else { continue };
             if let Some(position) = self.positions.get(source) {
                 position.advance(cursor);
+            }
+            if self.engine.is_away(source) {
+                continue; // what came was sent to us, there is no connection
             }
             // In the order of the steps, not of the commits: a connection that is lost while
             // its last frames are on their way to the disk stays lost.

@@ -297,6 +297,7 @@ impl Backend for Pretended {
             cursor: None,
             coverage: 1.0,
             ledger: LedgerView { posts: 1_204_332, ..LedgerView::default() },
+            unwatched: vec!["Twitch has no channel absent, nobody reads it".to_owned()],
             gaps: vec![],
         }])
     }

@@ -21,6 +21,8 @@ use crate::wire::oncall::{Question, ScheduleJson, ShiftJson, answer};
 
 /// Incidents in the list.
 const INCIDENTS: usize = 500;
+/// What a source's server refuses, as far as it is shown; the API has all.
+const UNWATCHED: usize = 20;
 /// Gaps shown of a source, drills shown.
 const GAPS: usize = 50;
 const DRILLS: usize = 20;
@@ -73,6 +75,7 @@ struct Source {
     state: String,
     sees: String,
     read: String,
+    unwatched: Vec<String>,
     gaps_title: String,
     gaps: Vec<String>,
 }
@@ -125,6 +128,7 @@ fn source(f: &Frame, source: &SourceView) -> Source {
         state: if source.up { &w.up } else { &w.down }.to_string(),
         sees,
         read,
+        unwatched: source.unwatched.iter().take(UNWATCHED).map(|what| w.unwatched.with([("what", what)])).collect(),
         gaps_title: w.gaps.with([("n", &n(source.gaps.len() as u64))]),
         gaps: source.gaps.iter().rev().take(GAPS).map(|one| gap(f, one)).collect(),
     }

@@ -221,6 +221,7 @@ pub(super) struct Words {
     pub(super) sees_host: Phrase,
     pub(super) sees_nothing: Phrase,
     pub(super) source_read: Phrase,
+    pub(super) unwatched: Phrase,
     pub(super) gaps: Phrase,
     pub(super) gap: Phrase,
     pub(super) gap_recovered: Phrase,

@@ -22,3 +22,4 @@ mod service;
 mod sources;
 mod status;
 mod tasks;
+mod workshop;

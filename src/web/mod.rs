@@ -20,10 +20,13 @@ mod live;
 mod page;
 mod pagerduty;
 mod routes;
+mod search;
+mod sheet;
 mod silences;
 mod token;
 mod twilio;
 pub mod view;
+mod workshop;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -41,6 +44,9 @@ pub use backend::{
 pub use desks::{Duplex, Visit};
 pub use routes::{Needs, Route};
 pub use token::token;
+pub use workshop::{
+    Draft, Judgement, LastMessage, Missed, Past, Preview, Proposal, RuleDetail, RuleState, Tried, TriedPost, Workshop,
+};
 
 pub use crate::net::inlet::Inlets;
 

@@ -136,3 +136,87 @@ fn query(chosen: &[&str]) -> String {
         chosen.iter().map(|text| if text.contains(' ') { format!("\"{text}\"") } else { (*text).to_owned() }).collect();
     terms.join(" OR ")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::rules::parse_rules;
+    use crate::domain::diagnostic::SourceText;
+    use crate::domain::organization::Organization;
+    use crate::domain::rule::compile;
+    use crate::domain::time::Timestamp;
+
+    fn rule(query: &str) -> Rule {
+        let text = format!(
+            "schema = 1\n[pack]\nname = \"p\"\n[[rule]]\nid = \"p.a\"\ntitle = \"A\"\nseverity = \"low\"\nquery = '{query}'\n"
+        );
+        let (file, _) = parse_rules(&Arc::new(SourceText { name: "f".to_owned(), text }));
+        compile(&file.unwrap(), &Organization::example()).0.remove(0)
+    }
+
+    fn posts(texts: &[&str]) -> Vec<Post> {
+        let post = |(n, text): (usize, &&str)| {
+            let id = format!("p{n}");
+            Post::plain(id.as_str().into(), "s".into(), id.as_str().into(), (*text).to_owned(), Timestamp::default())
+        };
+        texts.iter().enumerate().map(post).collect()
+    }
+
+    fn found(noise: &[&str], real: &[&str], others: &[&str]) -> Option<(String, usize)> {
+        let found = cheapest(&rule("gunman OR shots"), &posts(noise), &posts(real), &posts(others))?;
+        assert_eq!((found.noise, found.looked_at), (noise.len(), others.len()));
+        Some((found.query, found.others))
+    }
+
+    fn query(text: &str) -> Option<(String, usize)> {
+        Some((text.to_owned(), 0))
+    }
+
+    #[test]
+    fn the_fewest_words_take_out_all_noise_and_nothing_real() {
+        let noise = ["Gunman movie tonight", "new gunman MOVIE trailer"];
+        assert_eq!(found(&noise, &[], &[]), query("movie"));
+        // A word that is in something real is none, however often noise has it.
+        let real = ["gunman near the movie theatre"];
+        let (words, _) = found(&noise, &real, &[]).unwrap();
+        assert!(!words.split(" OR ").any(|word| word == "movie"), "{words}");
+        assert_eq!(words.split(" OR ").count(), 2, "{words}");
+    }
+
+    #[test]
+    fn of_equals_what_is_in_the_fewest_others_is_proposed() {
+        let noise = ["gunman lasertag arena", "shots lasertag arena"];
+        assert_eq!(found(&noise, &[], &["gunman at the arena"]), query("lasertag"));
+        assert_eq!(
+            found(&noise, &[], &["gunman lasertag", "gunman lasertag", "shots arena"]),
+            query("\"lasertag arena\"")
+        );
+    }
+
+    #[test]
+    fn what_the_rule_asks_for_is_no_exception() {
+        assert_eq!(found(&["gunman"], &[], &[]), None);
+        assert_eq!(found(&["shots and gunman"], &[], &[]), None, "nor are words that are everywhere");
+        assert_eq!(found(&[], &["gunman"], &[]), None);
+        assert_eq!(found(&["gunman 123 <b> =1"], &[], &[]), None, "numbers and signs are no words");
+    }
+
+    #[test]
+    fn two_words_in_a_row_where_each_alone_is_real() {
+        let real = ["gunman in the escape hatch", "shots in the emergency room"];
+        assert_eq!(found(&["gunman escape room fun"], &real, &["gunman fun", "shots fun"]), query("\"escape room\""));
+    }
+
+    #[test]
+    fn every_proposal_takes_out_what_it_says() {
+        let texts =
+            ["gunman alpha beta", "gunman beta gamma", "gunman gamma delta", "gunman delta alpha", "gunman omega"];
+        let real = ["gunman beta", "gunman delta"];
+        let found = cheapest(&rule("gunman"), &posts(&texts), &posts(&real), &[]).unwrap();
+        let out = rule(&found.query);
+        assert!(posts(&texts).iter().all(|post| out.explain(post).matched()), "{}", found.query);
+        assert!(!posts(&real).iter().any(|post| out.explain(post).matched()), "{}", found.query);
+    }
+}

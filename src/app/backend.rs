@@ -44,8 +44,9 @@ use crate::web::{
 /// Coverage and gaps are told for so long.
 const LOOK_BACK: Duration = Duration::from_hours(24);
 
-/// Reads at a time.
-pub(super) const READERS: usize = 4;
+/// Reads at a time, and such as take longer.
+const READERS: usize = 4;
+const AT_LENGTH: usize = 2;
 /// Entries of the audit log on one page.
 const AUDITED: usize = 200;
 
@@ -75,6 +76,21 @@ impl Known {
     }
 }
 
+/// Who reads at a time.
+pub(super) struct Turns {
+    /// For what a page needs.
+    readers: Arc<Semaphore>,
+    /// For what takes longer.
+    pub at_length: Arc<Semaphore>,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        let [readers, at_length] = [READERS, AT_LENGTH].map(|turns| Arc::new(Semaphore::new(turns)));
+        Self { readers, at_length }
+    }
+}
+
 /// The daemon behind the API.
 pub(super) struct Daemon {
     /// What it is configured with.
@@ -86,7 +102,7 @@ pub(super) struct Daemon {
     /// The rules in force.
     pub rules: watch::Receiver<Arc<RuleSet>>,
     /// Their files.
-    pub shelf: watch::Receiver<Arc<Shelf>>,
+    pub files: watch::Receiver<Arc<Shelf>>,
     /// The people and schedules in force.
     pub people: watch::Receiver<Arc<People>>,
     /// The sources right now.
@@ -96,9 +112,7 @@ pub(super) struct Daemon {
     /// Where those of other workstations are received.
     pub visits: Option<mpsc::Sender<Visit>>,
     /// Turns to read: many who look on must not take all threads and files.
-    pub readers: Arc<Semaphore>,
-    /// Turns to do what takes longer.
-    pub at_length: Arc<Semaphore>,
+    pub turns: Turns,
     /// What happens, for whoever looks on.
     pub live: broadcast::Sender<Live>,
     /// Where accounts are kept.
@@ -116,7 +130,7 @@ impl Daemon {
         read: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, BackendError> {
         let database = self.known.database.clone();
-        let turn = Arc::clone(&self.readers).acquire_owned().await.or(Err(stopping()))?;
+        let turn = Arc::clone(&self.turns.readers).acquire_owned().await.or(Err(stopping()))?;
         let result = tokio::task::spawn_blocking(move || {
             let result = Reader::open(&database).and_then(|reader| read(&reader));
             // Also when nobody waits for it any more, it has its turn until it is done.
@@ -394,7 +408,7 @@ impl Backend for Daemon {
     async fn marks(&self, rules: BTreeSet<RuleId>, posts: Vec<Post>) -> Result<Vec<Vec<Range<usize>>>, BackendError> {
         let in_force = Arc::clone(&self.rules.borrow());
         // Explaining is slow, and strangers choose how much there is to explain.
-        let turn = Arc::clone(&self.readers).acquire_owned().await.or(Err(stopping()))?;
+        let turn = Arc::clone(&self.turns.readers).acquire_owned().await.or(Err(stopping()))?;
         let marked = tokio::task::spawn_blocking(move || {
             let found: Vec<&Rule> =
                 rules.iter().filter_map(|id| in_force.find(id.as_str())).map(|(_, rule)| rule).collect();

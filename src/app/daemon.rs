@@ -14,7 +14,7 @@ use anyhow::Context as _;
 use futures_util::future::select_all;
 use futures_util::stream;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Notify, Semaphore, broadcast, mpsc, oneshot, watch};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -35,7 +35,7 @@ use super::service;
 use super::sources::{self, Sources};
 use super::status::Statuses;
 use super::tasks::{Ended, Stage, Tasks, completes, until};
-use super::workshop::{self, Shelf};
+use super::workshop::Shelf;
 use crate::config::model::{Config, ReceiverConfig, ReceiverKind, SourceConfig};
 use crate::desk::hub::Hub;
 use crate::domain::commit::Restored;
@@ -159,7 +159,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let positions = positions(&config, &restored);
     let (exercise, first) = restore(&mut engine, restored, started);
     let (rules_in_force, rules) = watch::channel(rules);
-    let (shelves, shelf) = watch::channel(Arc::new(Shelf { files, refused: Vec::new() }));
+    let (shelves, files) = watch::channel(Arc::new(Shelf { files, refused: Vec::new() }));
     let (people_in_force, people) = watch::channel(Arc::clone(&config.routes.people));
     let statuses = Statuses::new(positions.keys().cloned(), started);
     let (to_engine, engine_requests) = mpsc::channel(REQUESTS);
@@ -202,28 +202,24 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
         readiness,
         engine: to_engine.clone(),
         rules: rules.clone(),
-        shelf,
+        files,
         people,
         statuses,
         desks: parts.desks.clone(),
         visits,
-        readers: Arc::new(Semaphore::new(backend::READERS)),
-        at_length: Arc::new(Semaphore::new(workshop::AT_A_TIME)),
+        turns: backend::Turns::default(),
         live: parts.live.clone(),
         store: store.clone(),
         started,
         clock: Arc::clone(&clock),
     });
     start_habits(&mut rest, &config, &daemon);
-    if let Some(web) = web {
-        serve_api(&mut rest, web, daemon, metrics, listening)?;
-    }
+    serve_api(&mut rest, web, daemon, metrics, listening)?;
 
     service::ready();
     let mut stages = [reading, working, sending, rest];
     let again = reload.map(|reload| Again { reload, engine: to_engine.clone(), rules, shelves });
-    let ended = watch_over(&mut signals, &stop, again.as_ref(), &mut stages, &mut storing).await;
-    drop(again);
+    let ended = watch_over(&mut signals, &stop, again, &mut stages, &mut storing).await;
     service::stopping();
     drop(to_engine);
     stop_in_order(stages, &store, storing, clock.as_ref(), &mut signals, ended).await?;
@@ -296,12 +292,12 @@ fn positions(config: &Config, restored: &Restored) -> Positions {
 /// Whoever wants to know where the API listens may have gone away by then.
 fn serve_api(
     stage: &mut Stage,
-    web: Web,
+    web: Option<Web>,
     daemon: Arc<backend::Daemon>,
     metrics: Arc<Metrics>,
     listening: Option<oneshot::Sender<SocketAddr>>,
 ) -> anyhow::Result<()> {
-    let Web { listener, doors } = web;
+    let Some(Web { listener, doors }) = web else { return Ok(()) };
     let address = listener.local_addr().context("the address of the API")?;
     let served = web::serve(listener, daemon, doors, metrics, stage.stop.clone());
     stage.tasks.spawn("web", async move { served.await.context("the API") });
@@ -419,7 +415,7 @@ impl Signals {
 async fn watch_over(
     signals: &mut Signals,
     stop: &CancellationToken,
-    reload: Option<&Again>,
+    reload: Option<Again>,
     stages: &mut [Stage],
     storing: &mut Tasks,
 ) -> anyhow::Result<()> {
@@ -431,7 +427,7 @@ async fn watch_over(
             () = stop.cancelled() => return Ok(()),
             _ = terminate.recv() => { events::shutdown_begun("SIGTERM"); return Ok(()) }
             _ = interrupt.recv() => { events::shutdown_begun("SIGINT"); return Ok(()) }
-            _ = hang_up.recv() => if let Some(reload) = reload { reload.run().await } else { events::reload_pointless() },
+            _ = hang_up.recv() => if let Some(reload) = &reload { reload.run().await } else { events::reload_pointless() },
             (Ended { task, result }, ..) = ended => {
                 return Err(match result {
                     Ok(()) => anyhow::anyhow!("{task} ended by itself"),

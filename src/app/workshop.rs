@@ -3,6 +3,7 @@
 //! All of it reads. It runs on threads that may block, two at a time, for some seconds at most, and beside the reads that
 //! a night needs: somebody who tries queries must not keep others from an incident.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
@@ -37,8 +38,6 @@ use crate::web::{
     TriedPost, Workshop,
 };
 
-/// Such work at a time.
-pub(super) const AT_A_TIME: usize = 2;
 /// It waits so long for others …
 const TURN: Duration = Duration::from_secs(2);
 /// … and takes so long at most: a request has 10 s.
@@ -92,8 +91,8 @@ impl Daemon {
             let text = "others try rules or search just now; try again in a few seconds";
             BackendError::Unavailable(text.to_owned())
         };
-        let turn = tokio::time::timeout(TURN, Arc::clone(&self.at_length).acquire_owned()).await;
-        let turn = turn.or_else(|_| Err(busy()))?.or(Err(stopping()))?;
+        let turn = tokio::time::timeout(TURN, Arc::clone(&self.turns.at_length).acquire_owned()).await;
+        let turn = turn.map_err(|_| busy())?.or(Err(stopping()))?;
         let (database, until) = (self.known.database.clone(), self.clock.now() + MOST);
         let (tell, interrupter) = oneshot::channel();
         let mut done = tokio::task::spawn_blocking(move || {
@@ -104,16 +103,12 @@ impl Daemon {
             drop(turn);
             result
         });
-        let result = match tokio::time::timeout(MOST, &mut done).await {
-            Ok(result) => result,
-            Err(_) => {
-                if let Ok(interrupter) = interrupter.await {
-                    interrupter.interrupt();
-                }
-                return Err(BackendError::Unavailable(
-                    "it took too long; ask for less, or for a shorter time".to_owned(),
-                ));
+        let Ok(result) = tokio::time::timeout(MOST, &mut done).await else {
+            if let Ok(interrupter) = interrupter.await {
+                interrupter.interrupt();
             }
+            let text = "it took too long; ask for less, or for a shorter time";
+            return Err(BackendError::Unavailable(text.to_owned()));
         };
         let unavailable = |error: &dyn std::error::Error| BackendError::Unavailable(error.to_string());
         result.map_err(|error| unavailable(&error))?.map_err(|error| unavailable(&error))
@@ -137,10 +132,10 @@ impl Daemon {
         if draft == &Draft::default() {
             return Ok(of(rule.clone(), String::new()));
         }
-        let shelf = Arc::clone(&self.shelf.borrow());
+        let files = Arc::clone(&self.files.borrow());
         let id = rule.id.as_str();
         let file =
-            shelf.of(&rule.id).ok_or_else(|| invalid("the file of this rule was read anew; load the page again"))?;
+            files.of(&rule.id).ok_or_else(|| invalid("the file of this rule was read anew; load the page again"))?;
         let mut changed = file.clone();
         changed.rules.retain(|raw| raw.id.value == id);
         let edit = edit(rule, draft);
@@ -188,17 +183,15 @@ impl Daemon {
 
 impl Workshop for Daemon {
     async fn rule(&self, id: RuleId, sight: Sight) -> Result<Option<RuleDetail>, BackendError> {
-        let (Some(rule), shelf) = (self.found(&id), Arc::clone(&self.shelf.borrow())) else { return Ok(None) };
-        let Some(file) = shelf.of(&id).cloned() else { return Ok(None) };
+        let files = Arc::clone(&self.files.borrow());
+        let Some((rule, file)) = self.found(&id).zip(files.of(&id).cloned()) else { return Ok(None) };
         let veiled = sight == Sight::Veiled && of_the_lane(&rule);
-        let (known_rule, files) = (rule.clone(), Arc::clone(&shelf));
+        let (known_rule, all) = (rule.clone(), Arc::clone(&files));
         let (record, proposal, tests, seen) = self
             .at_length(move |reader, _| {
                 let record = reader.rule_record(&known_rule.id, HISTORY)?;
-                let proposal =
-                    if veiled || record.noise.0 == 0 { None } else { proposal(reader, &known_rule, &files)? };
-                let tests =
-                    files.of(&known_rule.id).map(|file| trial::run_of(file, &files.files, known_rule.id.as_str()));
+                let proposal = if veiled || record.noise.0 == 0 { None } else { proposal(reader, &known_rule, &all)? };
+                let tests = all.of(&known_rule.id).map(|file| trial::run_of(file, &all.files, known_rule.id.as_str()));
                 let state = reader.volume(known_rule.id.as_str())?;
                 let seen = state.as_ref().and_then(|state| known(&known_rule, state));
                 Ok((record, proposal, tests.unwrap_or_default(), seen))
@@ -211,7 +204,7 @@ impl Workshop for Daemon {
         // One that learns and has left nothing yet has heard nothing.
         let seen = seen.or(learns(&rule).then_some(Duration::ZERO));
         Ok(Some(RuleDetail {
-            state: self.state(&rule, &file, &shelf.refused, seen),
+            state: self.state(&rule, &file, &files.refused, seen),
             built_in: file.source.name.starts_with("builtin:"),
             file: file.source.name.clone(),
             fired: record.fired,
@@ -251,7 +244,7 @@ impl Workshop for Daemon {
                     explained(changed, &rule, post).0
                 });
                 found.retain(|found| seen.insert(found.post.id.clone()));
-                found.sort_by(|one, other| other.post.event_time.cmp(&one.post.event_time));
+                found.sort_by_key(|found| Reverse(found.post.event_time));
                 let mut near = Vec::new();
                 for FoundPost { post, .. } in found.into_iter().take_while(|_| clock.now() < until) {
                     tried.looked_at += 1;
@@ -282,7 +275,9 @@ impl Workshop for Daemon {
             let earliest = reader.newest_from(PLAYED)?;
             let heard = reader.heard(earliest.unwrap_or_default())?;
             let mut played = [&before, &after].map(|rules| Played::new(rules, &id));
-            played.iter_mut().for_each(|one| one.engine.lost(&heard.lost, heard.sources));
+            for one in &mut played {
+                one.engine.lost(&heard.lost, heard.sources);
+            }
             let mut preview = Preview { cut: earliest.is_some(), ..Preview::default() };
             let mut last = earliest.map(|at| Kept { at, id: PostId::from(""), json: String::new() });
             loop {
@@ -292,7 +287,9 @@ impl Workshop for Daemon {
                 let Some((first, newest)) = times else { break };
                 preview.span = Some((preview.span.map_or(first, |(from, _)| from), newest));
                 preview.posts += posts.len();
-                played.iter_mut().for_each(|one| one.hear(&posts));
+                for one in &mut played {
+                    one.hear(&posts);
+                }
                 last = page.into_iter().next_back();
                 if clock.now() >= until - Duration::from_secs(1) {
                     preview.cut = true;
@@ -440,7 +437,7 @@ fn difference(file: &RawFile, rule: &str, edit: &Edit) -> String {
 }
 
 /// The exception that would take out what people called noise.
-fn proposal(reader: &Reader, rule: &Rule, shelf: &Shelf) -> Result<Option<Proposal>, StoreError> {
+fn proposal(reader: &Reader, rule: &Rule, files: &Shelf) -> Result<Option<Proposal>, StoreError> {
     let noise = reader.judged_posts(&rule.id, false, JUDGED)?;
     let real = reader.judged_posts(&rule.id, true, JUDGED)?;
     let own = Seek { rule: rule.id.to_string(), ..Seek::default() };
@@ -453,7 +450,7 @@ fn proposal(reader: &Reader, rule: &Rule, shelf: &Shelf) -> Result<Option<Propos
     let reason = reasons.into_iter().filter(|one| !one.real).map(|one| one.reason).find(|reason| !reason.is_empty());
     let reason = reason.unwrap_or_else(|| "judged noise".to_owned());
     let edit = Edit { query: None, except: Some((reason.clone(), exclusion.query.clone())) };
-    let diff = shelf.of(&rule.id).map(|file| difference(file, rule.id.as_str(), &edit)).unwrap_or_default();
+    let diff = files.of(&rule.id).map(|file| difference(file, rule.id.as_str(), &edit)).unwrap_or_default();
     Ok(Some(Proposal { exclusion, reason, diff }))
 }
 

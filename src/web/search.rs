@@ -12,7 +12,7 @@ use url::form_urlencoded;
 use super::api::{Answer, App, Problem};
 use super::backend::Backend;
 use super::caller::Caller;
-use crate::domain::id::PostId;
+use crate::domain::id::{IncidentId, PostId, RuleId};
 use crate::domain::incident::Severity;
 use crate::domain::seek::{FoundPost, Seek};
 use crate::domain::time::{Timestamp, Zone};
@@ -84,7 +84,7 @@ impl Asked {
             lang: text("lang"),
             severity,
         };
-        Ok(Self { seek, before, fields })
+        Ok(Self { fields, seek, before })
     }
 
     /// A field as it was written.
@@ -129,8 +129,8 @@ impl<'a> From<&'a FoundPost> for FoundView<'a> {
         let FoundPost { post, rules, incidents } = found;
         Self {
             post: PostJson::from(post),
-            rules: rules.iter().map(|rule| rule.as_str()).collect(),
-            incidents: incidents.iter().map(|incident| incident.as_str()).collect(),
+            rules: rules.iter().map(RuleId::as_str).collect(),
+            incidents: incidents.iter().map(IncidentId::as_str).collect(),
         }
     }
 }

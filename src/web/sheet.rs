@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use super::search::FoundView;
 use crate::domain::harmless::{clean, is_hidden};
+use crate::domain::id::{IncidentId, RuleId};
 use crate::domain::post::PostKind;
 use crate::domain::seek::FoundPost;
 
@@ -96,8 +97,8 @@ fn row(found: &FoundPost) -> String {
         PostKind::Quote => "quote",
         PostKind::Repost => "repost",
     };
-    let rules: Vec<&str> = rules.iter().map(|rule| rule.as_str()).collect();
-    let incidents: Vec<&str> = incidents.iter().map(|incident| incident.as_str()).collect();
+    let rules: Vec<&str> = rules.iter().map(RuleId::as_str).collect();
+    let incidents: Vec<&str> = incidents.iter().map(IncidentId::as_str).collect();
     let cells = [
         post.event_time.to_string(),
         post.source.to_string(),

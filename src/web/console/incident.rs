@@ -117,7 +117,7 @@ pub(super) async fn show<B: Backend>(State(shared): App<B>, f: Frame, id: Id) ->
     let Ok(Path(id)) = id else { return nothing_of(f) };
     let detail = match shared.backend.incident(IncidentId::from(id)).await {
         Ok(Some(detail)) if f.may_see(&detail.incident) => detail,
-        Ok(Some(detail)) => return veiled(f, detail.incident),
+        Ok(Some(detail)) => return veiled(f, &detail.incident),
         Ok(None) => return unknown(f),
         Err(error) => return failed(f, &error),
     };
@@ -128,8 +128,8 @@ pub(super) async fn show<B: Backend>(State(shared): App<B>, f: Frame, id: Id) ->
 }
 
 /// All that is told of an incident to those who may not read it.
-pub(super) fn veiled(f: Frame, incident: Incident) -> Response {
-    let Card { title, severity_word, owner, opened, exercise, .. } = Card::of(&f, &incident);
+pub(super) fn veiled(f: Frame, incident: &Incident) -> Response {
+    let Card { title, severity_word, owner, opened, exercise, .. } = Card::of(&f, incident);
     let mark = if exercise { format!("{} · ", f.w.exercise) } else { String::new() };
     let stands = format!("{mark}{severity_word} · {opened} · {owner}");
     let text = f.w.restricted_text.to_string();
@@ -158,7 +158,7 @@ pub(super) async fn act<B: Backend>(
     let Some(kind) = ActionKind::parse(&action) else { return nothing_of(f) };
     match is_kept_from(&*shared.backend, &f, &id).await {
         Ok(None) => {}
-        Ok(Some(incident)) => return veiled(f, incident),
+        Ok(Some(incident)) => return veiled(f, &incident),
         Err(error) => return failed(f, &error),
     }
     let text = match words("text", Some(fields.get("text").to_owned())) {
@@ -183,7 +183,7 @@ pub(super) async fn merge<B: Backend>(State(shared): App<B>, id: Id, Posted(f, f
     for id in [&id, &into] {
         match is_kept_from(&*shared.backend, &f, id).await {
             Ok(None) => {}
-            Ok(Some(incident)) => return veiled(f, incident),
+            Ok(Some(incident)) => return veiled(f, &incident),
             Err(error) => return failed(f, &error),
         }
     }

@@ -27,7 +27,7 @@ pub(super) async fn judge<B: Backend>(
     let Ok(Path(id)) = id else { return nothing_of(f) };
     match is_kept_from(&*shared.backend, &f, &id).await {
         Ok(None) => {}
-        Ok(Some(incident)) => return veiled(f, incident),
+        Ok(Some(incident)) => return veiled(f, &incident),
         Err(error) => return failed(f, &error),
     }
     let real = match fields.get("real") {

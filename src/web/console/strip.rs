@@ -13,6 +13,8 @@ const DAY: std::time::Duration = std::time::Duration::from_hours(24);
 const WIDTH: usize = 720;
 const HEIGHT: usize = 64;
 const BELOW: usize = 16;
+/// The height of a cell.
+const CELL: f64 = 56.0;
 
 /// A day by the organisation's clocks: as it is written, when it begins, and when it ends; today ends now.
 pub(super) type Day = (String, Timestamp, Timestamp);
@@ -86,7 +88,7 @@ pub(super) fn cells(days: &[Day], seen: &[Seen], says: &str, titles: &[String]) 
         );
         if let (Seen::Part(part), "blind") = (seen, class) {
             // At least a line: an hour of a day must not vanish.
-            let height = ((1.0 - part.clamp(0.0, 1.0)) * (HEIGHT as f64 - 8.0)).clamp(5.0, HEIGHT as f64 - 8.0);
+            let height = ((1.0 - part.clamp(0.0, 1.0)) * CELL).clamp(5.0, CELL);
             push(
                 &mut svg,
                 format_args!("<rect class=\"missed\" x=\"{x}\" y=\"8\" width=\"{width}\" height=\"{height:.1}\"/>"),

@@ -165,7 +165,7 @@ async fn a_crisis_is_seen_taken_and_ended_in_a_real_browser() {
     judge(&browser, &axe, "a try").await;
     browser.picture("console-try.png").await;
     browser.press("#try button[value=preview]").await;
-    world.sees(&browser, "#try .preview", "It would have fired").await;
+    world.sees(&browser, "#try .preview", "Alerts of the change").await;
     judge(&browser, &axe, "a preview").await;
     browser.picture("console-preview.png").await;
     browser.go(&format!("{}/search", world.root)).await;

@@ -112,6 +112,29 @@ fn is_clean(text: &str, of: &str) {
     }
 }
 
+/// Every page and every answer, to an admin who may not read it and to the token.
+async fn every_address_is_clean(world: &World, ann: &mut Visitor, id: &str) {
+    for route in addresses(Arc::new(Pretended::default())) {
+        let Needs::Role(_) = route.needs else { continue };
+        if route.method != "GET" || route.path == "/api/v1/events" || route.path.starts_with("/api/v1/desk") {
+            continue;
+        }
+        let rule = format!("{TOPIC}.rule");
+        let path = route.path.replace("{id}", if route.path.starts_with("/rules") { &rule } else { id });
+        for query in ["", "?q=jump", "?q=parking", "?format=json", "?q=I&format=csv"] {
+            if query.is_empty() || route.path.contains("search") {
+                let (status, text) = ann.get(&format!("{path}{query}")).await;
+                assert!(status != StatusCode::INTERNAL_SERVER_ERROR, "{path}{query}: {text}");
+                is_clean(&text, &format!("{path}{query} ({status})"));
+            }
+        }
+        if path.starts_with("/api/") {
+            let (_, text) = world.daemon.ask(Method::GET, &path, "").await;
+            is_clean(&text, &format!("{path} by the token"));
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_restricted_is_nowhere_but_before_those_who_may_read_it() {
     let world = World::new().await;
@@ -149,26 +172,7 @@ async fn what_is_restricted_is_nowhere_but_before_those_who_may_read_it() {
         }
     }
 
-    // Every page and every answer, to an admin who may not read it and to the token.
-    for route in addresses(Arc::new(Pretended::default())) {
-        let Needs::Role(_) = route.needs else { continue };
-        if route.method != "GET" || route.path == "/api/v1/events" || route.path.starts_with("/api/v1/desk") {
-            continue;
-        }
-        let rule = format!("{TOPIC}.rule");
-        let path = route.path.replace("{id}", if route.path.starts_with("/rules") { &rule } else { &id });
-        for query in ["", "?q=jump", "?q=parking", "?format=json", "?q=I&format=csv"] {
-            if query.is_empty() || route.path.contains("search") {
-                let (status, text) = ann.get(&format!("{path}{query}")).await;
-                assert!(status != StatusCode::INTERNAL_SERVER_ERROR, "{path}{query}: {text}");
-                is_clean(&text, &format!("{path}{query} ({status})"));
-            }
-        }
-        if path.starts_with("/api/") {
-            let (_, text) = world.daemon.ask(Method::GET, &path, "").await;
-            is_clean(&text, &format!("{path} by the token"));
-        }
-    }
+    every_address_is_clean(&world, &mut ann, &id).await;
     let service = "/rules/service.rule";
     for form in [&[("do", "try"), ("query", "jump OR parking OR i")][..], &[("do", "preview"), ("query", "jump")]] {
         let (status, text) = ann.order(service, form).await;
@@ -222,7 +226,7 @@ async fn a_rule_is_judged_tried_and_changed_by_a_diff_alone() {
     for words in [
         "in force",
         "Every such post fires it",
-        "Judged noise: 1 incidents",
+        "Judged noise: 1;",
         "takes out all 2 posts that were judged noise",
         "+except = [{ reason = &#39;games&#39;, query = &#39;arena&#39; }]",
         "It has no tests",
@@ -241,7 +245,7 @@ async fn a_rule_is_judged_tried_and_changed_by_a_diff_alone() {
         assert!(page.contains(words), "{words}: {page}");
     }
     let (_, page) = ann.order(rule, &[&change[..], &[("do", "preview")]].concat()).await;
-    assert!(page.contains("would have fired 0 times, the rule in force 2 times, on 2 posts"), "{page}");
+    assert!(page.contains("Alerts of the change: 0; of the rule in force: 2; on 2 posts"), "{page}");
     let (_, page) = ann.order(rule, &[("do", "try"), ("query", "parking NEAR/2 arena")]).await;
     assert!(
         page.contains("It nearly takes") && page.contains("there are 2 words between")

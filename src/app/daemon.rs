@@ -213,8 +213,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
         started,
         clock: Arc::clone(&clock),
     });
-    start_habits(&mut rest, &config, &daemon);
-    serve_api(&mut rest, web, daemon, metrics, listening)?;
+    serve_api(&mut rest, &config, web, daemon, metrics, listening)?;
 
     service::ready();
     let mut stages = [reading, working, sending, rest];
@@ -289,14 +288,17 @@ fn positions(config: &Config, restored: &Restored) -> Positions {
     config.sources.iter().map(|source| (source.name.clone(), position(source))).collect()
 }
 
-/// Whoever wants to know where the API listens may have gone away by then.
+/// What is done by the clock and what people ask for. Whoever wants to know where the API listens may have gone away by
+/// then.
 fn serve_api(
     stage: &mut Stage,
+    config: &Config,
     web: Option<Web>,
     daemon: Arc<backend::Daemon>,
     metrics: Arc<Metrics>,
     listening: Option<oneshot::Sender<SocketAddr>>,
 ) -> anyhow::Result<()> {
+    start_habits(stage, config, &daemon);
     let Some(Web { listener, doors }) = web else { return Ok(()) };
     let address = listener.local_addr().context("the address of the API")?;
     let served = web::serve(listener, daemon, doors, metrics, stage.stop.clone());

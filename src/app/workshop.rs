@@ -92,7 +92,8 @@ impl Daemon {
             BackendError::Unavailable(text.to_owned())
         };
         let turn = tokio::time::timeout(TURN, Arc::clone(&self.turns.at_length).acquire_owned()).await;
-        let turn = turn.map_err(|_| busy())?.or(Err(stopping()))?;
+        let Ok(turn) = turn else { return Err(busy()) };
+        let turn = turn.or(Err(stopping()))?;
         let (database, until) = (self.known.database.clone(), self.clock.now() + MOST);
         let (tell, interrupter) = oneshot::channel();
         let mut done = tokio::task::spawn_blocking(move || {
@@ -433,7 +434,8 @@ fn difference(file: &RawFile, rule: &str, edit: &Edit) -> String {
         let query = edit.query.as_ref().is_none_or(|query| raw.query.value.trim() == query);
         query && edit.except.as_ref().is_none_or(|(_, except)| raw.excepts.iter().any(|one| one.query.value == *except))
     });
-    if same { report::diff(name, text, &after) } else { String::new() }
+    // For `patch -p1 -d /` where the name is a whole path.
+    if same { report::diff(name.trim_start_matches('/'), text, &after) } else { String::new() }
 }
 
 /// The exception that would take out what people called noise.

@@ -7,19 +7,20 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::failed;
 use super::frame::Frame;
 use super::now::percent;
 use super::strip::{Day, Seen, cells, days};
-use crate::domain::time::{Timestamp, human};
+use crate::domain::time::{Timestamp, Zone, human};
 use crate::web::api::App;
 use crate::web::backend::{Backend, BackendError};
 use crate::web::workshop::{LastMessage, Missed};
 use crate::wire::oncall::{Question, ScheduleJson, answer};
 
-/// Weeks shown of who has duty.
-const WEEKS: usize = 4;
+/// Weeks looked at from now on, and rows that need: the first one has begun.
+const AHEAD: u16 = 4 * WEEK;
+const WEEKS: usize = 5;
 const WEEK: u16 = 7;
+const DAY: Duration = Duration::from_hours(24);
 
 /// The days of a source.
 pub(super) struct Strip {
@@ -129,22 +130,18 @@ struct Duty {
 pub(super) async fn show<B: Backend>(State(shared): App<B>, f: Frame) -> Response {
     let f = f.at("people");
     let people = shared.backend.people();
-    // By the clocks that hand over, whole days.
-    let date = f.zone.shows(f.now, "%Y-%m-%d");
-    let Some(at) = f.zone.day(&date) else {
-        return failed(f, &BackendError::Unavailable("the clock cannot be read".to_owned()));
-    };
-    let weeks = u16::try_from(WEEKS).unwrap_or(1);
-    let question = Question { name: None, at, days: Some(weeks * WEEK + 1) };
+    // From before the Monday of this week, whichever clocks hand over.
+    let at = f.now.whole_second() - DAY * (u32::from(WEEK) + 1);
+    let question = Question { name: None, at, days: Some(AHEAD + 3 * WEEK) };
     let schedules = answer(&people, &question).unwrap_or_default();
-    let schedules = schedules.iter().map(|one| schedule(&f, one, at)).collect();
+    let schedules = schedules.iter().map(|one| schedule(&f, one)).collect();
     Frame::show(StatusCode::OK, &Page { f, schedules })
 }
 
-fn schedule(f: &Frame, schedule: &ScheduleJson<'_>, at: Timestamp) -> Schedule {
+fn schedule(f: &Frame, schedule: &ScheduleJson<'_>) -> Schedule {
     let zone = &schedule.of.zone;
-    let (day_of, clock) = (|at| zone.shows(at, "%Y-%m-%d"), |at| zone.shows(at, "%H:%M"));
-    let first = zone.day(&day_of(at)).unwrap_or(at);
+    let clock = |at| zone.shows(at, "%H:%M");
+    let first = monday(zone, f.now);
     let begins: Vec<Timestamp> =
         std::iter::successors(Some(first), |at| zone.day_after(*at)).take(WEEKS * usize::from(WEEK) + 1).collect();
     let days = begins.iter().zip(begins.iter().skip(1));
@@ -170,12 +167,15 @@ fn schedule(f: &Frame, schedule: &ScheduleJson<'_>, at: Timestamp) -> Schedule {
         })
         .collect();
     let gap = |shift: &&crate::wire::oncall::ShiftJson<'_>| shift.person.is_none();
-    let end = begins.last().copied().unwrap_or(first);
+    let end = f.now + DAY * u32::from(AHEAD);
     let long = |at: Timestamp| zone.shows(at, "%Y-%m-%d %H:%M %:z");
     let gaps: Vec<String> = shifts
         .iter()
         .filter(gap)
-        .map(|shift| f.w.duty_gap.with([("from", &long(shift.shift.from)), ("to", &long(shift.shift.to.min(end)))]))
+        .filter(|shift| shift.shift.from < end && shift.shift.to > f.now)
+        .map(|shift| {
+            f.w.duty_gap.with([("from", &long(shift.shift.from.max(f.now))), ("to", &long(shift.shift.to.min(end)))])
+        })
         .collect();
     let heads = begins.iter().take(usize::from(WEEK)).map(|at| weekday(f, &zone.shows(*at, "%u"))).collect();
     let says = if gaps.is_empty() {
@@ -189,6 +189,15 @@ fn schedule(f: &Frame, schedule: &ScheduleJson<'_>, at: Timestamp) -> Schedule {
         weeks.push(cells.by_ref().take(usize::from(WEEK)).collect());
     }
     Schedule { name: format!("{} ({})", schedule.schedule, schedule.timezone), says, gaps, weeks, heads }
+}
+
+/// When the week of an instant began there.
+fn monday(zone: &Zone, at: Timestamp) -> Timestamp {
+    let days = zone.shows(at, "%u").parse::<u32>().unwrap_or(1).saturating_sub(1);
+    // From noon, so that no clock that is set makes another day of it.
+    let day = |at| zone.shows(at, "%Y-%m-%d");
+    let noon = zone.day(&day(at)).unwrap_or(at) + DAY / 2;
+    zone.day(&day(noon - DAY * days)).unwrap_or(at)
 }
 
 /// A day of the week by its number, Monday first.
@@ -224,5 +233,17 @@ mod tests {
         assert_eq!(of(0, vec![gap(150, None, false), gap(90, Some(300), true)]), part(0.5, 50));
         assert_eq!(of(150, vec![gap(100, Some(175), false)]), part(0.5, 25), "before it began nothing was missed");
         assert_eq!(of(200, vec![]), (Seen::Unknown, Duration::ZERO));
+    }
+
+    #[test]
+    fn a_week_begins_on_monday_by_the_clocks_that_hand_over() {
+        // 2026-11-29T19:26Z is a Sunday, there and in Auckland already Monday.
+        let at = Timestamp::parse("2026-11-29T19:26:00Z").unwrap();
+        let begins = |name: &str| {
+            let zone = Zone::of(jiff::tz::TimeZone::get(name).unwrap());
+            zone.shows(monday(&zone, at), "%Y-%m-%d %H:%M")
+        };
+        assert_eq!(begins("Europe/Berlin"), "2026-11-23 00:00");
+        assert_eq!(begins("Pacific/Auckland"), "2026-11-30 00:00");
     }
 }

@@ -14,7 +14,7 @@ use anyhow::Context as _;
 use futures_util::future::select_all;
 use futures_util::stream;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Notify, Semaphore, broadcast, mpsc, oneshot, watch};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -30,11 +30,12 @@ use super::outbox::{self, Counter, StoreOutbox};
 use super::pipeline;
 use super::probe::Probe;
 use super::readiness::{Pulse, Readiness};
-use super::reload::Reload;
+use super::reload::{Again, Reload};
 use super::service;
 use super::sources::{self, Around, Sources};
 use super::status::Statuses;
 use super::tasks::{Ended, Stage, Tasks, completes, until};
+use super::workshop::Shelf;
 use crate::config::model::{Config, ReceiverConfig, ReceiverKind, SourceConfig};
 use crate::desk::hub::Hub;
 use crate::domain::commit::Restored;
@@ -42,6 +43,7 @@ use crate::domain::engine::{Engine, Exercise, Outcome};
 use crate::domain::id::{ReceiverName, SourceName};
 use crate::domain::message::Undelivered;
 use crate::domain::rule::RuleSet;
+use crate::domain::rule::raw::RawFile;
 use crate::domain::time::{Clock, Timestamp};
 use crate::notify::desktop::Desktop;
 use crate::notify::dispatch::Dispatcher;
@@ -82,6 +84,8 @@ pub struct Setup {
     pub config: Config,
     /// The rules, checked.
     pub rules: Arc<RuleSet>,
+    /// Their files.
+    pub files: Vec<RawFile>,
     /// Where SIGHUP reads rules and routes again; none where there is no file.
     pub reload: Option<Reload>,
     /// Whether the API asks for a token.
@@ -137,7 +141,7 @@ impl Parts {
 /// # Errors
 /// [`Failure`] when it cannot start or go on.
 pub async fn run(setup: Setup) -> Result<(), Failure> {
-    let Setup { config, rules, reload, open_api, timing, stop, listening } = setup;
+    let Setup { config, rules, files, reload, open_api, timing, stop, listening } = setup;
     let mut signals = Signals::listen()?;
     let (steady, clock) = clocks();
     let (started, metrics) = (clock.now(), counters(&rules));
@@ -154,6 +158,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let positions = positions(&config, &restored);
     let (exercise, first) = restore(&mut engine, restored, started);
     let (rules_in_force, rules) = watch::channel(rules);
+    let (shelves, files) = watch::channel(Arc::new(Shelf { files, refused: Vec::new() }));
     let (people_in_force, people) = watch::channel(Arc::clone(&config.routes.people));
     let statuses = Statuses::new(positions.keys().cloned(), started);
     let (to_engine, engine_requests) = mpsc::channel(REQUESTS);
@@ -197,24 +202,23 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
         readiness,
         engine: to_engine.clone(),
         rules: rules.clone(),
+        files,
         people,
         statuses,
         desks: parts.desks.clone(),
         visits,
-        readers: Arc::new(Semaphore::new(backend::READERS)),
+        turns: backend::Turns::default(),
         live: parts.live.clone(),
         store: store.clone(),
         started,
         clock: Arc::clone(&clock),
     });
-    start_habits(&mut rest, &config, &daemon);
-    if let Some(web) = web {
-        serve_api(&mut rest, web, daemon, metrics, listening)?;
-    }
+    serve_api(&mut rest, &config, web, daemon, metrics, listening)?;
 
     service::ready();
     let mut stages = [reading, working, sending, rest];
-    let ended = watch_over(&mut signals, &stop, reload.as_ref(), &to_engine, &rules, &mut stages, &mut storing).await;
+    let again = reload.map(|reload| Again { reload, engine: to_engine.clone(), rules, shelves });
+    let ended = watch_over(&mut signals, &stop, again, &mut stages, &mut storing).await;
     service::stopping();
     drop(to_engine);
     stop_in_order(stages, &store, storing, clock.as_ref(), &mut signals, ended).await?;
@@ -291,15 +295,18 @@ fn positions(config: &Config, restored: &Restored) -> Positions {
     config.sources.iter().map(|source| (source.name.clone(), position(source))).collect()
 }
 
-/// Whoever wants to know where the API listens may have gone away by then.
+/// What is done by the clock and what people ask for. Whoever wants to know where the API listens may have gone away by
+/// then.
 fn serve_api(
     stage: &mut Stage,
-    web: Web,
+    config: &Config,
+    web: Option<Web>,
     daemon: Arc<backend::Daemon>,
     metrics: Arc<Metrics>,
     listening: Option<oneshot::Sender<SocketAddr>>,
 ) -> anyhow::Result<()> {
-    let Web { listener, doors } = web;
+    start_habits(stage, config, &daemon);
+    let Some(Web { listener, doors }) = web else { return Ok(()) };
     let address = listener.local_addr().context("the address of the API")?;
     let served = web::serve(listener, daemon, doors, metrics, stage.stop.clone());
     stage.tasks.spawn("web", async move { served.await.context("the API") });
@@ -417,9 +424,7 @@ impl Signals {
 async fn watch_over(
     signals: &mut Signals,
     stop: &CancellationToken,
-    reload: Option<&Reload>,
-    engine: &mpsc::Sender<Request>,
-    in_force: &watch::Receiver<Arc<RuleSet>>,
+    reload: Option<Again>,
     stages: &mut [Stage],
     storing: &mut Tasks,
 ) -> anyhow::Result<()> {
@@ -431,7 +436,7 @@ async fn watch_over(
             () = stop.cancelled() => return Ok(()),
             _ = terminate.recv() => { events::shutdown_begun("SIGTERM"); return Ok(()) }
             _ = interrupt.recv() => { events::shutdown_begun("SIGINT"); return Ok(()) }
-            _ = hang_up.recv() => if let Some(reload) = reload { reload.run(engine, in_force).await } else { events::reload_pointless() },
+            _ = hang_up.recv() => if let Some(reload) = &reload { reload.run().await } else { events::reload_pointless() },
             (Ended { task, result }, ..) = ended => {
                 return Err(match result {
                     Ok(()) => anyhow::anyhow!("{task} ended by itself"),

@@ -141,3 +141,55 @@ fn harmless(text: &str) -> String {
 pub fn harmless_line(text: &str) -> String {
     annotate_snippets::normalize_untrusted_str(&harmless(text)).replace('\n', " ")
 }
+
+/// Lines around a change that are shown with it.
+const CONTEXT: usize = 3;
+
+/// One change as a unified diff (`diff -u`), for `patch` and `git apply`; empty where nothing changed.
+pub fn diff(name: &str, before: &str, after: &str) -> String {
+    if before == after {
+        return String::new();
+    }
+    let (old, new): (Vec<&str>, Vec<&str>) =
+        (before.split_inclusive('\n').collect(), after.split_inclusive('\n').collect());
+    let same = old.iter().zip(&new).take_while(|(one, other)| one == other).count();
+    let rest = old.len().min(new.len()) - same;
+    let end = old.iter().rev().zip(new.iter().rev()).take(rest).take_while(|(one, other)| one == other).count();
+    let (from, old_to, new_to) = (same.saturating_sub(CONTEXT), old.len() - end, new.len() - end);
+    let until = (old_to + CONTEXT).min(old.len());
+    let place = |count: usize| if count == 0 { format!("{from},0") } else { format!("{},{count}", from + 1) };
+    let (was, is) = (until - from, until - from + new_to - old_to);
+    let mut text = format!("--- a/{name}\n+++ b/{name}\n@@ -{} +{} @@\n", place(was), place(is));
+    let mut lines = |mark: char, lines: Option<&[&str]>| {
+        for line in lines.unwrap_or_default() {
+            text.push(mark);
+            text.push_str(line);
+            if !line.ends_with('\n') {
+                text.push_str("\n\\ No newline at end of file\n");
+            }
+        }
+    };
+    lines(' ', old.get(from..same));
+    lines('-', old.get(same..old_to));
+    lines('+', new.get(same..new_to));
+    lines(' ', old.get(old_to..until));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_diff_shows_the_change_and_what_is_around_it() {
+        let before = "1\n2\n3\n4\n5\n6\n7\n8\n9\n";
+        let expected = "--- a/f\n+++ b/f\n@@ -2,7 +2,8 @@\n 2\n 3\n 4\n-5\n+five\n+and a half\n 6\n 7\n 8\n";
+        assert_eq!(diff("f", before, &before.replace('5', "five\nand a half")), expected);
+        assert_eq!(diff("f", before, before), "");
+        assert_eq!(diff("f", "", "1\n"), "--- a/f\n+++ b/f\n@@ -0,0 +1,1 @@\n+1\n");
+        assert_eq!(
+            diff("f", "1\n2", "1\n3"),
+            "--- a/f\n+++ b/f\n@@ -1,2 +1,2 @@\n 1\n-2\n\\ No newline at end of file\n+3\n\\ No newline at end of file\n"
+        );
+    }
+}

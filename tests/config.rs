@@ -685,6 +685,11 @@ fn what_is_wrong_with_sources_of_the_fediverse_and_of_nostr_is_said_where_it_sta
 }
 
 #[test]
+fn what_is_wrong_with_feeds_and_event_streams_is_said_where_it_stands() {
+    golden_config("documents", include_str!("golden/sources/documents-wrong.toml"));
+}
+
+#[test]
 fn the_examples_of_sources_can_be_read() {
     let config = works(include_str!("../deploy/sources.toml"));
     let kinds: Vec<_> = config.sources.iter().map(|source| source.name.as_str()).collect();

@@ -16,6 +16,7 @@ use stormbell::domain::access::{Change, IDLE, INVITED_FOR, Role};
 use stormbell::domain::incident::IncidentState;
 use stormbell::web::{Live, Needs, addresses};
 use support::pretended::{Pretended, Server, TOKEN, incident};
+use support::workshop::RULE;
 
 /// Long enough.
 const PASSWORD: &str = "planted correct horse battery";
@@ -383,6 +384,11 @@ async fn strangers_words_are_shown_inert() {
         "/playbooks",
         "/wall",
         "/silences?match=%22%3E%3Cscript%3Ealert(1)%3C/script%3E",
+        "/search",
+        "/search?q=%22%3E%3Cscript%3Ealert(1)%3C/script%3E&rule=%22%3E%3Cb%3E",
+        "/rules/active-threat.gunman",
+        "/sources",
+        "/people/calendar",
     ] {
         let page = anybody.get(path).await;
         assert_eq!(page.status, StatusCode::OK, "{path}");
@@ -712,4 +718,174 @@ async fn whoever_takes_a_shift_over_reads_what_happened_and_what_was_left_for_th
     assert_eq!(note.body(r#"{"text": " "}"#).send().await.unwrap().status(), StatusCode::UNPROCESSABLE_ENTITY);
     server.backend.full.store(true, Ordering::Relaxed);
     assert_eq!(ann.order("/handover", &[("text", "more")]).await.status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn a_rule_shows_what_it_does_what_became_of_it_and_what_to_change() {
+    let server = Server::guarded().await;
+    let mut everybody = with_everybody(&server).await;
+    let path = format!("/rules/{RULE}");
+    let viewer = everybody.get_mut(&Role::Viewer).unwrap();
+    let page = viewer.get(&path).await.text;
+    for words in [
+        "It fires when 2 authors write such posts within 10 min",
+        "knows 1 d 6 h so far",
+        "Fired: 2, as far as is kept",
+        "1 of 2 tests pass",
+        "raised 1 alert",
+        "Shortest exception: <code>drill</code>",
+        "films",
+        "<svg class=\"strip\"",
+    ] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    assert!(!page.contains("id=\"try\""), "whoever only reads tries nothing: {page}");
+    assert_eq!(viewer.get("/rules/none").await.status, StatusCode::NOT_FOUND);
+
+    let editor = everybody.get_mut(&Role::Editor).unwrap();
+    let page = editor.order(&path, &[("do", "try"), ("query", "gunman OR <b>"), ("text", "x")]).await;
+    assert_eq!(page.status, StatusCode::OK);
+    for words in [
+        "It takes 1 of the 2 newest kept posts",
+        "+query = &#39;gunman OR &#60;b&#62;&#39;",
+        "It nearly takes",
+        "Does not take it.",
+    ] {
+        assert!(page.text.contains(words), "{words}: {}", page.text);
+    }
+    assert!(
+        page.text.contains("<mark>shots</mark>") && page.text.contains("gunman OR &#60;b&#62;</textarea>"),
+        "{}",
+        page.text
+    );
+    let page = editor.order(&path, &[("do", "try"), ("query", "(")]).await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(page.text.contains("role=\"alert\">there is a ( without its )"), "{}", page.text);
+    let page = editor.order(&path, &[("do", "preview"), ("query", "gunman")]).await.text;
+    assert!(page.contains("Alerts of the change: 2; of the rule in force: 1; on 1\u{202f}234 posts"), "{page}");
+    assert!(page.contains("more than could be played"), "{page}");
+}
+
+#[tokio::test]
+async fn what_fired_is_judged_with_a_click_and_a_reason() {
+    let server = Server::guarded().await;
+    let mut everybody = with_everybody(&server).await;
+    let path = "/incidents/active-threat%2F1";
+    let judge = format!("{path}/judge");
+    let page = everybody.get_mut(&Role::Viewer).unwrap().get(path).await.text;
+    assert!(!page.contains("/judge"), "{page}");
+    let responder = everybody.get_mut(&Role::Responder).unwrap();
+    assert!(responder.get(path).await.text.contains("Was it real?"));
+    let said = [("real", "no"), ("text", "a film <b>\u{202E}")];
+    let page = responder.order(&judge, &said).await;
+    assert_eq!((page.status, page.location()), (StatusCode::SEE_OTHER, path));
+    let page = responder.get(path).await.text;
+    assert!(page.contains("responder judged it noise") && page.contains("a film &#60;b&#62;"), "{page}");
+    assert_eq!(responder.order(&judge, &[("real", "perhaps")]).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(responder.order("/incidents/none/judge", &said).await.status, StatusCode::NOT_FOUND);
+    let judged = server.backend.judged.lock().unwrap().clone();
+    assert_eq!((judged.len(), judged[0].real, judged[0].by.as_str()), (1, false, "responder"));
+    let page = responder.get(&format!("/rules/{RULE}")).await.text;
+    assert!(page.contains("Judged noise: 1;"), "{page}");
+}
+
+#[tokio::test]
+async fn a_search_is_an_address_and_can_be_saved_and_taken_along() {
+    let server = Server::guarded().await;
+    let mut everybody = with_everybody(&server).await;
+    let viewer = everybody.get_mut(&Role::Viewer).unwrap();
+    server.backend.found.store(120, Ordering::Relaxed);
+    let page = viewer.get("/search?q=shots&from=2026-11-20&rule=active-threat.gunman").await.text;
+    assert_eq!(page.matches("<p class=\"who\">").count(), 50, "{page}");
+    assert!(page.contains("<mark>shots</mark>") && page.contains("Gunman reported"), "{page}");
+    {
+        let sought = server.backend.sought.lock().unwrap();
+        let seek = sought.last().unwrap();
+        assert_eq!((seek.words.as_str(), seek.rule.as_str(), seek.from.is_some()), ("shots", RULE, true));
+    }
+    let (_, older) = page.split_once("<p><a href=\"").unwrap();
+    let older = older.split('"').next().unwrap().replace("&#38;", "&");
+    let page = viewer.get(&older).await.text;
+    assert!(page.contains("at://70") || page.matches("<p class=\"who\">").count() == 50, "{page}");
+    assert_eq!(viewer.get("/search?from=yesterday").await.status, StatusCode::UNPROCESSABLE_ENTITY);
+
+    viewer.order("/search/save", &[("name", "shots <b>"), ("query", "q=shots&before=5~x&lang=en")]).await;
+    let page = viewer.get("/search").await.text;
+    assert!(page.contains("?lang=en&#38;q=shots\">shots &#60;b&#62;</a>"), "{page}");
+    let other = everybody.get_mut(&Role::Editor).unwrap().get("/search").await.text;
+    assert!(!other.contains("?lang=en"), "each has their own: {other}");
+    let viewer = everybody.get_mut(&Role::Viewer).unwrap();
+    viewer.order("/search/forget", &[("name", "shots <b>")]).await;
+    assert!(!viewer.get("/search").await.text.contains("?lang=en"));
+}
+
+#[tokio::test]
+async fn what_is_taken_along_is_no_formula_is_bounded_and_on_record() {
+    let server = Server::guarded().await;
+    let mut everybody = with_everybody(&server).await;
+    let viewer = everybody.get_mut(&Role::Viewer).unwrap();
+    *server.backend.says.lock().unwrap() = "=cmd|' /C calc'!A0 \u{202E}evil\r\n@SUM".to_owned();
+    let page = viewer.get("/search/export?q=x&format=csv").await;
+    assert_eq!(page.headers["content-type"], "text/csv; charset=utf-8; header=present");
+    assert!(page.headers["content-disposition"].to_str().unwrap().starts_with("attachment; filename=\"stormbell-"));
+    assert_eq!(page.text.matches("\"'=cmd|' /C calc'!A0 evil @SUM\"").count(), 2, "{}", page.text);
+    server.backend.found.store(10_500, Ordering::Relaxed);
+    let page = viewer.get("/search/export?format=csv").await;
+    let lines: Vec<&str> = page.text.lines().collect();
+    assert_eq!(lines.len(), 1 + 10_000 + 1);
+    assert!(lines.last().unwrap().contains("only the newest 10000 posts"));
+    server.backend.found.store(10_000, Ordering::Relaxed);
+    let page = viewer.get("/search/export?format=json").await;
+    let all: Value = serde_json::from_str(&page.text).unwrap();
+    assert_eq!((all["posts"].as_array().unwrap().len(), &all["cut"]), (10_000, &Value::Bool(false)));
+    let entries = server.backend.entries.lock().unwrap();
+    let exported: Vec<_> = entries.iter().filter(|entry| entry.what == "posts.exported").collect();
+    assert_eq!((exported.len(), exported[0].by.as_str(), exported[0].text.as_str()), (3, "viewer", "q=x"));
+}
+
+#[tokio::test]
+async fn programs_search_too() {
+    let server = Server::guarded().await;
+    server.backend.found.store(51, Ordering::Relaxed);
+    let ask = async |query: &str| {
+        let request = server.ask(Method::GET, &format!("/api/v1/search{query}")).bearer_auth(TOKEN);
+        support::pretended::answer(request).await
+    };
+    let (status, found) = ask("?q=shots").await;
+    assert_eq!((status, found["posts"].as_array().unwrap().len()), (StatusCode::OK, 50));
+    assert_eq!((&found["posts"][0]["text"], &found["posts"][0]["rules"][0]), (&"shots".into(), &RULE.into()));
+    assert_eq!(found["incidents"][0]["id"], "active-threat/1");
+    let next = found["next"].as_str().unwrap();
+    let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
+    let (_, rest) = ask(&format!("?q=shots&before={next}")).await;
+    assert_eq!((rest["posts"].as_array().unwrap().len(), rest["next"].is_null()), (1, true));
+    for wrong in ["?x=1", "?severity=grave", "?before=1"] {
+        assert_eq!(ask(wrong).await.0, StatusCode::BAD_REQUEST, "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn calendars_show_what_was_missed_and_who_has_duty() {
+    let server = Server::open().await;
+    let mut anybody = Visitor::new(&server);
+    let page = anybody.get("/sources").await.text;
+    assert!(page.contains("days on record 11, not seen whole 1, missing 1 h"), "{page}");
+    assert!(page.contains("class=\"missed\"") && page.contains("class=\"unknown\""), "{page}");
+    let page = anybody.get("/people/calendar").await.text;
+    assert!(page.contains("somebody always has duty") && page.matches("<tr>").count() == 6, "{page}");
+    assert_eq!(page.matches("class=\"today\"").count(), 1, "{page}");
+}
+
+#[tokio::test]
+async fn who_may_read_what_is_restricted_is_said_for_each_account_and_on_record() {
+    let server = Server::guarded().await;
+    let mut everybody = with_everybody(&server).await;
+    let admin = everybody.get_mut(&Role::Admin).unwrap();
+    let page = admin.order("/access/restricted", &[("name", "responder"), ("may", "yes")]).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER);
+    let page = admin.get("/access").await.text;
+    assert_eq!(page.matches("name=\"may\" value=\"no\"").count(), 1, "no role brings it along: {page}");
+    let entries = server.backend.entries.lock().unwrap();
+    let entry = entries.iter().find(|entry| entry.what == "account.restricted_changed").unwrap();
+    assert_eq!((entry.by.as_str(), entry.about.as_str()), ("root", "responder"));
 }

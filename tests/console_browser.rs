@@ -18,8 +18,12 @@ use support::sink::SimSink;
 const PASSWORD: &str = "planted correct horse battery";
 
 /// Bob can be given an incident; he is told by the hook, then everybody behind it.
-const PEOPLE: &str = "[[person]]\nname = \"bob\"\ncontact = { hook = \"+1555002\" }\n\
-    [[schedule]]\nname = \"press\"\nlayer = [{ rotation = [\"bob\"] }]\n\
+const PEOPLE: &str = "[[person]]\nname = \"ann\"\ncontact = { hook = \"+1555001\" }\n\
+    [[person]]\nname = \"bob\"\ncontact = { hook = \"+1555002\" }\n\
+    [[schedule]]\nname = \"press\"\ntimezone = \"America/New_York\"\n\
+    [[schedule.layer]]\nrotation = [\"ann\"]\nevery = \"7d\"\nstart = 2026-01-05\nhand_over = \"08:00\"\n\
+    only = [{ weekdays = [\"mon\", \"tue\", \"wed\", \"thu\", \"fri\"], from = \"08:00\", to = \"18:00\" }]\n\
+    [[schedule.layer]]\nrotation = [\"bob\", \"ann\"]\nevery = \"7d\"\nstart = 2026-01-05\nhand_over = \"08:00\"\n\
     [[route]]\nsteps = [{ notify = [\"press\"], ack_within = \"1h\" }, { notify = [\"hook\"] }]\n";
 
 struct World {
@@ -157,6 +161,37 @@ async fn a_crisis_is_seen_taken_and_ended_in_a_real_browser() {
     browser.press("button[value=preview]").await;
     world.sees(&browser, ".preview h3", "It would have muted").await;
     judge(&browser, axe, "silences").await;
+    // It was a film; the rule's page proposes what to do, and tries it.
+    browser.go(&format!("{}/incidents/{id}", world.root)).await;
+    browser.fill(".judge input[name=text]", "a film").await;
+    browser.press(".judge button[value=no]").await;
+    world.sees(&browser, ".judged", "ann judged it noise").await;
+    browser.go(&format!("{}/rules/active-threat.rule", world.root)).await;
+    world.sees(&browser, "#proposal-h", "Shortest exception").await;
+    judge(&browser, axe, "a rule").await;
+    browser.picture("console-rule.png").await;
+    browser.fill("textarea[name=query]", " OR lobby").await;
+    browser.fill("textarea[name=text]", "a man with a gun").await;
+    browser.press("#try button[value=try]").await;
+    world.sees(&browser, "#try .preview", "It takes 3 of the 3").await;
+    judge(&browser, axe, "a try").await;
+    browser.picture("console-try.png").await;
+    browser.press("#try button[value=preview]").await;
+    world.sees(&browser, "#try .preview", "Alerts of the change").await;
+    judge(&browser, axe, "a preview").await;
+    browser.picture("console-preview.png").await;
+    browser.go(&format!("{}/search", world.root)).await;
+    browser.fill("input[name=q]", "gunman -door").await;
+    browser.press("form.seek button").await;
+    world.sees(&browser, "#posts-h + ol mark", "gunman").await;
+    browser.fill("input[name=name]", "Gunmen").await;
+    browser.press("#save-h + form button").await;
+    world.sees(&browser, "ul.saved", "Gunmen").await;
+    judge(&browser, axe, "a search").await;
+    browser.picture("console-search.png").await;
+    browser.go(&format!("{}/people/calendar", world.root)).await;
+    judge(&browser, axe, "the duty calendar").await;
+    browser.picture("console-calendar.png").await;
     for page in
         ["incidents", "sources", "rules", "people", "account", "access", "audit", "wall", "playbooks", "handover"]
     {
@@ -222,11 +257,27 @@ async fn at_night_on_a_telephone_it_is_the_same() {
     browser.press("main button").await;
     world.sees(&browser, "h1", "1 incident is open").await;
     assert_eq!(browser.run("return matchMedia('(prefers-color-scheme: dark)').matches").await, true);
-    let pages = ["", "incidents", "sources", "rules", "people", "silences", "account", "access", "audit", "wall"];
-    for page in pages.into_iter().chain(["playbooks", "handover"]) {
+    for page in [
+        "",
+        "incidents",
+        "sources",
+        "rules",
+        "people",
+        "silences",
+        "account",
+        "access",
+        "audit",
+        "wall",
+        "search?q=gunman&lang=en",
+        "people/calendar",
+        "rules/active-threat.rule",
+        "playbooks",
+        "handover",
+    ] {
         browser.go(&format!("{}/{page}", world.root)).await;
         judge(&browser, axe, &format!("/{page} at night")).await;
-        browser.picture(&format!("console-night-{page}.png")).await;
+        let name = page.replace(['/', '?'], "-");
+        browser.picture(&format!("console-night-{name}.png")).await;
     }
     browser.go(&world.root).await;
     browser.press(".incident h2 a").await;

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use stormbell::domain::commit::Erasure;
 use stormbell::domain::condition::{Condition, Quiet};
 use stormbell::domain::engine::{Action, Input, Refused};
-use stormbell::domain::event::{Decoded, DownReason, Rejected, SourceEvent};
+use stormbell::domain::event::{Decoded, DownReason, Joint, Rejected, SourceEvent};
 use stormbell::domain::id::{AuthorId, IncidentId, PostId, RuleId};
 use stormbell::domain::incident::{IncidentState, Severity};
 use stormbell::domain::message::{Delivery, MessageKind, Undelivered};
@@ -533,6 +533,28 @@ fn a_spent_budget_is_blindness_and_says_what_to_do() {
     let blind = sim.model.incidents.values().find(|incident| incident.topic.as_str() == "stormbell.blind.stream");
     let why = format!("{:?}", blind.expect("it is told"));
     assert!(why.contains("raise `monthly_posts`"), "{why}");
+}
+
+#[test]
+fn what_is_sent_to_us_while_there_is_no_connection_ends_no_gap() {
+    let mut sim = Sim::new(vec![rumour()], vec![route(&[], &["threat"], &[(&["chat"], None)], None)]);
+    sim.connect(None);
+    sim.feed(vec![frame(Ok(SourceEvent::Other), at(0))]);
+    sim.step(Input::Down { source: "stream".into(), reason: DownReason::Refused });
+    sim.now = at(100);
+    sim.feed(vec![posted("1", "ann", 100, REPORT)]);
+    assert_eq!(sim.gaps(), ["0-… refused lost"], "a hub's push shows nothing of what was published before");
+    assert_eq!(sim.model.sent(MessageKind::Opened).len(), 1, "it counts");
+    sim.run_until(500);
+    assert!(sim.model.incidents.values().any(|incident| incident.topic.as_str() == "stormbell.blind.stream"));
+    sim.step(Input::Connected { source: "stream".into(), joint: Joint::GoesOn });
+    sim.feed(vec![frame(Ok(SourceEvent::Other), at(500))]);
+    assert_eq!(sim.gaps(), ["0-500 refused recovered"]);
+    // The same after a restart, when there is no connection to be had.
+    sim.crash();
+    sim.step(Input::Down { source: "stream".into(), reason: DownReason::ConnectFailed });
+    sim.feed(vec![posted("2", "bob", 600, REPORT)]);
+    assert_eq!(sim.gaps().last().map(String::as_str), Some("500-… not_running lost"));
 }
 
 #[test]

@@ -14,6 +14,7 @@ use stormbell::config::model::StoreConfig;
 use stormbell::domain::commit::{Commit, VolumeState};
 use stormbell::domain::condition::by::By;
 use stormbell::domain::condition::{Condition, NewTerm, Quiet, Spike};
+use stormbell::domain::engine::archived::Archived;
 use stormbell::domain::engine::{Batch, Engine, Input, Item};
 use stormbell::domain::event::{DownReason, Joint, SourceEvent};
 use stormbell::domain::id::RuleId;
@@ -238,6 +239,39 @@ fn a_rule_that_was_added_today_alarms_like_one_that_was_always_there() {
     for begin in [Past::reload, Past::restart] {
         assert_eq!(alarms(Past::of(vec![counted("all", "$org")]), begin), always_there);
     }
+}
+
+#[test]
+fn rules_that_were_in_force_for_a_moment_leave_a_hole_that_the_disk_does_not_know_of_yet() {
+    let all = || counted("all", "$org");
+    let learner = || spiking("spike.same", "$org");
+    let mut past = Past::of(vec![all()]);
+    past.hear(&steady(240, 0, 10 * DAY, "St Brigids"));
+    // What the disk says before the next rules are on it.
+    let stale = past.lessons_for(&[all(), learner()]);
+    assert!(!of_rules(&stale).is_empty());
+    past.reload(vec![counted("other", "soup")]);
+    past.hear(&steady(240, 10 * DAY, 10 * DAY + 600, "St Brigids"));
+    past.rules = Arc::new(RuleSet::new(vec![all(), learner()]));
+    let (rules, routes, receivers) = (Arc::clone(&past.rules), Routes::default(), Vec::new());
+    past.step(Input::Swap { rules, routes, receivers, lessons: stale });
+    past.wait(10 * DAY + 1200);
+    let later = past.lessons_for(&[all(), learner(), spiking("spike.too", "$org")]);
+    assert_eq!(of_rules(&later), [] as [&str; 0], "nobody kept what was said in that moment");
+}
+
+#[test]
+fn what_came_in_the_second_of_a_reload_is_not_said_to_be_kept_whole() {
+    let learner = spiking("spike.same", "$org");
+    let mut past = Past::of(vec![counted("other", "soup")]);
+    past.hear(&[(1, DAY, "St Brigids".to_owned())]);
+    past.reload(vec![counted("all", "$org")]);
+    past.hear(&[(2, DAY, "St Brigids".to_owned())]);
+    past.wait(DAY + 2 * HOUR);
+    let lessons = past.lessons_for(std::slice::from_ref(&learner));
+    let none = RuleSet::default();
+    let since = Archived::read(&lessons).of(&[&learner], &none, &none);
+    assert_eq!(since.into_values().collect::<Vec<_>>(), [at(DAY) + Duration::from_micros(1)]);
 }
 
 #[test]

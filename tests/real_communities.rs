@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use stormbell::app::clock::SystemClock;
 use stormbell::config::model::{Dialect, MastodonConfig, NostrConfig, SourceKind, TimelineName, Transport};
 use stormbell::config::secret::Secret;
+use stormbell::domain::event::DownReason;
 use stormbell::domain::time::{Clock as _, Timestamp};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep};
@@ -255,4 +256,82 @@ async fn what_a_real_hub_pushes_is_read_and_what_it_denies_is_told() {
         daemon.stop().await;
         hub.kill();
     }
+}
+
+/// Writes an event on a relay that wants to know who writes (NIP-42).
+async fn publish_as(url: &Url, person: &Person, event: &Value) {
+    let tcp = TcpStream::connect(("127.0.0.1", url.port().unwrap())).await.unwrap();
+    let (mut socket, _) = tokio_tungstenite::client_async(url.as_str(), tcp).await.unwrap();
+    let mut says = async |what: Value| {
+        socket.send(Message::text(what.to_string())).await.unwrap();
+        let mut heard = Vec::new();
+        // A relay says more than it is asked: challenges, and why it said no.
+        loop {
+            let said = futures_util::StreamExt::next(&mut socket).await.unwrap().unwrap();
+            let Ok(said) = serde_json::from_str::<Value>(said.to_text().unwrap()) else { continue };
+            heard.push(said.clone());
+            if said[0] == "OK" {
+                return heard;
+            }
+        }
+    };
+    let refused = says(json!(["EVENT", event])).await;
+    let challenge = refused.iter().find(|said| said[0] == "AUTH").expect("it wants to know who writes")[1].clone();
+    let tags = json!([["relay", url.as_str().trim_end_matches('/')], ["challenge", challenge]]);
+    let who = person.event(now().micros() / 1_000_000, 22242, &tags, "");
+    assert_eq!(says(json!(["AUTH", who])).await.last().unwrap()[2], true);
+    assert_eq!(says(json!(["EVENT", event])).await.last().unwrap()[2], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "builds 170 crates: STORMBELL_RELAY names the folder for them"]
+async fn a_real_relay_that_wants_to_know_who_reads_lets_us_in_with_an_nsec_and_deletes() {
+    let Some(home) = std::env::var_os("STORMBELL_RELAY").map(PathBuf::from) else {
+        println!("skipped: STORMBELL_RELAY names no folder to build nostr-relay-builder in");
+        return;
+    };
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/real/relay/Cargo.toml");
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--quiet", "--locked", "--manifest-path"]).arg(manifest).arg("--target-dir").arg(&home);
+    assert!(build.status().unwrap().success(), "the relay cannot be built");
+    let port = free_port().await;
+    let url: Url = format!("ws://127.0.0.1:{port}").parse().unwrap();
+    let start = || {
+        let mut relay = Process::start(Command::new(home.join("debug/relay")).arg(port.to_string()), Reads::Output);
+        relay.line_with("ws://");
+        relay
+    };
+    let relay = start();
+    let config = |secret_key: Option<&str>| {
+        SourceKind::Nostr(NostrConfig {
+            relays: vec![url.clone()],
+            hashtags: Vec::new(),
+            secret_key: secret_key.map(|key| Secret::new(key.to_owned())),
+            max_frame_bytes: 1 << 20,
+            transport: Transport::default(),
+        })
+    };
+    let mut nobody = Reading::start(config(None), quick(), now(), None);
+    nobody.until(|reading| reading.downs.first() == Some(&DownReason::Refused)).await;
+    nobody.stop().await;
+    let key = stormbell::wire::bech32::write("nsec", &[9; 32]);
+    let mut reading = Reading::start(config(Some(&key)), quick(), now(), None);
+    reading.until(|reading| reading.covered >= 1).await;
+    let (ann, second) = (Person::number(1), now().micros() / 1_000_000);
+    let note = ann.event(second, 1, &json!([["t", "er"]]), "smoke in ward nine #er");
+    publish_as(&url, &ann, &note).await;
+    reading.until_post("smoke in ward nine #er").await;
+    let name = reading.posts[0].id.as_str().to_owned();
+    publish_as(&url, &ann, &ann.event(second + 1, 5, &json!([["e", note["id"]]]), "")).await;
+    reading.until(|reading| reading.deleted.contains(&name)).await;
+    relay.kill();
+    reading.until(|reading| !reading.downs.is_empty()).await;
+    // It had all in memory.
+    let relay = start();
+    publish_as(&url, &ann, &ann.note(second + 2, "smoke after it was away")).await;
+    reading.until_post("smoke after it was away").await;
+    assert_eq!(reading.texts(), ["smoke in ward nine #er", "smoke after it was away"], "each once");
+    assert!(reading.rejected.is_empty(), "{:?}", reading.rejected);
+    reading.stop().await;
+    relay.kill();
 }

@@ -14,8 +14,12 @@ use ipld_core::ipld::Ipld;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use stormbell::config::model::{AtprotoConfig, SourceKind, Transport};
+use stormbell::domain::condition::Condition;
+use stormbell::domain::engine::Input;
 use stormbell::domain::event::{Cursor, DownReason, Joint, Rejected, SourceEvent};
 use stormbell::domain::id::SourceName;
+use stormbell::domain::incident::Severity;
+use stormbell::domain::message::MessageKind;
 use stormbell::domain::post::Post;
 use stormbell::domain::time::Timestamp;
 use stormbell::source::atproto::{self, Message};
@@ -32,6 +36,7 @@ use url::Url;
 use support::PATIENCE;
 use support::clock::FixedClock;
 use support::firehose::{self, Fault, Op, SimRepos};
+use support::sim::{Sim, route, rule};
 
 const NOW: i64 = 1_795_361_895_000_000;
 const SECOND: i64 = 1_000_000;
@@ -80,6 +85,45 @@ fn a_change_becomes_what_jetstream_would_say_of_it() {
         ("at the \"ER\" 😂", &["Crowded waiting room".to_owned()][..])
     );
     assert_eq!((post.event_time.micros(), post.created_at.to_string().as_str()), (NOW, "2026-11-22T15:38:15.101Z"));
+}
+
+/// Whoever listens to both reads each post twice, at two times.
+#[test]
+fn a_post_that_comes_by_the_firehose_and_by_jetstream_counts_once() {
+    let rules = || vec![rule("smoke", "smoke", Severity::High, "smoke", Condition::Match)];
+    let routes = || vec![route(&[], &["smoke"], &[(&["pager"], None)], None)];
+    let record =
+        |text: &str| json!({"$type": "app.bsky.feed.post", "createdAt": "2026-11-22T15:38:15.101Z", "text": text});
+    let first = firehose::commit(7, NOW, ANN, &[firehose::written("create", "3k", record("smoke in ward nine"))]);
+    let edited =
+        firehose::commit(8, NOW + SECOND, ANN, &[firehose::written("update", "3k", record("smoke in ward ten"))]);
+    let gone = firehose::commit(9, NOW + 2 * SECOND, ANN, &[firehose::delete("3k")]);
+    // What Jetstream says of a change differs in its time alone.
+    let jetstream_says = |message: &[u8]| {
+        let mut said: Value = serde_json::from_str(frames(message)[0].as_ref().unwrap()).unwrap();
+        said["time_us"] = json!(said["time_us"].as_i64().unwrap() + SECOND / 2);
+        said.to_string()
+    };
+    for order in [["firehose", "bluesky"], ["bluesky", "firehose"]] {
+        let mut sim = Sim::new(rules(), routes());
+        sim.now = Timestamp::from_micros(NOW + 3 * SECOND);
+        for message in [&first, &edited, &gone] {
+            for source in order {
+                let frame = match source {
+                    "firehose" => frames(message).remove(0).unwrap(),
+                    _ => jetstream_says(message),
+                };
+                let format = if source == "firehose" { Format::Atproto } else { Format::Jetstream };
+                let decoded = format.decode(&source.into(), frame.as_bytes(), Some(sim.now));
+                let batch = sim.batch_of(source, vec![decoded], Some(sim.now));
+                sim.step(Input::Batch(batch));
+            }
+        }
+        let ledger = &sim.model.ledger;
+        assert_eq!((ledger.frames, ledger.posts, ledger.duplicates, ledger.other), (6, 2, 2, 2), "{order:?}");
+        assert_eq!((sim.incident().posts, sim.incident().authors), (1, 1), "{order:?}");
+        assert_eq!(sim.model.sent(MessageKind::Opened).len(), 1, "{order:?}");
+    }
 }
 
 #[test]

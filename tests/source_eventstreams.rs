@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use support::PATIENCE;
 use support::clock::FixedClock;
+use support::daemon::{Config, HOOK_SECRET, Place, word_rule};
 use support::sink::{Act, SimSink};
 
 const NOW: i64 = 1_795_361_900_000_000;
@@ -57,6 +58,7 @@ impl Rig {
         let config = EventstreamsConfig {
             urls: vec![sink.url("/v2/stream/recentchange")],
             events: EventForm::Recentchange,
+            login: None,
             contact: "it@hospital.example".into(),
             transport: Transport::default(),
         };
@@ -165,4 +167,33 @@ async fn an_endless_event_is_counted_and_those_around_it_are_read() {
         (rig.rejected.as_slice(), rig.downs.as_slice()),
         (&[Rejected::TooLarge][..], &[DownReason::Refused][..])
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_any_shape_are_read_by_pointers_and_behind_a_login() {
+    let sink = SimSink::start().await;
+    let event = |id: u32, data: &str| format!("id: {id}:1\ndata: {data}\n\n");
+    let told =
+        |id: u32, kind: &str| format!("{{\"kind\":\"{kind}\",\"id\":{id},\"by\":\"ann\",\"text\":\"fire {id}\"}}");
+    let first = event(1, &format!("{{\"tips\":[{},{}]}}", told(1, "tip"), told(2, "tip")));
+    let then = event(2, &format!("{{\"tips\":[{}]}}", told(2, "gone")));
+    let answer = move |body: &str| Act::Page(200, vec![("content-type", "text/event-stream".into())], body.into());
+    sink.otherwise(move |request| match (request.header("authorization"), request.header("last-event-id")) {
+        (login, _) if login != format!("Bearer {HOOK_SECRET}") => Act::Answer(401),
+        (_, "") => answer(&first),
+        (_, "1:1") => answer(&then),
+        _ => answer(":\n\n"),
+    });
+    let source = format!(
+        "name = \"tips\"\nkind = \"eventstreams\"\nurl = \"{}\"\nevents = \"json\"\ncontact = \"it@hospital.example\"\n\
+         token = {{ file = \"pagerduty-secret\" }}\nitems = \"/tips\"\n[source.messages]\npost = {{ \"/tips/kind\" = \"tip\" }}\n\
+         delete = {{ \"/tips/kind\" = \"gone\" }}\n[source.fields]\nid = \"/tips/id\"\nauthor = \"/tips/by\"\ntext = \"/tips/text\"",
+        sink.url("/sub")
+    );
+    let place = Place::new(&Config::listening_to(&source), &[word_rule("fire", "fire", "high")]);
+    let daemon = place.start().await;
+    daemon.until(async || daemon.incidents("fire").await, |found| found.len() == 1 && found[0]["posts"] == 2).await;
+    daemon.until(async || place.database_holds("fire 2"), |holds| !holds).await;
+    assert!(place.database_holds("fire 1"));
+    daemon.stop().await;
 }

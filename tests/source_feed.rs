@@ -9,7 +9,8 @@ use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use stormbell::config::model::{FeedConfig, SourceKind, Transport};
+use stormbell::config::model::{FeedConfig, Login, SourceKind, Transport};
+use stormbell::config::secret::Secret;
 use stormbell::domain::event::{Bookmark, Cursor, DownReason, Joint, SourceEvent};
 use stormbell::domain::id::SourceName;
 use stormbell::domain::post::Post;
@@ -70,8 +71,11 @@ impl Rig {
 
     fn with(sink: &SimSink, resume: Option<Bookmark>, transcripts: bool) -> Self {
         let url = sink.url("/feed");
-        let config =
-            FeedConfig { url, poll_every: Some(millis(20)), push: false, transcripts, transport: Transport::default() };
+        let (transport, poll_every) = (Transport::default(), Some(millis(20)));
+        Self::of(FeedConfig { url, poll_every, push: false, login: None, transcripts, transport }, resume)
+    }
+
+    fn of(config: FeedConfig, resume: Option<Bookmark>) -> Self {
         let (out, incoming) = mpsc::channel(64);
         let position = Position::at(resume.is_some().then_some(Cursor(NOW - 3_600_000_000)), resume);
         let timing = Timing {
@@ -390,4 +394,34 @@ async fn quirk_17_dokuwiki_has_rss_1_and_no_guid() {
     let mut rig = Rig::start(&sink, None);
     rig.polls(4).await;
     assert_eq!(rig.texts(), ["new"], "the link stands for the id");
+}
+
+#[tokio::test]
+async fn a_login_goes_to_the_feeds_own_server_and_nowhere_else() {
+    let (sink, elsewhere) = (SimSink::start().await, SimSink::start().await);
+    let away = elsewhere.url("/moved").to_string();
+    sink.script([page(&rss(&["old"])), Act::With(302, "location", away)]);
+    sink.otherwise(|request| match request.header("authorization") {
+        "Basic YW5uOm9wZW4gc2VzYW1l" => page(&rss(&["private", "elsewhere", "old"])),
+        _ => Act::Answer(401),
+    });
+    elsewhere.otherwise(|_| page(&rss(&["elsewhere", "old"])));
+    let login = Login::Basic { user: "ann".to_owned(), password: Secret::new("open sesame".to_owned()) };
+    let config = FeedConfig {
+        url: sink.url("/feed"),
+        poll_every: Some(millis(20)),
+        push: false,
+        login: Some(login),
+        transcripts: false,
+        transport: Transport::default(),
+    };
+    let mut rig = Rig::of(config, None);
+    rig.until(|rig| rig.posts.len() == 2).await;
+    assert_eq!(rig.texts(), ["elsewhere", "private"]);
+    let requests = elsewhere.requests();
+    assert!(!requests.is_empty() && requests.iter().all(|request| request.header("authorization").is_empty()));
+    rig.stop().await;
+    // Without it the operator is told.
+    let mut rig = Rig::start(&sink, None);
+    rig.until(|rig| rig.downs == [DownReason::Refused]).await;
 }

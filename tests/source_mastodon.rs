@@ -18,7 +18,9 @@ use stormbell::domain::time::Timestamp;
 use stormbell::source::Format;
 use stormbell::source::timing::Timing;
 
+use support::child::{Process, npm};
 use support::reading::{NEVER, Reading, quick};
+use support::socket::SimSocket;
 use support::visits::{Answer, Asked, Visit, Visits};
 
 const NOW: Timestamp = Timestamp::from_seconds(1_795_361_895);
@@ -474,4 +476,38 @@ async fn misskey_tells_notes_and_the_deletion_of_those_that_were_captured() {
     reading.until_post("missed").await;
     assert_eq!(reading.connected, [Joint::Live, Joint::GoesOn]);
     reading.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs npm; run by .ci/run"]
+async fn misskey_s_own_client_connects_reads_and_captures_as_we_do() {
+    let server = SimSocket::start().await;
+    let origin = server.url("").to_string().replacen("ws", "http", 1);
+    let folder = tempfile::tempdir().unwrap();
+    let text = include_str!("foreign/misskey.mjs");
+    let packages = ["misskey-js@2026", "ws@8"];
+    let Some(mut client) = npm(folder.path(), "misskey.mjs", text, &packages, &[origin.trim_end_matches('/')]) else {
+        return;
+    };
+    let mut peer = server.peer().await;
+    assert!(peer.uri.starts_with("/streaming?i=t0ken"), "{}", peer.uri);
+    let connect = peer.hears_json().await;
+    assert_eq!(connect["type"], "connect");
+    assert_eq!(
+        (&connect["body"]["channel"], &connect["body"]["params"]),
+        (&json!("globalTimeline"), &json!({"withRenotes": false}))
+    );
+    let id = connect["body"]["id"].clone();
+    let mut first: Value = serde_json::from_str(&in_channel(&note("a101", "first #er"))).unwrap();
+    first["body"]["id"] = id;
+    peer.says(first).await;
+    let said = |client: &mut Process| serde_json::from_str::<Value>(&client.line_with("{")).unwrap();
+    assert_eq!(
+        said(&mut client),
+        json!({"id": "a101", "text": "first #er", "by": "rita", "alt": ["A full waiting room"]})
+    );
+    assert_eq!(peer.hears_json().await, json!({"type": "subNote", "body": {"id": "a101"}}), "as we ask for deletions");
+    peer.says(json!({"type": "noteUpdated", "body": {"id": "a101", "type": "deleted", "body": {}}})).await;
+    assert_eq!(said(&mut client), json!({"id": "a101", "what": "deleted"}));
+    client.kill();
 }

@@ -15,7 +15,7 @@ use sha1::Sha1;
 use sha2::{Sha256, Sha384, Sha512};
 use stormbell::config::model::{CommentsConfig, FeedConfig, SourceKind, Transport, YoutubeConfig};
 use stormbell::config::secret::Secret;
-use stormbell::domain::event::{Bookmark, Rejected};
+use stormbell::domain::event::{Bookmark, DownReason, Rejected};
 use stormbell::domain::time::Timestamp;
 use stormbell::net::inlet::{Call, Inlets, Reply};
 use stormbell::source::timing::Timing;
@@ -69,7 +69,14 @@ impl World {
 
     fn kind(&self, push: bool, poll_every: Duration) -> SourceKind {
         let (url, transport) = (self.sink.url("/feed"), Transport::default());
-        SourceKind::Feed(FeedConfig { url, poll_every: Some(poll_every), push, transcripts: false, transport })
+        SourceKind::Feed(FeedConfig {
+            url,
+            poll_every: Some(poll_every),
+            push,
+            login: None,
+            transcripts: false,
+            transport,
+        })
     }
 
     fn topic(&self) -> String {
@@ -97,7 +104,8 @@ fn inlets() -> Inlets {
 }
 
 fn hurried() -> Timing {
-    Timing { hub_rest: Duration::from_millis(50), ..quick() }
+    let hub_renewed_after = Duration::from_millis(50);
+    Timing { hub_rest: Duration::from_millis(50), hub_renewed_after, ..quick() }
 }
 
 /// The part of a callback that is this subscription's.
@@ -311,6 +319,32 @@ async fn quirk_a_hub_that_answers_503_for_days_while_old_leases_work() {
     world.asked_times(4).await;
     pushes(&mut reading, &inlets, &form, "news").await;
     assert!(reading.downs.is_empty(), "the feed itself can be read");
+    reading.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_pushed_while_the_feeds_server_wants_rest_is_taken() {
+    let (world, inlets_before) = (World::start().await, inlets());
+    let (mut reading, form) = subscribed(&world, &inlets_before, NEVER).await;
+    pushes(&mut reading, &inlets_before, &form, "before").await;
+    let bookmark = reading.position.bookmark();
+    reading.stop().await;
+    let inlets = inlets();
+    // It answers the first poll after the restart, and says so for ten minutes.
+    world.sink.script([Act::With(429, "retry-after", "600".to_owned())]);
+    let timing = Timing { longest_rest: NEVER, ..hurried() };
+    let mut reading = Reading::called(world.kind(true, NEVER), timing, NOW, bookmark, inlets.clone());
+    reading.until(|reading| reading.downs == [DownReason::Refused]).await;
+    let polls = || world.sink.requests().iter().filter(|request| request.line.starts_with("GET /feed")).count();
+    let before = polls();
+    pushes(&mut reading, &inlets, &form, "while it rests").await;
+    let signature = sha256(&form["hub.secret"], "");
+    let (place, mark) = (place(&form), reading.position.bookmark());
+    let noted = reading.until(|reading| reading.position.bookmark() != mark);
+    let (reply, ()) = tokio::join!(push(&inlets, &place, &signature, ""), noted);
+    assert_eq!(reply.status, 200, "there is something to poll");
+    pushes(&mut reading, &inlets, &form, "and then").await;
+    assert_eq!((polls(), reading.connected.len()), (before, 0), "it is left alone");
     reading.stop().await;
 }
 

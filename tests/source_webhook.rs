@@ -16,6 +16,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use sha2::Sha256;
+use stormbell::domain::time::Timestamp;
 use support::daemon::{Config, Daemon, HOOK_SECRET, MARK, Place, TWILIO_TOKEN, now, word_rule};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -329,6 +330,43 @@ async fn whoever_shows_no_signature_holds_no_room_however_slowly_it_sends() {
     }
     let long = changes(&[comment(1, &format!("fire {}", "x".repeat(100_000)))]);
     assert_eq!(meta(daemon.port(), &long).await, 200);
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_a_forum_sends_twice_counts_once_and_brings_no_older_words_back() {
+    let place = place();
+    let daemon = place.start().await;
+    let begun = Timestamp::from_micros(now() - 120_000_000).to_string();
+    let send = async |id: u32, event: &str, raw: &str, updated: &str, version: u32| {
+        let body = json!({"post": {"id": 501, "user_id": 9, "username": "rita", "created_at": begun,
+            "updated_at": updated, "raw": format!("{raw} {MARK}"), "cooked": "", "post_number": 2,
+            "version": version, "topic_id": 77, "topic_slug": "er"}})
+        .to_string();
+        let headers = [
+            ("x-discourse-event", event.to_owned()),
+            ("x-discourse-event-id", id.to_string()),
+            ("x-discourse-instance", "https://forum.example".to_owned()),
+            ("x-discourse-event-signature", format!("sha256={}", hex(HOOK_SECRET, body.as_bytes()))),
+        ];
+        assert_eq!(post(daemon.port(), "forum", &headers, body).await.0, 200);
+    };
+    let before = |seconds: i64| Timestamp::from_micros(now() - seconds * 1_000_000).to_string();
+    let (first, second) = (before(90), before(60));
+    let created = || send(1, "post_created", "fire in ward nine", &begun, 1);
+    created().await;
+    created().await;
+    send(3, "post_edited", "fire in ward seven", &second, 3).await;
+    // The edit before comes late, and twice; the beginning once more.
+    send(2, "post_edited", "fire in ward eight", &first, 2).await;
+    send(2, "post_edited", "fire in ward eight", &first, 2).await;
+    created().await;
+    daemon.until(async || counted(&daemon, "duplicates", "forum").await, |count| *count == 3).await;
+    assert_eq!(counted(&daemon, "posts", "forum").await, 3, "three versions");
+    assert_eq!(daemon.incidents("fire").await[0]["posts"], 1);
+    assert!(place.database_holds("ward seven"));
+    forgotten(&daemon, &place, "ward nine").await;
+    assert!(!place.database_holds("ward eight"), "it was written before");
     daemon.stop().await;
 }
 

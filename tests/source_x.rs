@@ -17,6 +17,7 @@ use stormbell::source::timing::Timing;
 use tokio::sync::watch;
 
 use support::clock::SetClock;
+use support::daemon::{Config, Place, word_rule};
 use support::listener::Listener;
 use support::x::{Rule, STALLS, SimX, Stream};
 
@@ -154,6 +155,61 @@ async fn our_rules_are_made_those_nobody_wants_deleted_and_others_left_alone() {
     let _again = world.listen(quick(), 100, mark.as_deref());
     let _stream = world.sim.stream().await;
     assert_eq!(world.sim.asked_for(RULES).len(), before + 1);
+}
+
+#[tokio::test]
+async fn a_rule_that_x_does_not_take_stands_beside_the_source_until_nobody_asks_for_it() {
+    let mut world = World::new().await;
+    world.asks.send_replace(Arc::new(asking(&["northgate", "has:media"])));
+    let listener = world.listen(quick(), 100, None);
+    let _stream = world.sim.stream().await;
+    assert_eq!(listener.unwatched.list(), ["X does not take the rule has:media (InvalidRules)"]);
+    world.asks.send_replace(Arc::new(asking(&["northgate", "southgate"])));
+    world.sim.until(|sim| sim.rules().len() == 2).await;
+    world.asks.send_replace(Arc::new(asking(&["northgate"])));
+    world.sim.until(|sim| sim.rules().len() == 1).await;
+    assert!(listener.unwatched.list().is_empty());
+}
+
+#[tokio::test]
+async fn rules_that_somebody_else_deletes_are_made_again_while_the_stream_goes_on() {
+    let mut world = World::new().await;
+    let timing = Timing { looked_at_every: Duration::from_millis(50), ..quick() };
+    let mut listener = world.listen(timing, 100, None);
+    let stream = world.sim.stream().await;
+    world.sim.drop_rules();
+    world.sim.until(|sim| sim.rules().iter().any(|rule| rule.value == "northgate")).await;
+    stream.says(&post(id(1), "still here"));
+    listener.until_text("still here").await;
+    assert_eq!((world.sim.asked_for(STREAM).len(), listener.downs.len()), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn installations_that_share_a_token_leave_each_others_rules_alone() {
+    let mut world = World::new().await;
+    world.sim.put_rule("theirs", Some("stormbell:0123456789abcdef:00"));
+    world.sim.put_rule("of an earlier version", Some("stormbell:00"));
+    let source = format!(
+        "kind = \"x\"\nname = \"x\"\nurl = \"{}\"\ntoken = {{ file = \"twilio-token\" }}\nmonthly_posts = 100\nqueries = [\"northgate\", \"has:media\"]",
+        world.sim.url
+    );
+    let place = Place::new(&Config::listening_to(&source), &[word_rule("fire", "fire", "high")]);
+    place.write("twilio-token", TOKEN);
+    let mut tags = Vec::new();
+    for _ in 0..2 {
+        let daemon = place.start().await;
+        let _stream = world.sim.stream().await;
+        let values: Vec<String> = world.sim.rules().into_iter().map(|rule| rule.value).collect();
+        assert_eq!(values, ["theirs", "of an earlier version", "northgate"]);
+        tags.extend(world.sim.rules().into_iter().filter_map(|rule| rule.tag).nth(2));
+        let unwatched = async || daemon.source().await["unwatched"].clone();
+        let refused = json!(["X does not take the rule has:media (InvalidRules)"]);
+        daemon.until(unwatched, |list| *list == refused).await;
+        let metric = async || daemon.metric("stormbell_source_unwatched{source=\"x\"}").await;
+        daemon.until(metric, |count| (*count - 1.0).abs() < 0.1).await;
+        daemon.stop().await;
+    }
+    assert!(tags[0].starts_with("stormbell:") && tags[0].len() == 43 && tags[0] == tags[1], "{tags:?}");
 }
 
 #[tokio::test]

@@ -185,6 +185,7 @@ fn feed(videos: &[&str]) -> Act {
 
 fn both(sink: &SimSink, forum: &SimForum) -> SourceKind {
     let videos = FeedConfig {
+        login: None,
         url: sink.url("/feeds/videos.xml"),
         poll_every: Some(Duration::from_millis(10)),
         push: false,

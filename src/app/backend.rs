@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 use super::desk::Request;
 use super::readiness::Readiness;
 use super::status::{Status, Statuses};
+use super::workshop::Shelf;
 use crate::config::model::Config;
 use crate::desk::hub::Hub;
 use crate::domain::access::Change;
@@ -18,17 +19,19 @@ use crate::domain::addressee::Addressee;
 use crate::domain::audit::Entry;
 use crate::domain::engine::{self, Command, Refused};
 use crate::domain::event::{Ledger, Rejected};
-use crate::domain::id::{IncidentId, ReceiverName, RuleId, SilenceId};
+use crate::domain::id::{IncidentId, ReceiverName, RuleId, SilenceId, SourceName};
 use crate::domain::incident::{Gap, Incident, IncidentState};
+use crate::domain::lane::Sight;
 use crate::domain::oncall::{Drill, People};
 use crate::domain::organization::Organization;
 use crate::domain::post::Post;
-use crate::domain::rule::RuleSet;
+use crate::domain::rule::{Rule, RuleSet};
 use crate::domain::scenario;
 use crate::domain::silence::{Draft, Order, Refused as NotSilenced, Silence};
 use crate::domain::time::{Clock, Timestamp, Zone};
 use crate::store::{
-    DeliveryRow, GrowthRow, OutboxCount, OutboxState, Reader, SourceRecord, StoreError, StoreHandle, StoryRow,
+    DeliveryRow, GrowthRow, KeptEntry, OutboxCount, OutboxState, Reader, SourceRecord, StoreError, StoreHandle,
+    StoryRow,
 };
 use crate::telemetry::events;
 use crate::web::view::{
@@ -41,8 +44,9 @@ use crate::web::{
 /// Coverage and gaps are told for so long.
 const LOOK_BACK: Duration = Duration::from_hours(24);
 
-/// Reads at a time.
-pub(super) const READERS: usize = 4;
+/// Reads at a time, and such as take longer.
+const READERS: usize = 4;
+const AT_LENGTH: usize = 2;
 /// Entries of the audit log on one page.
 const AUDITED: usize = 200;
 
@@ -56,13 +60,34 @@ pub(super) struct Known {
     pub organization: Organization,
     /// Drills that begin by themselves.
     pub drills: Vec<Drill>,
+    /// Sources and their kinds.
+    pub sources: Vec<(SourceName, &'static str)>,
+    /// How long posts are kept.
+    pub retention: Duration,
 }
 
 impl Known {
     /// That of a configuration.
     pub(super) fn of(config: &Config, receivers: Vec<ReceiverName>) -> Self {
         let (database, organization) = (config.store.path.clone(), config.organization.clone());
-        Self { database, receivers, organization, drills: config.drills.clone() }
+        let sources = config.sources.iter().map(|source| (source.name.clone(), source.kind.as_str())).collect();
+        let (drills, retention) = (config.drills.clone(), config.store.retention);
+        Self { database, receivers, organization, drills, sources, retention }
+    }
+}
+
+/// Who reads at a time.
+pub(super) struct Turns {
+    /// For what a page needs.
+    readers: Arc<Semaphore>,
+    /// For what takes longer.
+    pub at_length: Arc<Semaphore>,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        let [readers, at_length] = [READERS, AT_LENGTH].map(|turns| Arc::new(Semaphore::new(turns)));
+        Self { readers, at_length }
     }
 }
 
@@ -76,6 +101,8 @@ pub(super) struct Daemon {
     pub engine: mpsc::Sender<Request>,
     /// The rules in force.
     pub rules: watch::Receiver<Arc<RuleSet>>,
+    /// Their files.
+    pub files: watch::Receiver<Arc<Shelf>>,
     /// The people and schedules in force.
     pub people: watch::Receiver<Arc<People>>,
     /// The sources right now.
@@ -85,7 +112,7 @@ pub(super) struct Daemon {
     /// Where those of other workstations are received.
     pub visits: Option<mpsc::Sender<Visit>>,
     /// Turns to read: many who look on must not take all threads and files.
-    pub readers: Arc<Semaphore>,
+    pub turns: Turns,
     /// What happens, for whoever looks on.
     pub live: broadcast::Sender<Live>,
     /// Where accounts are kept.
@@ -103,7 +130,7 @@ impl Daemon {
         read: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, BackendError> {
         let database = self.known.database.clone();
-        let turn = Arc::clone(&self.readers).acquire_owned().await.or(Err(stopping()))?;
+        let turn = Arc::clone(&self.turns.readers).acquire_owned().await.or(Err(stopping()))?;
         let result = tokio::task::spawn_blocking(move || {
             let result = Reader::open(&database).and_then(|reader| read(&reader));
             // Also when nobody waits for it any more, it has its turn until it is done.
@@ -157,6 +184,7 @@ impl Daemon {
             cursor: record.and_then(|record| record.cursor).map(|cursor| cursor.0),
             coverage: record.map_or(0.0, |record| record.coverage(self.looked_back(record), now)),
             ledger: ledger_view(&ledger),
+            unwatched: status.unwatched.list(),
             gaps: record.map(|record| record.gaps.iter().map(gap_view).collect()).unwrap_or_default(),
         }
     }
@@ -329,7 +357,7 @@ impl Backend for Daemon {
 
     async fn rules(&self) -> Result<Vec<RuleView>, BackendError> {
         let rules = Arc::clone(&self.rules.borrow());
-        let view = |rule: &crate::domain::rule::Rule| RuleView {
+        let view = |rule: &Rule| RuleView {
             id: rule.id.to_string(),
             title: rule.title.clone(),
             severity: rule.severity.as_str().to_owned(),
@@ -383,12 +411,24 @@ impl Backend for Daemon {
         Ok(rows.into_iter().map(story).collect())
     }
 
-    fn marks(&self, rules: &BTreeSet<RuleId>, post: &Post) -> Vec<Range<usize>> {
+    async fn marks(&self, rules: BTreeSet<RuleId>, posts: Vec<Post>) -> Result<Vec<Vec<Range<usize>>>, BackendError> {
         let in_force = Arc::clone(&self.rules.borrow());
-        let found = rules.iter().filter_map(|id| in_force.find(id.as_str()));
-        let mut marks: Vec<Range<usize>> = found.flat_map(|(_, rule)| rule.explain(post).query.places(0)).collect();
-        marks.sort_by_key(|mark| (mark.start, mark.end));
-        marks
+        // Explaining is slow, and strangers choose how much there is to explain.
+        let turn = Arc::clone(&self.turns.readers).acquire_owned().await.or(Err(stopping()))?;
+        let marked = tokio::task::spawn_blocking(move || {
+            let found: Vec<&Rule> =
+                rules.iter().filter_map(|id| in_force.find(id.as_str())).map(|(_, rule)| rule).collect();
+            let marks = |post: &Post| {
+                let mut marks: Vec<Range<usize>> =
+                    found.iter().flat_map(|rule| rule.explain(post).query.places(0)).collect();
+                marks.sort_by_key(|mark| (mark.start, mark.end));
+                marks
+            };
+            let marked = posts.iter().map(marks).collect();
+            drop(turn);
+            marked
+        });
+        marked.await.map_err(|error| BackendError::Unavailable(error.to_string()))
     }
 
     async fn change_access(&self, changes: Vec<Change>, entries: Vec<Entry>) -> Result<(), BackendError> {
@@ -400,9 +440,13 @@ impl Backend for Daemon {
         events::first_account(url);
     }
 
-    async fn audit(&self, before: Option<i64>) -> Result<Vec<Numbered>, BackendError> {
+    async fn audit(&self, before: Option<i64>, sight: Sight) -> Result<Vec<Numbered>, BackendError> {
         let kept = self.read(move |reader| reader.audit(before, AUDITED)).await?;
-        Ok(kept.into_iter().map(|one| (one.number, one.entry)).collect())
+        let entry = |one: KeptEntry| {
+            let veiled = one.restricted && sight == Sight::Veiled;
+            (one.number, if veiled { Entry { text: String::new(), ..one.entry } } else { one.entry })
+        };
+        Ok(kept.into_iter().map(entry).collect())
     }
 
     async fn status(&self) -> Result<StatusView, BackendError> {
@@ -447,7 +491,7 @@ fn over(incident: &Incident) -> String {
     }
 }
 
-fn stopping() -> BackendError {
+pub(super) fn stopping() -> BackendError {
     BackendError::Unavailable("the daemon is stopping; try again in a few seconds".to_owned())
 }
 

@@ -14,7 +14,7 @@ use anyhow::Context as _;
 use futures_util::future::select_all;
 use futures_util::stream;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Notify, Semaphore, broadcast, mpsc, oneshot, watch};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -30,11 +30,12 @@ use super::outbox::{self, Counter, StoreOutbox};
 use super::pipeline;
 use super::probe::Probe;
 use super::readiness::{Pulse, Readiness};
-use super::reload::Reload;
+use super::reload::{Again, Reload};
 use super::service;
-use super::sources::{self, Sources};
+use super::sources::{self, Around, Sources};
 use super::status::Statuses;
 use super::tasks::{Ended, Stage, Tasks, completes, until};
+use super::workshop::Shelf;
 use crate::config::model::{Config, ReceiverConfig, ReceiverKind, SourceConfig};
 use crate::desk::hub::Hub;
 use crate::domain::commit::Restored;
@@ -42,6 +43,7 @@ use crate::domain::engine::{Engine, Exercise, Outcome};
 use crate::domain::id::{ReceiverName, SourceName};
 use crate::domain::message::Undelivered;
 use crate::domain::rule::RuleSet;
+use crate::domain::rule::raw::RawFile;
 use crate::domain::time::{Clock, Timestamp};
 use crate::notify::desktop::Desktop;
 use crate::notify::dispatch::Dispatcher;
@@ -82,6 +84,8 @@ pub struct Setup {
     pub config: Config,
     /// The rules, checked.
     pub rules: Arc<RuleSet>,
+    /// Their files.
+    pub files: Vec<RawFile>,
     /// Where SIGHUP reads rules and routes again; none where there is no file.
     pub reload: Option<Reload>,
     /// Whether the API asks for a token.
@@ -137,11 +141,10 @@ impl Parts {
 /// # Errors
 /// [`Failure`] when it cannot start or go on.
 pub async fn run(setup: Setup) -> Result<(), Failure> {
-    let Setup { config, rules, reload, open_api, timing, stop, listening } = setup;
+    let Setup { config, rules, files, reload, open_api, timing, stop, listening } = setup;
     let mut signals = Signals::listen()?;
     let (steady, clock) = clocks();
-    let (started, metrics) = (clock.now(), Arc::new(Metrics::default()));
-    metrics.rules(rules.rules().len());
+    let (started, metrics) = (clock.now(), counters(&rules));
     let (database, restored) = open_database(&config, &rules, started)?;
     let web = bind(&config, open_api, database.access().context("reading who may sign in")?).await?;
     let (console, inlets) = web.as_ref().map(Web::ways).unwrap_or_default();
@@ -155,6 +158,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let positions = positions(&config, &restored);
     let (exercise, first) = restore(&mut engine, restored, started);
     let (rules_in_force, rules) = watch::channel(rules);
+    let (shelves, files) = watch::channel(Arc::new(Shelf { files, refused: Vec::new() }));
     let (people_in_force, people) = watch::channel(Arc::clone(&config.routes.people));
     let statuses = Statuses::new(positions.keys().cloned(), started);
     let (to_engine, engine_requests) = mpsc::channel(REQUESTS);
@@ -166,8 +170,9 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let readiness = readiness(&parts, &statuses, &pulse, at_work, &probe);
     start_heartbeat(&mut rest, &config, &readiness)?;
     let visits = desktops::start(&mut rest, &config, parts.desks.as_ref(), &to_engine, console.as_ref())?;
+    let around = Around { inlets: &inlets, rules: &rules, statuses: &statuses };
     let Sources { stage: reading, frames, formats, lookups } =
-        sources::start(&config, &timing, &positions, &clock, &probe, &inlets, &rules);
+        sources::start(&config, &timing, &positions, &clock, &probe, &around)?;
 
     let frames = stream::unfold(frames, |mut frames| async move { Some((frames.recv().await?, frames)) });
     let arrived = pipeline::matched(frames, move |source| formats.of(source), rules.clone(), workers());
@@ -197,24 +202,23 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
         readiness,
         engine: to_engine.clone(),
         rules: rules.clone(),
+        files,
         people,
         statuses,
         desks: parts.desks.clone(),
         visits,
-        readers: Arc::new(Semaphore::new(backend::READERS)),
+        turns: backend::Turns::default(),
         live: parts.live.clone(),
         store: store.clone(),
         started,
         clock: Arc::clone(&clock),
     });
-    start_habits(&mut rest, &config, &daemon);
-    if let Some(web) = web {
-        serve_api(&mut rest, web, daemon, metrics, listening)?;
-    }
+    serve_api(&mut rest, &config, web, daemon, metrics, listening)?;
 
     service::ready();
     let mut stages = [reading, working, sending, rest];
-    let ended = watch_over(&mut signals, &stop, reload.as_ref(), &to_engine, &rules, &mut stages, &mut storing).await;
+    let again = reload.map(|reload| Again { reload, engine: to_engine.clone(), rules, shelves });
+    let ended = watch_over(&mut signals, &stop, again, &mut stages, &mut storing).await;
     service::stopping();
     drop(to_engine);
     stop_in_order(stages, &store, storing, clock.as_ref(), &mut signals, ended).await?;
@@ -227,6 +231,13 @@ fn engine(config: &Config, rules: &Arc<RuleSet>, receivers: &[ReceiverName]) -> 
     let mut engine = Engine::new(Arc::clone(rules), config.routes.clone(), receivers.to_vec());
     engine.keep_sample(config.store.sample_one_in);
     engine
+}
+
+/// Counters, with what is counted already.
+fn counters(rules: &RuleSet) -> Arc<Metrics> {
+    let metrics = Metrics::default();
+    metrics.rules(rules.rules().len());
+    Arc::new(metrics)
 }
 
 /// One clock: as the engine's task sets it, and as everybody reads it.
@@ -284,15 +295,18 @@ fn positions(config: &Config, restored: &Restored) -> Positions {
     config.sources.iter().map(|source| (source.name.clone(), position(source))).collect()
 }
 
-/// Whoever wants to know where the API listens may have gone away by then.
+/// What is done by the clock and what people ask for. Whoever wants to know where the API listens may have gone away by
+/// then.
 fn serve_api(
     stage: &mut Stage,
-    web: Web,
+    config: &Config,
+    web: Option<Web>,
     daemon: Arc<backend::Daemon>,
     metrics: Arc<Metrics>,
     listening: Option<oneshot::Sender<SocketAddr>>,
 ) -> anyhow::Result<()> {
-    let Web { listener, doors } = web;
+    start_habits(stage, config, &daemon);
+    let Some(Web { listener, doors }) = web else { return Ok(()) };
     let address = listener.local_addr().context("the address of the API")?;
     let served = web::serve(listener, daemon, doors, metrics, stage.stop.clone());
     stage.tasks.spawn("web", async move { served.await.context("the API") });
@@ -410,9 +424,7 @@ impl Signals {
 async fn watch_over(
     signals: &mut Signals,
     stop: &CancellationToken,
-    reload: Option<&Reload>,
-    engine: &mpsc::Sender<Request>,
-    in_force: &watch::Receiver<Arc<RuleSet>>,
+    reload: Option<Again>,
     stages: &mut [Stage],
     storing: &mut Tasks,
 ) -> anyhow::Result<()> {
@@ -424,7 +436,7 @@ async fn watch_over(
             () = stop.cancelled() => return Ok(()),
             _ = terminate.recv() => { events::shutdown_begun("SIGTERM"); return Ok(()) }
             _ = interrupt.recv() => { events::shutdown_begun("SIGINT"); return Ok(()) }
-            _ = hang_up.recv() => if let Some(reload) = reload { reload.run(engine, in_force).await } else { events::reload_pointless() },
+            _ = hang_up.recv() => if let Some(reload) = &reload { reload.run().await } else { events::reload_pointless() },
             (Ended { task, result }, ..) = ended => {
                 return Err(match result {
                     Ok(()) => anyhow::anyhow!("{task} ended by itself"),

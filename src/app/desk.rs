@@ -25,6 +25,7 @@ use crate::domain::commit::{Commit, VolumeState};
 use crate::domain::engine::{Command, Engine, Exercise, Input, Outcome, Refused, STORAGE};
 use crate::domain::id::{IncidentId, ReceiverName, SourceName};
 use crate::domain::incident::{Incident, IncidentState, Severity, TimelineEntry};
+use crate::domain::lane::Sight;
 use crate::domain::message::{Delivery, Undelivered};
 use crate::domain::oncall::People;
 use crate::domain::post::Post;
@@ -54,7 +55,7 @@ pub(super) const STUCK_UNREADY: Duration = Duration::from_secs(10);
 const STUCK_FATAL: Duration = Duration::from_mins(1);
 
 /// What others may ask of the engine.
-pub enum Request {
+pub(super) enum Request {
     /// A person's order, and where the answer goes once it is on disk.
     Command(Command, oneshot::Sender<Result<Incident, Refused>>),
     /// What a person did at a receiver, as an order; when, by its clock; and where the answer goes once it is on disk.
@@ -84,7 +85,7 @@ pub enum Request {
 
 /// Why there is no exercise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoDrill {
+pub(super) enum NoDrill {
     /// One at a time.
     #[error("an exercise is under way; `stormbell incidents` shows it, and resolving it ends it")]
     UnderWay,
@@ -319,6 +320,9 @@ impl Desk {
             self.took(outcome, pending);
         }
         let now = self.clock.now();
+        for (source, status) in self.statuses.all() {
+            self.metrics.source_unwatched(&source, status.unwatched.list().len());
+        }
         let outcome = self.engine.step(Input::Tick, now);
         self.took(outcome, pending);
         if let Some(exercise) = &mut self.exercise {
@@ -387,6 +391,9 @@ impl Desk {
             let Some(cursor) = progress.cursor else { continue };
             if let Some(position) = self.positions.get(source) {
                 position.advance(cursor);
+            }
+            if self.engine.is_away(source) {
+                continue; // what came was sent to us, there is no connection
             }
             // In the order of the steps, not of the commits: a connection that is lost while
             // its last frames are on their way to the disk stays lost.
@@ -470,7 +477,13 @@ fn unwritten(pending: &Pending) -> Vec<(Severity, String)> {
         let opened = |entry: &TimelineEntry| is_beginning(entry) && entry.incident == incident.id;
         !incident.is_own() && pending.commit.timeline.iter().any(opened)
     };
-    pending.commit.incidents.iter().filter(began).map(|one| (one.severity, one.title.clone())).collect()
+    pending
+        .commit
+        .incidents
+        .iter()
+        .filter(began)
+        .map(|one| (one.severity, one.clone().seen_with(Sight::Veiled).title))
+        .collect()
 }
 
 /// What happened, what it means, what to do.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::backend::Daemon;
 use crate::domain::id::IncidentId;
 use crate::domain::incident::{Incident, IncidentState, Severity};
+use crate::domain::lane::Sight;
 use crate::domain::oncall::Drill;
 use crate::domain::time::Timestamp;
 use crate::telemetry::events;
@@ -55,7 +56,7 @@ async fn begin(daemon: &Daemon, drill: &Drill, at: Timestamp, now: Timestamp) ->
     }
     let grave = |one: &&Incident| !one.exercise && !one.is_own() && one.severity >= Severity::High;
     if let Some(grave) = real.iter().find(grave) {
-        return Err(format!("something real is under way: {}", grave.title));
+        return Err(format!("something real is under way: {}", grave.clone().seen_with(Sight::Veiled).title));
     }
     let begun = daemon.drill(drill.scenario.clone(), drill.by.clone()).await;
     begun.map_err(|error| match error {

@@ -23,3 +23,4 @@ mod sources;
 mod status;
 mod tasks;
 mod team;
+mod workshop;

@@ -10,6 +10,7 @@ use super::desk::Request;
 use super::lessons;
 use super::rulebook::Rulebook;
 use super::service;
+use super::workshop::Shelf;
 use crate::config::environment::Environment;
 use crate::config::load::{SecretPolicy, load};
 use crate::config::model::StoreConfig;
@@ -19,6 +20,7 @@ use crate::domain::diagnostic::{Diagnostic, Level};
 use crate::domain::id::ReceiverName;
 use crate::domain::route::Routes;
 use crate::domain::rule::RuleSet;
+use crate::domain::rule::raw::RawFile;
 use crate::domain::time::Clock as _;
 use crate::report;
 use crate::telemetry::events;
@@ -36,19 +38,41 @@ pub struct Reload {
     pub store: StoreConfig,
 }
 
-impl Reload {
+/// What a reload changes.
+pub(super) struct Again {
+    /// Where to read.
+    pub reload: Reload,
+    /// Who swaps.
+    pub engine: mpsc::Sender<Request>,
+    /// The rules in force.
+    pub rules: watch::Receiver<Arc<RuleSet>>,
+    /// Their files, for whoever works on them.
+    pub shelves: watch::Sender<Arc<Shelf>>,
+}
+
+/// What a reload read.
+struct Read {
+    rules: Arc<RuleSet>,
+    files: Vec<RawFile>,
+    routes: Routes,
+    lessons: Vec<VolumeState>,
+}
+
+impl Again {
     /// Reads, checks and tries everything; then swaps, or keeps the old and says why.
-    pub async fn run(&self, engine: &mpsc::Sender<Request>, in_force: &watch::Receiver<Arc<RuleSet>>) {
+    pub(super) async fn run(&self) {
+        let Self { engine, shelves, .. } = self;
         service::reloading();
-        let (reload, before) = (self.clone(), Arc::clone(&in_force.borrow()));
+        let (reload, before) = (self.reload.clone(), Arc::clone(&self.rules.borrow()));
         let read = tokio::task::spawn_blocking(move || reload.read(&before)).await;
         match read.unwrap_or_else(|_| Err(vec![Diagnostic::error("SB0417", "reading the configuration panicked")])) {
-            Ok((rules, routes, lessons)) => {
-                let (count, receivers) = (rules.rules().len(), self.receivers.clone());
+            Ok(Read { rules, files, routes, lessons }) => {
+                let (count, receivers) = (rules.rules().len(), self.reload.receivers.clone());
                 let (done, swapped) = oneshot::channel();
                 // An engine that is stopping takes no new rules; the next start reads them.
                 let sent = engine.send(Request::Swap { rules, routes, receivers, lessons, done }).await;
                 if sent.is_ok() && swapped.await.is_ok() {
+                    shelves.send_replace(Arc::new(Shelf { files, refused: Vec::new() }));
                     events::reload_done(count);
                 }
             }
@@ -56,15 +80,20 @@ impl Reload {
                 // Warnings are for `stormbell check`; here they would only hide why.
                 let errors: Vec<_> = findings.iter().filter(|finding| finding.level == Level::Error).collect();
                 events::reload_refused(errors.len());
-                for finding in errors {
+                for finding in &errors {
                     events::reload_finding(finding.code, &report::line(finding));
                 }
+                let refused = findings.iter().filter(|finding| finding.level == Level::Error).cloned().collect();
+                let files = shelves.borrow().files.clone();
+                shelves.send_replace(Arc::new(Shelf { files, refused }));
             }
         }
         service::ready();
     }
+}
 
-    fn read(&self, before: &RuleSet) -> Result<(Arc<RuleSet>, Routes, Vec<VolumeState>), Vec<Diagnostic>> {
+impl Reload {
+    fn read(&self, before: &RuleSet) -> Result<Read, Vec<Diagnostic>> {
         let loaded = load(&self.path, &self.environment, SecretPolicy::Required);
         let Some(config) = loaded.config else { return Err(loaded.findings) };
         let gaps = gaps(&config, SystemClock.now());
@@ -87,6 +116,7 @@ impl Reload {
             return Err(rulebook.findings);
         }
         let lessons = lessons::at_reload(&self.store, before, &rulebook.rules, SystemClock.now());
-        Ok((rulebook.rules, config.routes, lessons))
+        let Rulebook { rules, files, .. } = rulebook;
+        Ok(Read { rules, files, routes: config.routes, lessons })
     }
 }

@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use tokio::sync::{mpsc, watch};
 
 use super::daemon::Positions;
 use super::probe::Probe;
+use super::status::Statuses;
 use super::tasks::{Stage, completes, until};
 use crate::config::model::{Config, HeartbeatConfig, SourceKind};
 use crate::domain::abroad::Abroad;
 use crate::domain::id::{AuthorId, SourceName};
+use crate::domain::key::Key;
 use crate::domain::post::Post;
 use crate::domain::rule::RuleSet;
 use crate::domain::time::Clock;
@@ -19,7 +22,7 @@ use crate::source::line::Line;
 use crate::source::profiles::look_up;
 use crate::source::timing::Timing;
 use crate::source::{self, Format, Incoming};
-use crate::web::Inlets;
+use crate::web::{Inlets, token};
 
 /// How long they may take to stop.
 const STOP: Duration = Duration::from_secs(3);
@@ -81,16 +84,44 @@ async fn tell_rules(
     std::future::pending().await // the engine is stopping, and so will this
 }
 
+/// By which our rules on X's server are told from those of other installations. Made once, and kept beside the
+/// database: with another file there, the rules of before stay at X until somebody deletes them there.
+const INSTALLATION: &str = "installation";
+
+/// What sources have to do with the rest of the program.
+pub(super) struct Around<'a> {
+    /// By which ways they are called.
+    pub(super) inlets: &'a Inlets,
+    /// What is in force.
+    pub(super) rules: &'a watch::Receiver<Arc<RuleSet>>,
+    /// Where people see what they do.
+    pub(super) statuses: &'a Statuses,
+}
+
+/// The name of this installation, for servers that it shares with others. It has nothing of the secret it is made of.
+fn installation(config: &Config) -> anyhow::Result<String> {
+    if !config.sources.iter().any(|source| matches!(source.kind, SourceKind::X(_))) {
+        return Ok(String::new());
+    }
+    let path = config.store.path.with_file_name(INSTALLATION);
+    let kept = token(&path).with_context(|| format!("the name of this installation in {}", path.display()))?;
+    Ok(format!("{:016x}", Key::of(kept.expose()).bits()))
+}
+
 /// One task for each source.
+///
+/// # Errors
+/// The disk does not keep this installation's name.
 pub(super) fn start(
     config: &Config,
     timing: &Timing,
     positions: &Positions,
     clock: &Arc<dyn Clock>,
     probe: &Probe,
-    inlets: &Inlets,
-    rules: &watch::Receiver<Arc<RuleSet>>,
-) -> Sources {
+    around: &Around<'_>,
+) -> anyhow::Result<Sources> {
+    let Around { inlets, rules, statuses } = around;
+    let installation = installation(config)?;
     let mut stage = Stage::new("sources", STOP);
     let (out, frames) = mpsc::channel(INCOMING);
     let mut lookups = Lookups::default();
@@ -100,7 +131,8 @@ pub(super) fn start(
         let line = || {
             let (name, out, clock) = (source.name.clone(), out.clone(), Arc::clone(clock));
             let mut line = Line::new(name, timing.clone(), position.clone(), out, clock, stop.clone());
-            line.inlets = inlets.clone();
+            line.inlets = Inlets::clone(inlets);
+            line.installation.clone_from(&installation);
             line
         };
         if let Some((service, transport)) = source.kind.profiles() {
@@ -110,10 +142,11 @@ pub(super) fn start(
             stage.tasks.spawn(format!("authors of {}", source.name), until(stage.stop.clone(), completes(task)));
         }
         let mut line = line();
+        statuses.set(&source.name, |status| status.unwatched = line.unwatched.clone());
         if matches!(source.kind, SourceKind::X(_)) {
             let (asks, asked) = watch::channel(Arc::new(Abroad::of(&rules.borrow(), &source.name)));
             line = line.asking(asked);
-            let telling = tell_rules(source.name.clone(), rules.clone(), asks);
+            let telling = tell_rules(source.name.clone(), watch::Receiver::clone(rules), asks);
             stage.tasks.spawn(format!("rules for {}", source.name), until(stage.stop.clone(), telling));
         }
         stage.tasks.spawn(format!("source {}", source.name), completes(source::read(source.kind.clone(), line)));
@@ -122,5 +155,5 @@ pub(super) fn start(
     let probing = probe.clone().run(every.min(HeartbeatConfig::USUAL), out, Arc::clone(clock));
     stage.tasks.spawn("probe", until(stage.stop.clone(), completes(probing)));
     let formats = config.sources.iter().map(|source| (source.name.clone(), Format::of(&source.kind)));
-    Sources { stage, frames, formats: Formats(Arc::new(formats.collect())), lookups }
+    Ok(Sources { stage, frames, formats: Formats(Arc::new(formats.collect())), lookups })
 }

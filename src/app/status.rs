@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::domain::event::DownReason;
 use crate::domain::id::SourceName;
 use crate::domain::time::Timestamp;
+use crate::source::unwatched::Unwatched;
 
 /// One source.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +17,8 @@ pub(super) struct Status {
     pub down: Option<(DownReason, Timestamp)>,
     /// The newest event.
     pub newest: Option<Timestamp>,
+    /// What its server refuses for good.
+    pub unwatched: Unwatched,
 }
 
 /// All sources; cheap to clone, shared.

@@ -188,6 +188,9 @@ fn show_source(out: &mut impl Write, source: &SourceView) -> std::io::Result<()>
         "           {} frames = {} posts + {} other + {rejected} rejected + {} duplicates + {} dropped",
         ledger.frames, ledger.posts, ledger.other, ledger.duplicates, ledger.dropped
     )?;
+    for what in &source.unwatched {
+        writeln!(out, "           NOT WATCHED: {what}")?;
+    }
     for gap in source.gaps.iter().rev().take(5) {
         let to = gap.to.as_deref().unwrap_or("now");
         let how = if gap.recovered { "read later" } else { "not seen" };

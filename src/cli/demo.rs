@@ -80,6 +80,7 @@ impl Demo {
         let setup = Setup {
             config,
             rules: Arc::clone(&rulebook.rules),
+            files: rulebook.files,
             reload: None,
             open_api: true,
             timing: Timing::default(),

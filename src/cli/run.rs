@@ -96,6 +96,7 @@ impl Run {
                 reload,
                 config,
                 rules: Arc::clone(&rulebook.rules),
+                files: rulebook.files,
                 open_api: false,
                 timing: Timing::default(),
                 stop: CancellationToken::new(),

@@ -29,7 +29,7 @@ mod websocket;
 mod x;
 
 pub use chats::{DiscordConfig, EventsubConfig, IrcConfig, IrcDialect, MatrixConfig, SlackConfig};
-pub use documents::{EventForm, EventstreamsConfig, FeedConfig};
+pub use documents::{EventForm, EventstreamsConfig, FeedConfig, Login};
 pub use forum::{CommentsConfig, ForumConfig, ForumDialect, YoutubeConfig};
 pub use mastodon::{Dialect, MastodonConfig, TimelineName};
 pub use nostr::NostrConfig;

@@ -16,12 +16,14 @@ use crate::domain::diagnostic::{Diagnostic, Place, SourceText};
 use crate::domain::rule::raw::RawFile;
 
 mod asked;
+mod edit;
 mod format;
 mod joins;
 mod lists;
 mod overrides;
 mod read;
 
+pub use edit::{Edit, edited};
 pub use format::{FormatError, format};
 pub use joins::check_joins;
 

@@ -94,7 +94,7 @@ pub(super) fn source(table: &Table<'_>, name: Checked<&str>, around: &Surroundin
     let kind = kind(table, &KINDS)?;
     let named = name.unwrap_or("unnamed");
     let kind = match kind {
-        Kind::Eventstreams => SourceKind::Eventstreams(documents::eventstreams(table, around)?),
+        Kind::Eventstreams => SourceKind::Eventstreams(documents::eventstreams(table, named, around)?),
         Kind::Feed => SourceKind::Feed(documents::feed(table, around)?),
         Kind::Forum => SourceKind::Forum(Box::new(forum::source(table, around)?)),
         Kind::Discord => SourceKind::Discord(chats::discord(table, around)?),

@@ -140,6 +140,8 @@ pub struct Account {
     pub name: AccountName,
     /// What they may do.
     pub role: Role,
+    /// Whether they may read what is restricted, see [`super::lane`]; no role brings that along.
+    pub restricted: bool,
     /// The hash of their password, as argon2 writes it (PHC string).
     pub password: String,
     /// Since when.
@@ -321,7 +323,7 @@ mod tests {
     }
 
     fn account(who: &str, role: Role) -> Change {
-        Change::Account(Account { name: name(who), role, password: String::new(), since: at(0) })
+        Change::Account(Account { name: name(who), role, restricted: false, password: String::new(), since: at(0) })
     }
 
     fn session(secret: &str, who: &str, used: i64) -> Change {

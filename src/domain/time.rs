@@ -173,6 +173,23 @@ impl Zone {
         let local = at.0.div_euclid(1000) + i64::from(offset) * 1000 + 3 * 86_400_000;
         local.rem_euclid(WEEK) as f64 / 3.6e6
     }
+
+    /// When a day begins there, such as `2026-11-29`; none for what is no day.
+    pub fn day(&self, text: &str) -> Option<Timestamp> {
+        self.begins(text.parse().ok()?)
+    }
+
+    /// When the day after that of an instant begins there: not every day has 24 hours.
+    pub fn day_after(&self, at: Timestamp) -> Option<Timestamp> {
+        let at = jiff::Timestamp::from_microsecond(at.0).ok()?;
+        self.begins(self.0.to_datetime(at).date().tomorrow().ok()?)
+    }
+
+    /// Also where there is no midnight.
+    fn begins(&self, day: jiff::civil::Date) -> Option<Timestamp> {
+        let begins = day.to_zoned(self.0.clone()).ok()?.start_of_day().ok()?;
+        Some(Timestamp(begins.timestamp().as_microsecond()))
+    }
 }
 
 impl Default for Zone {

@@ -94,9 +94,10 @@ impl Format {
         match kind {
             SourceKind::Atproto(_) => Self::Atproto,
             SourceKind::Discord(_) => Self::Discord,
-            SourceKind::Eventstreams(config) => match config.events {
+            SourceKind::Eventstreams(config) => match &config.events {
                 EventForm::Recentchange => Self::Recentchange,
                 EventForm::Posts => Self::Posts,
+                EventForm::Json { mapping, .. } => Self::Websocket(Arc::clone(mapping)),
             },
             SourceKind::Eventsub(_) => Self::Eventsub,
             SourceKind::Feed(_) | SourceKind::Forum(_) | SourceKind::Youtube(_) => Self::Posts,

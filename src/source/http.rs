@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as STANDARD;
+use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, Response, StatusCode};
 use url::Url;
 
 use super::line::Line;
 use super::supervise::{End, Failure, Remedy};
-use crate::config::model::Transport;
+use crate::config::model::{Login, Transport};
 use crate::net::http::{beginning, client, no_answer};
 use crate::net::retry::RetryAfter;
 
@@ -43,6 +45,24 @@ pub struct Request {
     pub body: Vec<u8>,
     /// The longest answer that is read, in bytes after decompression. A longer one is a failure.
     pub most: usize,
+}
+
+/// The header by which a server knows us, marked as a secret; none without a login.
+///
+/// # Errors
+/// A failure for the operator: what is configured cannot stand in a header.
+pub fn authorization(login: Option<&Login>) -> Result<Option<HeaderValue>, End> {
+    let text = match login {
+        None => return Ok(None),
+        Some(Login::Basic { user, password }) => {
+            format!("Basic {}", STANDARD.encode(format!("{user}:{}", password.expose())))
+        }
+        Some(Login::Bearer(token)) => format!("Bearer {}", token.expose().trim()),
+    };
+    let unusable = |_| Failure::operator("the source's token has characters that no token has");
+    let mut value = HeaderValue::try_from(text).map_err(unusable)?;
+    value.set_sensitive(true);
+    Ok(Some(value))
 }
 
 impl Request {

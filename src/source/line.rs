@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::position::Position;
 use super::supervise::End;
 use super::timing::Timing;
+use super::unwatched::Unwatched;
 use super::{Frame, Incoming};
 use crate::domain::abroad::Abroad;
 use crate::domain::event::{DownReason, Joint, Reach};
@@ -35,6 +36,10 @@ pub struct Line {
     pub inlets: Inlets,
     /// What rules ask for, of a source that sends nothing else.
     pub asked: watch::Receiver<Arc<Abroad>>,
+    /// What the source's server refuses for good.
+    pub unwatched: Unwatched,
+    /// By which a server that several installations share tells ours from theirs; letters and digits.
+    pub installation: String,
     connected: Option<Instant>,
 }
 
@@ -49,7 +54,8 @@ impl Line {
         cancel: CancellationToken,
     ) -> Self {
         let (asked, inlets) = (watch::channel(Arc::default()).1, Inlets::default());
-        Self { name, timing, position, out, clock, cancel, inlets, asked, connected: None }
+        let (unwatched, installation) = (Unwatched::default(), String::new());
+        Self { name, timing, position, out, clock, cancel, inlets, asked, unwatched, installation, connected: None }
     }
 
     /// The same for a source that has to be told what rules ask for.
@@ -138,5 +144,69 @@ impl Line {
     /// Forgets the last connection; says whether it lasted.
     pub(super) fn was_healthy(&mut self) -> bool {
         self.connected.take().is_some_and(|since| since.elapsed() >= self.timing.healthy_after)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio_tungstenite::tungstenite::Bytes;
+
+    use super::*;
+
+    struct Still;
+
+    impl Clock for Still {
+        fn now(&self) -> Timestamp {
+            Timestamp::default()
+        }
+    }
+
+    fn line(name: &str, out: &mpsc::Sender<Incoming>, timing: Timing) -> Line {
+        let (clock, cancel) = (Arc::new(Still), CancellationToken::new());
+        Line::new(name.into(), timing, Position::default(), out.clone(), clock, cancel)
+    }
+
+    fn frames(count: usize) -> Vec<Frame> {
+        vec![Frame { received_at: None, body: Ok(Bytes::from_static(b"{}")) }; count]
+    }
+
+    /// Room is given in the order in which it was asked for.
+    #[tokio::test]
+    async fn a_source_in_flood_lets_every_other_have_its_turn() {
+        let (out, mut incoming) = mpsc::channel(1);
+        let flood = async {
+            let line = line("flood", &out, Timing::default());
+            for _ in 0..1000 {
+                line.hand_on(frames(256), Reach::default()).await.unwrap();
+            }
+        };
+        let quiet = async {
+            let line = line("quiet", &out, Timing::default());
+            for _ in 0..100 {
+                line.hand_on(frames(1), Reach::default()).await.unwrap();
+            }
+        };
+        let listens = async {
+            let mut came = Vec::new();
+            for _ in 0..1100 {
+                let Some(Incoming::Frames { source, .. }) = incoming.recv().await else { panic!("frames come") };
+                came.push(source.as_str() == "flood");
+            }
+            came
+        };
+        let ((), (), came) = tokio::join!(flood, quiet, listens);
+        let last = came.iter().rposition(|is_flood| !is_flood).unwrap();
+        assert!(last < 210, "every second turn is the other's: its last was the {last}th");
+    }
+
+    #[tokio::test]
+    async fn a_source_that_gets_no_room_for_long_is_told_of_and_loses_nothing_unsaid() {
+        let (out, _incoming) = mpsc::channel(1);
+        let line = line("flood", &out, Timing { queue_patience: Duration::from_millis(10), ..Timing::default() });
+        line.hand_on(frames(1), Reach::default()).await.unwrap();
+        let end = line.hand_on(frames(1), Reach::default()).await;
+        assert!(matches!(end, Err(End::Interrupted(DownReason::Overrun))), "{end:?}");
     }
 }

@@ -38,6 +38,7 @@ pub mod profiles;
 pub mod supervise;
 pub mod talk;
 pub mod timing;
+pub mod unwatched;
 
 pub use format::Format;
 pub use jetstream::{Buffers, Skimmed};

@@ -22,6 +22,11 @@ pub trait Wire: Send {
     /// Connects to a host and reads until that ends. Tells `line` once the connection stands,
     /// and hands on what comes; where to begin, `line.position` says.
     fn read(&mut self, host: &Url, line: &mut Line) -> impl Future<Output = End> + Send;
+
+    /// Waits before the next attempt. Whoever is also called by others listens to them meanwhile.
+    fn pause(&mut self, wait: Duration, line: &mut Line) -> impl Future<Output = Result<(), End>> + Send {
+        line.unless_stopped(sleep(wait))
+    }
 }
 
 /// Why a connection is no longer read.
@@ -118,7 +123,7 @@ impl<W: Wire> Supervisor<W> {
     async fn connect_and_read(&mut self, wait: Duration) -> Result<Duration, End> {
         let now = Instant::now();
         let rest = self.hosts.choose(now).map_or(Duration::ZERO, |until| until - now);
-        self.line.unless_stopped(sleep(rest + wait)).await?;
+        self.wire.pause(rest + wait, &mut self.line).await?;
         let Some(host) = self.hosts.current().cloned() else { return Err(End::Stopped) };
         let end = self.wire.read(&host, &mut self.line).await;
         let healthy = self.line.was_healthy();

@@ -77,12 +77,13 @@ pub struct Turn {
     bytes: usize,
     says: Vec<String>,
     joint: Option<Joint>,
+    accepted: bool,
     alive: bool,
 }
 
 impl Turn {
     fn new(now: Timestamp, most: usize) -> Self {
-        Self { now, most, kept: Vec::new(), bytes: 0, says: Vec::new(), joint: None, alive: false }
+        Self { now, most, kept: Vec::new(), bytes: 0, says: Vec::new(), joint: None, accepted: false, alive: false }
     }
 
     /// The time.
@@ -110,6 +111,11 @@ impl Turn {
     /// The server accepted us: the source sees from now on.
     pub fn stands(&mut self, joint: Joint) {
         self.joint = Some(joint);
+    }
+
+    /// The server accepted us before the conversation began, and whoever holds it told so.
+    pub fn was_accepted(&mut self) {
+        self.accepted = true;
     }
 
     /// The server says that it is there and has nothing more than what it sent: silence is only that.
@@ -277,7 +283,8 @@ impl Conversation<'_> {
 
     /// Hands on what was kept, and then says what is to be said: an answer may mean that we have it.
     async fn finish(&mut self, turn: Turn, talk: &impl Talk) -> Result<(), End> {
-        let Turn { now, kept, says, joint, alive, .. } = turn;
+        let Turn { now, kept, says, joint, accepted, alive, .. } = turn;
+        self.stands |= accepted;
         let vouches = talk.vouches() && !kept.is_empty();
         if let Some(joint) = joint {
             self.line.connected(self.host, joint).await?;

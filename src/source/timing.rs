@@ -47,6 +47,10 @@ pub struct Timing {
     pub hub_brings_within: Duration,
     /// The longest wait before a hub that takes no subscription is asked again.
     pub hub_rest: Duration,
+    /// How often what others may have changed on a server is looked at.
+    pub looked_at_every: Duration,
+    /// A hub is asked for the same subscription no sooner than after so long, whatever lease it gives.
+    pub hub_renewed_after: Duration,
     /// How long saying goodbye may take.
     pub stop_within: Duration,
 }
@@ -75,6 +79,8 @@ impl Default for Timing {
             hub_verifies_within: seconds(600),
             hub_brings_within: seconds(600),
             hub_rest: seconds(3600),
+            looked_at_every: seconds(3600),
+            hub_renewed_after: seconds(300),
             stop_within: seconds(2),
         }
     }

@@ -31,14 +31,16 @@ impl Writing<'_> {
     fn change_access(&self, change: &Change) -> Result<(), StoreError> {
         let sql = self.sql;
         match change {
-            Change::Account(Account { name, role, password, since }) => sql.execute(
-                "INSERT INTO account (name, role, password, since) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (name) DO UPDATE SET role = excluded.role, password = excluded.password",
-                params![name.as_str(), role.as_str(), password, since.micros()],
+            Change::Account(Account { name, role, restricted, password, since }) => sql.execute(
+                "INSERT INTO account (name, role, restricted, password, since) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (name) DO UPDATE SET role = excluded.role, restricted = excluded.restricted,
+                   password = excluded.password",
+                params![name.as_str(), role.as_str(), restricted, password, since.micros()],
             )?,
             Change::AccountGone(name) => {
                 sql.execute("DELETE FROM session WHERE account = ?1", [name.as_str()])?;
                 sql.execute("DELETE FROM invitation WHERE account = ?1", [name.as_str()])?;
+                sql.execute("DELETE FROM saved_search WHERE account = ?1", [name.as_str()])?;
                 sql.execute("DELETE FROM account WHERE name = ?1", [name.as_str()])?
             }
             Change::Session(Session { secret, account, began, used, browser }) => sql.execute(
@@ -68,9 +70,9 @@ impl Writing<'_> {
 fn read(sql: &Connection) -> Result<Accounts, StoreError> {
     let mut access = Accounts::default();
     let all = [
-        rows(sql, "SELECT name, role, password, since FROM account", "account", |row| {
-            let (name, since) = (name(row, 0)?, time(row, 3)?);
-            Some(Change::Account(Account { name, role: role(row, 1)?, password: row.get(2).ok()?, since }))
+        rows(sql, "SELECT name, role, password, since, restricted FROM account", "account", |row| {
+            let (name, since, restricted) = (name(row, 0)?, time(row, 3)?, row.get(4).ok()?);
+            Some(Change::Account(Account { name, role: role(row, 1)?, restricted, password: row.get(2).ok()?, since }))
         })?,
         rows(sql, "SELECT secret, account, began, used, browser FROM session", "session", |row| {
             let (account, browser) = (name(row, 1)?, row.get(4).ok()?);
@@ -149,6 +151,7 @@ mod tests {
         let account = |name: &AccountName, role| Account {
             name: name.clone(),
             role,
+            restricted: role == Role::Admin,
             password: "$argon2id$…".to_owned(),
             since: at(1),
         };

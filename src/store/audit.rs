@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::StoreError;
 use super::read::Reader;
+use super::stored::incident_from_json;
 use super::write::Writing;
 use crate::domain::audit::{Entry, Link, words};
 use crate::domain::time::Timestamp;
@@ -36,6 +37,8 @@ pub struct Kept {
     pub number: i64,
     /// Its words are empty once they were erased.
     pub entry: Entry,
+    /// It is about an incident that not everybody may read of.
+    pub restricted: bool,
 }
 
 impl Writing<'_> {
@@ -62,13 +65,16 @@ impl Reader {
     /// The newest entries, newest first; `before` that number, if one is named.
     pub fn audit(&self, before: Option<i64>, most: usize) -> Result<Vec<Kept>, StoreError> {
         let mut select = self.sql.prepare(
-            "SELECT seq, at, by, what, about, ifnull(text, '') FROM audit WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2",
+            "SELECT seq, at, by, what, about, ifnull(text, ''), (SELECT detail FROM incident WHERE id = about)
+             FROM audit WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2",
         )?;
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let kept = select.query_map(params![before.unwrap_or(i64::MAX), most], |row| {
             let at = Timestamp::from_micros(row.get(1)?);
             let entry = Entry { at, by: row.get(2)?, what: row.get(3)?, about: row.get(4)?, text: row.get(5)? };
-            Ok(Kept { number: row.get(0)?, entry })
+            let incident: Option<String> = row.get(6)?;
+            let incident = incident.and_then(|detail| incident_from_json(&detail).ok());
+            Ok(Kept { number: row.get(0)?, entry, restricted: incident.is_some_and(|one| one.is_restricted()) })
         })?;
         Ok(kept.collect::<Result<_, _>>()?)
     }

@@ -17,7 +17,8 @@ use super::stored;
 use super::write::{Store, Writing, passing};
 use crate::domain::addressee::Recipient;
 use crate::domain::id::{DeliveryId, IncidentId, PostId, ReceiverName};
-use crate::domain::message::{Attempt, Delivery, Leased, RECEIPT, Undelivered};
+use crate::domain::lane::Sight;
+use crate::domain::message::{Attempt, Delivery, Leased, Message, RECEIPT, Undelivered};
 use crate::domain::post::Post;
 use crate::domain::time::{ClockSet, Timestamp};
 use crate::domain::turn::{Room, Waiting, turns};
@@ -295,6 +296,9 @@ impl Taken {
     pub(super) fn into_leased(self, receiver: &ReceiverName, sql: &Connection) -> Result<Leased, StoreError> {
         let message = stored::message_from_json(&self.message);
         let message = message.or(Err(StoreError::Unreadable { table: "outbox", id: self.id.clone() }))?;
+        // Receivers are other companies' computers, telephones on tables, chats: of what is restricted they learn that it
+        // is there.
+        let message = Message { incident: message.incident.seen_with(Sight::Veiled), ..message };
         let sample = existing_posts(sql, message.incident.sample.iter().map(PostId::as_str))?;
         let delivery = Delivery {
             id: self.id.into(),

@@ -53,6 +53,8 @@ impl Writing<'_> {
             // Who did what when stays, and the chain holds; the words go as those of the history do.
             "UPDATE audit SET text = NULL, salt = NULL WHERE at < ?1 AND text IS NOT NULL
                AND NOT EXISTS (SELECT 1 FROM incident WHERE id = audit.about AND state <> 'resolved')",
+            // Whether it was real stays: it is the rule's record.
+            "UPDATE judgement SET reason = '' WHERE at < ?1 AND reason <> ''",
             "DELETE FROM outbox WHERE finished_at < ?1 AND (state = 'delivered' OR told = 1)",
             "DELETE FROM followed WHERE at < ?1
                AND NOT EXISTS (SELECT 1 FROM incident WHERE id = followed.incident AND state <> 'resolved')",

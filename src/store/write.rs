@@ -188,22 +188,22 @@ impl Writing<'_> {
     }
 
     /// A post that was erased stays erased: after a crash the stream is read again, and an
-    /// author who took something back must not see it return for even a second.
+    /// author who took something back must not see it return for even a second. By the same
+    /// right what was written earlier never replaces what its author says now: versions may
+    /// come in any order.
     fn post(&mut self, post: &Post) -> Result<(), StoreError> {
-        let mut known = self.sql.prepare_cached("SELECT json IS NOT NULL FROM post WHERE id = ?1")?;
-        let has_text: Option<bool> = known.query_row([post.id.as_str()], |row| row.get(0)).optional()?;
-        self.removed_text |= has_text == Some(true);
+        let at = post.event_time.micros();
+        let mut known = self.sql.prepare_cached("SELECT json IS NOT NULL AND at <= ?2 FROM post WHERE id = ?1")?;
+        let replaces: Option<bool> = known.query_row(params![post.id.as_str(), at], |row| row.get(0)).optional()?;
+        if replaces == Some(false) {
+            return Ok(());
+        }
+        self.removed_text |= replaces == Some(true);
         let mut upsert = self.sql.prepare_cached(
             "INSERT INTO post (id, author, at, json) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (id) DO UPDATE SET author = excluded.author, at = excluded.at, json = excluded.json
-             WHERE json IS NOT NULL",
+             ON CONFLICT (id) DO UPDATE SET author = excluded.author, at = excluded.at, json = excluded.json",
         )?;
-        upsert.execute(params![
-            post.id.as_str(),
-            post.author.id.as_str(),
-            post.event_time.micros(),
-            stored::post_to_json(post)
-        ])?;
+        upsert.execute(params![post.id.as_str(), post.author.id.as_str(), at, stored::post_to_json(post)])?;
         Ok(())
     }
 

@@ -25,6 +25,7 @@ pub struct Metrics {
     duplicates: Family<1>,
     other: Family<1>,
     up: Family<1>,
+    unwatched: Family<1>,
     paid: Family<1>,
     budget: Family<1>,
     /// Microseconds; shown in seconds.
@@ -113,6 +114,11 @@ impl Metrics {
         self.up.set([source.as_str()], u64::from(up));
     }
 
+    /// How much a source's server refuses for good, so that nobody watches it.
+    pub fn source_unwatched(&self, source: &SourceName, count: usize) {
+        self.unwatched.set([source.as_str()], count as u64);
+    }
+
     /// What a source that takes money has cost this month.
     pub fn source_paid(&self, source: &SourceName, paid: Paid) {
         self.paid.set([source.as_str()], paid.read);
@@ -197,6 +203,9 @@ impl Metrics {
         page.counters("stormbell_other_total", "Frames that carry no post.", ["source"], &self.other);
         page.head("stormbell_source_up", "gauge", "1 while the source is connected.");
         page.series("stormbell_source_up", ["source"], &self.up, |value| value);
+        let help = "Rules and channels that the source's server refuses for good: nobody watches them.";
+        page.head("stormbell_source_unwatched", "gauge", help);
+        page.series("stormbell_source_unwatched", ["source"], &self.unwatched, |value| value);
         page.head("stormbell_source_paid_posts", "gauge", "Posts of this month that were paid for.");
         page.series("stormbell_source_paid_posts", ["source"], &self.paid, |value| value);
         page.head("stormbell_source_budget_posts", "gauge", "Posts of a month that may be paid for.");

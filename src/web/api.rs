@@ -16,10 +16,13 @@ use super::caller::Caller;
 use super::guard::guard;
 use super::routes::{Needs, Route, Routes};
 use super::view::{IncidentDetailView, ReadyView};
-use super::{Shared, console, desks, drills, handover, hooks, incidents, inlets, links, live, silences, twilio};
+use super::{
+    Shared, console, desks, drills, handover, hooks, incidents, inlets, links, live, search, silences, twilio,
+};
 use crate::domain::access::Role;
 use crate::domain::id::IncidentId;
-use crate::domain::incident::IncidentState;
+use crate::domain::incident::{Incident, IncidentState};
+use crate::domain::lane::Sight;
 use crate::domain::time::Timestamp;
 use crate::wire::message::IncidentJson;
 use crate::wire::oncall::{MOST_DAYS, Question, answer};
@@ -49,6 +52,7 @@ pub(super) fn router<B: Backend>(shared: Arc<Shared<B>>) -> (Router, Vec<Route>)
         .get("/api/v1/rules", VIEWER, rules::<B>)
         .get("/api/v1/oncall", VIEWER, oncall::<B>)
         .get("/api/v1/status", VIEWER, status::<B>)
+        .get("/api/v1/search", VIEWER, search::search::<B>)
         .get("/api/v1/events", VIEWER, live::events::<B>)
         .and(incidents::routes)
         .and(handover::routes)
@@ -76,6 +80,8 @@ pub(super) fn router<B: Backend>(shared: Arc<Shared<B>>) -> (Router, Vec<Route>)
 pub(super) const VIEWER: Needs = Needs::Role(Role::Viewer);
 /// For whoever may take charge.
 pub(super) const RESPONDER: Needs = Needs::Role(Role::Responder);
+/// For whoever may work on rules.
+pub(super) const EDITOR: Needs = Needs::Role(Role::Editor);
 
 async fn nothing<B: Backend>(State(shared): App<B>, request: Request) -> Response {
     let accepted = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
@@ -102,7 +108,7 @@ struct IncidentsQuery {
     state: Option<String>,
 }
 
-async fn all<B: Backend>(State(shared): App<B>, uri: Uri) -> Answer {
+async fn all<B: Backend>(State(shared): App<B>, Extension(caller): Extension<Caller>, uri: Uri) -> Answer {
     let Ok(Query(query)) = Query::<IncidentsQuery>::try_from_uri(&uri) else {
         return Err(Problem::new(StatusCode::BAD_REQUEST, "the only thing to ask for here is state"));
     };
@@ -114,14 +120,20 @@ async fn all<B: Backend>(State(shared): App<B>, uri: Uri) -> Answer {
         ),
     };
     let incidents = shared.backend.incidents(state, INCIDENTS).await?;
+    let incidents: Vec<Incident> = incidents.into_iter().map(|incident| incident.seen_with(caller.sight)).collect();
     let console = shared.console.as_ref();
     let json = incidents.iter().map(|incident| IncidentJson::new(incident, &[], console));
     Ok(Json(json.collect::<Vec<_>>()).into_response())
 }
 
-async fn incident<B: Backend>(State(shared): App<B>, id: Result<Path<String>, PathRejection>) -> Answer {
+async fn incident<B: Backend>(
+    State(shared): App<B>,
+    Extension(caller): Extension<Caller>,
+    id: Result<Path<String>, PathRejection>,
+) -> Answer {
     let Path(id) = id?;
     let Some(detail) = shared.backend.incident(IncidentId::from(id)).await? else { return Err(no_such_incident()) };
+    let detail = detail.seen_with(caller.sight);
     let IncidentDetail { incident, timeline, alerts, posts } = &detail;
     let console = shared.console.as_ref();
     let incident = IncidentJson::new(incident, posts, console);
@@ -143,10 +155,11 @@ async fn act<B: Backend>(
         ));
     };
     let action = read_action(kind, &caller, &headers, &body?)?;
+    kept_from(&shared, &caller, &id).await?;
     let Some(incident) = shared.backend.act(IncidentId::from(id), action).await? else {
         return Err(no_such_incident());
     };
-    Ok(Json(IncidentJson::new(&incident, &[], shared.console.as_ref())).into_response())
+    Ok(Json(IncidentJson::new(&incident.seen_with(caller.sight), &[], shared.console.as_ref())).into_response())
 }
 
 async fn merge<B: Backend>(
@@ -158,10 +171,25 @@ async fn merge<B: Backend>(
 ) -> Answer {
     let Path(id) = id?;
     let merge = read_merge(&caller, &headers, &body?)?;
+    kept_from(&shared, &caller, &id).await?;
+    kept_from(&shared, &caller, merge.into.as_str()).await?;
     let Some(incident) = shared.backend.merge(IncidentId::from(id), merge).await? else {
         return Err(no_such_incident());
     };
-    Ok(Json(IncidentJson::new(&incident, &[], shared.console.as_ref())).into_response())
+    Ok(Json(IncidentJson::new(&incident.seen_with(caller.sight), &[], shared.console.as_ref())).into_response())
+}
+
+/// What is restricted is not for the signed in to act on who may not read it. Programs act for people who answered a
+/// message of theirs, and learn nothing by it.
+pub(super) async fn kept_from<B: Backend>(shared: &Shared<B>, caller: &Caller, id: &str) -> Result<(), Problem> {
+    if caller.sight == Sight::Whole || caller.name().is_none() {
+        return Ok(());
+    }
+    let detail = shared.backend.incident(IncidentId::from(id)).await?;
+    if detail.is_some_and(|detail| detail.incident.is_restricted()) {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "this incident is restricted; an admin can let you read it"));
+    }
+    Ok(())
 }
 
 async fn sources<B: Backend>(State(shared): App<B>) -> Answer {

@@ -11,18 +11,20 @@ use tokio::sync::broadcast;
 use super::desks::Visit;
 use super::team::Team;
 use super::view::{AlertView, DeliveryView, RuleView, SourceView, StatusView, TimelineView};
+use super::workshop::{Past, Workshop};
 use crate::domain::access::Change;
 use crate::domain::addressee::Addressee;
 use crate::domain::audit::Entry;
 use crate::domain::id::{IncidentId, RuleId, SilenceId, SourceName};
 use crate::domain::incident::{Incident, IncidentState};
+use crate::domain::lane::Sight;
 use crate::domain::oncall::People;
 use crate::domain::post::Post;
 use crate::domain::silence::{Draft, Silence};
 use crate::domain::time::{Timestamp, Zone};
 
 /// The daemon behind the API. `None` stands for "there is no such incident".
-pub trait Backend: Team {
+pub trait Backend: Past + Team + Workshop {
     /// The present, for lags.
     fn now(&self) -> Timestamp;
 
@@ -118,8 +120,12 @@ pub trait Backend: Team {
     /// What is said in an incident, what most say first.
     fn stories(&self, id: IncidentId) -> impl Future<Output = Result<Vec<Story>, BackendError>> + Send;
 
-    /// Where in a post's text the words stand that made those rules take it.
-    fn marks(&self, rules: &BTreeSet<RuleId>, post: &Post) -> Vec<Range<usize>>;
+    /// Where in the text of each post the words stand that made those rules take it.
+    fn marks(
+        &self,
+        rules: BTreeSet<RuleId>,
+        posts: Vec<Post>,
+    ) -> impl Future<Output = Result<Vec<Vec<Range<usize>>>, BackendError>> + Send;
 
     /// Remembers who may use the console, and what that is called in the audit log; on disk when it answers.
     fn change_access(
@@ -131,8 +137,12 @@ pub trait Backend: Team {
     /// Nobody has an account yet, and whoever opens this link makes the first: tells whoever runs the daemon.
     fn first_account(&self, url: &str);
 
-    /// The newest entries of the audit log before a number, newest first.
-    fn audit(&self, before: Option<i64>) -> impl Future<Output = Result<Vec<Numbered>, BackendError>> + Send;
+    /// The newest entries of the audit log before a number, newest first; without the words of what may not be read.
+    fn audit(
+        &self,
+        before: Option<i64>,
+        sight: Sight,
+    ) -> impl Future<Output = Result<Vec<Numbered>, BackendError>> + Send;
 
     /// What `stormbell status` shows.
     fn status(&self) -> impl Future<Output = Result<StatusView, BackendError>> + Send;
@@ -194,6 +204,17 @@ pub struct IncidentDetail {
     pub alerts: Vec<AlertView>,
     /// Posts that still exist.
     pub posts: Vec<Post>,
+}
+
+impl IncidentDetail {
+    /// As somebody may see it.
+    #[must_use]
+    pub fn seen_with(self, sight: Sight) -> Self {
+        if sight == Sight::Whole || !self.incident.is_restricted() {
+            return self;
+        }
+        Self { incident: self.incident.veiled(), timeline: Vec::new(), alerts: Vec::new(), posts: Vec::new() }
+    }
 }
 
 /// What a person does to an incident.

@@ -5,6 +5,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::domain::access::{Fingerprint, Role};
 use crate::domain::id::hex;
+use crate::domain::lane::Sight;
 
 /// The session's cookie.
 pub(super) const COOKIE: &str = "stormbell-session";
@@ -32,6 +33,8 @@ pub(super) struct Caller {
     pub(super) known: Known,
     /// What they may do.
     pub(super) role: Role,
+    /// What they may read.
+    pub(super) sight: Sight,
     /// Their session, if they are signed in.
     pub(super) session: Option<Fingerprint>,
     /// What every form of theirs must carry.
@@ -39,20 +42,21 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// Whoever has the token.
+    /// Whoever has the token: programs, which pass on what they read.
     pub(super) fn with_token() -> Self {
-        Self { known: Known::Token, role: Role::Admin, session: None, form_key: String::new() }
+        Self { known: Known::Token, role: Role::Admin, sight: Sight::Veiled, session: None, form_key: String::new() }
     }
 
     /// Anybody, where all is open.
     pub(super) fn anybody() -> Self {
-        Self { known: Known::Nobody, role: Role::Admin, session: None, form_key: String::new() }
+        Self { known: Known::Nobody, role: Role::Admin, sight: Sight::Veiled, session: None, form_key: String::new() }
     }
 
     /// Somebody who is signed in.
-    pub(super) fn signed_in(name: &str, role: Role, cookie: &str) -> Self {
+    pub(super) fn signed_in(name: &str, role: Role, sight: Sight, cookie: &str) -> Self {
         let form_key = hex(&Sha256::digest(format!("form {cookie}")), 16);
-        Self { known: Known::Name(name.to_owned()), role, session: Some(Fingerprint::of(cookie)), form_key }
+        let session = Some(Fingerprint::of(cookie));
+        Self { known: Known::Name(name.to_owned()), role, sight, session, form_key }
     }
 
     /// Under which name what they do goes on record.
@@ -129,7 +133,8 @@ mod tests {
 
     #[test]
     fn forms_of_two_sessions_differ_and_give_the_cookie_away_to_nobody() {
-        let [one, other] = ["a", "b"].map(|cookie| Caller::signed_in("ann", Role::Viewer, cookie).form_key);
+        let [one, other] =
+            ["a", "b"].map(|cookie| Caller::signed_in("ann", Role::Viewer, Sight::Veiled, cookie).form_key);
         assert!(one != other && one.len() == 32);
         assert_ne!(one, hex(&Fingerprint::of("a").0, 16));
     }

@@ -15,6 +15,7 @@ use super::backend::Backend;
 use super::caller::Caller;
 use super::routes::Routes;
 use crate::domain::id::IncidentId;
+use crate::domain::incident::Incident;
 use crate::domain::time::Timestamp;
 use crate::wire::message::IncidentJson;
 
@@ -52,15 +53,19 @@ async fn begin<B: Backend>(
         let text = format!("scenario and by must each be one line of at most {NAME_LIMIT} characters");
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, text));
     }
-    let incidents = shared.backend.drill(scenario, by).await?;
+    let incidents = seen(shared.backend.drill(scenario, by).await?, &caller);
     let console = shared.console.as_ref();
     let json = incidents.iter().map(|incident| IncidentJson::new(incident, &[], console));
     Ok((StatusCode::CREATED, Json(json.collect::<Vec<_>>())).into_response())
 }
 
+fn seen(incidents: Vec<Incident>, caller: &Caller) -> Vec<Incident> {
+    incidents.into_iter().map(|incident| incident.seen_with(caller.sight)).collect()
+}
+
 /// Exercises that are on record, and drills to come.
-async fn held<B: Backend>(State(shared): App<B>) -> Answer {
-    let incidents = shared.backend.exercises(Timestamp::from_micros(i64::MIN)).await?;
+async fn held<B: Backend>(State(shared): App<B>, Extension(caller): Extension<Caller>) -> Answer {
+    let incidents = seen(shared.backend.exercises(Timestamp::from_micros(i64::MIN)).await?, &caller);
     let console = shared.console.as_ref();
     let held: Vec<IncidentJson<'_>> = incidents.iter().map(|one| IncidentJson::new(one, &[], console)).collect();
     let next = shared.backend.next_drills();

@@ -27,6 +27,7 @@ use crate::domain::access::{
 };
 use crate::domain::audit::Entry;
 use crate::domain::harmless::{clean, clip};
+use crate::domain::lane::Sight;
 
 /// Passwords hashed at a time: each takes 19 MB and some 20 ms of a core.
 const AT_A_TIME: usize = 2;
@@ -114,7 +115,8 @@ impl<B: Backend> Gate<B> {
         let secret = Fingerprint::of(cookie);
         let accounts = self.0.accounts();
         let (account, _) = accounts.session(&secret, now)?;
-        Some(Caller::signed_in(account.name.as_str(), account.role, cookie))
+        let sight = if account.restricted { Sight::Whole } else { Sight::Veiled };
+        Some(Caller::signed_in(account.name.as_str(), account.role, sight, cookie))
     }
 
     /// Whether whoever has that session is still let in.
@@ -201,7 +203,8 @@ impl<B: Backend> Gate<B> {
                     return Err(Denied::LastAdmin(taking));
                 }
                 let since = known.map_or(now, |account| account.since);
-                let account = Account { name: taking.clone(), role: invitation.role, password, since };
+                let restricted = known.is_some_and(|account| account.restricted);
+                let account = Account { name: taking.clone(), role: invitation.role, restricted, password, since };
                 let changes = vec![
                     Change::InvitationGone(secret),
                     Change::InvitationsGone(taking.clone()),
@@ -273,6 +276,18 @@ impl<B: Backend> Gate<B> {
             let said = format!("from {} to {}", account.role.as_str(), role.as_str());
             let entry = inner.entry(&by, "account.role_changed", name.as_str(), &said);
             Ok((vec![Change::InvitationsGone(name), Change::Account(Account { role, ..account })], vec![entry], ()))
+        })
+        .await
+    }
+
+    /// Lets an account read what is restricted, or no longer.
+    pub(super) async fn set_restricted(&self, by: &Caller, name: &AccountName, restricted: bool) -> Result<(), Denied> {
+        let (inner, by, name) = (Arc::clone(&self.0), by.by().to_owned(), name.clone());
+        self.change(move |accounts| {
+            let account = accounts.accounts.get(&name).cloned().ok_or_else(|| Denied::NoAccount(name.clone()))?;
+            let said = if restricted { "may read it" } else { "may no longer read it" };
+            let entry = inner.entry(&by, "account.restricted_changed", name.as_str(), said);
+            Ok((vec![Change::Account(Account { restricted, ..account })], vec![entry], ()))
         })
         .await
     }

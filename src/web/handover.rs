@@ -19,6 +19,7 @@ use super::caller::Caller;
 use super::routes::Routes;
 use super::view::SourceView;
 use crate::domain::incident::{Incident, IncidentState};
+use crate::domain::lane::Sight;
 use crate::domain::oncall::{People, Schedule};
 use crate::domain::playbook::{Followed, Playbook};
 use crate::domain::silence::{Silence, SilenceState};
@@ -204,9 +205,15 @@ pub(super) fn is_span(from: Timestamp, to: Timestamp) -> bool {
 }
 
 /// Asks for all that is on record of a span.
-pub(super) async fn look<B: Backend>(backend: &B, from: Timestamp, to: Timestamp) -> Result<Facts, BackendError> {
+pub(super) async fn look<B: Backend>(
+    backend: &B,
+    sight: Sight,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<Facts, BackendError> {
     let mut incidents = Vec::new();
     for incident in backend.incidents_of(from, to).await? {
+        let incident = incident.seen_with(sight);
         let playbook = backend.playbook(&incident);
         let alive = incident.state != IncidentState::Resolved && playbook.is_some();
         let followed = if alive { backend.followed(incident.id.clone()).await? } else { Followed::default() };
@@ -348,7 +355,7 @@ struct Asked {
     to: Option<String>,
 }
 
-async fn show<B: Backend>(State(shared): App<B>, uri: Uri) -> Answer {
+async fn show<B: Backend>(State(shared): App<B>, Extension(caller): Extension<Caller>, uri: Uri) -> Answer {
     let bad = |text: &str| Problem::new(StatusCode::BAD_REQUEST, text);
     let wrong = "what can be asked here is from and to, both times of RFC 3339, such as 2026-12-24T22:00:00Z";
     let Ok(Query(Asked { from, to })) = Query::<Asked>::try_from_uri(&uri) else { return Err(bad(wrong)) };
@@ -359,7 +366,7 @@ async fn show<B: Backend>(State(shared): App<B>, uri: Uri) -> Answer {
     if !is_span(from, to) {
         return Err(bad("from must lie before to, by two weeks at most"));
     }
-    Ok(Json(of(look(backend, from, to).await?)).into_response())
+    Ok(Json(of(look(backend, caller.sight, from, to).await?)).into_response())
 }
 
 #[derive(Deserialize)]

@@ -9,8 +9,8 @@ use axum::response::IntoResponse;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 
-use super::api::{Answer, App, Problem, RESPONDER, VIEWER, no_such_incident, read_json, signed, words};
-use super::backend::{Backend, BackendError, IncidentDetail};
+use super::api::{Answer, App, Problem, RESPONDER, VIEWER, kept_from, no_such_incident, read_json, signed, words};
+use super::backend::{Backend, BackendError, Growth, IncidentDetail};
 use super::caller::Caller;
 use super::console;
 use super::report::{self, Facts, Report};
@@ -19,7 +19,8 @@ use super::team::{Escalate, HandOver};
 use super::view::IncidentDetailView;
 use crate::domain::id::IncidentId;
 use crate::domain::incident::Incident;
-use crate::domain::playbook::Doing;
+use crate::domain::lane::Sight;
+use crate::domain::playbook::{Doing, Followed};
 use crate::domain::time::Timestamp;
 use crate::wire::link::Console;
 use crate::wire::message::IncidentJson;
@@ -56,7 +57,8 @@ async fn hand_over<B: Backend>(
     let HandOverBody { to, by, reason } = read_json(&headers, &body?, example)?;
     let (by, reason) = (signed(caller.on_behalf(by))?, words("reason", reason)?);
     let order = HandOver { to: to.trim().into(), by, reason };
-    answered(shared.backend.hand_over(IncidentId::from(id), order).await?, shared.console.as_ref())
+    kept_from(&shared, &caller, &id).await?;
+    answered(shared.backend.hand_over(IncidentId::from(id), order).await?, caller.sight, shared.console.as_ref())
 }
 
 #[derive(Default, Deserialize)]
@@ -82,12 +84,13 @@ async fn escalate<B: Backend>(
     };
     let (by, reason) = (signed(caller.on_behalf(by))?, words("reason", reason)?);
     let order = Escalate { told: steps_told, by, reason };
-    answered(shared.backend.escalate(IncidentId::from(id), order).await?, shared.console.as_ref())
+    kept_from(&shared, &caller, &id).await?;
+    answered(shared.backend.escalate(IncidentId::from(id), order).await?, caller.sight, shared.console.as_ref())
 }
 
-fn answered(incident: Option<Incident>, console: Option<&Console>) -> Answer {
+fn answered(incident: Option<Incident>, sight: Sight, console: Option<&Console>) -> Answer {
     let Some(incident) = incident else { return Err(no_such_incident()) };
-    Ok(Json(IncidentJson::new(&incident, &[], console)).into_response())
+    Ok(Json(IncidentJson::new(&incident.seen_with(sight), &[], console)).into_response())
 }
 
 /// What somebody says they did by the playbook.
@@ -121,6 +124,7 @@ async fn follow<B: Backend>(
         FollowBody::Withdrawn { by } => (Doing::Withdrawn, by),
     };
     let by = signed(caller.on_behalf(by))?;
+    kept_from(&shared, &caller, &id).await?;
     match shared.backend.follow(IncidentId::from(id), doing, by).await? {
         Some(()) => Ok(StatusCode::NO_CONTENT.into_response()),
         None => Err(no_such_incident()),
@@ -140,12 +144,14 @@ struct PlaybookJson<'a> {
     steps_told: usize,
 }
 
-async fn playbook<B: Backend>(State(shared): App<B>, id: Id) -> Answer {
+async fn playbook<B: Backend>(State(shared): App<B>, Extension(caller): Extension<Caller>, id: Id) -> Answer {
     let (Path(id), backend) = (id?, &*shared.backend);
     let id = IncidentId::from(id);
     let Some(IncidentDetail { incident, .. }) = backend.incident(id.clone()).await? else {
         return Err(no_such_incident());
     };
+    // Of what is restricted there is none to be seen: its name alone would tell.
+    let incident = incident.seen_with(caller.sight);
     let Some(playbook) = backend.playbook(&incident) else {
         return Err(Problem::new(StatusCode::NOT_FOUND, "the incident has no playbook that Stormbell knows"));
     };
@@ -184,14 +190,20 @@ struct ReportQuery {
     r#as: Option<String>,
 }
 
-async fn report<B: Backend>(State(shared): App<B>, f: console::Frame, id: Id, uri: Uri) -> Answer {
+async fn report<B: Backend>(
+    State(shared): App<B>,
+    Extension(caller): Extension<Caller>,
+    f: console::Frame,
+    id: Id,
+    uri: Uri,
+) -> Answer {
     let Path(id) = id?;
     let Ok(Query(ReportQuery { posts, r#as })) = Query::<ReportQuery>::try_from_uri(&uri) else {
         let text = "what can be asked for here is posts (true or false) and as (json or html)";
         return Err(Problem::new(StatusCode::BAD_REQUEST, text));
     };
-    let written =
-        write(&*shared.backend, IncidentId::from(id), posts.unwrap_or(false), shared.console.as_ref()).await?;
+    let (id, posts, console) = (IncidentId::from(id), posts.unwrap_or(false), shared.console.as_ref());
+    let written = write(&*shared.backend, id, caller.sight, posts, console).await?;
     let Some(report) = written else { return Err(no_such_incident()) };
     match r#as.as_deref() {
         None | Some("json") => Ok(Json(report).into_response()),
@@ -204,22 +216,30 @@ async fn report<B: Backend>(State(shared): App<B>, f: console::Frame, id: Id, ur
 pub(super) async fn write<B: Backend>(
     backend: &B,
     id: IncidentId,
+    sight: Sight,
     with_posts: bool,
     console: Option<&Console>,
 ) -> Result<Option<Report>, BackendError> {
     let Some(detail) = backend.incident(id.clone()).await? else { return Ok(None) };
+    let is_kept = sight == Sight::Veiled && detail.incident.is_restricted();
+    let detail = detail.seen_with(sight);
     let IncidentDetail { incident, timeline, alerts, posts } = &detail;
-    let growth = backend.growth(vec![id.clone()]).await?.pop().unwrap_or_default();
+    let (growth, evidence, followed) = if is_kept {
+        (Growth::default(), Vec::new(), Followed::default())
+    } else {
+        let growth = backend.growth(vec![id.clone()]).await?.pop().unwrap_or_default();
+        (growth, backend.evidence(id.clone()).await?, backend.followed(id.clone()).await?)
+    };
     let view = IncidentDetailView { incident: IncidentJson::new(incident, posts, console), timeline, alerts };
     let unreadable =
         |error: serde_json::Error| BackendError::Unavailable(format!("the report cannot be written: {error}"));
     let facts = Facts {
         incident: serde_json::to_value(&view).map_err(unreadable)?,
-        deliveries: backend.deliveries(id.clone()).await?,
-        evidence: backend.evidence(id.clone()).await?,
+        deliveries: backend.deliveries(id).await?,
+        evidence,
         growth,
         playbook: backend.playbook(incident),
-        followed: backend.followed(id).await?,
+        followed,
         organization: backend.organization().0,
         timezone: backend.organization().1.name().to_owned(),
         now: backend.now(),

@@ -18,6 +18,7 @@ use super::page::{About, Page, ago};
 use super::routes::{Needs, Routes};
 use crate::domain::harmless::{clean, clip};
 use crate::domain::incident::{Incident, IncidentState, Signature};
+use crate::domain::lane::Sight;
 use crate::domain::time::Timestamp;
 use crate::wire::link::{LASTS, Link, Unusable};
 
@@ -38,7 +39,7 @@ async fn show<B: Backend>(State(shared): App<B>, token: Token) -> Response {
         Err(unusable) => return useless(unusable).into_response(),
     };
     match in_time(shared.backend.incident(link.incident.clone())).await {
-        Ok(Some(detail)) => standing(&detail.incident, &link, None, shared.backend.now()).into_response(),
+        Ok(Some(detail)) => standing(&unsigned(detail.incident), &link, None, shared.backend.now()).into_response(),
         Ok(None) => unknown().into_response(),
         Err(_) => unreadable().into_response(),
     }
@@ -53,11 +54,11 @@ async fn take<B: Backend>(State(shared): App<B>, token: Token) -> Response {
     let text = format!("by link, sent to {}", link.receiver);
     let action = Action { kind: ActionKind::Acknowledge, by: link.who().to_owned(), text };
     match in_time(shared.backend.act(link.incident.clone(), action)).await {
-        Ok(Some(incident)) => standing(&incident, &link, Some(pressed), shared.backend.now()).into_response(),
+        Ok(Some(incident)) => standing(&unsigned(incident), &link, Some(pressed), shared.backend.now()).into_response(),
         Ok(None) => unknown().into_response(),
         // It is over. By whom, the disk knows.
         Err(BackendError::Conflict(_)) => match in_time(shared.backend.incident(link.incident.clone())).await {
-            Ok(Some(detail)) => standing(&detail.incident, &link, None, shared.backend.now()).into_response(),
+            Ok(Some(detail)) => standing(&unsigned(detail.incident), &link, None, shared.backend.now()).into_response(),
             Ok(None) => unknown().into_response(),
             Err(_) => unreadable().into_response(),
         },
@@ -73,6 +74,11 @@ fn read<B: Backend>(shared: &Shared<B>, token: Token) -> Result<Link, Unusable> 
 async fn in_time<T>(asked: impl Future<Output = Result<T, BackendError>>) -> Result<T, BackendError> {
     let late = || BackendError::Unavailable("no answer in time".to_owned());
     tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err(late()))
+}
+
+/// Whoever has the link did not sign in.
+fn unsigned(incident: Incident) -> Incident {
+    incident.seen_with(Sight::Veiled)
 }
 
 /// Where the incident stands; `pressed` is when the button was, if it was.

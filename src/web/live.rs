@@ -26,6 +26,8 @@ use super::api::{Answer, App, Problem};
 use super::backend::{Backend, Live};
 use super::caller::Caller;
 use crate::domain::access::Fingerprint;
+use crate::domain::incident::Incident;
+use crate::domain::lane::Sight;
 use crate::wire::message::IncidentJson;
 
 /// A line is sent this often, so that proxies and our own patience see that somebody is there.
@@ -38,8 +40,14 @@ pub(super) async fn events<B: Backend>(State(shared): App<B>, Extension(caller):
         let text = "too many look on at once; ask for the page itself now and then instead";
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, text));
     };
-    let viewer =
-        Viewer { live: shared.backend.watch(), session: caller.session, greeted: false, shared, _place: place };
+    let viewer = Viewer {
+        live: shared.backend.watch(),
+        session: caller.session,
+        sight: caller.sight,
+        greeted: false,
+        shared,
+        _place: place,
+    };
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
         // nginx would keep it until it is worth sending.
@@ -57,6 +65,7 @@ struct Viewer<B> {
     live: Receiver<Live>,
     /// Whose end is the stream's end, too.
     session: Option<Fingerprint>,
+    sight: Sight,
     greeted: bool,
     shared: Arc<Shared<B>>,
     _place: OwnedSemaphorePermit,
@@ -80,6 +89,7 @@ impl<B: Backend> Viewer<B> {
             Ok(Err(RecvError::Closed)) => return None,
             Ok(Err(RecvError::Lagged(_))) => event("missed", &json!({})),
             Ok(Ok(Live::Incident(incident))) => {
+                let incident = Incident::clone(&incident).seen_with(self.sight);
                 let incident = IncidentJson::new(&incident, &[], self.shared.console.as_ref());
                 event("incident", &serde_json::to_value(&incident).unwrap_or_default())
             }

@@ -24,11 +24,14 @@ mod pagerduty;
 pub mod receipts;
 pub mod report;
 mod routes;
+mod search;
+mod sheet;
 mod silences;
 mod team;
 mod token;
 mod twilio;
 pub mod view;
+mod workshop;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -48,6 +51,9 @@ pub use handover::{Failed, Note};
 pub use routes::{Needs, Route};
 pub use team::{Approve, Escalate, Evidence, HandOver, Team};
 pub use token::token;
+pub use workshop::{
+    Draft, Judgement, LastMessage, Missed, Past, Preview, Proposal, RuleDetail, RuleState, Tried, TriedPost, Workshop,
+};
 
 pub use crate::net::inlet::Inlets;
 

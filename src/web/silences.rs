@@ -20,6 +20,7 @@ use super::routes::Routes;
 use super::view::{PreviewView, PreviewedView, SilenceView};
 use crate::domain::id::SilenceId;
 use crate::domain::incident::Incident;
+use crate::domain::lane::Sight;
 use crate::domain::quantity::duration;
 use crate::domain::silence::{Draft, Matcher, Silence, Verdict};
 use crate::domain::time::Timestamp;
@@ -67,9 +68,14 @@ async fn add<B: Backend>(
     Ok(Json(view(&silence, shared.backend.now())).into_response())
 }
 
-async fn preview<B: Backend>(State(shared): App<B>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Answer {
+async fn preview<B: Backend>(
+    State(shared): App<B>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer {
     let matchers = matchers(&read(&headers, &body?)?.matchers)?;
-    let Tried { looked_at, muted, spared } = tried(&*shared.backend, &matchers).await?;
+    let Tried { looked_at, muted, spared } = tried(&*shared.backend, &matchers, caller.sight).await?;
     Ok(Json(PreviewView {
         looked_at,
         muted: muted.iter().map(|incident| previewed(incident, None)).collect(),
@@ -88,9 +94,10 @@ pub(super) struct Tried {
     pub(super) spared: Vec<(Incident, String)>,
 }
 
-/// Holds matchers against the newest incidents on record.
-pub(super) async fn tried<B: Backend>(backend: &B, matchers: &[Matcher]) -> Result<Tried, BackendError> {
-    let incidents = backend.incidents(None, PREVIEWED).await?;
+/// Holds matchers against the newest incidents on record, of those that may be read.
+pub(super) async fn tried<B: Backend>(backend: &B, matchers: &[Matcher], sight: Sight) -> Result<Tried, BackendError> {
+    let mut incidents = backend.incidents(None, PREVIEWED).await?;
+    incidents.retain(|incident| sight == Sight::Whole || !incident.is_restricted());
     let mut tried = Tried { looked_at: incidents.len() as u64, muted: Vec::new(), spared: Vec::new() };
     for incident in incidents {
         match Verdict::of(matchers, &incident) {

@@ -32,6 +32,7 @@ use crate::domain::addressee::{Addressee, Recipient};
 use crate::domain::harmless::{clean, clip, escape_html};
 use crate::domain::id::{IncidentId, ReceiverName};
 use crate::domain::incident::{Incident, IncidentState, Signature};
+use crate::domain::lane::Sight;
 use crate::domain::time::{Timestamp, human};
 use crate::telemetry::metrics::Heard;
 use crate::wire::answer::{Phrases, Said, number, read};
@@ -329,6 +330,7 @@ fn spoken(incident: &Incident, who: &str, phrases: &Phrases) -> String {
 
 /// Severity and title; that it is an exercise stands in the title.
 fn title(incident: &Incident) -> String {
+    let incident = incident.clone().seen_with(Sight::Veiled);
     let severity = incident.severity.as_str().to_uppercase();
     clip(&clean(&format!("{severity} {}", incident.title)), MAX_TITLE)
 }

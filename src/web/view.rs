@@ -155,6 +155,9 @@ pub struct SourceView {
     pub coverage: f64,
     /// The account of its frames.
     pub ledger: LedgerView,
+    /// What its server refuses for good, so that nobody watches it, in words for people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unwatched: Vec<String>,
     /// Recent gaps, oldest first.
     pub gaps: Vec<GapView>,
 }

@@ -4,6 +4,7 @@
 //! receiver reads it again. The field names are promises; see the README's references.
 
 pub mod answer;
+pub mod bech32;
 pub mod link;
 pub mod message;
 pub mod oncall;

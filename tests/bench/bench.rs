@@ -39,6 +39,7 @@ mod replay;
 mod rng;
 mod sink;
 mod socket;
+mod sources;
 mod stream;
 mod subject;
 mod volume;
@@ -70,6 +71,8 @@ enum What {
     Latency(latency::Latency),
     /// Commits a second, and ten thousand messages that waited for a receiver
     Deliveries(delivery::Deliveries),
+    /// Frames a second of each kind of source, and memory of a hundred that are silent
+    Sources(sources::Sources),
     /// Memory of the daemon after an hour of stream
     Memory(memory::Memory),
     /// Other programs on the same frames and rules
@@ -93,6 +96,7 @@ fn main() {
         Some(What::Replay(replay)) => replay.run(seed),
         Some(What::Latency(latency)) => latency.run(seed),
         Some(What::Deliveries(deliveries)) => deliveries.run(),
+        Some(What::Sources(sources)) => sources.run(),
         Some(What::Memory(memory)) => memory.run(seed),
         Some(What::Peers(peers)) => peers.run(seed),
         Some(What::Packs(packs)) => packs.run(),

@@ -17,19 +17,24 @@ pub struct Daemon {
 impl Daemon {
     /// Starts it with a file of rules, and the built-in pack.
     pub fn start(stream: &Stream, sink: &Sink, rules: &str) -> Self {
+        let source = format!("[[source]]\nname = \"bluesky\"\nkind = \"jetstream\"\nurl = \"{}\"\n", stream.url());
+        Self::of(&source, sink, rules)
+    }
+
+    /// The same on other sources, `[[source]]` and what belongs to each.
+    pub fn of(sources: &str, sink: &Sink, rules: &str) -> Self {
         let folder = folder();
         let path = |name: &str| folder.path().join(name);
-        let (database, stream, hook) = (path("stormbell.db"), stream.url(), sink.url());
+        let (database, hook) = (path("stormbell.db"), sink.url());
         let config = format!(
             r#"schema = 1
 rules = ["builtin:hospital", "rules.toml"]
 organization = {{ name = "{HOSPITAL}" }}
 store = {{ path = "{}", retention = "30d" }}
 web = {{ listen = "127.0.0.1:0" }}
-source = [{{ name = "bluesky", kind = "jetstream", url = "{stream}" }}]
 receiver = [{{ name = "hook", kind = "webhook", url = "{hook}" }}]
 route = [{{ steps = [{{ notify = ["hook"] }}] }}]
-"#,
+{sources}"#,
             database.display()
         );
         fs::write(path("stormbell.toml"), config).unwrap();

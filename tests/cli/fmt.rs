@@ -38,6 +38,15 @@ fn standard_input_goes_to_standard_output() {
 }
 
 #[test]
+fn every_key_of_a_rule_has_its_place() {
+    let after =
+        "query = 'soup'\nid = \"p.a\"\nplaybook = \"a.md\"\nnot_on = [\"x\"]\nseverity = \"low\"\ntitle = \"A\"\n";
+    let shown = format(&format!("schema = 1\n[pack]\nname = \"p\"\n[[rule]]\n{after}")).unwrap();
+    let keys: Vec<&str> = shown.lines().skip(6).filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(keys, ["id", "title", "severity", "query", "not_on", "playbook"]);
+}
+
+#[test]
 fn what_is_not_toml_is_left_as_it_is() {
     let ran = Desk::new().file("a.toml", "a = ").run(&["fmt", "a.toml"]);
     assert_eq!(ran.code, 1);

@@ -17,6 +17,7 @@ fn everything_counted() -> String {
     metrics.ledger(&source, &Ledger::default());
     metrics.source_up(&source, true);
     metrics.source_paid(&source, Paid { read: 1, budget: 2 });
+    metrics.source_unwatched(&source, 1);
     metrics.source_seen(&source, Timestamp::default());
     metrics.gap(&source, second);
     metrics.alert(&rule);

@@ -89,12 +89,18 @@ impl World {
                 let (_, _, status) = refusing.remove(place);
                 return Act::Saying(status, json!({ "status": status }).to_string());
             }
-            taken["id"] = json!(format!("sub-{number}"));
+            // What is told later names the subscription by this.
+            let channel = taken["condition"]["broadcaster_user_id"].as_str().unwrap();
+            taken["id"] = json!(format!("sub-{}-{channel}", taken["type"].as_str().unwrap()));
             taken["status"] = json!("enabled");
             taken["cost"] = json!(0);
             taken["created_at"] = json!("2026-11-22T15:00:00Z");
             let answer = json!({ "data": [taken], "total": number + 1, "total_cost": 0, "max_total_cost": 10 });
-            Act::Saying(202, answer.to_string())
+            // Clients of others reckon with these.
+            let limit = [("ratelimit-limit", "800"), ("ratelimit-remaining", "799"), ("ratelimit-reset", "1795365495")];
+            let headers = [("content-type", "application/json")].into_iter().chain(limit);
+            let headers = headers.map(|(name, value)| (name, value.to_owned())).collect();
+            Act::Page(202, headers, answer.to_string().into_bytes())
         });
         Self { api, socket, refusals }
     }
@@ -306,6 +312,9 @@ async fn a_channel_that_is_closed_to_us_leaves_the_others_and_deletions_alone_ar
     peer.says(message("u1", "55", "77", "heard")).await;
     listener.until_text("heard").await;
     assert!(listener.downs.is_empty());
+    let unwatched = listener.unwatched.list();
+    assert_eq!(unwatched.len(), 2, "{unwatched:?}");
+    assert!(unwatched.iter().any(|what| what.contains("channel.chat.message is not told of in news")), "{unwatched:?}");
     let revoked =
         json!({ "subscription": { "type": "channel.chat.message", "status": "user_removed", "condition": {} } });
     peer.says(said("v1", "revocation", &stamp(), &revoked)).await;
@@ -325,6 +334,10 @@ async fn a_token_that_is_refused_and_channels_that_do_not_exist_are_for_somebody
     world.api.script([Act::Saying(401, json!({ "error": "Unauthorized", "status": 401 }).to_string())]);
     let mut listener = world.listen(quick(), &["er"]);
     listener.until(|listener| listener.downs == [DownReason::Refused]).await;
+    let mut half = world.listen(quick(), &["er", "absent"]);
+    let _peer = world.welcomed().await;
+    half.until(|listener| listener.joints == [Joint::Live]).await;
+    assert_eq!(half.unwatched.list(), ["Twitch has no channel absent, nobody reads it"]);
     let mut nowhere = world.listen(quick(), &["absent"]);
     nowhere.until(|listener| listener.downs == [DownReason::Refused]).await;
 }

@@ -1,29 +1,10 @@
 //! Clients written by others hold the same conversations with what the other suites are told by; otherwise those
 //! would only prove that we agree with ourselves.
 
-use std::path::Path;
-use std::process::Command;
-
 use serde_json::{Value, json};
 
-use super::support::child::{Process, Reads};
-use super::{discord, slack};
-
-/// A script of tests/foreign beside the packages it needs; none when they cannot be had.
-fn client(folder: &Path, script: &str, text: &str, packages: &[&str], arguments: &[&str]) -> Option<Process> {
-    let runs =
-        |program: &str| Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
-    if !runs("npm") || !runs("node") {
-        println!("skipped: npm and node are not installed");
-        return None;
-    }
-    let install = ["install", "--no-audit", "--no-fund", "--loglevel=error"];
-    let installed = Command::new("npm").args(install).args(packages).current_dir(folder).output().unwrap();
-    assert!(installed.status.success(), "npm install: {}", String::from_utf8_lossy(&installed.stderr));
-    std::fs::write(folder.join(script), text).unwrap();
-    let mut command = Command::new("node");
-    Some(Process::start(command.arg(script).args(arguments).current_dir(folder), Reads::Output))
-}
+use super::support::child::{Process, npm};
+use super::{discord, eventsub, slack};
 
 fn said(client: &mut Process) -> Value {
     serde_json::from_str(&client.line_with("{")).unwrap()
@@ -35,7 +16,7 @@ async fn discord_js_identifies_reads_and_resumes() {
     let world = discord::World::new().await;
     let (folder, gateway) = (tempfile::tempdir().unwrap(), world.gateway.url("/").to_string());
     let text = include_str!("../foreign/discord.mjs");
-    let Some(mut client) = client(folder.path(), "discord.mjs", text, &["@discordjs/ws@2"], &[&gateway]) else {
+    let Some(mut client) = npm(folder.path(), "discord.mjs", text, &["@discordjs/ws@2"], &[&gateway]) else {
         return;
     };
     let mut peer = world.identified(discord::CALM).await;
@@ -55,7 +36,7 @@ async fn slack_s_own_client_reads_and_acknowledges() {
     let world = slack::World::new().await;
     let (folder, api) = (tempfile::tempdir().unwrap(), world.api.url("/api/").to_string());
     let text = include_str!("../foreign/slack.mjs");
-    let Some(mut client) = client(folder.path(), "slack.mjs", text, &["@slack/socket-mode@2"], &[&api]) else { return };
+    let Some(mut client) = npm(folder.path(), "slack.mjs", text, &["@slack/socket-mode@2"], &[&api]) else { return };
     let mut peer = world.hello().await;
     peer.says(slack::message("e1", "1795361895.000200", "smoke in the ER")).await;
     assert_eq!(peer.hears_json().await["envelope_id"], slack::ack("e1")["envelope_id"]);
@@ -64,5 +45,32 @@ async fn slack_s_own_client_reads_and_acknowledges() {
     let mut peer = world.hello().await;
     peer.says(slack::message("e2", "1795361896.000200", "after")).await;
     assert_eq!(said(&mut client)["text"], "after");
+    client.kill();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs npm; run by .ci/run"]
+async fn twurple_subscribes_reads_and_moves() {
+    let world = eventsub::World::new().await;
+    let (folder, api) = (tempfile::tempdir().unwrap(), world.api.url("/helix/").to_string());
+    let socket = world.socket.url("/ws").to_string();
+    let packages = ["@twurple/eventsub-ws@8", "@twurple/api@8", "@twurple/auth@8"];
+    let text = include_str!("../foreign/twurple.mjs");
+    let Some(mut client) = npm(folder.path(), "twurple.mjs", text, &packages, &[&api, &socket]) else { return };
+    let mut old = world.welcomed().await;
+    assert_eq!(said(&mut client), json!({ "subscribed": "channel.chat.message" }));
+    assert_eq!(said(&mut client), json!({ "subscribed": "channel.chat.message_delete" }));
+    old.says(eventsub::message("u1", "55", "77", "smoke in the ER")).await;
+    assert_eq!(said(&mut client), json!({ "id": "u1", "by": "77", "text": "smoke in the ER" }));
+    old.says(eventsub::reconnect(world.socket.url("/moved?id=7").as_str())).await;
+    let mut new = world.socket.peer().await;
+    assert_eq!(new.uri, "/moved?id=7");
+    new.says(eventsub::welcome(30)).await;
+    let gone = json!({
+        "broadcaster_user_id": "55", "broadcaster_user_login": "er", "broadcaster_user_name": "ER",
+        "target_user_id": "77", "target_user_login": "rita", "target_user_name": "Rita", "message_id": "u1",
+    });
+    new.says(eventsub::notification("d1", "channel.chat.message_delete", &gone)).await;
+    assert_eq!(said(&mut client), json!({ "deleted": "u1" }));
     client.kill();
 }

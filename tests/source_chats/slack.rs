@@ -148,6 +148,45 @@ async fn a_disconnect_is_followed_with_a_new_ticket_and_is_no_failure() {
     listener.until(|listener| listener.downs == [DownReason::Refused]).await;
 }
 
+fn goodbye() -> Value {
+    json!({ "type": "disconnect", "reason": "warning", "debug_info": {} })
+}
+
+fn hello() -> Value {
+    json!({ "type": "hello", "num_connections": 2, "debug_info": { "approximate_connection_time": 18060 } })
+}
+
+#[tokio::test]
+async fn what_is_said_while_slack_renews_the_connection_is_read_on_the_old_one() {
+    let world = World::new().await;
+    let mut listener = world.listen();
+    let mut old = world.hello().await;
+    old.says(goodbye()).await;
+    let mut new = world.link.peer().await;
+    old.says(message("e1", "1795361895.000200", "in between")).await;
+    listener.until_text("in between").await;
+    assert_eq!(old.hears_json().await, ack("e1"));
+    new.says(hello()).await;
+    new.says(message("e2", "1795361896.000200", "after")).await;
+    listener.until_text("after").await;
+    assert_eq!((listener.joints.as_slice(), listener.downs.as_slice()), (&[Joint::Live, Joint::GoesOn][..], &[][..]));
+}
+
+#[tokio::test]
+async fn a_renewal_in_which_words_may_be_lost_is_a_gap() {
+    let world = World::new().await;
+    let mut listener = world.listen();
+    let mut old = world.hello().await;
+    old.says(goodbye()).await;
+    let mut new = world.link.peer().await;
+    drop(old);
+    listener.until(|listener| listener.downs == [DownReason::Closed]).await;
+    new.says(hello()).await;
+    new.says(message("e1", "1795361895.000200", "after")).await;
+    listener.until_text("after").await;
+    assert_eq!(listener.joints, [Joint::Live, Joint::Live]);
+}
+
 #[tokio::test]
 async fn a_refusal_in_an_answer_that_says_ok_is_one_for_somebody_to_mend() {
     let world = World::new().await;

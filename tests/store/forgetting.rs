@@ -48,6 +48,30 @@ fn what_an_author_takes_back_is_gone_from_the_files_and_stays_gone() {
 }
 
 #[test]
+fn an_older_version_that_comes_late_replaces_nothing() {
+    let folder = Folder::new();
+    let mut store = folder.open();
+    let version = |text: &str, seconds: i64| {
+        let post = stormbell::domain::post::Post { event_time: at(seconds), ..post("p", "ann", text) };
+        Commit { posts: vec![post], ..Commit::default() }
+    };
+    let opened = Commit {
+        incidents: vec![incident("i", IncidentState::Open, &["p"])],
+        outbox: vec![delivery("d", "pager", incident("i", IncidentState::Open, &["p"]), 1)],
+        ..Commit::default()
+    };
+    store
+        .commit(&[version("first words", 100), version("last words", 300), version("words between", 200), opened])
+        .unwrap();
+    // Of two versions of one moment the one that came last is the newer.
+    store.commit(&[version("very last words", 300), version("words between", 200)]).unwrap();
+    store.scrub().unwrap();
+    let sample: Vec<_> = lease(&mut store, "pager", 5)[0].sample.iter().map(|post| post.text.clone()).collect();
+    assert_eq!(sample, ["very last words"]);
+    assert!(!folder.contains("words between") && !folder.contains("first words"));
+}
+
+#[test]
 fn after_the_retention_time_texts_are_gone_and_incidents_remain() {
     let folder = Folder::new();
     let mut store = folder.open();

@@ -1,6 +1,7 @@
 //! A process that a test started: its lines can be waited for, and it never outlives the test.
 
 use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
@@ -12,6 +13,22 @@ pub struct Process {
     stdin: Option<ChildStdin>,
     lines: Receiver<String>,
     said: Vec<String>,
+}
+
+/// A script of tests/foreign beside the packages it needs; none when they cannot be had.
+pub fn npm(folder: &Path, script: &str, text: &str, packages: &[&str], arguments: &[&str]) -> Option<Process> {
+    let runs =
+        |program: &str| Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+    if !runs("npm") || !runs("node") {
+        println!("skipped: npm and node are not installed");
+        return None;
+    }
+    let install = ["install", "--no-audit", "--no-fund", "--loglevel=error"];
+    let installed = Command::new("npm").args(install).args(packages).current_dir(folder).output().unwrap();
+    assert!(installed.status.success(), "npm install: {}", String::from_utf8_lossy(&installed.stderr));
+    std::fs::write(folder.join(script), text).unwrap();
+    let mut command = Command::new("node");
+    Some(Process::start(command.arg(script).args(arguments).current_dir(folder), Reads::Output))
 }
 
 /// Which of its streams is read.

@@ -15,6 +15,7 @@ use stormbell::domain::time::{Clock, Timestamp};
 use stormbell::source::line::Line;
 use stormbell::source::position::Position;
 use stormbell::source::timing::Timing;
+use stormbell::source::unwatched::Unwatched;
 use stormbell::source::{self, Format, Frame, Incoming};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -59,6 +60,8 @@ pub struct Listener {
     pub paid: Option<Paid>,
     /// How often it was said that all was seen.
     pub covered: usize,
+    /// What the server refuses for good.
+    pub unwatched: Unwatched,
 }
 
 impl Listener {
@@ -81,9 +84,11 @@ impl Listener {
         let name = SourceName::from("chat");
         let cancel = CancellationToken::new();
         let line = Line::new(name.clone(), timing, position.clone(), out, clock, cancel.clone()).asking(asked);
+        let unwatched = line.unwatched.clone();
         let mut tasks = JoinSet::new();
         tasks.spawn(source::read(kind, line));
         Self {
+            unwatched,
             incoming,
             cancel,
             tasks,

@@ -37,6 +37,7 @@ pub mod synapse;
 pub mod team;
 pub mod tls;
 pub mod visits;
+pub mod workshop;
 pub mod x;
 
 /// How long anything waits that must happen: so long that only what never comes is missed,

@@ -1,9 +1,9 @@
 //! A daemon that is only pretended, behind a real server.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,17 +15,19 @@ use stormbell::domain::addressee::{Addressee, Recipient};
 use stormbell::domain::audit::Entry;
 use stormbell::domain::id::{IncidentId, PersonName, RuleId, SilenceId};
 use stormbell::domain::incident::{Escalation, Incident, IncidentState, Severity, Signature, Told};
+use stormbell::domain::lane::Sight;
 use stormbell::domain::message::{Delivery, Message, MessageKind};
 use stormbell::domain::oncall::{Layer, People, Person, Schedule, WallTime};
 use stormbell::domain::playbook::{Approval, Followed};
 use stormbell::domain::post::Post;
+use stormbell::domain::seek::Seek;
 use stormbell::domain::silence::{Draft, Silence};
 use stormbell::domain::time::{Timestamp, Zone};
 use stormbell::telemetry::metrics::Metrics;
 use stormbell::web::view::{AlertView, DeliveryView, LedgerView, RuleView, SourceView, StatusView, TimelineView};
 use stormbell::web::{
-    Access, Action, Backend, BackendError, Doors, Escalate, Growth, HandOver, Hook, IncidentDetail, Inlets, Live,
-    Merge, Moment, Note, Numbered, Story, Visit, serve,
+    Access, Action, Backend, BackendError, Doors, Escalate, Growth, HandOver, Hook, IncidentDetail, Inlets, Judgement,
+    Live, Merge, Moment, Note, Numbered, Story, Visit, serve,
 };
 use stormbell::wire::link::Console;
 use tokio::net::TcpListener;
@@ -64,6 +66,12 @@ pub struct Pretended {
     pub followed: Mutex<Followed>,
     pub approvals: Mutex<Vec<Approval>>,
     pub notes: Mutex<Vec<Note>>,
+    pub judged: Mutex<Vec<Judgement>>,
+    pub sought: Mutex<Vec<Seek>>,
+    /// How many posts are found.
+    pub found: AtomicUsize,
+    /// Searches by account and name.
+    pub saved: Mutex<BTreeMap<(String, String), String>>,
 }
 
 impl Default for Pretended {
@@ -87,6 +95,10 @@ impl Default for Pretended {
             followed: Mutex::default(),
             approvals: Mutex::default(),
             notes: Mutex::default(),
+            judged: Mutex::default(),
+            sought: Mutex::default(),
+            found: AtomicUsize::new(2),
+            saved: Mutex::default(),
         }
     }
 }
@@ -297,6 +309,7 @@ impl Backend for Pretended {
             cursor: None,
             coverage: 1.0,
             ledger: LedgerView { posts: 1_204_332, ..LedgerView::default() },
+            unwatched: vec!["Twitch has no channel absent, nobody reads it".to_owned()],
             gaps: vec![],
         }])
     }
@@ -343,8 +356,8 @@ impl Backend for Pretended {
         Ok(vec![Story { post: Some(self.post()), posts: 2, authors: 2, first: at(-60) }])
     }
 
-    fn marks(&self, _rules: &BTreeSet<RuleId>, _post: &Post) -> Vec<Range<usize>> {
-        std::iter::once(0..5).collect()
+    async fn marks(&self, _rules: BTreeSet<RuleId>, posts: Vec<Post>) -> Result<Vec<Vec<Range<usize>>>, BackendError> {
+        Ok(posts.iter().map(|_| std::iter::once(0..5).collect()).collect())
     }
 
     async fn change_access(&self, changes: Vec<Change>, entries: Vec<Entry>) -> Result<(), BackendError> {
@@ -360,7 +373,7 @@ impl Backend for Pretended {
         *self.first_link.lock().unwrap() = Some(url::Url::parse(url).unwrap().path().to_owned());
     }
 
-    async fn audit(&self, before: Option<i64>) -> Result<Vec<Numbered>, BackendError> {
+    async fn audit(&self, before: Option<i64>, _sight: Sight) -> Result<Vec<Numbered>, BackendError> {
         let entries = self.entries.lock().unwrap();
         let numbered = entries.iter().enumerate().map(|(n, entry)| (i64::try_from(n).unwrap() + 1, entry.clone()));
         Ok(numbered

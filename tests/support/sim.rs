@@ -142,9 +142,13 @@ impl Sim {
     }
 
     pub fn batch(&self, frames: Vec<Decoded>, received_at: Option<Timestamp>) -> Batch {
+        self.batch_of("stream", frames, received_at)
+    }
+
+    pub fn batch_of(&self, source: &str, frames: Vec<Decoded>, received_at: Option<Timestamp>) -> Batch {
         let mut scratch = Scratch::default();
         let item = |decoded| Item::matched(decoded, received_at, &self.rules, &mut scratch);
-        Batch::new("stream".into(), Arc::clone(&self.rules), frames.into_iter().map(item).collect())
+        Batch::new(source.into(), Arc::clone(&self.rules), frames.into_iter().map(item).collect())
     }
 
     /// Frames of a recording, in batches of these sizes over and over.

@@ -126,6 +126,11 @@ impl SimX {
         self.state().add(value, tag.map(str::to_owned));
     }
 
+    /// Somebody else deletes all rules.
+    pub fn drop_rules(&self) {
+        self.state().rules.clear();
+    }
+
     pub fn rules(&self) -> Vec<Rule> {
         self.state().rules.clone()
     }

@@ -6,7 +6,8 @@ use crate::cli::counted;
 use crate::domain::condition::{Condition, Distinct, Spike};
 use crate::domain::organization::Organization;
 use crate::domain::post::Post;
-use crate::domain::query::explain::{Almost, Clause, Form};
+use crate::domain::query::explain::{Clause, Form};
+use crate::domain::query::missing::{almost, missing, source};
 use crate::domain::query::names::is_doubtful;
 use crate::domain::rule::Rule;
 use crate::domain::rule::model::Verdict;
@@ -135,31 +136,6 @@ pub(super) fn segment_name(segment: usize, post: &Post) -> String {
     }
 }
 
-/// What would have to be in the post, or out of it.
-fn missing(clause: &Clause, query: &str) -> String {
-    let open = clause.parts.iter().filter(|part| !part.satisfied);
-    match clause.form {
-        Form::And => open.map(|part| missing(part, query)).collect::<Vec<_>>().join(", and "),
-        Form::Or => open.map(|part| missing(part, query)).collect::<Vec<_>>().join(" or "),
-        Form::Term | Form::List | Form::Near | Form::Field | Form::Regex => source(clause, query) + &almost(clause),
-        Form::Not => {
-            let unwanted = clause.parts.first().map(|part| source(part, query));
-            format!("nothing of {}", unwanted.unwrap_or_default())
-        }
-    }
-}
-
-/// How near a clause came.
-fn almost(clause: &Clause) -> String {
-    match &clause.almost {
-        None => String::new(),
-        Some(Almost::Apart(1)) => " (there is 1 word between)".to_owned(),
-        Some(Almost::Apart(words)) => format!(" (there are {words} words between)"),
-        Some(Almost::WrongOrder) => " (both are there, the other way round)".to_owned(),
-        Some(Almost::Words(words)) => format!(" (of it there is “{}”)", words.join("”, “")),
-    }
-}
-
 /// Whether anything of what the clause asks for is in the post, the hospital's name aside.
 fn touched(clause: &Clause, query: &str) -> bool {
     let is_name = clause.form == Form::List && source(clause, query).starts_with("$org");
@@ -183,10 +159,4 @@ fn tree(clause: &Clause, query: &str, depth: usize, lines: &mut Vec<String>) {
     };
     lines.push(format!("{}{mark} {what}{found}", "  ".repeat(depth)));
     clause.parts.iter().for_each(|part| tree(part, query, depth + 1, lines));
-}
-
-/// The clause as the rule's author wrote it, in one line.
-fn source(clause: &Clause, query: &str) -> String {
-    let source = query.get(clause.span.clone()).unwrap_or_default();
-    source.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use std::sync::Arc;
+
 use url::Url;
 
-use super::Transport;
+use super::{Mapping, Transport};
+use crate::config::secret::Secret;
+use crate::wire::pointer::Pointer;
 
 /// A `feed` source.
 #[derive(Clone, Debug)]
@@ -15,6 +19,8 @@ pub struct FeedConfig {
     pub poll_every: Option<Duration>,
     /// Whether the document's hub is asked to push (`WebSub`).
     pub push: bool,
+    /// Who we are to its server.
+    pub login: Option<Login>,
     /// Whether transcripts of recordings are fetched from where the document says they are.
     pub transcripts: bool,
     /// How to get out of the hospital's network.
@@ -37,17 +43,40 @@ pub struct EventstreamsConfig {
     pub urls: Vec<Url>,
     /// What its events say.
     pub events: EventForm,
+    /// Who we are to its server.
+    pub login: Option<Login>,
     /// Where whoever runs the server can reach us; sent with every request.
     pub contact: String,
     /// How to get out of the hospital's network.
     pub transport: Transport,
 }
 
+/// How a server knows us that does not let everybody read.
+#[derive(Clone, Debug)]
+pub enum Login {
+    /// A name and a password (RFC 7617).
+    Basic {
+        /// The name.
+        user: String,
+        /// The password.
+        password: Secret,
+    },
+    /// A token (RFC 6750).
+    Bearer(Secret),
+}
+
 /// What server-sent events say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum EventForm {
     /// Changes of a wiki's pages.
     Recentchange,
     /// Posts in our own form.
     Posts,
+    /// JSON of any shape.
+    Json {
+        /// The list in an event whose items are told one by one.
+        items: Option<Pointer>,
+        /// Where in it a post is.
+        mapping: Arc<Mapping>,
+    },
 }

@@ -11,10 +11,10 @@ const WIDTH: usize = 120;
 /// Spaces before what stands inside a list.
 const INDENT: &str = "  ";
 /// The order of keys, wherever they stand.
-const ORDER: [&str; 32] = [
+const ORDER: [&str; 33] = [
     "schema", "id", "name", "title", "version", "severity", "status", "topic", "query", "except", "count", "spike",
-    "share", "new_term", "quiet", "all_of", "in_order", "playbook", "aliases", "accounts", "people", "places",
-    "timezone", "terms", "fuzzy", "add", "remove", "history", "posts", "alerts", "test", "rule",
+    "share", "new_term", "quiet", "all_of", "in_order", "not_on", "playbook", "aliases", "accounts", "people",
+    "places", "timezone", "terms", "fuzzy", "add", "remove", "history", "posts", "alerts", "test", "rule",
 ];
 
 /// Why a text was not brought into shape.

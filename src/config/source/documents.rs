@@ -1,10 +1,12 @@
 //! Sources that are asked again and again, or answer for ever.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::websocket::{mapping, single};
 use crate::config::endpoint::{TRANSPORT_KEYS, address, transport};
-use crate::config::model::{EventForm, EventstreamsConfig, FeedConfig};
-use crate::config::reference::Surroundings;
+use crate::config::model::{EventForm, EventstreamsConfig, FeedConfig, Login};
+use crate::config::reference::{Surroundings, secret};
 use crate::config::table::{Checked, Table, all};
 use crate::domain::quantity::duration;
 
@@ -18,6 +20,9 @@ pub(super) fn feed(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<Feed
         "poll_every",
         "push",
         "transcripts",
+        "user",
+        "password",
+        "token",
         proxy,
         proxy_user,
         proxy_password,
@@ -28,11 +33,13 @@ pub(super) fn feed(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<Feed
     let poll_every = poll_every(table);
     let push = table.get("push").map(|value| value.boolean()).transpose();
     let transcripts = table.get("transcripts").map(|value| value.boolean()).transpose();
+    let login = login(table, around);
     let transport = transport(table, around);
     Ok(FeedConfig {
         url: url?,
         poll_every: poll_every?,
         push: push?.unwrap_or_default(),
+        login: login?,
         transcripts: transcripts?.unwrap_or_default(),
         transport: transport?,
     })
@@ -51,10 +58,60 @@ pub(super) fn poll_every(table: &Table<'_>) -> Checked<Option<Duration>> {
     Ok(Some(every))
 }
 
+/// `user` and `password`, or `token`.
+fn login(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<Option<Login>> {
+    let (user, password, token) = (table.get("user"), table.get("password"), table.get("token"));
+    let name = user.as_ref().map(|value| {
+        let name = value.filled()?;
+        if name.contains(':') || name.chars().any(char::is_control) {
+            return value.error("SB0005", "`user` has a sign that no name may have", "write it without a colon");
+        }
+        Ok(name.to_owned())
+    });
+    let (word, bearer) =
+        (password.as_ref().map(|value| secret(value, around)), token.as_ref().map(|value| secret(value, around)));
+    match (user, password, token) {
+        (Some(value), _, Some(_)) | (None, Some(value), Some(_)) => {
+            value.error("SB0005", "two logins for one server", "keep `token`, or `user` and `password`")
+        }
+        (Some(user), None, None) => {
+            let help = "add `password = { credential = \"name\" }`";
+            user.absent("SB0003", "`user` without `password`", help)
+        }
+        (None, Some(password), None) => password.absent("SB0003", "`password` without `user`", "add `user = \"…\"`"),
+        (None, None, None) => Ok(None),
+        (None, None, Some(_)) => Ok(bearer.transpose()?.map(Login::Bearer)),
+        (Some(_), Some(_), None) => {
+            let login = name.transpose()?.zip(word.transpose()?);
+            Ok(login.map(|(user, password)| Login::Basic { user, password }))
+        }
+    }
+}
+
+const KEYS: [&str; 8] = ["name", "kind", "url", "events", "contact", "user", "password", "token"];
+const OF_JSON: [&str; 4] = ["items", "id_prefix", "messages", "fields"];
+
+#[derive(Clone, Copy)]
+enum Events {
+    Recentchange,
+    Posts,
+    Json,
+}
+
+fn json(table: &Table<'_>, name: &str) -> Checked<EventForm> {
+    let items = table.get("items").map(|value| single(&value)).transpose();
+    let mapping = mapping(table, name, &["post", "delete"]);
+    Ok(EventForm::Json { items: items?, mapping: Arc::new(mapping?) })
+}
+
 /// `kind = "eventstreams"`.
-pub(super) fn eventstreams(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<EventstreamsConfig> {
-    let [proxy, proxy_user, proxy_password, ca_file] = TRANSPORT_KEYS;
-    table.allow_only(&["name", "kind", "url", "events", "contact", proxy, proxy_user, proxy_password, ca_file]);
+pub(super) fn eventstreams(table: &Table<'_>, name: &str, around: &Surroundings<'_>) -> Checked<EventstreamsConfig> {
+    let forms = [("recentchange", Events::Recentchange), ("posts", Events::Posts), ("json", Events::Json)];
+    // Without the form nobody knows which keys are wrong.
+    let events = table.get("events").map_or(Ok(Events::Recentchange), |value| value.word(&forms))?;
+    let own: &[&str] = if matches!(events, Events::Json) { &OF_JSON } else { &[] };
+    let known: Vec<&str> = KEYS.iter().chain(&TRANSPORT_KEYS).chain(own).copied().collect();
+    table.allow_only(&known);
     let urls =
         table.require("url", "`url = \"https://stream.wikimedia.org/v2/stream/recentchange\"`").and_then(|value| {
             let items = value.one_or_more()?;
@@ -67,16 +124,14 @@ pub(super) fn eventstreams(table: &Table<'_>, around: &Surroundings<'_>) -> Chec
             }
             all(items.iter().map(|(value, _)| address(value, &["https", "http"])))
         });
-    let forms = [("recentchange", EventForm::Recentchange), ("posts", EventForm::Posts)];
-    let events = table.get("events").map(|value| value.word(&forms)).transpose();
-    let contact = contact(table);
+    let events = match events {
+        Events::Recentchange => Ok(EventForm::Recentchange),
+        Events::Posts => Ok(EventForm::Posts),
+        Events::Json => json(table, name),
+    };
+    let (contact, login) = (contact(table), login(table, around));
     let transport = transport(table, around);
-    Ok(EventstreamsConfig {
-        urls: urls?,
-        events: events?.unwrap_or(EventForm::Recentchange),
-        contact: contact?,
-        transport: transport?,
-    })
+    Ok(EventstreamsConfig { urls: urls?, events: events?, login: login?, contact: contact?, transport: transport? })
 }
 
 /// Some servers shut out whoever does not say how to be reached.

@@ -5,6 +5,7 @@ use crate::config::endpoint::{TRANSPORT_KEYS, transport};
 use crate::config::model::NostrConfig;
 use crate::config::reference::{Surroundings, secret};
 use crate::config::table::{Checked, Table, all, quoted};
+use crate::wire::bech32;
 
 const KEYS: [&str; 6] = ["name", "kind", "url", "hashtags", "secret_key", "max_frame_bytes"];
 /// Each is a connection of its own.
@@ -22,10 +23,11 @@ pub(super) fn source(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<No
         let key = secret(&value, around)?;
         let text = key.expose();
         // Empty where `check` runs without the secret.
-        if text.is_empty() || (text.len() == 64 && text.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'))) {
+        let is_hex = || text.len() == 64 && text.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'));
+        if text.is_empty() || is_hex() || bech32::parse("nsec", text).is_some_and(|key| key.len() == 32) {
             return Ok(key);
         }
-        let help = "put 64 hexadecimal digits in lower case there, of a key made for this purpose alone";
+        let help = "put 64 hexadecimal digits in lower case there, or `nsec1…`, of a key made for this purpose alone";
         value.error("SB0005", "`secret_key` names a secret that is no key", help)
     });
     let max_frame_bytes = frame_bytes(table, NostrConfig::DEFAULT_MAX_FRAME_BYTES);

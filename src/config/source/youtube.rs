@@ -46,7 +46,7 @@ pub(super) fn source(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<Yo
 
 fn feed(channel: &str, way: &Transport) -> Checked<FeedConfig> {
     let url = Url::parse_with_params(VIDEOS, [("channel_id", channel)]).or(Err(Noted))?;
-    Ok(FeedConfig { url, poll_every: None, push: false, transcripts: false, transport: way.clone() })
+    Ok(FeedConfig { url, poll_every: None, push: false, transcripts: false, login: None, transport: way.clone() })
 }
 
 /// Comments, but for what they share with the videos.

@@ -28,7 +28,7 @@ use super::volume::Promise;
 use by::Named;
 pub use held::{Held, Hold, Lasted, Truth};
 use joined::Joined;
-pub use new_term::{NewTerm, OwnWords, Vocabulary, terms};
+pub use new_term::{NewTerm, OwnWords, Vocabulary, is_stop, terms};
 pub use share::{Part, Share, Whole};
 
 mod episodes;

@@ -22,6 +22,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
+use std::time::Duration;
 
 use crate::domain::commit::{Commit, VolumeState};
 use crate::domain::condition::keyed::Numbers;
@@ -44,6 +45,8 @@ pub struct Archived {
     is_complete: bool,
     /// It is not on disk as it is.
     changed: bool,
+    /// Up to then other rules were in force.
+    until: Timestamp,
 }
 
 impl Archived {
@@ -107,14 +110,21 @@ impl Archived {
         }
         let everything = sample.filter(|one_in| one_in.get() == 1).map(|_| EVERYTHING);
         let names = rules.rules().iter().filter(|rule| rule.joins.is_empty()).map(Rule::taking).chain(everything);
-        let since = names.map(|name| (name, self.since.get(&name).copied().unwrap_or(now))).collect();
+        // Of what was said at the same moment some came before, and was kept for other rules.
+        let first = if now > self.until { now } else { self.until + Duration::from_micros(1) };
+        let since = names.map(|name| (name, self.since.get(&name).copied().unwrap_or(first))).collect();
         self.changed |= since != self.since;
         (self.since, self.is_complete) = (since, true);
     }
 
-    /// Other rules are in force.
-    pub(super) fn swap(&mut self) {
-        self.is_complete = false;
+    /// Other rules are in force from now on. What the disk said of those that learnt is believed as far as it is known
+    /// here as well: rules that were in force for a moment only, in which others were not kept, may not be on it yet.
+    pub(super) fn swap(&mut self, before: &RuleSet, after: &RuleSet, lessons: &[VolumeState], now: Timestamp) {
+        let told = Self::read(lessons).since;
+        let taught: Vec<&Rule> = after.rules().iter().filter(|rule| told.contains_key(&rule.taking())).collect();
+        let known = self.of(&taught, before, after);
+        self.since.extend(known);
+        (self.is_complete, self.changed, self.until) = (false, true, now);
     }
 
     /// Puts what changed into a commit.

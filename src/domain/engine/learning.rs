@@ -149,7 +149,6 @@ impl Engine {
                 || self.vocabularies.knows(&rule.id)
         };
         let lessons: Vec<VolumeState> = lessons.iter().filter(|state| !knows(state)).cloned().collect();
-        self.archived.restore(&lessons);
         self.spikes.restore(&rules, &lessons);
         self.follows.restore(&rules, &lessons, &Sightings::default());
         self.quiets.restore(&rules, &self.spikes.scale, &lessons);

@@ -426,7 +426,7 @@ impl Engine {
                 self.follows.keep(&rules);
                 self.joins.keep(&rules);
                 self.quiets.keep(&rules);
-                self.archived.swap();
+                self.archived.swap(&self.rules, &rules, &lessons, self.event_clock);
                 self.holds.keep(&rules);
                 (self.rules, self.routes, self.receivers) = (rules, routes, receivers);
                 self.take_lessons(&lessons);

@@ -32,6 +32,9 @@ const SPENT: &str =
 #[derive(Default)]
 pub(super) struct SourceState {
     cursor: Option<Cursor>,
+    /// Its connection was lost, or there was none to be had. What comes all the same was sent to us (a hub's push), and does not show that the
+    /// source is seen.
+    is_away: bool,
     /// Since when nothing comes.
     blind_since: Option<Timestamp>,
     /// Connections that fell silent since the last frame that was new.
@@ -75,6 +78,7 @@ impl Engine {
     pub(super) fn connected(&mut self, source: SourceName, joint: Joint, now: Timestamp) {
         let state = self.sources.entry(source).or_default();
         state.blind_since.get_or_insert(now);
+        state.is_away = false;
         state.fresh = Some(Connection { joint });
         self.spikes.exposure.sources = self.sources.len();
     }
@@ -82,6 +86,7 @@ impl Engine {
     pub(super) fn down(&mut self, source: &SourceName, reason: DownReason, now: Timestamp, commit: &mut Commit) {
         let state = self.sources.entry(source.clone()).or_default();
         state.fresh = None;
+        state.is_away = true;
         state.silent += u32::from(reason == DownReason::Stalled);
         state.blind_since.get_or_insert(now);
         let from = state.cursor.map_or(now, time);
@@ -129,7 +134,7 @@ impl Engine {
             state.silent = 0;
         }
         let fresh = state.fresh.take();
-        let sees_again = state.silent < SILENT_CONNECTIONS && state.blind_since.take().is_some();
+        let sees_again = !state.is_away && state.silent < SILENT_CONNECTIONS && state.blind_since.take().is_some();
         if fresh.is_some() || sees_again {
             self.first_seen(source, fresh, cursor, before, now, commit);
         }
@@ -214,6 +219,11 @@ impl Engine {
     /// Whether every source sees the present; quiet means something only then.
     pub(super) fn all_see(&self) -> bool {
         self.sources.values().all(SourceState::sees)
+    }
+
+    /// Whether a source has no connection, and what comes of it was sent to us.
+    pub fn is_away(&self, source: &SourceName) -> bool {
+        self.sources.get(source.as_str()).is_some_and(|state| state.is_away)
     }
 
     /// Those that do not see the present.

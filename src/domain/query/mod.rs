@@ -11,6 +11,7 @@ pub mod explain;
 pub mod field;
 mod fields;
 mod lex;
+pub mod missing;
 pub mod names;
 mod occur;
 mod parse;

@@ -3,6 +3,7 @@
 pub mod budget;
 pub mod compile;
 pub mod cost;
+pub mod exclusion;
 pub mod lint;
 pub mod model;
 pub mod raw;

@@ -29,11 +29,7 @@ pub struct Trials {
 
 /// Runs the tests of a file's rules; a rule that joins others is tried with those of `all` files.
 pub fn run(file: &RawFile, all: &[RawFile]) -> Trials {
-    let example = Organization::example();
-    let organization = file.organization.as_ref().unwrap_or(&example);
-    let (mut rules, _) = super::compile(file, organization);
-    add_joined(&mut rules, all, organization);
-    let rules = Arc::new(RuleSet::new(rules));
+    let rules = rules_of(file, all);
     let mut trials = Trials::default();
     for raw in &file.rules {
         for test in raw.tests.iter().filter(|_| rules.find(&raw.id.value).is_some()) {
@@ -42,6 +38,23 @@ pub fn run(file: &RawFile, all: &[RawFile]) -> Trials {
         }
     }
     trials
+}
+
+/// Runs the tests of one rule of a file: for each its name, and what is wrong if it failed.
+pub fn run_of(file: &RawFile, all: &[RawFile], rule: &str) -> Vec<(String, Option<Diagnostic>)> {
+    let rules = rules_of(file, all);
+    let raw = file.rules.iter().find(|raw| raw.id.value == rule && rules.find(rule).is_some());
+    let tests = raw.iter().flat_map(|raw| raw.tests.iter().map(move |test| (raw, test)));
+    tests.map(|(raw, test)| (test.name.clone(), run_one(file, raw, test, &rules))).collect()
+}
+
+/// The rules of a file as its tests know them.
+fn rules_of(file: &RawFile, all: &[RawFile]) -> Arc<RuleSet> {
+    let example = Organization::example();
+    let organization = file.organization.as_ref().unwrap_or(&example);
+    let (mut rules, _) = super::compile(file, organization);
+    add_joined(&mut rules, all, organization);
+    Arc::new(RuleSet::new(rules))
 }
 
 /// Adds the rules of other files that some of `rules` join, and those that these join.

@@ -2,19 +2,22 @@
 
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use serde_json::Value;
 use tokio::time::{Instant, timeout};
+use tokio_tungstenite::tungstenite::Bytes;
 use url::Url;
 
 use super::parted;
 use super::sse::{Event, Events};
-use crate::config::model::EventstreamsConfig;
+use crate::config::model::{EventForm, EventstreamsConfig};
 use crate::domain::event::{Bookmark, DownReason, Joint, Reach, Rejected};
 use crate::domain::time::Timestamp;
 use crate::source::Frame;
-use crate::source::http::{Http, Request};
+use crate::source::http::{Http, Request, authorization};
 use crate::source::line::Line;
 use crate::source::supervise::{End, Failure, Wire};
+use crate::source::websocket::apart;
 use crate::telemetry::events;
 
 /// The longest event that is kept, in bytes; the longest of Wikimedia are some 100 KiB.
@@ -37,7 +40,9 @@ impl Eventstreams {
 
     async fn go_on(&mut self, host: &Url, line: &mut Line) -> Result<(), End> {
         let http = Http::new(&self.config.transport, host.scheme() == "http")?;
-        let (request, joint) = self.request(host, line);
+        let (mut request, joint) = self.request(host, line);
+        let login = authorization(self.config.login.as_ref())?;
+        request.headers.extend(login.map(|login| (AUTHORIZATION, login)));
         let by_id = request.headers.contains_key(LAST_EVENT_ID);
         let opened = http.open(request, line).await;
         if by_id && let Err(End::Failed(Failure { error, .. })) = &opened {
@@ -56,7 +61,7 @@ impl Eventstreams {
                     let came = events.take(&bytes);
                     // Comments alone: the server is there, and has nothing more.
                     let covered = (came.is_empty() && events.is_between()).then(|| line.now());
-                    hand_on(came, covered, line).await?;
+                    self.hand_on(came, covered, line).await?;
                 }
                 // Cut after a while, as servers do: how it ends says nothing.
                 Ok(Ok(None) | Err(_)) if began.elapsed() >= line.timing.healthy_after => return Ok(()),
@@ -67,6 +72,14 @@ impl Eventstreams {
                 Err(_) => return Err(End::Down(DownReason::Stalled)),
             }
         }
+    }
+
+    async fn hand_on(&self, events: Vec<Event>, covered: Option<Timestamp>, line: &Line) -> Result<(), End> {
+        let now = line.now();
+        let bookmark = events.iter().rev().find_map(|event| event.id.clone()).filter(|id| !id.is_empty());
+        let bodies = events.into_iter().flat_map(|event| frames(&self.config.events, event));
+        let frames = bodies.map(|body| Frame { received_at: Some(now), body }).collect();
+        line.hand_on(frames, Reach { covered, bookmark: bookmark.map(Bookmark::from), ..Reach::default() }).await
     }
 
     /// Asks for what comes behind the last event.
@@ -96,18 +109,18 @@ impl Eventstreams {
     }
 }
 
-async fn hand_on(events: Vec<Event>, covered: Option<Timestamp>, line: &Line) -> Result<(), End> {
-    let now = line.now();
-    let bookmark = events.iter().rev().find_map(|event| event.id.clone()).filter(|id| !id.is_empty());
-    let frames = events.into_iter().flat_map(|event| frames(event, now)).collect();
-    line.hand_on(frames, Reach { covered, bookmark: bookmark.map(Bookmark::from), ..Reach::default() }).await
-}
-
-fn frames(event: Event, now: Timestamp) -> Vec<Frame> {
-    let frame = |body| Frame { received_at: Some(now), body };
-    match event.data {
-        Some(data) => parted(&data).into_iter().map(|part| frame(Ok(part.into()))).collect(),
-        None => vec![frame(Err(Rejected::TooLarge))],
+fn frames(form: &EventForm, event: Event) -> Vec<Result<Bytes, Rejected>> {
+    let Some(data) = event.data else { return vec![Err(Rejected::TooLarge)] };
+    match form {
+        EventForm::Recentchange => parted(&data).into_iter().map(|part| Ok(part.into())).collect(),
+        EventForm::Json { items: Some(items), .. } => {
+            let whole = Bytes::from(data);
+            match serde_json::from_slice::<Value>(&whole) {
+                Ok(read) => apart(items, read, &whole),
+                Err(_) => vec![Ok(whole)], // the decoder says what is wrong with it
+            }
+        }
+        EventForm::Posts | EventForm::Json { items: None, .. } => vec![Ok(data.into())],
     }
 }
 

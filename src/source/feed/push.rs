@@ -23,6 +23,7 @@ use url::{Url, form_urlencoded};
 
 use super::known::Hub;
 use crate::domain::key::Key;
+use crate::domain::time::human;
 use crate::net::inlet::{Admission, Call, Gate, Inlets, Opened, Reply};
 use crate::source::backoff::{Backoff, Jitter};
 use crate::source::http::{Answer, Request, refused};
@@ -186,6 +187,15 @@ impl Push {
         }
     }
 
+    /// Told once: whoever reads along on the way to it could push in its name.
+    pub(super) fn finds_hub_without_tls(&mut self, line: &Line, now: Instant) {
+        if self.told.replace(now).is_none() {
+            let notice = "the feed names a hub without https, and what is pushed is signed with a secret that would go \
+                          there in clear; the feed is polled";
+            events::source_notice(&line.name, notice);
+        }
+    }
+
     fn topic(&self, hub: &Hub, is_wanted: bool) -> Option<Topic> {
         let place = self.inlets.secret("place", &self.name, &hub.topic)?;
         let secret = self.inlets.secret("secret", &self.name, &hub.topic)?;
@@ -291,10 +301,21 @@ impl Push {
                     if self.lease.is_none() {
                         events::source_hub(&line.name, &self.hub_host(), lease);
                     }
-                    // At half-time: if that fails there is as much time again to try.
-                    (self.lease, self.due) = (Some((now, lease)), now + lease / 2);
+                    // At half-time: if that fails there is as much time again to try. No hub makes us hurry.
+                    let renewed_after = (lease / 2).max(line.timing.hub_renewed_after);
+                    (self.lease, self.due) = (Some((now, lease)), now + renewed_after);
                     self.backoff.reset();
-                    (self.told, self.is_unverified) = (None, false);
+                    self.is_unverified = false;
+                    if renewed_after < lease {
+                        self.told = None;
+                    } else {
+                        let (lease, after) = (human(lease), human(renewed_after));
+                        self.trouble(
+                            &format!("the hub pushes for {lease} only, and is asked again after {after}"),
+                            line,
+                            now,
+                        );
+                    }
                 }
                 Heard::Denied(reason) => {
                     (self.lease, self.due, self.is_unverified) = (None, now + AFTER_NO, false);

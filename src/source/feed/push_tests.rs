@@ -3,6 +3,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::super::wire::may_know_secret;
 use super::*;
 use crate::config::secret::Secret;
 use crate::domain::time::{Clock, Timestamp};
@@ -54,10 +55,15 @@ async fn verified(line: &Line) -> (Push, Start) {
 }
 
 async fn verify(push: &Push, line: &Line) {
+    verify_for(86_400, push, line).await;
+}
+
+async fn verify_for(lease: u64, push: &Push, line: &Line) {
     let place = push.topic(&hub(), true).unwrap().place;
-    let query =
-        "hub.mode=subscribe&hub.challenge=x&hub.lease_seconds=86400&hub.topic=https%3A%2F%2Fblog.example%2Ffeed";
-    let call = Call { place: Some(place), query: Some(query.to_owned()), headers: HeaderMap::new(), body: None };
+    let query = format!(
+        "hub.mode=subscribe&hub.challenge=x&hub.lease_seconds={lease}&hub.topic=https%3A%2F%2Fblog.example%2Ffeed"
+    );
+    let call = Call { place: Some(place), query: Some(query), headers: HeaderMap::new(), body: None };
     assert_eq!(line.inlets.find("blog").unwrap().call(call).await.text, "x");
 }
 
@@ -110,6 +116,45 @@ async fn a_lease_is_renewed_at_half_time_and_relied_on_until_its_end() {
     verify(&push, &line).await;
     push.hear(&line, start.after(25 * 60));
     assert!(push.is_reliable(start.after(25 * 60)));
+}
+
+#[tokio::test]
+async fn a_hub_that_gives_seconds_is_not_asked_every_second_nor_relied_on() {
+    let line = line();
+    let (mut push, start) = verified(&line).await;
+    for lease in [0, 1, 30] {
+        verify_for(lease, &push, &line).await;
+        push.hear(&line, start.after(0));
+        assert!(push.told.is_some(), "somebody is told");
+        assert!(push.request(&line, start.after(4)).is_none());
+        assert!(!push.is_reliable(start.after(4)), "the feed is polled as if there were no hub");
+        assert!(push.request(&line, start.after(5)).is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_hub_that_gives_years_is_asked_again_within_the_month() {
+    let line = line();
+    let (mut push, start) = verified(&line).await;
+    verify_for(u64::MAX, &push, &line).await;
+    push.hear(&line, start.after(0));
+    assert!(push.request(&line, start.after(15 * 24 * 60)).is_some());
+}
+
+#[test]
+fn a_secret_goes_to_a_hub_without_tls_only_where_the_feed_is_read_without_it() {
+    let at = |url: &str| Hub { url: url.to_owned(), ..hub() };
+    let (plain, tls) = ("http://blog.example/feed".parse().unwrap(), "https://blog.example/feed".parse().unwrap());
+    for (hub, url, may) in [
+        ("https://hub.example/", &plain, true),
+        ("https://hub.example/", &tls, true),
+        ("http://blog.example/hub", &plain, true),
+        ("http://blog.example/hub", &tls, false),
+        ("http://hub.example/", &plain, false),
+        ("http://hub.example/", &tls, false),
+    ] {
+        assert_eq!(may_know_secret(&at(hub), url), may, "{hub} {url}");
+    }
 }
 
 #[tokio::test]

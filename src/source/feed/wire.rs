@@ -7,8 +7,8 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use reqwest::StatusCode;
 use reqwest::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH,
-    LAST_MODIFIED, LINK, LOCATION,
+    ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, LAST_MODIFIED, LINK, LOCATION,
 };
 use serde::Deserialize;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -26,7 +26,7 @@ use crate::net::inlet::{Call, Reply};
 use crate::source::Frame;
 use crate::source::backoff::Jitter;
 use crate::source::called::{answer, answer_when_kept, tell_refusals};
-use crate::source::http::{Answer, Http, Request, refused};
+use crate::source::http::{Answer, Http, Request, authorization, refused};
 use crate::source::line::Line;
 use crate::source::supervise::{End, Failure, Wire};
 use crate::source::youtube::Beside;
@@ -234,6 +234,13 @@ impl Feed {
     fn look_for_hub(&mut self, document: &Document, known: &mut Known, line: &Line) {
         let Some(push) = &mut self.push else { return };
         let hub = hub_of(document, &self.config.url).filter(|_| push.wants_hub());
+        let in_clear = |hub: &Hub| !may_know_secret(hub, &self.config.url);
+        if hub.as_ref().is_some_and(in_clear) {
+            push.finds_hub_without_tls(line, Instant::now());
+            push.is_at(None, Instant::now());
+            known.hub = None;
+            return;
+        }
         // Half a document may have lost it.
         if hub.is_none() && !document.is_whole && push.wants_hub() {
             return;
@@ -252,7 +259,14 @@ impl Feed {
             known.moved.as_deref().and_then(|moved| moved.parse().ok()).unwrap_or_else(|| self.config.url.clone());
         let mut for_good = true;
         for _ in 0..=MOST_REDIRECTS {
-            let answer = http.to(&url).ask(Request::get(url.clone(), asked(&known), MOST_BYTES), line).await?;
+            let mut headers = asked(&known);
+            // Wherever else we are sent, nobody learns it.
+            if url.origin() == self.config.url.origin()
+                && let Some(login) = authorization(self.config.login.as_ref())?
+            {
+                headers.insert(AUTHORIZATION, login);
+            }
+            let answer = http.to(&url).ask(Request::get(url.clone(), headers, MOST_BYTES), line).await?;
             let host = url.host_str().unwrap_or_default();
             match answer.status {
                 StatusCode::NOT_MODIFIED => return Ok(Polled::Unchanged),
@@ -418,6 +432,13 @@ pub(super) fn hub_of(document: &Document, url: &Url) -> Option<Hub> {
     Some(Hub { url: hub.as_str().to_owned(), topic: topic.as_str().to_owned() })
 }
 
+/// Whether a hub may be told the secret that it is to sign with: over TLS, or where the configuration itself reads
+/// the feed without.
+pub(super) fn may_know_secret(hub: &Hub, url: &Url) -> bool {
+    let is_own = |hub: &Url| url.scheme() == "http" && hub.host() == url.host();
+    Url::parse(&hub.url).is_ok_and(|hub| hub.scheme() == "https" || is_own(&hub))
+}
+
 /// How much of what was pushed was taken in before a bookmark.
 fn pushed_before(bookmark: &Bookmark) -> Option<u64> {
     #[derive(Deserialize)]
@@ -433,6 +454,21 @@ impl Wire for Feed {
             Err(end) => end,
             Ok(()) => End::Renewed,
         }
+    }
+
+    /// A server that has enough of being asked is left alone; what its hub pushes is taken all the same.
+    async fn pause(&mut self, wait: Duration, line: &mut Line) -> Result<(), End> {
+        let until = Instant::now() + wait;
+        let is_called = self.push.is_some() && !wait.is_zero();
+        let Some(http) = is_called.then(|| Ways::new(&self.config).ok()).flatten() else {
+            return line.unless_stopped(sleep_until(until)).await;
+        };
+        let host = self.config.url.host_str().unwrap_or_default().to_owned();
+        while Instant::now() < until {
+            // It ends early where a push says that there is something to poll: that waits, too.
+            line.unless_stopped(Box::pin(self.listen(until, &host, &http, line))).await??;
+        }
+        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@ use super::kind;
 use crate::domain::event::Rejected;
 use crate::domain::id::hex;
 use crate::domain::time::Timestamp;
+use crate::wire::bech32;
 
 /// More tags than any event of ours has; one with more is not read.
 const MOST_TAGS: usize = 5000;
@@ -139,9 +140,9 @@ fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
 pub(super) struct Key(SigningKey);
 
 impl Key {
-    /// Reads one, as 64 hexadecimal digits.
+    /// Reads one, as 64 hexadecimal digits or as `nsec1…`.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let key: [u8; 32] = bytes(text)?;
+        let key: [u8; 32] = bytes(text).or_else(|| bech32::parse("nsec", text)?.try_into().ok())?;
         SigningKey::from_slice(&key).ok().map(Self)
     }
 
@@ -171,59 +172,9 @@ impl Key {
     }
 }
 
-/// Bytes as people write them (NIP-19; the checksum is that of BIP-173).
-pub fn bech32(prefix: &str, bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 32] = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l";
-    let mut words = Vec::new();
-    let (mut held, mut bits) = (0_u32, 0);
-    for &byte in bytes {
-        held = (held << 8) | u32::from(byte);
-        bits += 8;
-        while bits >= 5 {
-            bits -= 5;
-            words.push((held >> bits) & 31);
-        }
-        held &= (1 << bits) - 1;
-    }
-    if bits > 0 {
-        words.push((held << (5 - bits)) & 31);
-    }
-    let mut check = 1;
-    prefix.bytes().for_each(|letter| check = polymod(check, u32::from(letter) >> 5));
-    check = polymod(check, 0);
-    prefix.bytes().for_each(|letter| check = polymod(check, u32::from(letter) & 31));
-    for &word in &words {
-        check = polymod(check, word);
-    }
-    (0..6).for_each(|_| check = polymod(check, 0));
-    words.extend((0..6).map(|place| ((check ^ 1) >> (5 * (5 - place))) & 31));
-    let letters =
-        words.iter().filter_map(|&word| LETTERS.get(usize::try_from(word).ok()?)).map(|&letter| char::from(letter));
-    format!("{prefix}1{}", letters.collect::<String>())
-}
-
-/// One step of the checksum of BIP-173.
-fn polymod(check: u32, word: u32) -> u32 {
-    const GENERATOR: [u32; 5] = [0x3b6a_57b2, 0x2650_8e6d, 0x1ea1_19fa, 0x3d42_33dd, 0x2a14_62b3];
-    let top = check >> 25;
-    let check = ((check & 0x01ff_ffff) << 5) ^ word;
-    GENERATOR
-        .iter()
-        .enumerate()
-        .filter(|(bit, _)| (top >> bit) & 1 == 1)
-        .fold(check, |check, (_, generator)| check ^ generator)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn keys_are_written_as_the_specification_shows() {
-        // The example of NIP-19.
-        let key: [u8; 32] = bytes("7e7e9c42a91bfef19fa929e5fda1b72e0ebc1a4c1141673e2794234d86addf4e").unwrap();
-        assert_eq!(bech32("npub", &key), "npub10elfcs4fr0l0r8af98jlmgdh9c8tcxjvz9qkw038js35mp4dma8qzvjptg");
-    }
 
     #[test]
     fn only_lower_case_digits_of_the_right_number_are_bytes() {
@@ -244,5 +195,16 @@ mod tests {
             (22242, Some("wss://relay.example"), Some("ch\"1"))
         );
         assert!(Key::parse(&"0".repeat(64)).is_none(), "zero is no key");
+    }
+
+    #[test]
+    fn a_key_is_read_as_digits_and_as_people_keep_it() {
+        // The example of NIP-19.
+        let digits = Key::parse("67dea2ed018072d675f5415ecfaed7d2597555e202d85b3d65ea4e58d2d92ffa").unwrap();
+        let kept = Key::parse("nsec1vl029mgpspedva04g90vltkh6fvh240zqtv9k0t9af8935ke9laqsnlfe5").unwrap();
+        assert_eq!(digits.0.to_bytes(), kept.0.to_bytes());
+        for wrong in ["npub10elfcs4fr0l0r8af98jlmgdh9c8tcxjvz9qkw038js35mp4dma8qzvjptg", "nsec1qqqqqqqq"] {
+            assert!(Key::parse(wrong).is_none(), "{wrong}");
+        }
     }
 }

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-pub use self::event::{Event, bech32};
+pub use self::event::Event;
 pub use self::relays::read;
 use crate::domain::event::{Cursor, Decoded, Rejected, SourceEvent};
 use crate::domain::id::{AuthorId, PostId, SourceName};
@@ -33,6 +33,7 @@ use crate::source::plain::links;
 use crate::source::sanity::{
     MAX_ITEMS, MAX_LINK_BYTES, MAX_TAG_BYTES, claimed_or_received, cut, keep, parse_any, within_budget,
 };
+use crate::wire::bech32;
 
 /// How far an author's clock may be ahead.
 const AHEAD: Duration = Duration::from_mins(15);
@@ -140,7 +141,7 @@ fn post(source: &SourceName, event: &Event<'_>, at: Timestamp) -> Post {
         Some(title) if !title.is_empty() => format!("{title}\n{}", event.content),
         _ => event.content.to_string(),
     };
-    let author = bech32("npub", &event.pubkey_bytes());
+    let author = bech32::write("npub", &event.pubkey_bytes());
     let mut post = Post {
         version: address.map(|_| event.id.to_string()),
         url: Some(format!("https://njump.me/{}", event.id)),

@@ -67,7 +67,11 @@ impl Wire for Relay {
         let key = match &self.config.secret_key {
             Some(secret) => match Key::parse(secret.expose()) {
                 Some(key) => Some(key),
-                None => return Failure::operator("`secret_key` is no key: it has 64 hexadecimal digits"),
+                None => {
+                    return Failure::operator(
+                        "`secret_key` is no key: it has 64 hexadecimal digits, or begins with `nsec1`",
+                    );
+                }
             },
             None => None,
         };

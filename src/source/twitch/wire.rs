@@ -25,6 +25,7 @@ use crate::source::lenient::{lenient, text};
 use crate::source::line::Line;
 use crate::source::supervise::{End, Failure, Remedy, Wire};
 use crate::source::talk::{Limits, Talk, Turn, converse};
+use crate::source::unwatched::Unwatched;
 use crate::telemetry::events;
 
 /// A message has at most 500 characters, and what belongs to it some KiB.
@@ -73,9 +74,10 @@ impl Eventsub {
         let mut url = url.clone();
         url.query_pairs_mut().append_pair("keepalive_timeout_seconds", KEEPALIVE_SECONDS);
         let api = Api::new(&self.config)?;
-        let (channels, reader) = api.people(&self.config.channels, line).await?;
+        let (channels, reader, mut unwatched) = api.people(&self.config.channels, line).await?;
         let mut session = welcomed(&self.connector, &url, line).await?;
-        let subscribed = api.subscribe(&session.id, &channels, &reader, line).await?;
+        let subscribed = api.subscribe(&session.id, &channels, &reader, &mut unwatched, line).await?;
+        line.unwatched.are(unwatched);
         line.connected(&session.host, Joint::Live).await?;
         let mut subscribed = subscribed;
         loop {
@@ -83,6 +85,7 @@ impl Eventsub {
             let Session { socket, host, limits, .. } = session;
             let mut talk = Chat {
                 source: &line.name,
+                unwatched: line.unwatched.clone(),
                 memory: &mut self.memory,
                 subscribed: &mut subscribed,
                 moves: Some(moves),
@@ -223,27 +226,38 @@ impl Api {
         Ok(users.or(Err(Failure::retry(format!("{} answered what is no answer of Twitch", self.host))))?.data)
     }
 
-    /// The ids of the channels, and of whose token it is.
-    async fn people(&self, logins: &[String], line: &Line) -> Result<(Vec<User>, String), End> {
+    /// The ids of the channels, of whose token it is, and which channels there are not.
+    async fn people(&self, logins: &[String], line: &Line) -> Result<(Vec<User>, String, Vec<String>), End> {
         let reader = self.users(self.at("users"), line).await?.into_iter().next();
         let reader = reader.ok_or_else(|| Failure::operator("the source's token is nobody's; make one for a user"))?;
         let mut url = self.at("users");
         url.query_pairs_mut().extend_pairs(logins.iter().map(|login| ("login", login)));
         let mut channels = self.users(url, line).await?;
         channels.retain(|channel| logins.contains(&channel.login.to_lowercase()));
+        let mut unwatched = Vec::new();
         for absent in
             logins.iter().filter(|login| channels.iter().all(|channel| channel.login.to_lowercase() != **login))
         {
-            events::source_notice(&line.name, &format!("Twitch has no channel {absent}, nobody reads it"));
+            unwatched.push(format!("Twitch has no channel {absent}, nobody reads it"));
+        }
+        for what in &unwatched {
+            events::source_notice(&line.name, what);
         }
         if channels.is_empty() {
             return Err(Failure::operator("Twitch has none of the source's channels; check `channels`"));
         }
-        Ok((channels, reader.id))
+        Ok((channels, reader.id, unwatched))
     }
 
     /// Asks to be told of each channel; says of how many messages are told.
-    async fn subscribe(&self, session: &str, channels: &[User], reader: &str, line: &Line) -> Result<usize, End> {
+    async fn subscribe(
+        &self,
+        session: &str,
+        channels: &[User],
+        reader: &str,
+        unwatched: &mut Vec<String>,
+        line: &Line,
+    ) -> Result<usize, End> {
         let asked = channels.iter().flat_map(|channel| WANTED.map(|kind| (channel, kind)));
         let asking = asked.map(|(channel, kind)| async move {
             let body = json!({
@@ -274,10 +288,9 @@ impl Api {
                 Err(end) => end,
             };
             let End::Failed(failure) = end else { return Err(end) };
-            events::source_notice(
-                &line.name,
-                &format!("{kind} is not told of in {}: {}", channel.login, failure.error),
-            );
+            let notice = format!("{kind} is not told of in {}: {}", channel.login, failure.error);
+            events::source_notice(&line.name, &notice);
+            unwatched.push(notice);
             if kind != MESSAGE {
                 continue;
             }
@@ -297,6 +310,7 @@ impl Api {
 /// Our side of a connection, which says nothing.
 struct Chat<'a> {
     source: &'a SourceName,
+    unwatched: Unwatched,
     memory: &'a mut Memory,
     /// Channels whose messages we are told of.
     subscribed: &'a mut usize,
@@ -353,7 +367,9 @@ impl Chat<'_> {
             return Err(Failure::operator("Twitch says that the source's token was revoked; make a new one"));
         }
         *self.subscribed = self.subscribed.saturating_sub(usize::from(kind == MESSAGE));
-        events::source_notice(self.source, &format!("Twitch tells of {kind} in a channel no more: {status}"));
+        let notice = format!("Twitch tells of {kind} in a channel no more: {status}");
+        events::source_notice(self.source, &notice);
+        self.unwatched.are([self.unwatched.list(), vec![notice]].concat());
         if *self.subscribed == 0 {
             return Err(Failure::operator("Twitch tells of no channel any more; check `channels`"));
         }

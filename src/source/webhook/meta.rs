@@ -128,6 +128,10 @@ pub(in crate::source) fn split(body: &[u8]) -> Vec<Result<Vec<u8>, Rejected>> {
     let Some(entries) = lenient::<Vec<&RawValue>>(read.entry) else { return whole() };
     let raw = |raw: Option<&RawValue>| raw.map_or("null", RawValue::get).to_owned();
     let object = raw(read.object);
+    // It is written again for each change, and no name of Meta's is long.
+    if object.len() > LONGEST_ID {
+        return vec![Err(Rejected::TooLarge)];
+    }
     let (mut frames, mut bytes) = (Vec::new(), 0_usize);
     for entry in entries {
         let Ok(Entry { id, time, changes }) = parse_object_of(entry.get()) else {
@@ -135,15 +139,16 @@ pub(in crate::source) fn split(body: &[u8]) -> Vec<Result<Vec<u8>, Rejected>> {
             continue;
         };
         let (id, time) = (raw(id), raw(time));
+        if id.len().max(time.len()) > LONGEST_ID {
+            frames.push(Err(Rejected::TooLarge));
+            continue;
+        }
         for change in lenient::<Vec<&RawValue>>(changes).unwrap_or_default() {
             let change = change.get();
             let frame = format!(r#"{{"object":{object},"entry":[{{"id":{id},"time":{time},"changes":[{change}]}}]}}"#);
             bytes = bytes.saturating_add(frame.len());
-            if bytes > MOST_APART {
-                frames.push(Err(Rejected::TooLarge));
-                return frames;
-            }
-            frames.push(Ok(frame.into_bytes()));
+            // Each that there is no room for is counted.
+            frames.push(if bytes > MOST_APART { Err(Rejected::TooLarge) } else { Ok(frame.into_bytes()) });
         }
     }
     if frames.is_empty() { whole() } else { frames }

@@ -204,6 +204,22 @@ fn what_cannot_be_read_says_why_and_harms_no_neighbour() {
     assert!(frames.len() < 20 && frames.last() == Some(&Err(Rejected::TooLarge)));
 }
 
+#[test]
+fn each_change_of_a_batch_that_there_is_no_room_for_is_counted() {
+    let changes = vec![json!({}); 300_000];
+    let body = json!({"object": "page", "entry": [{"id": "1", "time": 1_795_361_900, "changes": changes}]}).to_string();
+    assert!(body.len() < crate::net::inlet::MOST_BYTES);
+    let frames = split(body.as_bytes());
+    assert_eq!(frames.len(), 300_000);
+    assert_eq!(frames.last(), Some(&Err(Rejected::TooLarge)));
+    let long = json!({"object": "page", "entry": [
+        {"id": "1".repeat(300), "time": 1_795_361_900, "changes": [{}, {}]},
+        {"id": "1", "time": 1_795_361_900, "changes": [{}]},
+    ]});
+    let frames = split(long.to_string().as_bytes());
+    assert_eq!(frames.iter().map(Result::is_ok).collect::<Vec<_>>(), [false, true]);
+}
+
 proptest! {
     #[test]
     fn no_body_stops_the_reader(bytes in proptest::collection::vec(any::<u8>(), 0..300), at in any::<prop::sample::Index>(), byte in any::<u8>()) {

@@ -1,5 +1,5 @@
 //! Our rules on X's server: those that are missing are added, those of ours that nobody wants any more deleted. Rules
-//! without our mark are somebody else's.
+//! without our mark are somebody else's, those of another installation that reads with the same token among them.
 
 use std::collections::BTreeSet;
 
@@ -9,15 +9,14 @@ use serde_json::json;
 use url::Url;
 
 use super::wire::{Access, harmless};
-use crate::domain::id::SourceName;
 use crate::domain::key::Key;
 use crate::source::http::refused;
 use crate::source::line::Line;
 use crate::source::supervise::{End, Failure};
 use crate::telemetry::events;
 
-/// Begins the tag of each rule that is ours.
-const OURS: &str = "stormbell:";
+/// Begins the tag of each rule of any installation.
+const MARK: &str = "stormbell:";
 /// Rules that are sent in one request.
 const TOGETHER: usize = 100;
 /// The longest list of rules, in bytes.
@@ -76,13 +75,14 @@ struct Change<'a> {
 /// [`End`]: no answer, a refusal, or that nothing would be watched.
 pub(super) async fn reconcile(access: &Access, wanted: &[String], line: &Line) -> Result<(), End> {
     let known = list(access, line).await?;
-    let Change { add, delete, stay } = change(&known, wanted);
+    let ours = mark(&line.installation);
+    let Change { add, delete, stay } = change(&known, wanted, &ours);
     // First what is missing, so that nothing is unwatched in between; unless there is no room for both.
     let is_full = known.len() + add.len() > crate::domain::abroad::MOST_RULES;
     if is_full {
         remove(access, &delete, line).await?;
     }
-    let taken = put(access, &add, line).await?;
+    let taken = put(access, &add, &ours, line).await?;
     if !is_full {
         remove(access, &delete, line).await?;
     }
@@ -94,8 +94,13 @@ pub(super) async fn reconcile(access: &Access, wanted: &[String], line: &Line) -
     Ok(())
 }
 
-fn change<'a>(known: &'a [Known], wanted: &'a [String]) -> Change<'a> {
-    let is_ours = |rule: &Known| rule.tag.as_deref().is_some_and(|tag| tag.starts_with(OURS));
+/// Begins the tag of each rule of an installation.
+fn mark(installation: &str) -> String {
+    if installation.is_empty() { MARK.to_owned() } else { format!("{MARK}{installation}:") }
+}
+
+fn change<'a>(known: &'a [Known], wanted: &'a [String], ours: &str) -> Change<'a> {
+    let is_ours = |rule: &Known| rule.tag.as_deref().is_some_and(|tag| tag.starts_with(ours));
     let watched: BTreeSet<&str> = known.iter().map(|rule| rule.value.as_str()).collect();
     let asked: BTreeSet<&str> = wanted.iter().map(String::as_str).collect();
     let stale = |rule: &&Known| is_ours(rule) && !asked.contains(rule.value.as_str());
@@ -129,32 +134,31 @@ async fn list(access: &Access, line: &Line) -> Result<Vec<Known>, End> {
 }
 
 /// Adds rules; says how many are watched then.
-async fn put(access: &Access, rules: &[&str], line: &Line) -> Result<usize, End> {
+async fn put(access: &Access, rules: &[&str], ours: &str, line: &Line) -> Result<usize, End> {
     let mut refused = Vec::new();
     for some in rules.chunks(TOGETHER) {
-        let rule = |value: &&str| json!({ "value": value, "tag": format!("{OURS}{:016x}", Key::of(*value).bits()) });
+        let rule = |value: &&str| json!({ "value": value, "tag": format!("{ours}{:016x}", Key::of(*value).bits()) });
         let body = json!({ "add": some.iter().map(rule).collect::<Vec<_>>() });
         let answer = asked(access, Method::POST, address(access), body.to_string().into_bytes(), line).await?;
         // That a rule is there already is fine.
         refused.extend(answer.errors.into_iter().filter(|problem| problem.title != "DuplicateRule"));
     }
-    tell_refused(&line.name, &refused);
+    tell_refused(line, &refused);
     Ok(rules.len().saturating_sub(refused.len()))
 }
 
-fn tell_refused(source: &SourceName, refused: &[Problem]) {
-    if refused.is_empty() {
-        return;
+fn tell_refused(line: &Line, refused: &[Problem]) {
+    let name = |problem: &Problem| format!("{} ({})", harmless(&problem.value, 80), harmless(&problem.title, 40));
+    let named: Vec<String> = refused.iter().map(name).collect();
+    let before = line.unwatched.list();
+    let told: Vec<String> = named.iter().map(|rule| format!("X does not take the rule {rule}")).collect();
+    let is_news = told != before;
+    line.unwatched.are(told);
+    if !refused.is_empty() && is_news {
+        let some = named.get(..NAMED).unwrap_or(&named).join("; ");
+        let notice = format!("X does not take {} of our rules, nobody watches them: {some}", refused.len());
+        events::source_notice(&line.name, &notice);
     }
-    let named = refused
-        .iter()
-        .take(NAMED)
-        .map(|problem| format!("{} ({})", harmless(&problem.value, 80), harmless(&problem.title, 40)));
-    let named = named.collect::<Vec<_>>().join("; ");
-    events::source_notice(
-        source,
-        &format!("X does not take {} of our rules, nobody watches them: {named}", refused.len()),
-    );
 }
 
 async fn remove(access: &Access, ids: &[&str], line: &Line) -> Result<(), End> {
@@ -191,14 +195,16 @@ mod tests {
     #[test]
     fn what_is_missing_is_added_and_only_what_is_ours_deleted() {
         let server = [
-            known("1", "fire", Some("stormbell:0011")),
-            known("2", "old", Some("stormbell:0022")),
+            known("1", "fire", Some("stormbell:a1:0011")),
+            known("2", "old", Some("stormbell:a1:0022")),
+            known("5", "theirs", Some("stormbell:b2:0022")),
+            known("6", "of before there were marks", Some("stormbell:0022")),
             known("3", "cats", Some("marketing")),
             known("4", "smoke", None),
         ];
         let wanted = ["fire", "smoke", "gas", "gas"].map(str::to_owned);
-        let Change { add, delete, stay } = change(&server, &wanted);
+        let Change { add, delete, stay } = change(&server, &wanted, &mark("a1"));
         assert_eq!((add, delete, stay), (vec!["gas"], vec!["2"], 2), "somebody else watches smoke for us");
-        assert_eq!(change(&[], &[]), Change { add: Vec::new(), delete: Vec::new(), stay: 0 });
+        assert_eq!(change(&[], &[], MARK), Change { add: Vec::new(), delete: Vec::new(), stay: 0 });
     }
 }

@@ -178,7 +178,8 @@ impl X {
             self.account.since = Some(from);
         }
         let newest = self.account.since.unwrap_or(first_id_at(now));
-        let mut stream = Stream { response, lines: Lines::new(MOST_BYTES), newest, heard: Instant::now(), fill: None };
+        let (lines, heard) = (Lines::new(MOST_BYTES), Instant::now());
+        let mut stream = Stream { response, lines, newest, heard, looked: heard, fill: None };
         match behind {
             Some(since) => {
                 let search = Search::behind(earlier(since), Arc::clone(&access), wanted.searches.as_slice().into());
@@ -199,6 +200,11 @@ impl X {
                     wanted = self.wanted(&mut asked);
                     reconcile(&access, &wanted.rules, line).await?;
                 }
+                Woken::Looks => match reconcile(&access, &wanted.rules, line).await {
+                    // The stream goes on; without any rule there is nothing to go on with.
+                    Err(End::Failed(Failure { remedy, .. })) if remedy != Remedy::Operator => {}
+                    looked => looked?,
+                },
             }
             if self.account.is_spent(self.config.monthly_posts) {
                 // Whoever goes on reading goes on paying.
@@ -397,6 +403,8 @@ struct Stream {
     /// The newest id that came.
     newest: u64,
     heard: Instant,
+    /// When the rules on the server were looked at last: others may change them.
+    looked: Instant,
     fill: Option<Page>,
 }
 
@@ -405,6 +413,8 @@ enum Woken {
     Found(Search, Found),
     /// Other rules are in force.
     Asked,
+    /// It is time to see whether the server has our rules yet.
+    Looks,
 }
 
 impl Stream {
@@ -436,6 +446,10 @@ impl Stream {
                 page.map(|(search, found)| Woken::Found(search, found))
             }
             () = changed => Ok(Woken::Asked),
+            () = sleep_until(self.looked + line.timing.looked_at_every) => {
+                self.looked = Instant::now();
+                Ok(Woken::Looks)
+            }
             () = sleep_until(silent) => Err(End::Down(DownReason::Stalled)),
         }
     }

@@ -102,6 +102,8 @@ struct Everybody {
 struct Who {
     name: String,
     role: String,
+    /// Whether they may read what is restricted.
+    restricted: bool,
     since: String,
 }
 
@@ -146,6 +148,18 @@ pub(super) async fn set_role<B: Backend>(State(shared): App<B>, Posted(f, fields
     after(&shared, f, done)
 }
 
+pub(super) async fn set_restricted<B: Backend>(State(shared): App<B>, Posted(f, fields): Posted) -> Response {
+    let Some(caller) = f.caller.clone() else { return nothing_of(f) };
+    let done = match AccountName::new(fields.get("name")) {
+        Ok(name) => {
+            let changed = shared.gate.set_restricted(&caller, &name, fields.get("may") == "yes").await;
+            changed.map_err(|denied| denied.to_string())
+        }
+        Err(wrong) => Err(wrong.to_string()),
+    };
+    after(&shared, f, done)
+}
+
 pub(super) async fn remove<B: Backend>(State(shared): App<B>, Posted(f, fields): Posted) -> Response {
     let Some(caller) = f.caller.clone() else { return nothing_of(f) };
     let done = match AccountName::new(fields.get("name")) {
@@ -174,6 +188,7 @@ fn everybody<B: Backend>(shared: &Arc<Shared<B>>, f: Frame, problem: Option<Stri
     let who = |one: &Account| Who {
         name: one.name.to_string(),
         role: f.role(one.role).to_string(),
+        restricted: one.restricted,
         since: f.time(one.since),
     };
     let guest = |one: &Invitation| Guest {
@@ -211,7 +226,7 @@ struct Line {
 pub(super) async fn audit<B: Backend>(State(shared): App<B>, f: Frame, RawQuery(query): RawQuery) -> Response {
     let f = f.at("audit");
     let before = Fields::read(query.unwrap_or_default().as_bytes()).get("before").parse().ok();
-    match shared.backend.audit(before).await {
+    match shared.backend.audit(before, f.sight()).await {
         Ok(entries) => {
             let lines: Vec<Line> = entries
                 .into_iter()

@@ -22,6 +22,8 @@ pub(super) struct Card {
     pub(super) exercise: bool,
     /// What else is to be known at once.
     pub(super) marks: Vec<String>,
+    /// Whether it is there for others to read.
+    kept: bool,
     /// Whether nobody has it.
     pub(super) free: bool,
     pub(super) owner: String,
@@ -38,6 +40,14 @@ pub(super) struct Card {
 
 impl Card {
     pub(super) fn of(f: &Frame, incident: &Incident) -> Self {
+        let veiled;
+        let is_kept = !f.may_see(incident);
+        let incident = if is_kept {
+            veiled = incident.clone().veiled();
+            &veiled
+        } else {
+            incident
+        };
         let Incident { severity, state, opened_at, posts, authors, stories, .. } = incident;
         let w = f.w;
         let people = f.counted(*authors, &w.one_author, &w.many_authors);
@@ -48,17 +58,18 @@ impl Card {
             path: path(incident.id.as_str()),
             severity: severity.as_str(),
             severity_word: f.severity(*severity).to_string(),
-            title: clip(&clean(incident.unmarked_title()), MOST_TITLE),
-            why: clip(&clean(&incident.why), MOST_WHY),
+            title: if is_kept { w.restricted.to_string() } else { clip(&clean(incident.unmarked_title()), MOST_TITLE) },
+            why: if is_kept { w.restricted_text.to_string() } else { clip(&clean(&incident.why), MOST_WHY) },
             exercise: incident.exercise,
+            kept: is_kept,
             marks: [(incident.late, &w.late), (incident.muted.is_some(), &w.muted)]
                 .into_iter()
                 .filter(|(is_so, _)| *is_so)
                 .map(|(_, word)| word.to_string())
                 .collect(),
-            free: *state == IncidentState::Open,
+            free: *state == IncidentState::Open && !is_kept,
             owner: owner(f, incident),
-            numbers: numbers.join(" · "),
+            numbers: if is_kept { String::new() } else { numbers.join(" · ") },
             posts: f.number(*posts),
             authors: f.number(*authors),
             opened: f.time(*opened_at),
@@ -70,6 +81,9 @@ impl Card {
 
     /// With the picture of how it grew.
     pub(super) fn grown(self, f: &Frame, growth: &Growth, usual: Option<Usual>) -> Self {
+        if self.kept {
+            return self; // how many speak of it is not everybody's either
+        }
         let Growth { from, every, moments } = growth;
         if moments.is_empty() {
             return Self { chart: format!("<p class=\"hint\">{}</p>", f.w.chart_none), ..self };

@@ -12,7 +12,8 @@ use axum::response::{Html, IntoResponse, Response};
 use super::assets;
 use super::words::{Phrase, Words};
 use crate::domain::access::Role;
-use crate::domain::incident::Severity;
+use crate::domain::incident::{Incident, Severity};
+use crate::domain::lane::Sight;
 use crate::domain::time::{Timestamp, Zone, human};
 use crate::web::Shared;
 use crate::web::backend::Backend;
@@ -26,6 +27,7 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 );
 
 /// What is around a page.
+#[derive(Clone)]
 pub(in crate::web) struct Frame {
     /// What the console says.
     pub(super) w: &'static Words,
@@ -120,6 +122,7 @@ impl Frame {
         let mut all = vec![
             ("now", "", &w.now),
             ("incidents", "incidents", &w.incidents),
+            ("search", "search", &w.search),
             ("sources", "sources", &w.sources),
             ("rules", "rules", &w.rules),
             ("people", "people", &w.people),
@@ -140,6 +143,20 @@ impl Frame {
 
     pub(super) fn may(&self, role: Role) -> bool {
         self.caller.as_ref().is_some_and(|caller| caller.role >= role)
+    }
+
+    /// What they may read.
+    pub(super) fn sight(&self) -> Sight {
+        self.caller.as_ref().map_or(Sight::Veiled, |caller| caller.sight)
+    }
+
+    /// Whether they may read of an incident.
+    pub(super) fn may_see(&self, incident: &Incident) -> bool {
+        self.sight() == Sight::Whole || !incident.is_restricted()
+    }
+
+    pub(super) fn may_edit(&self) -> bool {
+        self.may(Role::Editor)
     }
 
     pub(super) fn may_respond(&self) -> bool {

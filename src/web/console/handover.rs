@@ -128,7 +128,7 @@ async fn look<B: Backend>(
     from: Timestamp,
     to: Timestamp,
 ) -> Result<impl FnOnce(Frame) -> Page + use<B>, BackendError> {
-    let facts = handover::look(backend, from, to).await?;
+    let facts = handover::look(backend, f.sight(), from, to).await?;
     let known = handover::of(facts);
     let w = f.w;
     let group = |id, name: &super::words::Phrase, rows: &[EventView]| Happened {

@@ -15,10 +15,11 @@ use super::chart::Usual;
 use super::fields::Posted;
 use super::frame::Frame;
 use super::playbook::{self, Block, Section};
-use super::{failed, go_to, nothing_of, said};
+use super::{failed, go_to, judge, nothing_of, said};
 use crate::domain::harmless::{clean, clip};
 use crate::domain::id::IncidentId;
 use crate::domain::incident::{Incident, IncidentState};
+use crate::domain::lane::Sight;
 use crate::domain::post::{Post, PostKind};
 use crate::domain::query::field::host;
 use crate::domain::time::Timestamp;
@@ -43,6 +44,8 @@ struct Page {
     card: Card,
     alive: bool,
     notes: Vec<String>,
+    /// What somebody made of it.
+    judged: Option<String>,
     /// What would silence it, as part of an address.
     silence: String,
     others: Vec<Other>,
@@ -71,21 +74,23 @@ struct Told {
     post: Option<String>,
 }
 
-struct Said {
-    author: String,
-    about: String,
-    lang: Option<String>,
-    parts: Vec<Part>,
-    media: Vec<String>,
-    at: String,
-    when: String,
-    host: Option<String>,
-    thread: Option<String>,
+/// A post as pages show it.
+pub(super) struct Said {
+    pub(super) author: String,
+    pub(super) about: String,
+    pub(super) lang: Option<String>,
+    pub(super) parts: Vec<Part>,
+    pub(super) media: Vec<String>,
+    pub(super) at: String,
+    pub(super) when: String,
+    pub(super) host: Option<String>,
+    pub(super) thread: Option<String>,
 }
 
-struct Part {
-    text: String,
-    marked: bool,
+/// A part of its text.
+pub(super) struct Part {
+    pub(super) text: String,
+    pub(super) marked: bool,
 }
 
 struct Fired {
@@ -116,10 +121,39 @@ type Id = Result<Path<String>, PathRejection>;
 pub(super) async fn show<B: Backend>(State(shared): App<B>, f: Frame, id: Id) -> Response {
     let f = f.at("incidents");
     let Ok(Path(id)) = id else { return nothing_of(f) };
-    match page(&*shared.backend, &f, IncidentId::from(id)).await {
-        Ok(Some(page)) => Frame::show(StatusCode::OK, &page(f)),
-        Ok(None) => unknown(f),
+    let detail = match shared.backend.incident(IncidentId::from(id)).await {
+        Ok(Some(detail)) if f.may_see(&detail.incident) => detail,
+        Ok(Some(detail)) => return veiled(f, &detail.incident),
+        Ok(None) => return unknown(f),
+        Err(error) => return failed(f, &error),
+    };
+    match page(&*shared.backend, &f, detail).await {
+        Ok(page) => Frame::show(StatusCode::OK, &page(f)),
         Err(error) => failed(f, &error),
+    }
+}
+
+/// All that is told of an incident to those who may not read it.
+pub(super) fn veiled(f: Frame, incident: &Incident) -> Response {
+    let Card { title, severity_word, owner, opened, exercise, .. } = Card::of(&f, incident);
+    let mark = if exercise { format!("{} · ", f.w.exercise) } else { String::new() };
+    let stands = format!("{mark}{severity_word} · {opened} · {owner}");
+    let text = f.w.restricted_text.to_string();
+    said(f, StatusCode::FORBIDDEN, title, vec![stands, text])
+}
+
+/// What is restricted is not theirs to act on either: whoever takes charge of it must be able to read it. What they are
+/// told instead.
+pub(super) async fn kept_from<B: Backend>(backend: &B, f: &Frame, id: &str) -> Option<Response> {
+    if f.sight() == Sight::Whole {
+        return None;
+    }
+    match backend.incident(IncidentId::from(id)).await {
+        Ok(detail) => {
+            let incident = detail.map(|detail| detail.incident).filter(Incident::is_restricted)?;
+            Some(veiled(f.clone(), &incident))
+        }
+        Err(error) => Some(failed(f.clone(), &error)),
     }
 }
 
@@ -130,6 +164,9 @@ pub(super) async fn act<B: Backend>(
 ) -> Response {
     let Ok(Path((id, action))) = asked else { return nothing_of(f) };
     let Some(kind) = ActionKind::parse(&action) else { return nothing_of(f) };
+    if let Some(answer) = kept_from(&*shared.backend, &f, &id).await {
+        return answer;
+    }
     let text = match words("text", Some(fields.get("text").to_owned())) {
         Ok(text) => text,
         Err(problem) => return said(f, StatusCode::UNPROCESSABLE_ENTITY, problem.to_string(), Vec::new()),
@@ -149,6 +186,11 @@ pub(super) async fn act<B: Backend>(
 pub(super) async fn merge<B: Backend>(State(shared): App<B>, id: Id, Posted(f, fields): Posted) -> Response {
     let Ok(Path(id)) = id else { return nothing_of(f) };
     let into = fields.get("into").to_owned();
+    for id in [&id, &into] {
+        if let Some(answer) = kept_from(&*shared.backend, &f, id).await {
+            return answer;
+        }
+    }
     let reason = clip(fields.get("text"), 4000);
     let merge = Merge { into: IncidentId::from(into.clone()), by: by(&f), reason };
     match shared.backend.merge(IncidentId::from(id), merge).await {
@@ -171,21 +213,24 @@ pub(super) fn unknown(f: Frame) -> Response {
 async fn page<B: Backend>(
     backend: &B,
     f: &Frame,
-    id: IncidentId,
-) -> Result<Option<impl FnOnce(Frame) -> Page + use<B>>, BackendError> {
-    let Some(detail) = backend.incident(id.clone()).await? else { return Ok(None) };
+    detail: IncidentDetail,
+) -> Result<impl FnOnce(Frame) -> Page + use<B>, BackendError> {
+    let id = detail.incident.id.clone();
     let IncidentDetail { incident, timeline, alerts, posts } = detail;
     // What takes long must not keep the page, and its button, from whoever is to take charge.
     let growth = in_time(backend.growth(vec![id.clone()])).await.pop().unwrap_or_default();
     let (told, sent) = (in_time(backend.stories(id.clone())).await, backend.deliveries(id).await?);
+    let judged = in_time(backend.judgement(incident.id.clone())).await.map(|one| judge::in_words(f, &one));
     let alive = incident.state != IncidentState::Resolved;
-    let others = if alive && f.may_respond() { others(backend, &incident).await? } else { Vec::new() };
+    let others = if alive && f.may_respond() { others(backend, f, &incident).await? } else { Vec::new() };
     let playbook = playbook::section(backend, f, &incident).await?;
     let taken = incident.state == IncidentState::Acknowledged;
     let people = if taken { playbook::others(&backend.people(), &incident) } else { Vec::new() };
     let told_steps = incident.steps_told();
     let card = Card::of(f, &incident).grown(f, &growth, usual(&alerts));
-    let posts = posts.iter().map(|post| said_by(f, post, &backend.marks(&incident.rules, post))).collect();
+    let mut marks = in_time(backend.marks(incident.rules.clone(), posts.clone())).await;
+    marks.resize(posts.len(), Vec::new());
+    let posts = posts.iter().zip(&marks).map(|(post, marks)| said_by(f, post, marks)).collect();
     let silence: String = form_urlencoded::byte_serialize(format!("topic={}", incident.topic).as_bytes()).collect();
     let mut notes = notes(f, &incident);
     if playbook.is_none() {
@@ -197,11 +242,12 @@ async fn page<B: Backend>(
     let alerts = alerts.iter().rev().map(|alert| fired(f, alert)).collect();
     let timeline = timeline.iter().map(|line| line_of(f, line)).collect();
     let messages = sent.iter().map(|one| message(f, one)).collect();
-    Ok(Some(move |f| Page {
+    Ok(move |f| Page {
         f,
         card,
         alive,
         notes,
+        judged,
         silence,
         others,
         people,
@@ -214,7 +260,7 @@ async fn page<B: Backend>(
         alerts,
         timeline,
         messages,
-    }))
+    })
 }
 
 /// What there is within [`PATIENCE`]; otherwise nothing.
@@ -223,10 +269,10 @@ pub(super) async fn in_time<T: Default>(asked: impl Future<Output = Result<T, Ba
 }
 
 /// Those it could go on as.
-async fn others<B: Backend>(backend: &B, incident: &Incident) -> Result<Vec<Other>, BackendError> {
+async fn others<B: Backend>(backend: &B, f: &Frame, incident: &Incident) -> Result<Vec<Other>, BackendError> {
     let mut alive = backend.incidents(Some(IncidentState::Open), OTHERS).await?;
     alive.extend(backend.incidents(Some(IncidentState::Acknowledged), OTHERS).await?);
-    let fits = |other: &&Incident| other.id != incident.id && other.exercise == incident.exercise;
+    let fits = |other: &&Incident| other.id != incident.id && other.exercise == incident.exercise && f.may_see(other);
     let other = |other: &Incident| Other { id: other.id.to_string(), title: clip(&clean(&other.title), MOST_NAME) };
     Ok(alive.iter().filter(fits).map(other).collect())
 }
@@ -265,7 +311,8 @@ fn story_of(f: &Frame, story: &Story) -> Told {
     Told { numbers, post: story.post.as_ref().map(|post| clip(&clean(&post.text), MOST_TEXT)) }
 }
 
-fn said_by(f: &Frame, post: &Post, marks: &[Range<usize>]) -> Said {
+/// A post with the words marked that matter.
+pub(super) fn said_by(f: &Frame, post: &Post, marks: &[Range<usize>]) -> Said {
     let w = f.w;
     let stranger = |text: &str| clip(&clean(text), MOST_NAME);
     let author = &post.author;

@@ -7,11 +7,13 @@ use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
+use super::calendar::{Strip, last_of, strips};
 use super::card::Card;
 use super::failed;
 use super::fields::Fields;
 use super::frame::{Entry, Frame};
 use super::now::percent;
+use super::rule;
 use crate::domain::incident::{IncidentState, Severity};
 use crate::domain::time::{Timestamp, human};
 use crate::web::api::App;
@@ -21,6 +23,8 @@ use crate::wire::oncall::{Question, ScheduleJson, ShiftJson, answer};
 
 /// Incidents in the list.
 const INCIDENTS: usize = 500;
+/// What a source's server refuses, as far as it is shown; the API has all.
+const UNWATCHED: usize = 20;
 /// Gaps shown of a source, drills shown.
 const GAPS: usize = 50;
 const DRILLS: usize = 20;
@@ -64,6 +68,7 @@ pub(super) async fn incidents<B: Backend>(State(shared): App<B>, f: Frame, RawQu
 struct Sources {
     f: Frame,
     rows: Vec<Source>,
+    strips: Vec<Strip>,
     receivers: Vec<Receiver>,
 }
 
@@ -73,6 +78,7 @@ struct Source {
     state: String,
     sees: String,
     read: String,
+    unwatched: Vec<String>,
     gaps_title: String,
     gaps: Vec<String>,
 }
@@ -81,20 +87,28 @@ struct Receiver {
     name: String,
     waiting: u64,
     given_up: u64,
+    /// When a drill last reached it.
+    tested: String,
+    /// When anything else did.
+    told: String,
 }
 
 pub(super) async fn sources<B: Backend>(State(shared): App<B>, f: Frame) -> Response {
     let f = f.at("sources");
-    match shared.backend.status().await {
-        Ok(status) => {
+    let backend = &*shared.backend;
+    let known = async { Ok((backend.status().await?, strips(backend, &f).await?, backend.last_messages().await?)) };
+    match known.await {
+        Ok((status, strips, last)) => {
             let rows = status.sources.iter().map(|one| source(&f, one)).collect();
             let receivers = status.receivers.iter().map(|one| Receiver {
                 name: one.name.clone(),
                 waiting: one.pending + one.leased,
                 given_up: one.parked,
+                tested: last_of(&f, &last, &one.name, true),
+                told: last_of(&f, &last, &one.name, false),
             });
             let receivers = receivers.collect();
-            Frame::show(StatusCode::OK, &Sources { f, rows, receivers })
+            Frame::show(StatusCode::OK, &Sources { f, rows, strips, receivers })
         }
         Err(error) => failed(f, &error),
     }
@@ -125,6 +139,7 @@ fn source(f: &Frame, source: &SourceView) -> Source {
         state: if source.up { &w.up } else { &w.down }.to_string(),
         sees,
         read,
+        unwatched: source.unwatched.iter().take(UNWATCHED).map(|what| w.unwatched.with([("what", what)])).collect(),
         gaps_title: w.gaps.with([("n", &n(source.gaps.len() as u64))]),
         gaps: source.gaps.iter().rev().take(GAPS).map(|one| gap(f, one)).collect(),
     }
@@ -154,6 +169,8 @@ struct Group {
 }
 
 struct Rule {
+    /// Below the root.
+    path: String,
     id: String,
     title: String,
     severity: String,
@@ -168,11 +185,19 @@ pub(super) async fn rules<B: Backend>(State(shared): App<B>, f: Frame) -> Respon
     match shared.backend.rules().await {
         Ok(rules) => {
             let mut packs: BTreeMap<String, Vec<Rule>> = BTreeMap::new();
-            for rule in rules {
-                let RuleView { id, title, severity, topic, pack, query, joins } = rule;
+            for RuleView { id, title, severity, topic, pack, query, joins } in rules {
                 let word = Severity::parse(&severity).map(|severity| f.severity(severity).to_string());
                 let severity_word = word.unwrap_or_default();
-                packs.entry(pack).or_default().push(Rule { id, title, severity, severity_word, topic, query, joins });
+                packs.entry(pack).or_default().push(Rule {
+                    path: rule::path(&id),
+                    id,
+                    title,
+                    severity,
+                    severity_word,
+                    topic,
+                    query,
+                    joins,
+                });
             }
             let groups = packs.into_iter().map(|(pack, rules)| Group { pack, rules }).collect();
             Frame::show(StatusCode::OK, &Rules { f, groups })

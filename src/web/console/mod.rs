@@ -6,18 +6,23 @@
 
 mod access;
 mod assets;
+mod calendar;
 mod card;
 mod chart;
 mod fields;
 mod frame;
 mod handover;
 mod incident;
+mod judge;
 mod lists;
 mod now;
 mod playbook;
 mod report;
+mod rule;
+mod search;
 mod sign_in;
 mod silences;
+mod strip;
 mod words;
 
 use std::sync::Arc;
@@ -30,13 +35,12 @@ use axum::response::{IntoResponse, Response};
 pub(super) use self::frame::Frame;
 pub(super) use self::report::file as report_file;
 use super::Shared;
-use super::api::{RESPONDER, VIEWER};
+use super::api::{EDITOR, RESPONDER, VIEWER};
 use super::backend::{Backend, BackendError};
 use super::routes::{Needs, Routes};
 use crate::domain::access::Role;
 
 const ADMIN: Needs = Needs::Role(Role::Admin);
-const EDITOR: Needs = Needs::Role(Role::Editor);
 
 pub(super) fn routes<B: Backend>(routes: Routes<B>) -> Routes<B> {
     routes
@@ -54,9 +58,17 @@ pub(super) fn routes<B: Backend>(routes: Routes<B>) -> Routes<B> {
         .post("/handover", RESPONDER, handover::note::<B>)
         .get("/playbooks", VIEWER, playbook::all::<B>)
         .post("/playbooks/approve", EDITOR, playbook::approve::<B>)
+        .post("/incidents/{id}/judge", RESPONDER, judge::judge::<B>)
+        .get("/search", VIEWER, search::show::<B>)
+        .get("/search/export", VIEWER, search::export::<B>)
+        .post("/search/save", VIEWER, search::save::<B>)
+        .post("/search/forget", VIEWER, search::forget::<B>)
         .get("/sources", VIEWER, lists::sources::<B>)
         .get("/rules", VIEWER, lists::rules::<B>)
+        .get("/rules/{id}", VIEWER, rule::show::<B>)
+        .post("/rules/{id}", EDITOR, rule::attempt::<B>)
         .get("/people", VIEWER, lists::people::<B>)
+        .get("/people/calendar", VIEWER, calendar::show::<B>)
         .get("/silences", VIEWER, silences::show::<B>)
         .post("/silences", RESPONDER, silences::order::<B>)
         .post("/silences/end", RESPONDER, silences::end::<B>)
@@ -71,6 +83,7 @@ pub(super) fn routes<B: Backend>(routes: Routes<B>) -> Routes<B> {
         .get("/access", ADMIN, access::access::<B>)
         .post("/access/invite", ADMIN, access::invite::<B>)
         .post("/access/role", ADMIN, access::set_role::<B>)
+        .post("/access/restricted", ADMIN, access::set_restricted::<B>)
         .post("/access/remove", ADMIN, access::remove::<B>)
         .get("/audit", ADMIN, access::audit::<B>)
         .get("/assets/{address}", Needs::Nothing, assets::asset)

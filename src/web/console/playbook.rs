@@ -14,7 +14,7 @@ use axum::response::Response;
 use super::card::path;
 use super::fields::{Fields, Posted};
 use super::frame::Frame;
-use super::incident::{by, unknown};
+use super::incident::{by, kept_from, unknown};
 use super::{failed, go_to, nothing_of, said};
 use crate::domain::harmless::{clean, clip};
 use crate::domain::id::{IncidentId, PersonName, hex};
@@ -195,6 +195,9 @@ type Id = Result<Path<String>, PathRejection>;
 
 pub(super) async fn hand_over<B: Backend>(State(shared): App<B>, id: Id, Posted(f, fields): Posted) -> Response {
     let Ok(Path(id)) = id else { return nothing_of(f) };
+    if let Some(answer) = kept_from(&*shared.backend, &f, &id).await {
+        return answer;
+    }
     let (to, reason) = (PersonName::from(fields.get("to")), clip(fields.get("text"), MOST_REASON));
     let order = HandOver { to, by: by(&f), reason };
     match shared.backend.hand_over(IncidentId::from(id.clone()), order).await {
@@ -206,6 +209,9 @@ pub(super) async fn hand_over<B: Backend>(State(shared): App<B>, id: Id, Posted(
 
 pub(super) async fn escalate<B: Backend>(State(shared): App<B>, id: Id, Posted(f, fields): Posted) -> Response {
     let Ok(Path(id)) = id else { return nothing_of(f) };
+    if let Some(answer) = kept_from(&*shared.backend, &f, &id).await {
+        return answer;
+    }
     let order =
         Escalate { told: fields.get("told").parse().ok(), by: by(&f), reason: clip(fields.get("text"), MOST_REASON) };
     match shared.backend.escalate(IncidentId::from(id.clone()), order).await {
@@ -217,6 +223,9 @@ pub(super) async fn escalate<B: Backend>(State(shared): App<B>, id: Id, Posted(f
 
 pub(super) async fn follow<B: Backend>(State(shared): App<B>, id: Id, Posted(f, fields): Posted) -> Response {
     let Ok(Path(id)) = id else { return nothing_of(f) };
+    if let Some(answer) = kept_from(&*shared.backend, &f, &id).await {
+        return answer;
+    }
     let Some(doing) = doing(&f, &fields) else {
         return said(f, StatusCode::UNPROCESSABLE_ENTITY, "minutes is a number from 0 to 1440".to_owned(), Vec::new());
     };

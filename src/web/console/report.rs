@@ -17,7 +17,7 @@ use super::card::path;
 use super::chart::{self, Bar, Labels};
 use super::fields::Fields;
 use super::frame::Frame;
-use super::incident::unknown;
+use super::incident::{kept_from, unknown};
 use super::playbook::said_by;
 use super::{failed, nothing_of, said};
 use crate::domain::harmless::{clean, clip};
@@ -131,9 +131,13 @@ pub(super) async fn show<B: Backend>(
 ) -> Response {
     let f = f.at("incidents");
     let Ok(Path(id)) = id else { return nothing_of(f) };
+    if let Some(answer) = kept_from(&*shared.backend, &f, &id).await {
+        return answer;
+    }
     let asked = Fields::read(query.unwrap_or_default().as_bytes());
     let with_posts = asked.get("posts") != "no";
-    let written = write(&*shared.backend, IncidentId::from(id.clone()), with_posts, shared.console.as_ref()).await;
+    let (incident, console) = (IncidentId::from(id.clone()), shared.console.as_ref());
+    let written = write(&*shared.backend, incident, f.sight(), with_posts, console).await;
     let report = match written {
         Ok(Some(report)) => report,
         Ok(None) => return unknown(f),

@@ -70,7 +70,7 @@ pub(super) async fn order<B: Backend>(State(shared): App<B>, Posted(f, fields): 
         Err(wrong) => return page(backend, f, draft, Some(wrong.to_string()), None).await,
     };
     if fields.get("do") == "preview" {
-        return match tried(backend, &matchers).await {
+        return match tried(backend, &matchers, f.sight()).await {
             Ok(tried) => {
                 let preview = preview(&f, &tried);
                 page(backend, f, draft, None, Some(preview)).await

@@ -17,7 +17,9 @@ use stormbell::wire::post::PostJson;
 static FORMAT: LazyLock<Format> = LazyLock::new(|| {
     let text = include_str!("../../../deploy/sources.toml").to_owned();
     let text = Arc::new(SourceText { name: "sources.toml".to_owned(), text });
-    let loaded = parse(&text, Path::new("/"), &Environment::default(), SecretPolicy::MayBeAbsent);
+    // Without a home there is nowhere to keep a database, and no configuration.
+    let home = Environment::from_iter([("HOME", "/")]);
+    let loaded = parse(&text, Path::new("/"), &home, SecretPolicy::MayBeAbsent);
     let sources = loaded.config.unwrap().sources;
     Format::of(&sources.iter().find(|source| source.name.as_str() == "forum").unwrap().kind)
 });

@@ -35,6 +35,7 @@ use crate::domain::story::Story;
 use crate::domain::time::{Timestamp, human};
 use crate::domain::volume::Unreadable;
 use memory::Memory;
+pub use stop::is_stop;
 use terms::Found;
 pub use terms::{OwnWords, terms};
 

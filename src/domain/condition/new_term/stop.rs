@@ -49,7 +49,7 @@ const WORDS: [&str; 5] = [
 static SET: LazyLock<HashSet<&str>> = LazyLock::new(|| WORDS.iter().flat_map(|words| words.split(' ')).collect());
 
 /// Whether a folded word is never news.
-pub(super) fn is_stop(word: &str) -> bool {
+pub fn is_stop(word: &str) -> bool {
     SET.contains(word)
 }
 

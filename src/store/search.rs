@@ -1,0 +1,396 @@
+//! Kept posts by their words, and incidents; and the searches people want to find again.
+//!
+//! The index is SQLite's own (FTS5). Its language never meets what people type: words and phrases are taken out of that
+//! and quoted, so there is nothing to escape from and no error of syntax to explain.
+
+use std::collections::BTreeSet;
+
+use rusqlite::{Connection, InterruptHandle, named_params, params};
+
+use super::error::StoreError;
+use super::read::Reader;
+use super::restore;
+use super::stored::post_from_json;
+use super::writer::StoreHandle;
+use crate::domain::id::{IncidentId, RuleId};
+use crate::domain::incident::{Incident, Severity};
+use crate::domain::lane::{RESTRICTED, Sight};
+use crate::domain::seek::{FoundPost, Seek};
+use crate::domain::text::Words;
+use crate::domain::time::Timestamp;
+
+/// Words and phrases of a search; what is beyond that is not looked for.
+const MOST_PARTS: usize = 24;
+/// Characters of a search.
+const MOST_CHARS: usize = 500;
+/// Incidents that are looked at.
+const INCIDENTS: i64 = 10_000;
+
+/// What somebody typed, in the index's language: nothing but quoted words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Expression {
+    /// What must be there.
+    pub wanted: Option<String>,
+    /// What must not.
+    pub unwanted: Option<String>,
+}
+
+impl Expression {
+    /// Words, `"phrases"`, the beginnings of words (`infect*`), and what must not be there (`-drill`). Whatever else is
+    /// typed separates words.
+    pub fn of(typed: &str) -> Self {
+        let typed: String = typed.chars().take(MOST_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let (mut wanted, mut unwanted) = (Vec::new(), Vec::new());
+        let mut rest = typed.trim_start();
+        while !rest.is_empty() && wanted.len() + unwanted.len() < MOST_PARTS {
+            let (is_unwanted, begin) = match rest.strip_prefix('-') {
+                Some(begin) => (true, begin),
+                None => (false, rest),
+            };
+            let (part, after) = match begin.strip_prefix('"') {
+                Some(quoted) => quoted.split_once('"').unwrap_or((quoted, "")),
+                None => begin.split_once(|c: char| c.is_whitespace() || c == '"').unwrap_or((begin, "")),
+            };
+            rest = after.trim_start();
+            // A phrase without a word is one that nothing has.
+            if part.chars().any(char::is_alphanumeric) {
+                let beginning = if part.ends_with('*') { "*" } else { "" };
+                let quoted = format!("\"{}\"{beginning}", part.replace(['"', '*'], " "));
+                if is_unwanted { unwanted.push(quoted) } else { wanted.push(quoted) }
+            }
+        }
+        let joined = |parts: Vec<String>, by: &str| (!parts.is_empty()).then(|| parts.join(by));
+        Self { wanted: joined(wanted, " AND "), unwanted: joined(unwanted, " OR ") }
+    }
+
+    fn within(column: &str, expression: Option<String>) -> Option<String> {
+        expression.map(|expression| format!("{{{column}}} : ({expression})"))
+    }
+}
+
+/// Whether rows that a rule, or an incident's topic, makes restricted are among them.
+const RESTRICTED_SIGHTING: &str = "EXISTS (SELECT 1 FROM sighting g LEFT JOIN incident i ON i.id = g.incident
+    WHERE g.post = p.id AND (substr(g.rule, 1, instr(g.rule || '.', '.') - 1) IN (SELECT value FROM json_each(:lane))
+      OR g.rule IN (SELECT value FROM json_each(:restricted))
+      OR substr(i.detail ->> '$.topic', 1, instr((i.detail ->> '$.topic') || '.', '.') - 1)
+        IN (SELECT value FROM json_each(:lane))))";
+
+impl Reader {
+    /// By what a search that takes too long is ended.
+    pub fn interrupter(&self) -> InterruptHandle {
+        self.sql.get_interrupt_handle()
+    }
+
+    /// Kept posts, newest first, before a post if one is named by its time and id. Whoever may not see all learns
+    /// nothing of posts that a rule of the lane took; `restricted` are the rules in force that are of it by their topic.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn search(
+        &self,
+        seek: &Seek,
+        sight: Sight,
+        restricted: &[&str],
+        before: Option<(Timestamp, &str)>,
+        limit: usize,
+    ) -> Result<Vec<FoundPost>, StoreError> {
+        let said = Expression::of(&seek.words);
+        let (wanted, unwanted) = (Expression::within("said", said.wanted), Expression::within("said", said.unwanted));
+        let who = Expression::within("who", Expression::of(&seek.author).wanted);
+        let mut select = self.sql.prepare_cached(&format!(
+            "SELECT p.id, p.json FROM post p
+             WHERE p.json IS NOT NULL AND p.at >= :from AND p.at < :to AND (p.at, p.id) < (:at, :id)
+               AND (:wanted IS NULL OR p.id IN (SELECT post FROM spoken WHERE seq IN
+                 (SELECT rowid FROM post_words WHERE post_words MATCH :wanted)))
+               AND (:unwanted IS NULL OR p.id NOT IN (SELECT post FROM spoken WHERE seq IN
+                 (SELECT rowid FROM post_words WHERE post_words MATCH :unwanted)))
+               AND (:who IS NULL OR p.id IN (SELECT post FROM spoken WHERE seq IN
+                 (SELECT rowid FROM post_words WHERE post_words MATCH :who)))
+               AND (:rule = '' OR EXISTS (SELECT 1 FROM sighting g WHERE g.rule = :rule AND g.post = p.id))
+               AND (:source = '' OR p.json ->> '$.source' = :source)
+               AND (:lang = '' OR EXISTS (SELECT 1 FROM json_each(p.json, '$.lang')
+                 WHERE lower(substr(value, 1, instr(value || '-', '-') - 1)) = lower(:lang)))
+               AND (:severity IS NULL OR EXISTS (SELECT 1 FROM sighting g JOIN incident i ON i.id = g.incident
+                 WHERE g.post = p.id AND i.detail ->> '$.severity' = :severity))
+               AND (:whole OR NOT {RESTRICTED_SIGHTING})
+             ORDER BY p.at DESC, p.id DESC LIMIT :limit"
+        ))?;
+        let (at, id) = before.map_or((i64::MAX, ""), |(at, id)| (at.micros(), id));
+        let mut rows = select.query(named_params! {
+            ":from": seek.from.map_or(i64::MIN, Timestamp::micros), ":to": seek.to.map_or(i64::MAX, Timestamp::micros),
+            ":at": at, ":id": id, ":wanted": wanted, ":unwanted": unwanted, ":who": who,
+            ":rule": seek.rule, ":source": seek.source, ":lang": seek.lang,
+            ":severity": seek.severity.map(Severity::as_str),
+            ":whole": sight == Sight::Whole, ":lane": serde_json::json!(RESTRICTED).to_string(),
+            ":restricted": serde_json::json!(restricted).to_string(),
+            ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
+        })?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (id, json): (String, String) = (row.get(0)?, row.get(1)?);
+            let post = post_from_json(&json).or(Err(StoreError::Unreadable { table: "post", id }))?;
+            let (rules, incidents) = self.taken_by(post.id.as_str())?;
+            found.push(FoundPost { post, rules, incidents });
+        }
+        Ok(found)
+    }
+
+    /// The rules that took a post, and the incidents it counts for.
+    fn taken_by(&self, post: &str) -> Result<(BTreeSet<RuleId>, BTreeSet<IncidentId>), StoreError> {
+        let mut select = self.sql.prepare_cached("SELECT rule, incident FROM sighting WHERE post = ?1")?;
+        let mut rows = select.query([post])?;
+        let (mut rules, mut incidents) = (BTreeSet::new(), BTreeSet::new());
+        while let Some(row) = rows.next()? {
+            rules.insert(RuleId::from(row.get::<_, String>(0)?));
+            incidents.extend(row.get::<_, Option<String>>(1)?.map(IncidentId::from));
+        }
+        Ok((rules, incidents))
+    }
+
+    /// Incidents, newest first, whose name, title, reason or topics have the words; those of the lane only for whoever may
+    /// see them.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn search_incidents(&self, seek: &Seek, sight: Sight, limit: usize) -> Result<Vec<Incident>, StoreError> {
+        let from = seek.from.map_or(i64::MIN, Timestamp::micros);
+        let to = seek.to.map_or(i64::MAX, Timestamp::micros);
+        let which = "opened_at >= ?1 AND opened_at < ?2 ORDER BY opened_at DESC, id LIMIT ?3";
+        let incidents = restore::incidents(&self.sql, which, params![from, to, INCIDENTS])?;
+        let asked = folded(&seek.words);
+        let fits = |incident: &Incident| {
+            let sought = [incident.id.as_str(), &incident.title, &incident.why].join(" ");
+            let topics: Vec<&str> = incident.topics().map(|(topic, _)| topic.as_str()).collect();
+            let there: BTreeSet<String> = folded(&format!("{sought} {}", topics.join(" "))).into_iter().collect();
+            (sight == Sight::Whole || !incident.is_restricted())
+                && seek.severity.is_none_or(|severity| incident.severity == severity)
+                && (seek.rule.is_empty() || incident.rules.iter().any(|rule| rule.as_str() == seek.rule))
+                && asked.iter().all(|word| there.contains(word))
+        };
+        Ok(incidents.into_iter().filter(fits).take(limit).collect())
+    }
+
+    /// The searches somebody has saved, by their names: name and search.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn saved_searches(&self, account: &str) -> Result<Vec<(String, String)>, StoreError> {
+        let mut select =
+            self.sql.prepare_cached("SELECT name, query FROM saved_search WHERE account = ?1 ORDER BY name")?;
+        let rows = select.query_map([account], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+impl StoreHandle {
+    /// Saves a search under a name, in place of another of that name, or forgets it where there is no search; on disk when
+    /// it returns. At most `most` are kept of an account; whether it was saved.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub async fn save_search(
+        &self,
+        account: String,
+        name: String,
+        query: Option<String>,
+        most: u32,
+    ) -> Result<bool, StoreError> {
+        self.job(move |writing| save(writing.sql, &account, &name, query.as_deref(), most)).await
+    }
+}
+
+fn save(sql: &Connection, account: &str, name: &str, query: Option<&str>, most: u32) -> Result<bool, StoreError> {
+    let Some(query) = query else {
+        sql.execute("DELETE FROM saved_search WHERE account = ?1 AND name = ?2", [account, name])?;
+        return Ok(true);
+    };
+    let saved = sql.execute(
+        "INSERT INTO saved_search (account, name, query)
+         SELECT ?1, ?2, ?3 WHERE (SELECT count(*) FROM saved_search WHERE account = ?1 AND name <> ?2) < ?4
+         ON CONFLICT (account, name) DO UPDATE SET query = excluded.query",
+        params![account, name, query, most],
+    )?;
+    Ok(saved > 0)
+}
+
+/// The words of a text as everybody writes them.
+fn folded(text: &str) -> Vec<String> {
+    let words = Words::of(text);
+    words.words().map(|(word, _)| word.to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::commit::{Commit, Erasure};
+    use crate::domain::condition::Seen;
+    use crate::domain::incident::Sighting;
+    use crate::domain::post::Post;
+    use crate::domain::story::Story;
+    use crate::store::Store;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_seconds(1_795_341_600 + seconds)
+    }
+
+    fn post(id: &str, seconds: i64, text: &str) -> Post {
+        Post::plain(id.into(), "sky".into(), format!("did:{id}").as_str().into(), text.to_owned(), at(seconds))
+    }
+
+    fn sighting(rule: &str, post: &Post) -> Sighting {
+        let seen = Seen::new(post.event_time, post.id.clone(), post.author.id.clone(), Story::begun_by(&post.id));
+        Sighting { rule: rule.into(), seen, source: "sky".into(), incident: None }
+    }
+
+    fn store_of(posts: &[Post]) -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(&folder.path().join("a.db")).unwrap();
+        store.commit(&[Commit { posts: posts.to_vec(), ..Commit::default() }]).unwrap();
+        (folder, store)
+    }
+
+    fn found(folder: &tempfile::TempDir, seek: &Seek) -> Vec<String> {
+        let reader = Reader::open(&folder.path().join("a.db")).unwrap();
+        let found = reader.search(seek, Sight::Veiled, &[], None, 100).unwrap();
+        found.iter().map(|found| found.post.id.to_string()).collect()
+    }
+
+    fn words(words: &str) -> Seek {
+        Seek { words: words.to_owned(), ..Seek::default() }
+    }
+
+    fn intact(store: &Store) {
+        store.conn().execute("INSERT INTO post_words (post_words, rank) VALUES ('integrity-check', 1)", ()).unwrap();
+    }
+
+    #[test]
+    fn posts_are_found_by_words_phrases_beginnings_and_what_is_not_there() {
+        let posts = [
+            post("a", 1, "Überfall at the Café lobby"),
+            post("b", 2, "a drill in the lobby cafe"),
+            post("c", 3, "nothing"),
+        ];
+        let (folder, store) = store_of(&posts);
+        for (typed, expected) in [
+            ("cafe", vec!["b", "a"]),
+            ("CAFÉ -drill", vec!["a"]),
+            ("\"lobby cafe\"", vec!["b"]),
+            ("uber*", vec!["a"]),
+            ("-lobby", vec!["c"]),
+            ("", vec!["c", "b", "a"]),
+            ("lobby nothing", vec![]),
+        ] {
+            assert_eq!(found(&folder, &words(typed)), expected, "{typed}");
+        }
+        let by = Seek { author: "did:c".to_owned(), ..Seek::default() };
+        assert_eq!(found(&folder, &by), ["c"]);
+        intact(&store);
+    }
+
+    #[test]
+    fn nothing_that_is_typed_is_an_error() {
+        let (folder, _store) = store_of(&[post("a", 1, "AND near OR not said who")]);
+        let hostile = [
+            "\"",
+            "\"\"",
+            "\"a",
+            "a\"b\"c",
+            "*",
+            "**",
+            "a*b",
+            "(",
+            ")",
+            "NOT",
+            "AND OR",
+            "NEAR(a b, 3)",
+            "said:x",
+            "{said} : a",
+            "-",
+            "--",
+            "-\"",
+            "^a",
+            "a + b",
+            "\u{0}",
+            "a\u{0}\"b",
+            "'; DROP TABLE post; --",
+            "\u{202E}a",
+            "😀",
+            "é́́́",
+            "a AND (",
+            "rowid",
+            ":wanted",
+        ];
+        for typed in hostile {
+            found(&folder, &words(typed));
+            found(&folder, &Seek { author: typed.to_owned(), ..Seek::default() });
+        }
+        assert_eq!(found(&folder, &words("NOT near AND")), ["a"], "operators are words");
+        found(&folder, &words(&"\"a b\" ".repeat(10_000)));
+    }
+
+    #[test]
+    fn what_is_taken_back_or_edited_is_gone_from_the_index() {
+        let planted = post("a", 1, "plantedword in the lobby\u{0}after");
+        let (folder, mut store) = store_of(&[planted.clone(), post("b", 2, "plantedword too")]);
+        let edited = Post { text: "something else".to_owned(), ..planted };
+        store.commit(&[Commit { posts: vec![edited], ..Commit::default() }]).unwrap();
+        assert_eq!(found(&folder, &words("plantedword")), ["b"]);
+        assert_eq!(found(&folder, &words("else")), ["a"]);
+        intact(&store);
+        let erased = vec![Erasure::Post("b".into()), Erasure::Author("did:a".into())];
+        store.commit(&[Commit { erased, ..Commit::default() }]).unwrap();
+        assert!(found(&folder, &words("plantedword")).is_empty() && found(&folder, &words("")).is_empty());
+        intact(&store);
+        store.close().unwrap();
+        let bytes = std::fs::read(folder.path().join("a.db")).unwrap();
+        for word in ["plantedword", "plantedwor", "something else"] {
+            assert!(!bytes.windows(word.len()).any(|window| window == word.as_bytes()), "{word} is in the file");
+        }
+    }
+
+    #[test]
+    fn retention_ends_in_the_index_too() {
+        let (folder, mut store) = store_of(&[post("a", 1, "old"), post("b", 1000, "new")]);
+        store.forget(at(500)).unwrap();
+        assert_eq!(found(&folder, &words("")), ["b"]);
+        assert!(found(&folder, &words("old")).is_empty());
+        intact(&store);
+    }
+
+    #[test]
+    fn what_a_rule_of_the_lane_took_is_found_by_nobody_who_may_not() {
+        let posts = [post("a", 1, "planted"), post("b", 2, "planted"), post("c", 3, "planted")];
+        let (folder, mut store) = store_of(&posts);
+        let sightings = vec![
+            sighting("service.rule", &posts[0]),
+            sighting("duty-of-care.self-harm", &posts[1]),
+            sighting("service.rule", &posts[1]),
+            sighting("other.rule", &posts[2]),
+        ];
+        store.commit(&[Commit { sightings, ..Commit::default() }]).unwrap();
+        let reader = Reader::open(&folder.path().join("a.db")).unwrap();
+        let ids = |sight, restricted: &[&str]| -> Vec<String> {
+            let found = reader.search(&words("planted"), sight, restricted, None, 9).unwrap();
+            found.iter().map(|found| found.post.id.to_string()).collect()
+        };
+        assert_eq!(ids(Sight::Veiled, &[]), ["c", "a"]);
+        assert_eq!(ids(Sight::Veiled, &["other.rule"]), ["a"], "by the topic of a rule in force");
+        assert_eq!(ids(Sight::Whole, &[]), ["c", "b", "a"]);
+        let rule = Seek { rule: "service.rule".to_owned(), ..Seek::default() };
+        assert_eq!(reader.search(&rule, Sight::Whole, &[], None, 9).unwrap().len(), 2);
+        let older = reader.search(&words(""), Sight::Whole, &[], Some((at(3), "c")), 1).unwrap();
+        assert_eq!(older[0].post.id.as_str(), "b", "pages go on where the last one ended");
+    }
+
+    #[test]
+    fn searches_are_saved_under_names_and_not_without_end() {
+        let (_folder, mut store) = store_of(&[]);
+        let mut keep = |name: &str, query| store.transact(|writing| save(writing.sql, "ann", name, query, 2));
+        assert!(keep("one", Some("words=a")).unwrap() && keep("two", Some("words=b")).unwrap());
+        assert!(!keep("three", Some("words=c")).unwrap());
+        assert!(keep("one", Some("words=d")).unwrap() && keep("two", None).unwrap());
+        let reader = Reader::open(store.conn().path().unwrap().as_ref()).unwrap();
+        assert_eq!(reader.saved_searches("ann").unwrap(), [("one".to_owned(), "words=d".to_owned())]);
+        assert!(reader.saved_searches("bob").unwrap().is_empty());
+    }
+}

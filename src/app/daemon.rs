@@ -156,7 +156,8 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let (exercise, first) = restore(&mut engine, restored, started);
     let (rules_in_force, rules) = watch::channel(rules);
     let (people_in_force, people) = watch::channel(Arc::clone(&config.routes.people));
-    let statuses = Statuses::new(positions.keys().cloned(), started);
+    let kept = reload.as_ref().and_then(|reload| reload.kept.clone());
+    let statuses = Statuses::new(positions.keys().cloned(), started, kept);
     let (to_engine, engine_requests) = mpsc::channel(REQUESTS);
 
     let (mut rest, undelivered) = start_rest(&config, &receivers, &to_engine, &parts).await;
@@ -208,6 +209,9 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
         clock: Arc::clone(&clock),
     });
     start_habits(&mut rest, &config, &daemon);
+    if let Some(reload) = reload.clone() {
+        rest.tasks.spawn("configuration", until(rest.stop.clone(), async move { reload.started().await }));
+    }
     if let Some(web) = web {
         serve_api(&mut rest, web, daemon, metrics, listening)?;
     }

@@ -1,5 +1,6 @@
 //! New rules and routes without a restart, all or nothing (invariant 7).
 
+use std::future::pending;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::clock::SystemClock;
 use super::desk::Request;
+use super::kept::Kept;
 use super::lessons;
 use super::rulebook::Rulebook;
 use super::service;
@@ -34,6 +36,8 @@ pub struct Reload {
     pub receivers: Vec<ReceiverName>,
     /// Where posts are kept; another place needs a restart.
     pub store: StoreConfig,
+    /// Where what works is kept, if anywhere.
+    pub kept: Option<Kept>,
 }
 
 impl Reload {
@@ -50,6 +54,7 @@ impl Reload {
                 let sent = engine.send(Request::Swap { rules, routes, receivers, lessons, done }).await;
                 if sent.is_ok() && swapped.await.is_ok() {
                     events::reload_done(count);
+                    self.keep().await;
                 }
             }
             Err(findings) => {
@@ -62,6 +67,23 @@ impl Reload {
             }
         }
         service::ready();
+    }
+
+    /// The daemon is up. Where what was kept stands in for it, the configuration on disk has proven nothing.
+    pub(super) async fn started(&self) -> anyhow::Result<()> {
+        match &self.kept {
+            Some(kept) if kept.is_in_force() => events::config_stands_in(&self.path),
+            _ => self.keep().await,
+        }
+        // A task that ends is one that failed.
+        pending().await
+    }
+
+    async fn keep(&self) {
+        let (kept, store) = (self.kept.clone(), self.store.clone());
+        let keeping = tokio::task::spawn_blocking(move || kept.iter().for_each(|kept| kept.keep(&store)));
+        // It cannot panic; and if it did, only the copy would be missing.
+        keeping.await.unwrap_or_default();
     }
 
     fn read(&self, before: &RuleSet) -> Result<(Arc<RuleSet>, Routes, Vec<VolumeState>), Vec<Diagnostic>> {

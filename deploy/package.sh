@@ -5,6 +5,7 @@
 #   deploy/package.sh --profile dev      with another profile: quicker to build, for trying the packages themselves
 #   deploy/package.sh --program FILE     with a program that is built already
 #   deploy/package.sh --only deb         also rpm, tar
+#   deploy/package.sh --quick            the .deb less compressed, and without a list of parts
 #
 # The same commit gives the same bytes, wherever it lies: times are those of the commit (SOURCE_DATE_EPOCH), and no path of
 # this machine is in what comes out. Needs git; for each package its tool:
@@ -12,12 +13,13 @@
 #   cargo install --locked cargo-deb cargo-generate-rpm cargo-cyclonedx
 set -euo pipefail
 cd "$(dirname "$0")/.."
-profile=release program='' only=''
+profile=release program='' only='' quick=''
 while [ $# -gt 0 ]; do
   case $1 in
     --profile) profile=$2; shift 2 ;;
     --program) program=$2; shift 2 ;;
     --only) only=$2; shift 2 ;;
+    --quick) quick=--fast; shift ;;
     *) echo "$0: what is $1? Its opening lines say what it takes" >&2; exit 64 ;;
   esac
 done
@@ -51,6 +53,7 @@ stormbell=$root/usr/bin/stormbell
 put deploy/stormbell.toml etc/stormbell/stormbell.toml
 put deploy/stormbell.service usr/lib/systemd/system/stormbell.service
 put deploy/stormbell-desk.service usr/lib/systemd/user/stormbell-desk.service
+put deploy/package/lintian-overrides usr/share/lintian/overrides/stormbell
 put deploy/package/sysusers.conf usr/lib/sysusers.d/stormbell.conf
 
 share=$root/usr/share
@@ -62,10 +65,12 @@ mkdir -p "$share/man/man1" "$share/bash-completion/completions" "$share/zsh/vend
 gzip -9 --no-name "$share"/man/man1/*.1
 
 doc=usr/share/doc/stormbell
-for file in README.md RULES.md SECURITY.md CHANGELOG.md; do
+for file in README.md RULES.md SECURITY.md; do
   put "$file" "$doc/$file"
   gzip -9 --no-name "$root/$doc/$file"
 done
+put CHANGELOG.md "$doc/changelog"
+gzip -9 --no-name "$root/$doc/changelog"
 for file in receivers.toml sources.toml journal/journal-namespace.conf journal/journald@stormbell.conf \
   templates/message.txt templates/message.de.txt; do
   put "deploy/$file" "$doc/examples/$file"
@@ -74,7 +79,9 @@ done
 (cd rules && find . -type f -print0) | while IFS= read -rd '' file; do put "rules/$file" "usr/share/stormbell/rules/$file"; done
 
 # What the program is made of.
-if command -v cargo-cyclonedx >/dev/null; then
+if [ -n "$quick" ]; then
+  :
+elif command -v cargo-cyclonedx >/dev/null; then
   cargo cyclonedx --quiet --format json --override-filename stormbell.cdx
   # Where this tree lies, and which run this was, are nothing about the program.
   sed -i "s#file://$here#file:///stormbell#g" stormbell.cdx.json
@@ -103,11 +110,11 @@ if wanted rpm; then
 fi
 if wanted deb; then
   # Debian wants its own form of a changelog beside ours.
-  { printf 'stormbell (%s-1) stable; urgency=medium\n\n  * See CHANGELOG.md.gz beside this file.\n\n' "$version"
+  { printf 'stormbell (%s-1) stable; urgency=medium\n\n  * See changelog.gz beside this file.\n\n' "$version"
     printf ' -- The Stormbell developers <stormbell@users.noreply.github.com>  %s\n' "$(date --rfc-email --date="@$SOURCE_DATE_EPOCH")"
   } | gzip -9 --no-name >"$root/$doc/changelog.Debian.gz"
   touch --date="@$SOURCE_DATE_EPOCH" "$root/$doc/changelog.Debian.gz"
-  cargo deb --no-build --no-strip --quiet --output "$out/"
+  cargo deb --no-build --no-strip --quiet $quick --output "$out/"
 fi
 cd "$out"
 find . -maxdepth 1 -type f ! -name SHA256SUMS -printf '%P\n' | sort | xargs sha256sum | tee SHA256SUMS

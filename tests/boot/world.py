@@ -46,7 +46,7 @@ async def hums():
 
 
 def say(text):
-    when, number = int(time.time() * 1e6), len(posts)
+    when = number = int(time.time() * 1e6)  # so that no post is another's repetition, also in a world that began anew
     record = {"$type": "app.bsky.feed.post", "langs": ["en"], "text": text}
     commit = {
         "cid": f"bafyreib{number}", "collection": "app.bsky.feed.post", "operation": "create",

@@ -16,10 +16,10 @@ for my $path ("/etc/x", "/usr/x", "/var/x", "/var/lib/x", "/run/x", "/boot/x", "
     bad("wrote $path") if open(my $file, ">", $path);
 }
 bad("cannot write its state") unless open(my $file, ">", "$ENV{STATE_DIRECTORY}/x");
-# By number, x86-64: unshare(user namespace), mount, ptrace(self), mmap(writable and executable), personality, setuid(0),
+# By number, x86-64: unshare(user namespace), mount, ptrace (of nobody), mmap(writable and executable), personality, setuid(0),
 # clock_settime, reboot, init_module, bpf.
 my %calls = (
-    "unshare" => [272, 0x10000000], "mount" => [165, 0, 0, 0, 0, 0], "ptrace" => [101, 0, 0, 0, 0],
+    "unshare" => [272, 0x10000000], "mount" => [165, 0, 0, 0, 0, 0], "ptrace" => [101, 0x4206, 999999999, 0, 0],
     "mmap of writable code" => [9, 0, 4096, 7, 0x22, -1, 0], "personality" => [135, 0x0040000], "setuid" => [105, 0],
     "clock_settime" => [227, 0, 0], "reboot" => [169, 0, 0, 0, 0], "init_module" => [175, 0, 0, 0], "bpf" => [321, 0, 0, 0],
 );

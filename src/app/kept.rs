@@ -37,7 +37,10 @@ enum NotKept {
     #[error("the folder holds more than {MOST_FILES} files or {MOST_BYTES} bytes")]
     TooMuch,
     /// It names something the copy lacks, or was changed meanwhile.
-    #[error("a copy of the folder does not work as the folder does")]
+    #[error(
+        "a copy of the folder does not work as the folder does: let `[store] path` be absolute, and relative paths \
+         lead to what is in the folder"
+    )]
     Differs,
 }
 

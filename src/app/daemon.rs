@@ -156,8 +156,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let (exercise, first) = restore(&mut engine, restored, started);
     let (rules_in_force, rules) = watch::channel(rules);
     let (people_in_force, people) = watch::channel(Arc::clone(&config.routes.people));
-    let kept = reload.as_ref().and_then(|reload| reload.kept.clone());
-    let statuses = Statuses::new(positions.keys().cloned(), started, kept);
+    let statuses = Statuses::new(positions.keys().cloned(), started, reload.as_ref().and_then(Reload::kept));
     let (to_engine, engine_requests) = mpsc::channel(REQUESTS);
 
     let (mut rest, undelivered) = start_rest(&config, &receivers, &to_engine, &parts).await;
@@ -208,10 +207,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
         started,
         clock: Arc::clone(&clock),
     });
-    start_habits(&mut rest, &config, &daemon);
-    if let Some(reload) = reload.clone() {
-        rest.tasks.spawn("configuration", until(rest.stop.clone(), async move { reload.started().await }));
-    }
+    start_habits(&mut rest, &config, &daemon, reload.as_ref());
     if let Some(web) = web {
         serve_api(&mut rest, web, daemon, metrics, listening)?;
     }
@@ -260,8 +256,11 @@ fn restore(engine: &mut Engine, mut restored: Restored, now: Timestamp) -> (Opti
     (exercise, [Some(engine.restore(restored, now)), begun].into_iter().flatten().collect())
 }
 
-/// What is done by the clock.
-fn start_habits(stage: &mut Stage, config: &Config, daemon: &Arc<backend::Daemon>) {
+/// What is done by the clock, or once all is up.
+fn start_habits(stage: &mut Stage, config: &Config, daemon: &Arc<backend::Daemon>, reload: Option<&Reload>) {
+    if let Some(reload) = reload.cloned() {
+        stage.tasks.spawn("configuration", until(stage.stop.clone(), async move { reload.started().await }));
+    }
     let drills = drill::hold(Arc::clone(daemon), config.drills.clone());
     stage.tasks.spawn("drills", until(stage.stop.clone(), drills));
     stage.tasks.spawn("audit", until(stage.stop.clone(), audit::tell_head(config.store.path.clone())));

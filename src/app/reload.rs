@@ -69,6 +69,11 @@ impl Reload {
         service::ready();
     }
 
+    /// Where what works is kept, if anywhere.
+    pub(super) fn kept(&self) -> Option<Kept> {
+        self.kept.clone()
+    }
+
     /// The daemon is up. Where what was kept stands in for it, the configuration on disk has proven nothing.
     pub(super) async fn started(&self) -> anyhow::Result<()> {
         match &self.kept {

@@ -90,7 +90,7 @@ impl Drop for Socket {
     }
 }
 
-/// What the kernel says for users who have no number in our namespace (user_namespaces(7)): `nobody`, who is no person.
+/// What the kernel says for users who have no number in our namespace (`user_namespaces(7)`): `nobody`, who is no person.
 const OVERFLOW_UID: u32 = 65534;
 
 async fn who(stream: &UnixStream) -> Option<Who> {

@@ -449,6 +449,43 @@ async fn a_reload_takes_what_is_sound_and_refuses_what_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_start_with_a_broken_configuration_goes_on_with_the_one_that_worked_last() {
+    let world = World::new(Script::default(), "").await;
+    let kept = tempfile::tempdir().unwrap();
+    let file = world.place.path("stormbell.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    // A relative one would be another database beside the copy.
+    let absolute = world.place.path("state/stormbell.db").display().to_string();
+    std::fs::write(&file, text.replace("state/stormbell.db", &absolute)).unwrap();
+    let start = || {
+        let mut command = world.place.command();
+        command.env("CONFIGURATION_DIRECTORY", world.place.path("")).env("STATE_DIRECTORY", kept.path());
+        world.place.start_as(command)
+    };
+    let daemon = start().await;
+    daemon.says("configuration kept").await;
+    daemon.stop().await;
+
+    world.place.rules(&[rules(), vec![word_rule("broken", "(water", "high")]].concat());
+    let daemon = start().await;
+    daemon.says("the one that worked last is used").await;
+    daemon.says("source connected").await;
+    world.stream.push(say(now(), "did:plc:a", "k1", "gunman"));
+    assert_eq!(opened(&world.hook.received(1).await), ["threat"], "with the rules that worked");
+    // A copy never takes the place of what it was copied from: only what works on disk does.
+    world.place.rules(&[rules(), vec![word_rule("fire", "smoke", "critical")]].concat());
+    daemon.signal("HUP");
+    daemon.says("configuration reloaded").await;
+    daemon.says("configuration kept").await;
+    daemon.stop().await;
+
+    std::fs::write(&file, "nonsense").unwrap();
+    let daemon = start().await;
+    assert_eq!(daemon.get("/api/v1/rules").await.as_array().unwrap().len(), 3, "what was reloaded was kept");
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn exit_codes_say_what_kind_of_trouble_it_is() {
     let world = World::new(Script::default(), "").await;
     let daemon = world.place.start().await;

@@ -160,7 +160,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let (rules_in_force, rules) = watch::channel(rules);
     let (shelves, files) = watch::channel(Arc::new(Shelf { files, refused: Vec::new() }));
     let (people_in_force, people) = watch::channel(Arc::clone(&config.routes.people));
-    let statuses = Statuses::new(positions.keys().cloned(), started);
+    let statuses = Statuses::new(positions.keys().cloned(), started, reload.as_ref().and_then(Reload::kept));
     let (to_engine, engine_requests) = mpsc::channel(REQUESTS);
 
     let (mut rest, undelivered) = start_rest(&config, &receivers, &to_engine, &parts).await;
@@ -213,7 +213,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
         started,
         clock: Arc::clone(&clock),
     });
-    serve_api(&mut rest, &config, web, daemon, metrics, listening)?;
+    serve_api(&mut rest, &config, reload.as_ref(), web, daemon, metrics, listening)?;
 
     service::ready();
     let mut stages = [reading, working, sending, rest];
@@ -267,8 +267,11 @@ fn restore(engine: &mut Engine, mut restored: Restored, now: Timestamp) -> (Opti
     (exercise, [Some(engine.restore(restored, now)), begun].into_iter().flatten().collect())
 }
 
-/// What is done by the clock.
-fn start_habits(stage: &mut Stage, config: &Config, daemon: &Arc<backend::Daemon>) {
+/// What is done by the clock, or once all is up.
+fn start_habits(stage: &mut Stage, config: &Config, daemon: &Arc<backend::Daemon>, reload: Option<&Reload>) {
+    if let Some(reload) = reload.cloned() {
+        stage.tasks.spawn("configuration", until(stage.stop.clone(), async move { reload.started().await }));
+    }
     let drills = drill::hold(Arc::clone(daemon), config.drills.clone());
     stage.tasks.spawn("drills", until(stage.stop.clone(), drills));
     stage.tasks.spawn("audit", until(stage.stop.clone(), audit::tell_head(config.store.path.clone())));
@@ -300,12 +303,13 @@ fn positions(config: &Config, restored: &Restored) -> Positions {
 fn serve_api(
     stage: &mut Stage,
     config: &Config,
+    reload: Option<&Reload>,
     web: Option<Web>,
     daemon: Arc<backend::Daemon>,
     metrics: Arc<Metrics>,
     listening: Option<oneshot::Sender<SocketAddr>>,
 ) -> anyhow::Result<()> {
-    start_habits(stage, config, &daemon);
+    start_habits(stage, config, &daemon, reload);
     let Some(Web { listener, doors }) = web else { return Ok(()) };
     let address = listener.local_addr().context("the address of the API")?;
     let served = web::serve(listener, daemon, doors, metrics, stage.stop.clone());

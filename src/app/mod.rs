@@ -11,6 +11,7 @@ mod desk;
 mod desktops;
 pub mod doors;
 mod drill;
+pub mod kept;
 pub mod lessons;
 mod outbox;
 pub mod pipeline;

@@ -1,5 +1,6 @@
 //! New rules and routes without a restart, all or nothing (invariant 7).
 
+use std::future::pending;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::clock::SystemClock;
 use super::desk::Request;
+use super::kept::Kept;
 use super::lessons;
 use super::rulebook::Rulebook;
 use super::service;
@@ -36,6 +38,8 @@ pub struct Reload {
     pub receivers: Vec<ReceiverName>,
     /// Where posts are kept; another place needs a restart.
     pub store: StoreConfig,
+    /// Where what works is kept, if anywhere.
+    pub kept: Option<Kept>,
 }
 
 /// What a reload changes.
@@ -74,6 +78,7 @@ impl Again {
                 if sent.is_ok() && swapped.await.is_ok() {
                     shelves.send_replace(Arc::new(Shelf { files, refused: Vec::new() }));
                     events::reload_done(count);
+                    self.reload.keep().await;
                 }
             }
             Err(findings) => {
@@ -93,6 +98,28 @@ impl Again {
 }
 
 impl Reload {
+    /// Where what works is kept, if anywhere.
+    pub(super) fn kept(&self) -> Option<Kept> {
+        self.kept.clone()
+    }
+
+    /// The daemon is up. Where what was kept stands in for it, the configuration on disk has proven nothing.
+    pub(super) async fn started(&self) -> anyhow::Result<()> {
+        match &self.kept {
+            Some(kept) if kept.is_in_force() => events::config_stands_in(&self.path),
+            _ => self.keep().await,
+        }
+        // A task that ends is one that failed.
+        pending().await
+    }
+
+    async fn keep(&self) {
+        let (kept, store) = (self.kept.clone(), self.store.clone());
+        let keeping = tokio::task::spawn_blocking(move || kept.iter().for_each(|kept| kept.keep(&store)));
+        // It cannot panic; and if it did, only the copy would be missing.
+        keeping.await.unwrap_or_default();
+    }
+
     fn read(&self, before: &RuleSet) -> Result<Read, Vec<Diagnostic>> {
         let loaded = load(&self.path, &self.environment, SecretPolicy::Required);
         let Some(config) = loaded.config else { return Err(loaded.findings) };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::kept::Kept;
 use crate::domain::event::DownReason;
 use crate::domain::id::SourceName;
 use crate::domain::time::Timestamp;
@@ -23,24 +24,27 @@ pub(super) struct Status {
 
 /// All sources; cheap to clone, shared.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Statuses(Arc<Mutex<BTreeMap<SourceName, Status>>>);
+pub(super) struct Statuses {
+    sources: Arc<Mutex<BTreeMap<SourceName, Status>>>,
+    kept: Option<Kept>,
+}
 
 impl Statuses {
     /// Sources that have not connected yet.
-    pub(super) fn new(sources: impl IntoIterator<Item = SourceName>, now: Timestamp) -> Self {
+    pub(super) fn new(sources: impl IntoIterator<Item = SourceName>, now: Timestamp, kept: Option<Kept>) -> Self {
         let status = |source| (source, Status { down: Some((DownReason::NotRunning, now)), ..Status::default() });
-        Self(Arc::new(Mutex::new(sources.into_iter().map(status).collect())))
+        Self { sources: Arc::new(Mutex::new(sources.into_iter().map(status).collect())), kept }
     }
 
     /// Changes one.
     pub(super) fn set(&self, source: &SourceName, change: impl FnOnce(&mut Status)) {
-        let mut statuses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut statuses = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         change(statuses.entry(source.clone()).or_default());
     }
 
     /// All of them now.
     pub(super) fn all(&self) -> BTreeMap<SourceName, Status> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A line for `systemctl status`.
@@ -51,6 +55,7 @@ impl Statuses {
             (seeing, []) => format!("{seeing} sources seen"),
             (_, down) => format!("BLIND on {}", down.join(", ")),
         };
-        format!("{sources}; {open_incidents} open incidents")
+        let old = if self.kept.as_ref().is_some_and(Kept::is_in_force) { "OLD CONFIGURATION; " } else { "" };
+        format!("{old}{sources}; {open_incidents} open incidents")
     }
 }

@@ -13,6 +13,7 @@ use url::Url;
 use super::{ConfigArgs, Exit, organization_name, say, show};
 use crate::app::clock::SystemClock;
 use crate::app::daemon::{self, Failure, Setup};
+use crate::app::kept::Kept;
 use crate::app::reload::Reload;
 use crate::app::rulebook::{Rulebook, default_rules};
 use crate::config::environment::Environment;
@@ -25,6 +26,8 @@ use crate::domain::diagnostic::has_errors;
 use crate::domain::incident::Severity;
 use crate::domain::organization::Organization;
 use crate::domain::route::{Route, Routes, Step, Target};
+use crate::domain::rule::RuleSet;
+use crate::domain::rule::raw::RawFile;
 use crate::domain::time::Clock as _;
 use crate::report;
 use crate::source::timing::Timing;
@@ -56,8 +59,8 @@ const PUBLIC_JETSTREAM: [&str; 4] = [
 impl Run {
     pub(super) fn main(self) -> anyhow::Result<Exit> {
         let environment = Environment::of_process();
-        let (config, path) = if let Some(name) = &self.org {
-            (without_file(name, &environment)?, None)
+        let (sound, path, kept) = if let Some(name) = &self.org {
+            (Sound::of(without_file(name, &environment)?), None, None)
         } else {
             let Some(path) = find(self.config.config.as_deref(), &environment) else {
                 say("error: there is no configuration file");
@@ -67,36 +70,33 @@ impl Run {
                 say("  otherwise `stormbell init` writes one to begin from, and --config names one that is elsewhere");
                 return Ok(Exit::Config);
             };
-            let mut loaded = load(&path, &environment, SecretPolicy::Required);
-            loaded.findings.extend(loaded.config.iter().flat_map(|config| gaps(config, SystemClock.now())));
-            show(&loaded.findings);
-            let Some(config) = loaded.config.filter(|_| !has_errors(&loaded.findings)) else {
-                say(&format!("{}: {}; not started", path.display(), report::summary(&loaded.findings)));
-                return Ok(Exit::Config);
-            };
-            (config, Some(path))
+            let kept = Kept::of(&path, &environment);
+            let sound = Sound::read(&path, &environment).or_else(|why| {
+                let Some((kept, file)) = kept.as_ref().and_then(|kept| Some((kept, kept.file()?))) else {
+                    return Err(why);
+                };
+                say(&format!("{why}; the configuration that worked last is used: {}", file.display()));
+                kept.stands_in();
+                Sound::read(&file, &environment)
+            });
+            (sound, Some(path), kept)
         };
-        if config.sources.is_empty() {
-            say("error: there is no [[source]], so nothing would ever be heard");
-            return Ok(Exit::Config);
-        }
-        let mut rulebook = Rulebook::load(&config.rules, &config.organization).reading(&config.sources);
-        rulebook = rulebook.within(config.false_alarms);
-        rulebook.try_rules();
-        show(&rulebook.findings);
-        if !rulebook.is_sound() {
-            say(&format!("rules: {}; not started", report::summary(&rulebook.findings)));
-            return Ok(Exit::Config);
-        }
+        let Sound { config, rules, files } = match sound {
+            Ok(sound) => sound,
+            Err(why) => {
+                say(&format!("{why}; not started"));
+                return Ok(Exit::Config);
+            }
+        };
         let filter = if path.is_some() { log::DEFAULT_FILTER } else { STANDING_FILTER };
         to_the_end(filter, async move {
             let config = if path.is_some() { config } else { with_desktop(config).await };
-            let reload = path.map(|path| reload(path, environment, &config));
+            let reload = path.map(|path| reload(path, environment, &config, kept));
             daemon::run(Setup {
                 reload,
                 config,
-                rules: Arc::clone(&rulebook.rules),
-                files: rulebook.files,
+                rules,
+                files,
                 open_api: false,
                 timing: Timing::default(),
                 stop: CancellationToken::new(),
@@ -107,9 +107,44 @@ impl Run {
     }
 }
 
-fn reload(path: PathBuf, environment: Environment, config: &Config) -> Reload {
+/// What a daemon can run by.
+struct Sound {
+    config: Config,
+    rules: Arc<RuleSet>,
+    files: Vec<RawFile>,
+}
+
+impl Sound {
+    /// What the files say. What is wrong with them is shown, and how much that is comes back.
+    fn read(path: &Path, environment: &Environment) -> Result<Self, String> {
+        let mut loaded = load(path, environment, SecretPolicy::Required);
+        loaded.findings.extend(loaded.config.iter().flat_map(|config| gaps(config, SystemClock.now())));
+        show(&loaded.findings);
+        let Some(config) = loaded.config.filter(|_| !has_errors(&loaded.findings)) else {
+            return Err(format!("{}: {}", path.display(), report::summary(&loaded.findings)));
+        };
+        Self::of(config)
+    }
+
+    /// The configuration with its rules, tried.
+    fn of(config: Config) -> Result<Self, String> {
+        if config.sources.is_empty() {
+            return Err("error: there is no [[source]], so nothing would ever be heard".to_owned());
+        }
+        let mut rulebook = Rulebook::load(&config.rules, &config.organization).reading(&config.sources);
+        rulebook = rulebook.within(config.false_alarms);
+        rulebook.try_rules();
+        show(&rulebook.findings);
+        if !rulebook.is_sound() {
+            return Err(format!("rules: {}", report::summary(&rulebook.findings)));
+        }
+        Ok(Self { config, rules: rulebook.rules, files: rulebook.files })
+    }
+}
+
+fn reload(path: PathBuf, environment: Environment, config: &Config, kept: Option<Kept>) -> Reload {
     let receivers = config.receivers.iter().map(|receiver| receiver.name.clone()).collect();
-    Reload { path, environment, receivers, store: config.store.clone() }
+    Reload { path, environment, receivers, store: config.store.clone(), kept }
 }
 
 /// Runs a daemon in this process until it ends.

@@ -38,6 +38,12 @@ impl Environment {
         Some(self.state_folder()?.join("stormbell.db"))
     }
 
+    /// The folders a service manager gives to this program alone, if it gives both.
+    pub fn folders(&self) -> Option<Folders> {
+        let first = |name| std::env::split_paths(self.get(name)?).next();
+        Some(Folders { configuration: first("CONFIGURATION_DIRECTORY")?, state: first("STATE_DIRECTORY")? })
+    }
+
     /// Where this user's programs keep what they must remember.
     pub fn state_folder(&self) -> Option<PathBuf> {
         let absolute = |path: &PathBuf| path.is_absolute(); // the XDG specification ignores relative ones
@@ -52,6 +58,15 @@ impl Environment {
         let first = std::env::split_paths(self.get("RUNTIME_DIRECTORY")?).next()?;
         Some(first.join("desk.sock"))
     }
+}
+
+/// Folders of a service (`ConfigurationDirectory=` and `StateDirectory=` in systemd.exec(5)), the first of several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folders {
+    /// `$CONFIGURATION_DIRECTORY`
+    pub configuration: PathBuf,
+    /// `$STATE_DIRECTORY`
+    pub state: PathBuf,
 }
 
 impl<K: Into<OsString>, V: Into<OsString>> FromIterator<(K, V)> for Environment {
@@ -80,6 +95,15 @@ mod tests {
         assert_eq!(path(&[("XDG_STATE_HOME", "/x"), ("HOME", "/h")]), at("/x/stormbell/stormbell.db"));
         assert_eq!(path(&[("XDG_STATE_HOME", "x"), ("HOME", "/h")]), at("/h/.local/state/stormbell/stormbell.db"));
         assert_eq!(path(&[("STATE_DIRECTORY", ""), ("HOME", "")]), None);
+    }
+
+    #[test]
+    fn folders_of_a_service_come_in_pairs() {
+        let of = |variables: &[(&str, &str)]| variables.iter().copied().collect::<Environment>().folders();
+        let both = of(&[("CONFIGURATION_DIRECTORY", "/c:/d"), ("STATE_DIRECTORY", "/s")]);
+        assert_eq!(both, Some(Folders { configuration: "/c".into(), state: "/s".into() }));
+        assert_eq!(of(&[("CONFIGURATION_DIRECTORY", "/c")]), None);
+        assert_eq!(of(&[("STATE_DIRECTORY", "/s")]), None);
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub enum Who {
     Named(String),
     /// The system knows the number only; users of a directory service have no line in `/etc/passwd`.
     Numbered(u32),
+    /// The system does not say: users of the machine have no numbers here (`PrivateUsers=` in systemd.exec(5)).
+    Untold,
     /// Somebody who has the token, by the name the desk gives.
     Trusted,
 }
@@ -63,6 +65,8 @@ impl Who {
             Self::Named(name) => clip(&clean(name), MAX_NAME),
             Self::Numbered(uid) if claimed.is_empty() => format!("uid {uid}"),
             Self::Numbered(uid) => format!("{claimed} (uid {uid})"),
+            Self::Untold if claimed.is_empty() => "desk of this machine".to_owned(),
+            Self::Untold => format!("{claimed} (the desk's word)"),
             Self::Trusted if claimed.is_empty() => "desk".to_owned(),
             Self::Trusted => claimed,
         }
@@ -220,6 +224,8 @@ mod tests {
             (Who::Named("ann".to_owned()), "root", "ann"),
             (Who::Numbered(1000), "ann", "ann (uid 1000)"),
             (Who::Numbered(1000), "", "uid 1000"),
+            (Who::Untold, "ann\n", "ann (the desk's word)"),
+            (Who::Untold, "", "desk of this machine"),
             (Who::Trusted, "ann\u{202e}\n", "ann"),
             (Who::Trusted, "", "desk"),
         ] {

@@ -90,8 +90,14 @@ impl Drop for Socket {
     }
 }
 
+/// What the kernel says for users who have no number in our namespace (`user_namespaces(7)`): `nobody`, who is no person.
+const OVERFLOW_UID: u32 = 65534;
+
 async fn who(stream: &UnixStream) -> Option<Who> {
     let uid = stream.peer_cred().ok()?.uid();
+    if uid == OVERFLOW_UID {
+        return Some(Who::Untold);
+    }
     let users = tokio::task::spawn_blocking(|| fs::read("/etc/passwd").unwrap_or_default()).await.ok()?;
     Some(match name_of(uid, &users) {
         Some(name) => Who::Named(name),

@@ -323,6 +323,26 @@ pub fn reload_finding(code: &str, line: &str) {
     error!(event = "config.reload.finding", code, "{line}");
 }
 
+/// The configuration works, and was kept for a start at which it does not.
+pub fn config_kept() {
+    debug!(event = "config.copy.kept", "configuration kept for a start at which it is broken");
+}
+
+/// The configuration works, and could not be kept.
+pub fn config_not_kept(error: &(dyn std::error::Error + 'static)) {
+    warn!(event = "config.copy.failed", error, "configuration not kept: the next start depends on its files alone");
+}
+
+/// The configuration on disk is broken; the daemon runs by the one that worked last.
+pub fn config_stands_in(path: &Path) {
+    let path = path.display();
+    error!(
+        event = "config.copy.used",
+        %path,
+        "configuration refused, the one that worked last is used; run stormbell check, then reload"
+    );
+}
+
 /// SIGHUP came, and there is nothing to read again.
 pub fn reload_pointless() {
     warn!(event = "config.reload.pointless", "nothing to reload: there is no configuration file");

@@ -1,0 +1,289 @@
+#!/usr/bin/env bash
+# The .deb in a booted Debian: installed, killed, hung, reloaded, upgraded, rebooted, purged, and its sandbox from inside.
+#
+#   tests/boot/run.sh FILE.deb [FOLDER]      as root; FOLDER keeps Debian for the next time (one minute, 180 MB)
+#
+# Needs mmdebstrap, systemd-container, dpkg, python3 and curl. The guest has no network but its own loopback; the world it
+# lives in (world.py) is put into that. Ends with 0 only if all that is promised was seen.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+deb=$(realpath "$1")
+cache=${2:-}
+work=$(mktemp -d)
+name=stormbell-boot-$$
+root=$work/root
+pids=()
+
+finish() {
+  code=$?
+  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+  # The guest's leader ends with its nspawn, and with it everything inside.
+  if [ -s "$work/nspawn" ]; then kill -TERM "$(cat "$work/nspawn")" 2>/dev/null || true; fi
+  for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
+  if [ "$code" != 0 ]; then
+    echo "FAILED (see $work)" >&2
+    journalctl -D "$root"/var/log/journal/* --no-pager -n 25 _SYSTEMD_UNIT=stormbell.service + UNIT=stormbell.service >&2 || true
+  elif [ -z "${STORMBELL_KEEP:-}" ]; then
+    rm -rf --one-file-system "$work"
+  fi
+}
+trap finish EXIT
+began=$SECONDS
+ok() { printf '[%3d s] %s\n' "$((SECONDS - began))" "$*"; }
+die() { printf 'not so: %s\n' "$*" >&2; exit 1; }
+# until_true SECONDS WHAT COMMAND…: what must become true does so within that time.
+until_true() {
+  local patience=$((SECONDS + $1)) what=$2
+  shift 2
+  until "$@"; do
+    [ "$SECONDS" -lt "$patience" ] || die "$what"
+    read -rt 0.1 <> <(:) || true
+  done
+}
+
+# ---- Debian, booted. ---------------------------------------------------------------------
+archive=${cache:-$work}/debian-for-boot.tar
+if [ ! -s "$archive" ]; then
+  mkdir -p "$(dirname "$archive")"
+  mmdebstrap --quiet --variant=minbase --include=systemd,systemd-sysv,dbus,udev,ca-certificates,procps,iproute2 \
+    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+    --dpkgopt='path-exclude=/usr/share/locale/*' bookworm "$archive.part.tar"
+  mv "$archive.part.tar" "$archive"
+fi
+mkdir -p "$root"
+tar --extract --file "$archive" --directory "$root" --numeric-owner
+mkdir -p "$root/var/log/journal" "$work/world"
+: >"$work/world/hooks"
+
+# A guest that reboots ends its nspawn with 133 (because of --keep-unit); it is started again.
+boots() {
+  while :; do
+    systemd-nspawn -D "$root" --boot --register=no --keep-unit -M "$name" --private-network --link-journal=no \
+      --console=read-only </dev/null >>"$work/console" 2>&1 &
+    echo $! >"$work/nspawn"
+    code=0
+    wait $! || code=$?
+    [ "$code" = 133 ] || return 0
+  done
+}
+boots &
+pids+=($!)
+in_guest() { nsenter -t "$leader" -a -- env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive "$@"; }
+leader=0
+is_up() {
+  local nspawn child
+  nspawn=$(cat "$work/nspawn" 2>/dev/null) || return 1
+  for child in $(cat "/proc/$nspawn/task/$nspawn/children" 2>/dev/null); do
+    if [ "$child" != "$1" ] && [ "$(cat "/proc/$child/comm" 2>/dev/null)" = systemd ]; then
+      leader=$child
+      in_guest systemctl is-system-running --wait >/dev/null 2>&1 && return 0
+      [ "$(in_guest systemctl is-system-running 2>/dev/null)" = degraded ] && return 0
+    fi
+  done
+  return 1
+}
+# The world lives in the guest's network, with the host's Python.
+world() {
+  nsenter -t "$leader" -n -- ip link set lo up
+  nsenter -t "$leader" -n -- python3 "$here/world.py" "$work/world" &
+  pids+=($!)
+  until_true 20 "the world begins" nsenter -t "$leader" -n -- curl --silent --output /dev/null 127.0.0.1:18080/
+}
+until_true 60 "Debian boots" is_up 0
+ok "Debian is booted"
+world
+
+of_unit() { in_guest systemctl show --value -p "$1" stormbell; }
+is_active() { [ "$(of_unit ActiveState)/$(of_unit SubState)" = active/running ]; }
+is_active_as_other() { is_active && [ "$(of_unit MainPID)" != "$1" ]; }
+api() { nsenter -t "$leader" -n -- curl --silent --fail --max-time 10 "127.0.0.1:8787$1" "${@:2}"; }
+is_ready() { api /readyz >/dev/null; }
+says() { nsenter -t "$leader" -n -- curl --silent --fail --data-binary "$1" 127.0.0.1:18080/say; }
+told() { grep -c "\"type\": \"incident.opened\".*\"topic\": \"$1\"" "$work/world/hooks" || true; }
+was_told() { [ "$(told "$1")" -ge 1 ]; }
+# tells TOPIC WHAT: a post about it becomes a message.
+tells() {
+  says "there is $1 in the lobby"
+  until_true 30 "$2: a post about $1 rings" was_told "$1"
+}
+
+# ---- Installed. --------------------------------------------------------------------------
+package() { cp "$1" "$root/var/tmp/stormbell.deb" && in_guest dpkg -i /var/tmp/stormbell.deb >>"$work/dpkg" 2>&1; }
+package "$deb" || { cat "$work/dpkg" >&2; die "the package installs"; }
+until_true 60 "active after installation" is_active
+[ "$(in_guest systemctl is-enabled stormbell)" = enabled ] || die "enabled"
+[ "$(in_guest stat -c '%a %U' /etc/stormbell/credentials)" = "700 root" ] || die "a folder for credentials"
+in_guest stormbell check --config /etc/stormbell/stormbell.toml >/dev/null 2>&1 || die "the sample passes check"
+ok "installed, enabled, active with the sample configuration"
+
+topics=(fire smoke flood gunfire ransom outage leak strike riot spill)
+mkdir -p "$root/etc/stormbell/rules" "$root/etc/systemd/system/stormbell.service.d"
+{
+  printf 'schema = 1\n[pack]\nname = "test"\ntitle = "Test"\nversion = "1.0.0"\n'
+  for topic in "${topics[@]}"; do
+    printf '[[rule]]\nid = "%s.rule"\ntitle = "%s reported"\nseverity = "critical"\ntopic = "%s"\nquery = "%s"\n' \
+      "$topic" "$topic" "$topic" "$topic"
+  done
+} >"$root/etc/stormbell/rules/test.toml"
+cat >"$root/etc/stormbell/stormbell.toml" <<'T'
+schema = 1
+rules = ["rules/"]
+[organization]
+name = "St. Brigid's Hospital"
+[web]
+listen = "127.0.0.1:8787"
+token = { credential = "api" }
+[[source]]
+name = "sky"
+kind = "jetstream"
+url = "ws://127.0.0.1:18080/subscribe"
+[[receiver]]
+name = "hook"
+kind = "webhook"
+url = "http://127.0.0.1:18080/hook"
+secret = { credential = "hook" }
+[[receiver]]
+name = "popup"
+kind = "desktop"
+[[route]]
+severity = ["info"]
+steps = [{ notify = ["popup"] }]
+[[route]]
+steps = [{ notify = ["hook"] }]
+T
+cp "$root/etc/stormbell/stormbell.toml" "$work/good.toml"
+token=boot-api-token-0123456789
+printf '%s\n' "$token" >"$root/etc/stormbell/credentials/api"
+printf 'whsec_cGxhbnRlZHdlYmhvb2tzZWNyZXQ=' | in_guest systemd-creds encrypt --name=hook - /etc/stormbell/credentials/hook.cred 2>>"$work/console"
+cat >"$root/etc/systemd/system/stormbell.service.d/boot.conf" <<'T'
+[Service]
+LoadCredential=api:/etc/stormbell/credentials/api
+LoadCredentialEncrypted=hook:/etc/stormbell/credentials/hook.cred
+# So that a hang is found while somebody waits for it.
+WatchdogSec=4
+T
+in_guest systemctl daemon-reload
+in_guest systemctl restart stormbell
+until_true 60 "ready" is_ready
+[ "$(of_unit Type)" = notify ] || die "Type=notify"
+tells fire "after installation"
+grep -q '"signed": true' "$work/world/hooks" || die "signed with the encrypted credential"
+ok "a post rings; secrets came as credentials, one of them encrypted"
+
+[ "$(in_guest stat -c '%a %G' /run/stormbell/desk.sock)" = "660 stormbell-desk" ] || die "the desk's socket and its group"
+[ "$(in_guest stat -c '%a %G' /run/stormbell)" = "750 stormbell-desk" ] || die "the folder of the desk's socket"
+ok "the desk's socket is its group's"
+
+# ---- The sandbox. ------------------------------------------------------------------------
+in_guest systemd-analyze security --threshold=11 stormbell.service >"$work/security" || die "exposure of 1.1 or less: $(tail -1 "$work/security")"
+status() { in_guest awk -v key="$1:" '$1 == key { print $2 }' "/proc/$(of_unit MainPID)/status"; }
+[ "$(status CapEff)/$(status CapBnd)/$(status Seccomp)/$(status NoNewPrivs)" = "0000000000000000/0000000000000000/2/1" ] || die "no capabilities, seccomp, no new privileges"
+[ "$(status Uid)" != 0 ] || die "not root"
+# The same unit with a program that tries to get out.
+sed -e 's#^ExecStart=.*#ExecStart=/usr/bin/perl /var/lib/stormbell-probe/probe.pl#' -e 's#^ExecPaths=#ExecPaths=/usr/bin/perl #' \
+  -e '/^ExecReload=/d' -e 's#^\(State\|Runtime\)Directory=.*#\1Directory=stormbell-probe#' -e 's#^WorkingDirectory=.*##' \
+  -e 's#^Type=.*#Type=oneshot#' -e '/^\(Restart\|Watchdog\|NotifyAccess\)/d' \
+  "$root/usr/lib/systemd/system/stormbell.service" >"$root/run-probe.service"
+mv "$root/run-probe.service" "$root/etc/systemd/system/stormbell-probe.service"
+install -D -m 0644 "$here/probe.pl" "$root/var/lib/private/stormbell-probe/probe.pl"
+in_guest systemctl daemon-reload
+in_guest systemctl start stormbell-probe || { in_guest journalctl -u stormbell-probe --no-pager >&2; die "the probe runs"; }
+probed=$(in_guest journalctl -u stormbell-probe -o cat --no-pager | grep -E '^(BAD|probed)' || true)
+[ "$probed" = probed ] || die "the sandbox: $probed"
+rm -r "$root/etc/systemd/system/stormbell-probe.service" "$root/var/lib/private/stormbell-probe"
+in_guest rm -rf /var/lib/stormbell-probe
+in_guest systemctl daemon-reload
+ok "the sandbox from inside; $(tail -1 "$work/security" | sed 's/^[^O]*//; s/ [^ ]*$//')"
+
+# ---- Killed and hung. --------------------------------------------------------------------
+pid=$(of_unit MainPID)
+killed=${EPOCHREALTIME/./}
+in_guest kill -9 "$pid"
+says "there is smoke in the lobby"
+until_true 30 "back after kill -9" is_active_as_other "$pid"
+back=$(((${EPOCHREALTIME/./} - killed) / 1000))
+until_true 30 "what was said meanwhile rings" was_told smoke
+[[ $(tail -1 "$work/world/cursors") =~ ^[0-9]+$ ]] || die "it resumed at a cursor"
+[ "$(told fire)" = 1 ] || die "nobody is told twice"
+ok "killed, back after $back ms, resumed"
+
+pid=$(of_unit MainPID)
+in_guest kill -STOP "$pid"
+says "there is flood in the lobby"
+until_true 60 "the watchdog ends what hangs" is_active_as_other "$pid"
+until_true 30 "what was said while it hung rings" was_told flood
+[[ $(in_guest journalctl -u stormbell --no-pager) == *"Failed with result 'watchdog'"* ]] || die "it was the watchdog"
+ok "hung, ended by the watchdog, resumed"
+
+# ---- A broken configuration. -------------------------------------------------------------
+break_it() { printf '\n[[sauce]]\n' >>"$root/etc/stormbell/stormbell.toml"; }
+mend_it() { cp "$work/good.toml" "$root/etc/stormbell/stormbell.toml"; }
+has_kept() { in_guest test -f /var/lib/private/stormbell/configuration/rules/test.toml; }
+pid=$(of_unit MainPID)
+until_true 30 "what works is kept" has_kept
+break_it
+if in_guest systemctl reload stormbell 2>/dev/null; then die "a reload of nonsense fails"; fi
+is_active && [ "$(of_unit MainPID)" = "$pid" ] || die "the daemon goes on after a refused reload"
+tells gunfire "after a refused reload"
+in_guest systemctl restart stormbell
+until_true 60 "ready with the configuration that worked last" is_ready
+says_old() { [[ $(of_unit StatusText) == "OLD CONFIGURATION"* ]]; }
+until_true 30 "the status says so" says_old
+tells ransom "after a restart with a broken configuration"
+pid=$(of_unit MainPID)
+in_guest kill -9 "$pid"
+until_true 30 "back with a broken configuration" is_active_as_other "$pid"
+until_true 60 "ready again" is_ready
+mend_it
+in_guest systemctl reload stormbell || die "a reload of what was mended"
+says_new() { ! says_old; }
+until_true 30 "the status says so no more" says_new
+ok "broken configuration: refused at reload; restarted and killed with it, the old one is used; mended by a reload"
+
+# ---- Upgraded. ---------------------------------------------------------------------------
+newer() {
+  dpkg-deb --raw-extract "$deb" "$work/newer"
+  sed -i "s/^Version: .*/&+boot$1/" "$work/newer/DEBIAN/control"
+  dpkg-deb --root-owner-group -Znone --build "$work/newer" "$work/newer.deb" >/dev/null
+  rm -r "$work/newer"
+}
+incidents() { api /api/v1/incidents --header "authorization: Bearer $token" | grep -o '"id":"inc-[a-z0-9]*"' | sort -u; }
+before=$(incidents)
+[ "$(wc -l <<<"$before")" -ge 5 ] || die "five incidents before the upgrade"
+newer 1
+pid=$(of_unit MainPID)
+package "$work/newer.deb" || { tail -20 "$work/dpkg" >&2; die "the upgrade"; }
+until_true 60 "restarted by the upgrade" is_active_as_other "$pid"
+until_true 60 "ready after the upgrade" is_ready
+cmp -s "$work/good.toml" "$root/etc/stormbell/stormbell.toml" || die "the upgrade keeps the configuration"
+[ "$(incidents)" = "$before" ] || die "the upgrade keeps the data"
+tells outage "after an upgrade"
+break_it
+newer 2
+pid=$(of_unit MainPID)
+package "$work/newer.deb" || die "an upgrade over a broken configuration"
+is_active && [ "$(of_unit MainPID)" = "$pid" ] || die "a new version that refuses the configuration leaves the old one running"
+tells leak "under a refused upgrade"
+mend_it
+ok "upgraded: configuration and data are kept; a version that refuses the configuration does not stop the running one"
+
+# ---- Rebooted. ---------------------------------------------------------------------------
+old=$leader
+in_guest systemctl reboot 2>/dev/null || true
+until_true 90 "Debian boots again" is_up "$old"
+world
+until_true 60 "ready after the reboot" is_ready
+tells strike "after a reboot"
+ok "rebooted"
+
+# ---- Removed and purged. -----------------------------------------------------------------
+in_guest dpkg --remove stormbell >>"$work/dpkg" 2>&1 || die "removed"
+in_guest test -s /etc/stormbell/stormbell.toml || die "removal keeps the configuration"
+in_guest test -d /var/lib/private/stormbell || die "removal keeps the data"
+in_guest dpkg --purge stormbell >>"$work/dpkg" 2>&1 || die "purged"
+left=$(in_guest find / -xdev -name '*stormbell*' -not -path '/proc/*' -not -path '/var/tmp/*' -not -path '/tmp/*')
+[ -z "$left" ] || die "purge leaves $left"
+if in_guest getent group stormbell-desk >/dev/null; then die "purge leaves the group"; fi
+[ "$(of_unit LoadState)" = not-found ] || die "purge leaves the unit"
+if in_guest pgrep -x stormbell >/dev/null; then die "purge leaves a process"; fi
+ok "removed with configuration and data kept; purged without a trace"

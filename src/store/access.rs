@@ -1,11 +1,11 @@
-//! Accounts, sessions and invitations on disk.
+//! Accounts, sessions, invitations and tokens on disk.
 
 use rusqlite::{Connection, Row, params};
 
 use super::error::StoreError;
 use super::write::{Store, Writing};
 use super::writer::StoreHandle;
-use crate::domain::access::{Account, AccountName, Accounts, Change, Fingerprint, Invitation, Role, Session};
+use crate::domain::access::{Account, AccountName, Accounts, Change, Fingerprint, Invitation, Role, Session, Token};
 use crate::domain::audit::Entry;
 use crate::domain::time::Timestamp;
 
@@ -39,6 +39,7 @@ impl Writing<'_> {
             Change::AccountGone(name) => {
                 sql.execute("DELETE FROM session WHERE account = ?1", [name.as_str()])?;
                 sql.execute("DELETE FROM invitation WHERE account = ?1", [name.as_str()])?;
+                sql.execute("DELETE FROM token WHERE account = ?1", [name.as_str()])?;
                 sql.execute("DELETE FROM account WHERE name = ?1", [name.as_str()])?
             }
             Change::Session(Session { secret, account, began, used, browser }) => sql.execute(
@@ -60,6 +61,19 @@ impl Writing<'_> {
             Change::InvitationsGone(name) => {
                 sql.execute("DELETE FROM invitation WHERE account = ?1", [name.as_str()])?
             }
+            Change::Token(Token { secret, name, account, role, since, until, used }) => {
+                let (account, used) = (account.as_ref().map(AccountName::as_str), used.map(Timestamp::micros));
+                sql.execute(
+                    "INSERT INTO token (secret, name, account, role, since, until, used)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (secret) DO NOTHING",
+                    params![secret.0, name, account, role.as_str(), since.micros(), until.micros(), used],
+                )?
+            }
+            Change::TokenUsed(secret, at) => {
+                sql.execute("UPDATE token SET used = ?2 WHERE secret = ?1", params![secret.0, at.micros()])?
+            }
+            Change::TokenGone(secret) => sql.execute("DELETE FROM token WHERE secret = ?1", [secret.0])?,
+            Change::TokensGone(name) => sql.execute("DELETE FROM token WHERE account = ?1", [name.as_str()])?,
         };
         Ok(())
     }
@@ -78,12 +92,14 @@ fn read(sql: &Connection) -> Result<Accounts, StoreError> {
             Some(Change::Session(Session { secret: secret(row)?, account, began, used, browser }))
         })?,
         rows(sql, "SELECT secret, account, role, until FROM invitation", "invitation", |row| {
-            let account = match row.get::<_, Option<String>>(1).ok()? {
-                Some(text) => Some(AccountName::new(&text).ok()?),
-                None => None,
-            };
-            let (role, until) = (role(row, 2)?, time(row, 3)?);
+            let (account, role, until) = (owner(row, 1)?, role(row, 2)?, time(row, 3)?);
             Some(Change::Invitation(Invitation { secret: secret(row)?, account, role, until }))
+        })?,
+        rows(sql, "SELECT secret, name, account, role, since, until, used FROM token", "token", |row| {
+            let (name, account, role) = (row.get(1).ok()?, owner(row, 2)?, role(row, 3)?);
+            let (since, until) = (time(row, 4)?, time(row, 5)?);
+            let used = row.get::<_, Option<i64>>(6).ok()?.map(Timestamp::from_micros);
+            Some(Change::Token(Token { secret: secret(row)?, name, account, role, since, until, used }))
         })?,
     ];
     all.iter().flatten().for_each(|change| access.apply(change));
@@ -112,6 +128,12 @@ fn secret(row: &Row<'_>) -> Option<Fingerprint> {
 
 fn name(row: &Row<'_>, column: usize) -> Option<AccountName> {
     AccountName::new(&row.get::<_, String>(column).ok()?).ok()
+}
+
+/// Whose, if anybody's.
+fn owner(row: &Row<'_>, column: usize) -> Option<Option<AccountName>> {
+    let text = row.get::<_, Option<String>>(column).ok()?;
+    text.map(|text| AccountName::new(&text)).transpose().ok()
 }
 
 fn role(row: &Row<'_>, column: usize) -> Option<Role> {
@@ -152,6 +174,15 @@ mod tests {
             password: "$argon2id$…".to_owned(),
             since: at(1),
         };
+        let token = |secret: &str, account: Option<&AccountName>| Token {
+            secret: Fingerprint::of(secret),
+            name: "the wall's script".to_owned(),
+            account: account.cloned(),
+            role: Role::Viewer,
+            since: at(1),
+            until: at(99),
+            used: None,
+        };
         let changes = [
             Change::Account(account(&ann, Role::Admin)),
             Change::Account(account(&bob, Role::Viewer)),
@@ -169,6 +200,14 @@ mod tests {
             Change::InvitationGone(Fingerprint::of("f")),
             Change::Invitation(invited("g", Some(&ann))),
             Change::InvitationsGone(ann.clone()),
+            Change::Token(token("h", Some(&ann))),
+            Change::Token(token("i", Some(&bob))),
+            Change::Token(token("j", None)),
+            Change::Token(token("k", None)),
+            Change::TokenUsed(Fingerprint::of("j"), at(50)),
+            Change::TokenUsed(Fingerprint::of("x"), at(50)),
+            Change::TokenGone(Fingerprint::of("k")),
+            Change::TokensGone(ann.clone()),
         ];
         let mut access = Accounts::default();
         for change in changes.into_iter().chain([Change::SessionsGone(ann), Change::AccountGone(bob)]) {
@@ -179,5 +218,6 @@ mod tests {
         drop(store);
         assert_eq!(Store::open(&path).unwrap().access().unwrap(), access);
         assert_eq!((access.accounts.len(), access.sessions.len(), access.invitations.len()), (1, 0, 1));
+        assert_eq!(access.tokens.len(), 1);
     }
 }

@@ -16,7 +16,7 @@ use super::caller::Caller;
 use super::guard::guard;
 use super::routes::{Needs, Route, Routes};
 use super::view::{IncidentDetailView, ReadyView};
-use super::{Shared, console, desks, drills, hooks, inlets, links, live, silences, twilio};
+use super::{Shared, console, desks, drills, hooks, inlets, links, live, silences, tokens, twilio};
 use crate::domain::access::Role;
 use crate::domain::id::IncidentId;
 use crate::domain::incident::IncidentState;
@@ -51,6 +51,7 @@ pub(super) fn router<B: Backend>(shared: Arc<Shared<B>>) -> (Router, Vec<Route>)
         .get("/api/v1/status", VIEWER, status::<B>)
         .get("/api/v1/events", VIEWER, live::events::<B>)
         .and(silences::routes)
+        .and(tokens::routes)
         .and(drills::routes)
         .and(desks::routes)
         .and(hooks::routes)
@@ -243,7 +244,7 @@ fn read_merge(caller: &Caller, headers: &HeaderMap, body: &[u8]) -> Result<Merge
     })
 }
 
-fn read_json<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8], example: &str) -> Result<T, Problem> {
+pub(super) fn read_json<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8], example: &str) -> Result<T, Problem> {
     if !is_json(headers) {
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be application/json"));
     }

@@ -1,4 +1,4 @@
-//! Who asks: the bearer of the token, somebody who is signed in, or anybody in an open demo.
+//! Who asks: the bearer of a token, somebody who is signed in, or anybody in an open demo.
 
 use axum::http::{HeaderMap, header};
 use sha2::{Digest as _, Sha256};
@@ -17,12 +17,25 @@ const MOST: usize = 8192;
 /// How somebody is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Known {
-    /// By the token; on whose behalf, they may say.
+    /// By the daemon's own token; on whose behalf, they may say.
     Token,
+    /// By a token of its own: a program, under that name.
+    Program(String),
     /// Not at all: all is open to them.
     Nobody,
-    /// By the name they signed in with.
+    /// By the name of their account.
     Name(String),
+}
+
+/// What shows who they are, and for how long they are let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pass {
+    /// The daemon's own token, or nothing where all is open.
+    Given,
+    /// The session's cookie, which a browser sends by itself.
+    Cookie(Fingerprint),
+    /// A token that somebody made.
+    Token(Fingerprint),
 }
 
 /// Who asks.
@@ -32,8 +45,8 @@ pub(super) struct Caller {
     pub(super) known: Known,
     /// What they may do.
     pub(super) role: Role,
-    /// Their session, if they are signed in.
-    pub(super) session: Option<Fingerprint>,
+    /// What shows it.
+    pub(super) pass: Pass,
     /// What every form of theirs must carry.
     pub(super) form_key: String,
 }
@@ -41,18 +54,31 @@ pub(super) struct Caller {
 impl Caller {
     /// Whoever has the token.
     pub(super) fn with_token() -> Self {
-        Self { known: Known::Token, role: Role::Admin, session: None, form_key: String::new() }
+        Self { known: Known::Token, role: Role::Admin, pass: Pass::Given, form_key: String::new() }
     }
 
     /// Anybody, where all is open.
     pub(super) fn anybody() -> Self {
-        Self { known: Known::Nobody, role: Role::Admin, session: None, form_key: String::new() }
+        Self { known: Known::Nobody, role: Role::Admin, pass: Pass::Given, form_key: String::new() }
     }
 
     /// Somebody who is signed in.
     pub(super) fn signed_in(name: &str, role: Role, cookie: &str) -> Self {
         let form_key = hex(&Sha256::digest(format!("form {cookie}")), 16);
-        Self { known: Known::Name(name.to_owned()), role, session: Some(Fingerprint::of(cookie)), form_key }
+        Self { known: Known::Name(name.to_owned()), role, pass: Pass::Cookie(Fingerprint::of(cookie)), form_key }
+    }
+
+    /// A program with a token.
+    pub(super) fn program(known: Known, role: Role, token: Fingerprint) -> Self {
+        Self { known, role, pass: Pass::Token(token), form_key: String::new() }
+    }
+
+    /// Their session, if they are signed in by a browser's cookie.
+    pub(super) fn session(&self) -> Option<Fingerprint> {
+        match self.pass {
+            Pass::Cookie(session) => Some(session),
+            Pass::Given | Pass::Token(_) => None,
+        }
     }
 
     /// Under which name what they do goes on record.
@@ -60,21 +86,26 @@ impl Caller {
         match &self.known {
             Known::Token => "api",
             Known::Nobody => "demo",
-            Known::Name(name) => name,
+            Known::Name(name) | Known::Program(name) => name,
         }
     }
 
-    /// Their name, if they are signed in.
+    /// The name of their account, if they have one.
     pub(super) fn name(&self) -> Option<&str> {
         match &self.known {
             Known::Name(name) => Some(name),
-            Known::Token | Known::Nobody => None,
+            Known::Token | Known::Program(_) | Known::Nobody => None,
         }
     }
 
-    /// Under which name it goes on record that somebody is said to do something: the signed in do it themselves.
+    /// Under which name it goes on record that somebody is said to do something: the signed in do it themselves, and
+    /// of what a program says the record shows that a program says so.
     pub(super) fn on_behalf(&self, said: Option<String>) -> Option<String> {
-        self.name().map(str::to_owned).or(said)
+        match &self.known {
+            Known::Name(name) => Some(name.clone()),
+            Known::Program(name) => Some(said.map_or_else(|| name.clone(), |said| format!("{said} ({name})"))),
+            Known::Token | Known::Nobody => said,
+        }
     }
 }
 

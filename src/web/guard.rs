@@ -20,7 +20,7 @@ use url::Url;
 
 use super::api::Problem;
 use super::backend::Backend;
-use super::caller::{Caller, Known, cookie};
+use super::caller::{Caller, Known, Pass, cookie};
 use super::{Access, Shared, inlets};
 use crate::wire::link::Console;
 
@@ -57,10 +57,8 @@ pub(super) async fn guard<B: Backend>(
     let answer = match admit(&shared, request.method(), request.uri().path(), request.headers()) {
         Err(problem) => problem.into_response(),
         Ok(caller) => {
-            if let Some(secret) = caller.as_ref().and_then(|caller| caller.session) {
-                shared.gate.used(secret);
-            }
             if let Some(caller) = caller {
+                shared.gate.used(caller.pass);
                 request.extensions_mut().insert(caller);
             }
             let way = way(&shared, request.headers());
@@ -109,15 +107,21 @@ fn admit<B: Backend>(
     if headers.contains_key(header::ORIGIN) && !own {
         return Err(Problem::new(StatusCode::FORBIDDEN, "the request comes from a page of another site"));
     }
+    let protected = path == "/api" || path.starts_with("/api/");
     let presented = single(headers, &header::AUTHORIZATION).and_then(bearer);
     let caller = match access {
         Access::Open => Some(Caller::anybody()),
         Access::Token(token) if presented.is_some_and(|presented| same(presented, token.expose())) => {
             Some(Caller::with_token())
         }
-        Access::Token(_) => cookie(headers).and_then(|cookie| gate.caller(cookie)),
+        Access::Token(_) => {
+            // Tokens that people made are for programs: they open the API, and none of the pages.
+            let program = presented.filter(|_| protected).and_then(|presented| gate.program(presented));
+            program.or_else(|| cookie(headers).and_then(|cookie| gate.caller(cookie)))
+        }
     };
-    let with_token = caller.as_ref().is_some_and(|caller| caller.known == Known::Token);
+    let with_token =
+        caller.as_ref().is_some_and(|caller| caller.known == Known::Token || matches!(caller.pass, Pass::Token(_)));
     // What nobody signs in for stays inside, and so does all of an open demo.
     let inside = matches!(path, "/metrics" | "/readyz") || matches!(access, Access::Open) && !path.starts_with("/a/");
     let public = public.filter(|_| !inside).and_then(Url::host_str);
@@ -128,12 +132,11 @@ fn admit<B: Backend>(
         let text = "the Host header must be the address this server listens on, or a loopback address";
         return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, text));
     }
-    let signed_in = caller.as_ref().is_some_and(|caller| caller.session.is_some());
+    let signed_in = caller.as_ref().is_some_and(|caller| caller.session().is_some());
     if signed_in && !method.is_safe() && origin.is_none() {
         // Browsers name it with all that could change something; without it nothing shows that it was our page.
         return Err(Problem::new(StatusCode::FORBIDDEN, "the request does not say from which page it comes"));
     }
-    let protected = path == "/api" || path.starts_with("/api/");
     if protected && caller.is_none() {
         return Err(Problem::new(StatusCode::UNAUTHORIZED, "send the header Authorization: Bearer TOKEN"));
     }

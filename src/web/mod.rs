@@ -22,6 +22,7 @@ mod pagerduty;
 mod routes;
 mod silences;
 mod token;
+mod tokens;
 mod twilio;
 pub mod view;
 

@@ -127,6 +127,9 @@ async fn admit<B: Backend>(
     }
     match (request.uri().path().starts_with("/api/"), caller.is_some()) {
         (true, true) => {
+            if let Some(caller) = caller {
+                shared.gate.strayed(caller, request.uri().path());
+            }
             let text = format!("this takes the role {}; an admin can give it", role.as_str());
             Problem::new(StatusCode::FORBIDDEN, text).into_response()
         }

@@ -35,6 +35,7 @@ pub mod sink;
 pub mod socket;
 pub mod synapse;
 pub mod tls;
+pub mod visitor;
 pub mod visits;
 pub mod x;
 

@@ -15,6 +15,7 @@ mod lists;
 mod now;
 mod sign_in;
 mod silences;
+mod tokens;
 mod words;
 
 use std::sync::Arc;
@@ -55,10 +56,14 @@ pub(super) fn routes<B: Backend>(routes: Routes<B>) -> Routes<B> {
         .get("/account", VIEWER, access::account::<B>)
         .post("/account/password", VIEWER, access::change_password::<B>)
         .post("/account/sessions/end", VIEWER, access::end_session::<B>)
+        .post("/account/tokens", VIEWER, tokens::make_own::<B>)
+        .post("/account/tokens/end", VIEWER, tokens::revoke_own::<B>)
         .get("/access", ADMIN, access::access::<B>)
         .post("/access/invite", ADMIN, access::invite::<B>)
         .post("/access/role", ADMIN, access::set_role::<B>)
         .post("/access/remove", ADMIN, access::remove::<B>)
+        .post("/access/tokens", ADMIN, tokens::make::<B>)
+        .post("/access/tokens/end", ADMIN, tokens::revoke::<B>)
         .get("/audit", ADMIN, access::audit::<B>)
         .get("/assets/{address}", Needs::Nothing, assets::asset)
 }

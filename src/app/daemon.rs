@@ -292,7 +292,10 @@ fn serve_api(
     metrics: Arc<Metrics>,
     listening: Option<oneshot::Sender<SocketAddr>>,
 ) -> anyhow::Result<()> {
-    let Web { listener, doors } = web;
+    let Web { listener, doors, certificate } = web;
+    if let Some(certificate) = certificate {
+        stage.tasks.spawn("certificate", certificate.follow(stage.stop.clone()));
+    }
     let address = listener.local_addr().context("the address of the API")?;
     let served = web::serve(listener, daemon, doors, metrics, stage.stop.clone());
     stage.tasks.spawn("web", async move { served.await.context("the API") });

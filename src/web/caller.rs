@@ -36,6 +36,8 @@ pub(super) enum Pass {
     Cookie(Fingerprint),
     /// A token that somebody made.
     Token(Fingerprint),
+    /// The word of the proxy that is trusted.
+    Proxy,
 }
 
 /// Who asks.
@@ -73,11 +75,21 @@ impl Caller {
         Self { known, role, pass: Pass::Token(token), form_key: String::new() }
     }
 
+    /// Somebody whom the proxy knows.
+    pub(super) fn by_proxy(name: &str, role: Role, form_key: String) -> Self {
+        Self { known: Known::Name(name.to_owned()), role, pass: Pass::Proxy, form_key }
+    }
+
+    /// Whether it is somebody at a browser, which shows by itself who they are: also to pages of others.
+    pub(super) fn is_person(&self) -> bool {
+        matches!(self.pass, Pass::Cookie(_) | Pass::Proxy)
+    }
+
     /// Their session, if they are signed in by a browser's cookie.
     pub(super) fn session(&self) -> Option<Fingerprint> {
         match self.pass {
             Pass::Cookie(session) => Some(session),
-            Pass::Given | Pass::Token(_) => None,
+            Pass::Given | Pass::Token(_) | Pass::Proxy => None,
         }
     }
 

@@ -5,6 +5,7 @@
 //! somebody must be able to sign in, so a session that cannot be written down is good until the daemon ends.
 
 mod guesses;
+mod outside;
 mod tokens;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,8 +25,8 @@ use super::backend::{Backend, BackendError};
 use super::caller::{Caller, Pass};
 use super::token::random;
 use crate::domain::access::{
-    Account, AccountName, Accounts, Change, Fingerprint, INVITED_FOR, Invitation, NOTED_EVERY, NoToken, Role, Session,
-    WeakPassword, check_password,
+    Account, AccountName, Accounts, Change, Fingerprint, INVITED_FOR, Invitation, NOTED_EVERY, NoName, NoToken, Role,
+    Session, WeakPassword, check_password,
 };
 use crate::domain::audit::Entry;
 use crate::domain::harmless::{clean, clip};
@@ -55,7 +56,7 @@ struct Inner<B> {
 }
 
 /// Why somebody is not let in, or not given what they ask for.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Denied {
     /// Which of both was wrong is not said.
     #[error("name or password is wrong")]
@@ -75,6 +76,9 @@ pub(super) enum Denied {
     /// Nobody could let others in any more.
     #[error("{0} is the only admin; make somebody else one first")]
     LastAdmin(AccountName),
+    /// It cannot be the name of an account.
+    #[error("{NoName}")]
+    NoName,
     /// There is none.
     #[error("there is no account {0}")]
     NoAccount(AccountName),
@@ -136,6 +140,7 @@ impl<B: Backend> Gate<B> {
             Pass::Given => true,
             Pass::Cookie(session) => self.0.accounts().session(session, now).is_some(),
             Pass::Token(token) => self.0.accounts().token(token, now).is_some(),
+            Pass::Proxy => self.account(caller).is_some(),
         }
     }
 
@@ -146,7 +151,7 @@ impl<B: Backend> Gate<B> {
         let change = {
             let accounts = self.0.accounts();
             match pass {
-                Pass::Given => None,
+                Pass::Given | Pass::Proxy => None,
                 Pass::Cookie(secret) => {
                     let session = accounts.sessions.get(&secret).filter(|session| long_ago(Some(session.used)));
                     session.map(|_| Change::SessionUsed(secret, now))

@@ -28,6 +28,8 @@ struct Own {
     role: String,
     says: Says,
     sessions: Vec<Browser>,
+    /// Whether there is one to change.
+    password: bool,
     tokens: Tokens,
 }
 
@@ -64,7 +66,7 @@ pub(super) async fn account<B: Backend>(State(shared): App<B>, f: Frame) -> Resp
 
 pub(super) async fn change_password<B: Backend>(
     State(shared): App<B>,
-    ConnectInfo(Peer(address)): ConnectInfo<Peer>,
+    ConnectInfo(Peer { address, .. }): ConnectInfo<Peer>,
     headers: HeaderMap,
     Posted(f, fields): Posted,
 ) -> Response {
@@ -95,7 +97,7 @@ pub(super) async fn end_session<B: Backend>(State(shared): App<B>, Posted(f, fie
 /// One's own account.
 pub(super) fn own<B: Backend>(shared: &Arc<Shared<B>>, f: Frame, says: Says) -> Response {
     let name = f.caller.as_ref().and_then(|caller| AccountName::new(caller.name()?).ok());
-    let Some((name, caller)) = name.zip(f.caller.as_ref()).filter(|(_, caller)| caller.session().is_some()) else {
+    let Some((name, caller)) = name.zip(f.caller.as_ref()).filter(|(_, caller)| caller.is_person()) else {
         // Whoever has the token, and whoever looks at a demo, has no account.
         return nothing_of(f);
     };
@@ -106,8 +108,9 @@ pub(super) fn own<B: Backend>(shared: &Arc<Shared<B>>, f: Frame, says: Says) -> 
         Browser { name: session.secret.name(), text, this: caller.session() == Some(session.secret) }
     };
     let sessions = shared.gate.sessions(&name).iter().map(browser).collect();
+    let password = shared.gate.has_password(caller);
     let (role, tokens) = (f.role(caller.role).to_string(), of_oneself(shared, &f, caller));
-    Frame::show(says.status(), &Own { name: name.to_string(), role, says, sessions, tokens, f })
+    Frame::show(says.status(), &Own { name: name.to_string(), role, says, sessions, password, tokens, f })
 }
 
 #[derive(Template)]

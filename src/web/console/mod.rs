@@ -29,6 +29,7 @@ use self::frame::Frame;
 use super::Shared;
 use super::api::{RESPONDER, VIEWER};
 use super::backend::{Backend, BackendError};
+use super::guard::Stranger;
 use super::routes::{Needs, Routes};
 use crate::domain::access::Role;
 
@@ -90,6 +91,15 @@ pub(super) async fn forbidden<B: Backend>(shared: &Arc<Shared<B>>, request: Requ
     let text = f.w.forbidden_text.with([("role", &needed), ("mine", &mine)]);
     let says = f.w.forbidden.to_string();
     said(f, StatusCode::FORBIDDEN, says, vec![text])
+}
+
+/// For whoever is known to the proxy and has no account that could be used.
+pub(super) async fn stranger<B: Backend>(shared: &Arc<Shared<B>>, request: Request) -> Response {
+    let (mut parts, _) = request.into_parts();
+    let Ok(f) = Frame::from_request_parts(&mut parts, shared).await;
+    let why = parts.extensions.get::<Stranger>().map(|Stranger(denied)| denied.to_string());
+    let text = f.w.no_account.to_string();
+    said(f, StatusCode::FORBIDDEN, why.unwrap_or_default(), vec![text])
 }
 
 /// For an address at which there is nothing.

@@ -51,7 +51,7 @@ pub(super) async fn show(f: Frame, RawQuery(query): RawQuery) -> Response {
 
 pub(super) async fn enter<B: Backend>(
     State(shared): App<B>,
-    ConnectInfo(Peer(address)): ConnectInfo<Peer>,
+    ConnectInfo(Peer { address, .. }): ConnectInfo<Peer>,
     f: Frame,
     headers: HeaderMap,
     fields: Fields,
@@ -83,7 +83,7 @@ pub(super) async fn invited<B: Backend>(State(shared): App<B>, f: Frame, secret:
 
 pub(super) async fn take_up<B: Backend>(
     State(shared): App<B>,
-    ConnectInfo(Peer(address)): ConnectInfo<Peer>,
+    ConnectInfo(Peer { address, .. }): ConnectInfo<Peer>,
     f: Frame,
     headers: HeaderMap,
     secret: Secret,

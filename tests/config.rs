@@ -505,6 +505,25 @@ fn a_proxy_that_is_believed_is_described_whole() {
 }
 
 #[test]
+fn a_sign_in_service_is_described_whole() {
+    let web = "[web]\nlisten = \"[::1]:1\"\n";
+    let oidc = "[web.oidc]\nissuer = \"https://login.example/realms/staff\"\nclient_id = \"bell\"\nclient_secret = { file = \"oidc\" }\nroles = { \"crisis team\" = \"responder\" }\n";
+    golden_config("web-oidc-nowhere", &format!("{web}{oidc}").replace("{ file = \"oidc\" }", "{ env = \"HOME\" }"));
+    let public = format!("{web}public_url = \"https://bell.example\"\n");
+    golden_config("web-oidc-nothing", &format!("{public}[web.oidc]\nclient_secrt = \"hunter2hunter2\"\n"));
+    golden_config(
+        "web-oidc-odd",
+        &format!(
+            "{public}[web.oidc]\nissuer = \"http://login.example\"\nclient_id = \"bell\"\nclient_secret = \"hunter2hunter2\"\nscope = \"profile\"\nroles = {{ a = \"boss\" }}\n"
+        ),
+    );
+    let config = works(&format!("{HEAD}{SOURCE}{RECEIVER}{public}{oidc}"));
+    let oidc = config.web.unwrap().oidc.unwrap();
+    assert_eq!((oidc.issuer(), oidc.name.as_str()), ("https://login.example/realms/staff", "login.example"));
+    assert_eq!(oidc.claim, "groups");
+}
+
+#[test]
 fn the_public_address_is_safe_and_short() {
     let web = |url: &str| format!("[web]\nlisten = \"127.0.0.1:8787\"\npublic_url = {url}\n");
     for (name, url) in [

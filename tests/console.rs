@@ -171,6 +171,8 @@ async fn every_address_lets_in_whom_its_table_says_and_nobody_else() {
         "/a/{token}",
         "/sign-in",
         "/sign-in",
+        "/sign-in/oidc",
+        "/sign-in/oidc/back",
         "/invited/{secret}",
         "/invited/{secret}",
         "/assets/{address}",

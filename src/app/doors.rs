@@ -15,7 +15,7 @@ use crate::config::model::{Config, LocalUser, ReceiverConfig, ReceiverKind, Trus
 use crate::desk::socket::{listen, number_of};
 use crate::domain::access::Accounts;
 use crate::domain::id::ReceiverName;
-use crate::web::{self, Access, Doors, Hook, Inlets, Trusted};
+use crate::web::{self, Access, Doors, Hook, Inlets, Provider, Trusted};
 use crate::wire::link::Console;
 
 /// What signs links, and what the secrets of subscriptions are made of, beside the database. Without this file all links
@@ -60,9 +60,11 @@ pub(super) async fn bind(config: &Config, open_api: bool, accounts: Accounts) ->
     };
     let tls = web.tls.as_ref().map(Certificate::new).transpose()?;
     let proxy = web.proxy.as_ref().map(trusted).transpose()?;
+    let oidc = web.oidc.as_ref().zip(web.public_url.as_ref());
+    let oidc = oidc.map(|(oidc, public)| Provider::new(oidc.clone(), public)).transpose().context("[web.oidc]")?;
     let access = if open_api { Access::Open } else { Access::Token(token) };
     let served = tls.as_ref().map(Certificate::served);
-    let doors = Doors { access, tls: served, proxy, accounts, console, hooks: hooks(config), inlets };
+    let doors = Doors { access, tls: served, proxy, oidc, accounts, console, hooks: hooks(config), inlets };
     Ok(Some(Web { listener, doors, certificate: tls }))
 }
 

@@ -177,6 +177,7 @@ pub(super) fn standing(organization: Organization, source: SourceConfig, databas
             public_url: None,
             tls: None,
             proxy: None,
+            oidc: None,
         }),
     }
 }

@@ -37,7 +37,7 @@ pub use receiver::{
     Chat, ChatKind, GoAlert, Mail, Matrix, Ntfy, NtfyLogin, Opsgenie, Pushover, ReceiverConfig, ReceiverKind, Syslog,
     SyslogWay, TlsMode, Twilio, TwilioWay, Voice,
 };
-pub use web::{LocalUser, TlsFiles, TrustedProxy, WebConfig};
+pub use web::{LocalUser, OidcConfig, TlsFiles, TrustedProxy, WebConfig};
 pub use webhook::{WebhookConfig, WebhookForm, WebhookSignature};
 pub use websocket::{Fields, Mapping, Resume, Token, TokenPlace, WebsocketConfig};
 pub use x::XConfig;

@@ -189,6 +189,15 @@ pub struct Invitation {
     pub until: Timestamp,
 }
 
+/// By what a sign-in service knows somebody, whatever they are called.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Identity {
+    /// The service.
+    pub issuer: String,
+    /// Its name for them, for ever.
+    pub subject: String,
+}
+
 /// What is to be remembered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -218,6 +227,8 @@ pub enum Change {
     TokenGone(Fingerprint),
     /// All tokens of an account.
     TokensGone(AccountName),
+    /// Somebody whom others know has that account from now on.
+    Identity(Identity, AccountName),
 }
 
 /// All that is remembered of who may do what.
@@ -231,6 +242,8 @@ pub struct Accounts {
     pub invitations: BTreeMap<Fingerprint, Invitation>,
     /// By secret.
     pub tokens: BTreeMap<Fingerprint, Token>,
+    /// Whose account is whose.
+    pub identities: BTreeMap<Identity, AccountName>,
 }
 
 impl Accounts {
@@ -243,6 +256,7 @@ impl Accounts {
                 self.sessions.retain(|_, session| session.account != name);
                 self.invitations.retain(|_, one| one.account.as_ref() != Some(&name));
                 self.tokens.retain(|_, one| one.account.as_ref() != Some(&name));
+                self.identities.retain(|_, one| *one != name);
             }
             Change::Session(session) => drop(self.sessions.insert(session.secret, session)),
             Change::SessionUsed(secret, at) => {
@@ -261,6 +275,7 @@ impl Accounts {
                     token.used = Some(at);
                 }
             }
+            Change::Identity(identity, name) => drop(self.identities.insert(identity, name)),
             Change::TokenGone(secret) => drop(self.tokens.remove(&secret)),
             Change::TokensGone(name) => self.tokens.retain(|_, one| one.account.as_ref() != Some(&name)),
         }

@@ -5,7 +5,9 @@ use rusqlite::{Connection, Row, params};
 use super::error::StoreError;
 use super::write::{Store, Writing};
 use super::writer::StoreHandle;
-use crate::domain::access::{Account, AccountName, Accounts, Change, Fingerprint, Invitation, Role, Session, Token};
+use crate::domain::access::{
+    Account, AccountName, Accounts, Change, Fingerprint, Identity, Invitation, Role, Session, Token,
+};
 use crate::domain::audit::Entry;
 use crate::domain::time::Timestamp;
 
@@ -40,6 +42,7 @@ impl Writing<'_> {
                 sql.execute("DELETE FROM session WHERE account = ?1", [name.as_str()])?;
                 sql.execute("DELETE FROM invitation WHERE account = ?1", [name.as_str()])?;
                 sql.execute("DELETE FROM token WHERE account = ?1", [name.as_str()])?;
+                sql.execute("DELETE FROM identity WHERE account = ?1", [name.as_str()])?;
                 sql.execute("DELETE FROM account WHERE name = ?1", [name.as_str()])?
             }
             Change::Session(Session { secret, account, began, used, browser }) => sql.execute(
@@ -72,6 +75,11 @@ impl Writing<'_> {
             Change::TokenUsed(secret, at) => {
                 sql.execute("UPDATE token SET used = ?2 WHERE secret = ?1", params![secret.0, at.micros()])?
             }
+            Change::Identity(Identity { issuer, subject }, name) => sql.execute(
+                "INSERT INTO identity (issuer, subject, account) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (issuer, subject) DO UPDATE SET account = excluded.account",
+                params![issuer, subject, name.as_str()],
+            )?,
             Change::TokenGone(secret) => sql.execute("DELETE FROM token WHERE secret = ?1", [secret.0])?,
             Change::TokensGone(name) => sql.execute("DELETE FROM token WHERE account = ?1", [name.as_str()])?,
         };
@@ -100,6 +108,10 @@ fn read(sql: &Connection) -> Result<Accounts, StoreError> {
             let (since, until) = (time(row, 4)?, time(row, 5)?);
             let used = row.get::<_, Option<i64>>(6).ok()?.map(Timestamp::from_micros);
             Some(Change::Token(Token { secret: secret(row)?, name, account, role, since, until, used }))
+        })?,
+        rows(sql, "SELECT issuer, subject, account FROM identity", "identity", |row| {
+            let (issuer, subject) = (row.get(0).ok()?, row.get(1).ok()?);
+            Some(Change::Identity(Identity { issuer, subject }, name(row, 2)?))
         })?,
     ];
     all.iter().flatten().for_each(|change| access.apply(change));
@@ -174,6 +186,10 @@ mod tests {
             password: "$argon2id$…".to_owned(),
             since: at(1),
         };
+        let identity = |subject: &str| {
+            let (issuer, subject) = ("https://login.example".to_owned(), subject.to_owned());
+            Identity { issuer, subject }
+        };
         let token = |secret: &str, account: Option<&AccountName>| Token {
             secret: Fingerprint::of(secret),
             name: "the wall's script".to_owned(),
@@ -200,6 +216,9 @@ mod tests {
             Change::InvitationGone(Fingerprint::of("f")),
             Change::Invitation(invited("g", Some(&ann))),
             Change::InvitationsGone(ann.clone()),
+            Change::Identity(identity("1"), bob.clone()),
+            Change::Identity(identity("2"), bob.clone()),
+            Change::Identity(identity("2"), ann.clone()),
             Change::Token(token("h", Some(&ann))),
             Change::Token(token("i", Some(&bob))),
             Change::Token(token("j", None)),
@@ -218,6 +237,6 @@ mod tests {
         drop(store);
         assert_eq!(Store::open(&path).unwrap().access().unwrap(), access);
         assert_eq!((access.accounts.len(), access.sessions.len(), access.invitations.len()), (1, 0, 1));
-        assert_eq!(access.tokens.len(), 1);
+        assert_eq!((access.tokens.len(), access.identities.len()), (1, 1));
     }
 }

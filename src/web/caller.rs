@@ -10,6 +10,8 @@ use crate::domain::id::hex;
 pub(super) const COOKIE: &str = "stormbell-session";
 /// The sign of whoever was here before, kept for a year after the last time.
 const KNOWN: &str = "stormbell-known";
+/// A sign-in elsewhere that is under way.
+const ATTEMPT: &str = "stormbell-oidc";
 const YEAR: u64 = 365 * 86_400;
 /// The longest cookie header that is looked at, in bytes.
 const MOST: usize = 8192;
@@ -139,6 +141,16 @@ fn named<'a>(headers: &'a HeaderMap, cookie: &str) -> Option<&'a str> {
     ours.next().filter(|_| ours.next().is_none()).map(|(_, secret)| secret)
 }
 
+/// What a browser keeps while somebody signs in elsewhere.
+pub(super) fn attempt(headers: &HeaderMap) -> Option<&str> {
+    named(headers, ATTEMPT)
+}
+
+/// The header that has a browser keep it; without it, forget it.
+pub(super) fn set_attempt(attempt: Option<&str>, seconds: u64, secure: bool) -> String {
+    set(ATTEMPT, attempt, seconds, secure)
+}
+
 /// The header that gives a browser the sign.
 pub(super) fn set_known(sign: &str, secure: bool) -> String {
     let secure = if secure { "; Secure" } else { "" };
@@ -147,10 +159,14 @@ pub(super) fn set_known(sign: &str, secure: bool) -> String {
 
 /// The header that gives a browser the cookie; without a secret, takes it away.
 pub(super) fn set_cookie(secret: Option<&str>, seconds: u64, secure: bool) -> String {
+    set(COOKIE, secret, seconds, secure)
+}
+
+fn set(cookie: &str, secret: Option<&str>, seconds: u64, secure: bool) -> String {
     let secure = if secure { "; Secure" } else { "" };
     let (secret, seconds) = secret.map_or(("", 0), |secret| (secret, seconds));
-    // Lax: a link in a chat leads to the page, and no other site's form ever brings the cookie along.
-    format!("{COOKIE}={secret}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}")
+    // Lax: a link in a chat, and who comes back from signing in, lead to the page with it; no other site's form does.
+    format!("{cookie}={secret}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}")
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ pub(super) use self::guesses::Visitor;
 pub(super) use self::tokens::{Draft, Owner};
 use super::backend::{Backend, BackendError};
 use super::caller::{Caller, Pass};
+use super::oidc::Failed;
 use super::token::random;
 use crate::domain::access::{
     Account, AccountName, Accounts, Change, Fingerprint, INVITED_FOR, Invitation, NOTED_EVERY, NoName, NoToken, Role,
@@ -85,6 +86,14 @@ pub(super) enum Denied {
     /// No token like that.
     #[error("{0}")]
     NoToken(#[from] NoToken),
+    /// Where they sign in already, something is wrong.
+    #[error("{0}")]
+    Outside(#[from] Failed),
+    /// They are known, and may do nothing here.
+    #[error(
+        "you are signed in there, and have no role here; ask whoever looks after Stormbell for a group that has one"
+    )]
+    NoRole,
     /// They may not.
     #[error("{0}")]
     NotAllowed(&'static str),

@@ -17,6 +17,7 @@ mod inlets;
 mod links;
 mod listener;
 mod live;
+mod oidc;
 mod page;
 mod pagerduty;
 mod routes;
@@ -42,6 +43,7 @@ pub use backend::{
     Action, ActionKind, Backend, BackendError, Growth, IncidentDetail, Live, Merge, Moment, Numbered, Story,
 };
 pub use desks::{Duplex, Visit};
+pub use oidc::Provider;
 pub use routes::{Needs, Route};
 pub use tls::Tls;
 pub use token::token;
@@ -99,6 +101,8 @@ pub struct Doors {
     pub tls: Option<Tls>,
     /// Who says who is there.
     pub proxy: Option<Trusted>,
+    /// Where people sign in already.
+    pub oidc: Option<Provider>,
     /// Who may sign in.
     pub accounts: Accounts,
     /// By links: the address that answers name, and what knows the links that messages carry.
@@ -138,6 +142,8 @@ struct Shared<B> {
     access: Access,
     /// What is believed of a connection that comes from the proxy.
     believed: Option<Believed>,
+    /// Where people sign in already.
+    oidc: Option<Provider>,
     gate: Gate<B>,
     /// Places for viewers.
     viewers: Arc<Semaphore>,
@@ -162,7 +168,7 @@ pub async fn serve<B: Backend>(
     cancel: CancellationToken,
 ) -> io::Result<()> {
     let listen = listener.local_addr()?;
-    let Doors { access, tls, proxy, accounts, console, hooks, inlets } = doors;
+    let Doors { access, tls, proxy, oidc, accounts, console, hooks, inlets } = doors;
     let secret = match &access {
         Access::Token(token) => token.expose(),
         Access::Open => "",
@@ -175,6 +181,7 @@ pub async fn serve<B: Backend>(
         metrics,
         access,
         believed,
+        oidc,
         gate,
         viewers,
         stop: cancel.clone(),
@@ -214,8 +221,20 @@ pub fn addresses<B: Backend>(backend: Arc<B>) -> Vec<Route> {
     let (metrics, listen) = (Arc::default(), SocketAddr::from(([127, 0, 0, 1], 0)));
     let (access, hooks, inlets) = (Access::Open, BTreeMap::new(), Inlets::default());
     let (viewers, stop) = (Arc::new(Semaphore::new(VIEWERS)), CancellationToken::new());
-    let shared =
-        Shared { backend, metrics, access, believed: None, gate, viewers, stop, listen, console: None, hooks, inlets };
+    let shared = Shared {
+        backend,
+        metrics,
+        access,
+        believed: None,
+        oidc: None,
+        gate,
+        viewers,
+        stop,
+        listen,
+        console: None,
+        hooks,
+        inlets,
+    };
     api::router(Arc::new(shared)).1
 }
 

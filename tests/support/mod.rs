@@ -25,6 +25,7 @@ pub mod matrix;
 pub mod message;
 pub mod model;
 pub mod nostr;
+pub mod oidc;
 pub mod outbox;
 pub mod pretended;
 pub mod proxy;

@@ -412,7 +412,8 @@ impl Server {
         let console = console.unwrap_or_else(|| Console::at(format!("http://{address}").parse().unwrap()));
         let hooks = [("pager".into(), Hook::PagerDuty(Secret::new(HOOK_SECRET.to_owned())))].into();
         let (accounts, inlets) = (Accounts::default(), Inlets::default());
-        let mut doors = Doors { access, tls: None, proxy: None, accounts, console: Some(console), hooks, inlets };
+        let mut doors =
+            Doors { access, tls: None, proxy: None, oidc: None, accounts, console: Some(console), hooks, inlets };
         change(&mut doors);
         let served = serve(listener, Arc::clone(&backend), doors, Arc::clone(&metrics), cancel.clone());
         tasks.spawn(served);

@@ -1,10 +1,12 @@
 //! The console and the API: where they listen, and by which doors one comes in.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use url::Url;
 
+use super::Transport;
 use crate::config::secret::Secret;
 use crate::domain::access::Role;
 
@@ -21,6 +23,43 @@ pub struct WebConfig {
     pub tls: Option<TlsFiles>,
     /// A proxy on this machine that says who is there.
     pub proxy: Option<TrustedProxy>,
+    /// Where people sign in already.
+    pub oidc: Option<OidcConfig>,
+}
+
+/// `[web.oidc]`: a provider of `OpenID` Connect.
+#[derive(Clone, Debug)]
+pub struct OidcConfig {
+    /// Its address.
+    pub issuer: Url,
+    /// The same as it was written: the provider must call itself exactly so.
+    pub written_issuer: String,
+    /// What people call it.
+    pub name: String,
+    /// As whom it knows us.
+    pub client_id: String,
+    /// What shows that it is us.
+    pub client_secret: Secret,
+    /// What it is asked for.
+    pub scope: String,
+    /// The claim that says in which groups somebody is: its name, or a JSON pointer.
+    pub claim: String,
+    /// What the members of a group may do; never empty.
+    pub roles: BTreeMap<String, Role>,
+    /// How to get there.
+    pub transport: Transport,
+}
+
+impl OidcConfig {
+    /// What it is asked for without a setting.
+    pub const DEFAULT_SCOPE: &str = "openid profile email";
+    /// The claim without a setting.
+    pub const DEFAULT_CLAIM: &str = "groups";
+
+    /// Its address as it calls itself.
+    pub fn issuer(&self) -> &str {
+        &self.written_issuer
+    }
 }
 
 /// A proxy that lets people in and says who they are.

@@ -13,6 +13,7 @@ mod frame;
 mod incident;
 mod lists;
 mod now;
+mod oidc;
 mod sign_in;
 mod silences;
 mod tokens;
@@ -49,8 +50,10 @@ pub(super) fn routes<B: Backend>(routes: Routes<B>) -> Routes<B> {
         .get("/silences", VIEWER, silences::show::<B>)
         .post("/silences", RESPONDER, silences::order::<B>)
         .post("/silences/end", RESPONDER, silences::end::<B>)
-        .get("/sign-in", Needs::Nothing, sign_in::show)
+        .get("/sign-in", Needs::Nothing, sign_in::show::<B>)
         .post("/sign-in", Needs::Nothing, sign_in::enter::<B>)
+        .get("/sign-in/oidc", Needs::Nothing, oidc::begin::<B>)
+        .get("/sign-in/oidc/back", Needs::Nothing, oidc::back::<B>)
         .post("/sign-out", VIEWER, sign_in::leave::<B>)
         .get("/invited/{secret}", Needs::Nothing, sign_in::invited::<B>)
         .post("/invited/{secret}", Needs::Nothing, sign_in::take_up::<B>)

@@ -77,6 +77,7 @@ pub(super) struct Words {
     pub(super) live: Phrase,
     pub(super) not_live: Phrase,
     pub(super) sign_in: Phrase,
+    pub(super) sign_in_with: Phrase,
     pub(super) sign_out: Phrase,
     pub(super) name: Phrase,
     pub(super) password: Phrase,

@@ -104,6 +104,11 @@ impl Guesses {
         self.signed(FORMS, name)
     }
 
+    /// For what else is signed or derived, each for a purpose of its own.
+    pub(super) fn secret(&self) -> &str {
+        &self.secret
+    }
+
     fn signed(&self, purpose: &str, text: &str) -> String {
         // HMAC takes keys of every length.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.secret.as_bytes()) else { return String::new() };

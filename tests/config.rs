@@ -462,6 +462,68 @@ fn a_template_that_fails_is_a_warning_and_told_where_it_is() {
 }
 
 #[test]
+fn the_console_is_not_read_along_by_others() {
+    golden_config("web-in-the-clear", "[web]\nlisten = \"10.0.0.5:8787\"\n");
+    let tls = "[web]\nlisten = \"0.0.0.0:8443\"\ntls = { certificate = \"chain.pem\", key = { file = \"key.pem\" } }\n";
+    golden_config("web-tls-absent", tls);
+    golden_config(
+        "web-tls-env",
+        "[web]\nlisten = \"[::1]:1\"\ntls = { certificate = \"c\", key = { env = \"KEY\" } }\n",
+    );
+    golden_config("web-tls-half", "[web]\nlisten = \"[::1]:1\"\ntls = { certificate = \"chain.pem\" }\n");
+    // On another machine than the daemon's, absent files are not a mistake.
+    assert!(works(&format!("{HEAD}{SOURCE}{RECEIVER}{tls}")).web.unwrap().tls.is_some());
+
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("chain.pem"), "no certificate").unwrap();
+    fs::write(folder.path().join("key.pem"), "no key").unwrap();
+    fs::set_permissions(folder.path().join("key.pem"), fs::Permissions::from_mode(0o600)).unwrap();
+    let text = source("stormbell.toml", &format!("{HEAD}{SOURCE}{RECEIVER}{tls}"));
+    let loaded = parse(&text, folder.path(), &home(), SecretPolicy::MayBeAbsent);
+    let report = shown(&loaded.findings).replace(&folder.path().display().to_string(), "/etc/stormbell");
+    golden("web-tls-wrong", &report);
+}
+
+#[test]
+fn a_proxy_that_is_believed_is_described_whole() {
+    let web = "[web]\nlisten = \"[::1]:1\"\n";
+    let proxy = "proxy = { socket = \"web.sock\", user = \"www-data\", user_header = \"X-Remote-User\" }\n";
+    golden_config("web-proxy-nameless", &format!("{web}{proxy}"));
+    let public = format!("{web}public_url = \"https://bell.example\"\n");
+    golden_config(
+        "web-proxy-nobody",
+        &format!("{public}proxy = {{ user_header = \"Host\", role = \"admin\", group = 1 }}\n"),
+    );
+    golden_config(
+        "web-proxy-odd",
+        &format!("{public}proxy = {{ socket = \"\", user = -1, user_header = \"a b\", role = \"boss\" }}\n"),
+    );
+    let config = works(&format!("{HEAD}{SOURCE}{RECEIVER}{public}{proxy}"));
+    let proxy = config.web.unwrap().proxy.unwrap();
+    assert_eq!((proxy.user_header.as_str(), proxy.role), ("x-remote-user", None));
+    assert_eq!(proxy.socket, Path::new("/etc/stormbell/web.sock"));
+}
+
+#[test]
+fn a_sign_in_service_is_described_whole() {
+    let web = "[web]\nlisten = \"[::1]:1\"\n";
+    let oidc = "[web.oidc]\nissuer = \"https://login.example/realms/staff\"\nclient_id = \"bell\"\nclient_secret = { file = \"oidc\" }\nroles = { \"crisis team\" = \"responder\" }\n";
+    golden_config("web-oidc-nowhere", &format!("{web}{oidc}").replace("{ file = \"oidc\" }", "{ env = \"HOME\" }"));
+    let public = format!("{web}public_url = \"https://bell.example\"\n");
+    golden_config("web-oidc-nothing", &format!("{public}[web.oidc]\nclient_secrt = \"hunter2hunter2\"\n"));
+    golden_config(
+        "web-oidc-odd",
+        &format!(
+            "{public}[web.oidc]\nissuer = \"http://login.example\"\nclient_id = \"bell\"\nclient_secret = \"hunter2hunter2\"\nscope = \"profile\"\nroles = {{ a = \"boss\" }}\n"
+        ),
+    );
+    let config = works(&format!("{HEAD}{SOURCE}{RECEIVER}{public}{oidc}"));
+    let oidc = config.web.unwrap().oidc.unwrap();
+    assert_eq!((oidc.issuer(), oidc.name.as_str()), ("https://login.example/realms/staff", "login.example"));
+    assert_eq!(oidc.claim, "groups");
+}
+
+#[test]
 fn the_public_address_is_safe_and_short() {
     let web = |url: &str| format!("[web]\nlisten = \"127.0.0.1:8787\"\npublic_url = {url}\n");
     for (name, url) in [

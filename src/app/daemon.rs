@@ -310,7 +310,10 @@ fn serve_api(
     listening: Option<oneshot::Sender<SocketAddr>>,
 ) -> anyhow::Result<()> {
     start_habits(stage, config, &daemon, reload);
-    let Some(Web { listener, doors }) = web else { return Ok(()) };
+    let Some(Web { listener, doors, certificate }) = web else { return Ok(()) };
+    if let Some(certificate) = certificate {
+        stage.tasks.spawn("certificate", certificate.follow(stage.stop.clone()));
+    }
     let address = listener.local_addr().context("the address of the API")?;
     let served = web::serve(listener, daemon, doors, metrics, stage.stop.clone());
     stage.tasks.spawn("web", async move { served.await.context("the API") });

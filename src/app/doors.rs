@@ -1,17 +1,21 @@
 //! By which ways one comes in: the socket of the API, and the keys to it.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use url::Url;
 
+use super::certificate::Certificate;
 use super::daemon::Failure;
-use crate::config::model::{Config, ReceiverConfig, ReceiverKind};
+use crate::config::model::{Config, LocalUser, ReceiverConfig, ReceiverKind, TrustedProxy};
+use crate::desk::socket::{listen, number_of};
 use crate::domain::access::Accounts;
 use crate::domain::id::ReceiverName;
-use crate::web::{self, Access, Doors, Hook, Inlets};
+use crate::web::{self, Access, Doors, Hook, Inlets, Provider, Trusted};
 use crate::wire::link::Console;
 
 /// What signs links, and what the secrets of subscriptions are made of, beside the database. Without this file all links
@@ -24,6 +28,8 @@ pub(super) struct Web {
     pub(super) listener: TcpListener,
     /// The keys.
     pub(super) doors: Doors,
+    /// What the server proves itself with, if it does.
+    pub(super) certificate: Option<Certificate>,
 }
 
 impl Web {
@@ -48,12 +54,34 @@ pub(super) async fn bind(config: &Config, open_api: bool, accounts: Accounts) ->
         let key = kept(&config.store.path.with_file_name(LINK_KEY), "the key of links")?;
         (Some(Console::with_links(public.clone(), key.expose())), Inlets::at(public.clone(), key))
     } else {
-        let address = format!("http://{}/", listener.local_addr().context("the address of the API")?);
+        let scheme = if web.tls.is_some() { "https" } else { "http" };
+        let address = format!("{scheme}://{}/", listener.local_addr().context("the address of the API")?);
         (Url::parse(&address).ok().map(Console::at), Inlets::default())
     };
+    let tls = web.tls.as_ref().map(Certificate::new).transpose()?;
+    let proxy = web.proxy.as_ref().map(trusted).transpose()?;
+    let oidc = web.oidc.as_ref().zip(web.public_url.as_ref());
+    let oidc = oidc.map(|(oidc, public)| Provider::new(oidc.clone(), public)).transpose().context("[web.oidc]")?;
     let access = if open_api { Access::Open } else { Access::Token(token) };
-    let doors = Doors { access, accounts, console, hooks: hooks(config), inlets };
-    Ok(Some(Web { listener, doors }))
+    let served = tls.as_ref().map(Certificate::served);
+    let doors = Doors { access, tls: served, proxy, oidc, accounts, console, hooks: hooks(config), inlets };
+    Ok(Some(Web { listener, doors, certificate: tls }))
+}
+
+/// The socket at which the proxy is believed. Whoever reaches the file may knock; the kernel says who is the proxy.
+fn trusted(proxy: &TrustedProxy) -> anyhow::Result<Trusted> {
+    let TrustedProxy { socket, user, user_header, role } = proxy;
+    let user = match user {
+        LocalUser::Numbered(number) => *number,
+        LocalUser::Named(name) => number_of(name).with_context(|| {
+            format!("[web] proxy: /etc/passwd has no user {name}; write its number, which `id -u {name}` prints")
+        })?,
+    };
+    let header = user_header.parse().context("[web] proxy: user_header")?;
+    let place = || format!("[web] proxy: the socket {}", socket.display());
+    let listener = listen(socket).with_context(place)?;
+    fs::set_permissions(socket, fs::Permissions::from_mode(0o666)).with_context(place)?;
+    Ok(Trusted { listener, user, header, newcomers: *role })
 }
 
 /// Receivers that send back what people did.

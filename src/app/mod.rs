@@ -5,6 +5,7 @@
 
 mod audit;
 mod backend;
+mod certificate;
 pub mod clock;
 pub mod daemon;
 mod desk;

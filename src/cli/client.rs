@@ -16,6 +16,7 @@ use crate::app::doors::token_path;
 use crate::config::environment::Environment;
 use crate::config::load::{SecretPolicy, find, load};
 use crate::config::secret::Secret;
+use crate::net::tls::only;
 use crate::report;
 use crate::web::view::{SourceView, StatusView};
 
@@ -106,6 +107,14 @@ pub(super) struct DaemonArgs {
     token_file: Option<PathBuf>,
     #[command(flatten)]
     config: ConfigArgs,
+}
+
+/// The daemon, as it is asked.
+struct Daemon {
+    url: String,
+    token: Option<Secret>,
+    /// The one that it shows, where the configuration says so.
+    certificate: Option<PathBuf>,
 }
 
 /// As much of an incident as the list shows.
@@ -274,10 +283,14 @@ pub(super) fn seconds(time: &str) -> String {
 impl DaemonArgs {
     /// Sends a request below `/api/v1/` and gives the answer's body.
     pub(super) fn ask(&self, method: Method, path: &str, body: Option<String>) -> anyhow::Result<String> {
-        let (url, token) = self.resolve()?;
+        let Daemon { url, token, certificate } = self.resolve()?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
-            let client = Client::builder().timeout(Duration::from_secs(10)).no_proxy().build()?;
+            let mut client = Client::builder().timeout(Duration::from_secs(10)).no_proxy();
+            if let Some(certificate) = &certificate {
+                client = client.tls_backend_preconfigured(only(certificate)?);
+            }
+            let client = client.build()?;
             let mut request = client.request(method, format!("{url}/api/v1/{path}"));
             if let Some(token) = &token {
                 request = request.bearer_auth(token.expose());
@@ -312,10 +325,10 @@ impl DaemonArgs {
         })
     }
 
-    fn resolve(&self) -> anyhow::Result<(String, Option<Secret>)> {
+    fn resolve(&self) -> anyhow::Result<Daemon> {
         let environment = Environment::of_process();
         let mut url = self.url.clone();
-        let mut token = None;
+        let (mut token, mut certificate) = (None, None);
         let mut beside = environment.store_path().map(|path| token_path(&path));
         if let Some(path) = find(self.config.config.as_deref(), &environment).filter(|_| url.is_none()) {
             let loaded = load(&path, &environment, SecretPolicy::MayBeAbsent);
@@ -328,7 +341,10 @@ impl DaemonArgs {
                 ip if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
                 ip => ip,
             };
-            url = Some(format!("http://{}", std::net::SocketAddr::from((host, web.listen.port()))));
+            let scheme = if web.tls.is_some() { "https" } else { "http" };
+            url = Some(format!("{scheme}://{}", std::net::SocketAddr::from((host, web.listen.port()))));
+            // The name in it is what people call the daemon; here it is called by address.
+            certificate = web.tls.map(|tls| tls.certificate);
             token = web.token.filter(|token| !token.expose().is_empty());
             beside = Some(token_path(&config.store.path));
         }
@@ -341,6 +357,6 @@ impl DaemonArgs {
             token = Some(Secret::new(text.trim().to_owned()));
         }
         let url = url.unwrap_or_else(|| "http://127.0.0.1:8787".to_owned());
-        Ok((url.trim_end_matches('/').to_owned(), token))
+        Ok(Daemon { url: url.trim_end_matches('/').to_owned(), token, certificate })
     }
 }

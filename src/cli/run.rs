@@ -207,7 +207,14 @@ pub(super) fn standing(organization: Organization, source: SourceConfig, databas
         heartbeat: None,
         drills: Vec::new(),
         desk: None,
-        web: Some(WebConfig { listen: ([127, 0, 0, 1], 8787).into(), token: None, public_url: None }),
+        web: Some(WebConfig {
+            listen: ([127, 0, 0, 1], 8787).into(),
+            token: None,
+            public_url: None,
+            tls: None,
+            proxy: None,
+            oidc: None,
+        }),
     }
 }
 

@@ -4,7 +4,6 @@
 //! its own, and only at the end does any error withhold the configuration.
 
 use std::collections::{BTreeMap, HashSet};
-use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,22 +11,22 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use super::drill;
-use super::endpoint::public_address;
 use super::environment::Environment;
 use super::file::{TEXT_LIMIT, read_text};
 use super::incidents::terms;
 use super::inhibit::inhibitions;
 use super::model::{
     CommentsConfig, Config, DeskConfig, ReceiverConfig, ReceiverKind, RuleEntry, RuleOrigin, SourceConfig, SourceKind,
-    StoreConfig, WebConfig,
+    StoreConfig,
 };
 use super::naming::{names, names_beside};
 use super::organization::organization as organization_of;
 use super::people::{Way, people};
 pub use super::reference::SecretPolicy;
-use super::reference::{Surroundings, secret};
+use super::reference::Surroundings;
 use super::route::{Known, routes};
 use super::table::{Checked, Noted, Table, TextKind, Value, all, read};
+use super::web::web;
 use super::{heartbeat, receiver, source};
 use crate::domain::cap::Cap;
 use crate::domain::diagnostic::{Diagnostic, Level, SourceText, has_errors};
@@ -306,16 +305,6 @@ fn default_store_path(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<Pa
         root.missing("store", root.at_top(Diagnostic::error("SB0413", message)).help(help));
         Noted
     })
-}
-
-fn web(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<WebConfig> {
-    table.allow_only(&["listen", "token", "public_url"]);
-    let public_url = table.get("public_url").map(|value| public_address(&value)).transpose();
-    let token = table.get("token").map(|value| secret(&value, around)).transpose();
-    let listen = table.require("listen", "`listen = \"127.0.0.1:8787\"`")?.parsed(|text| {
-        text.parse::<SocketAddr>().or(Err("write an IP address and a port, such as 127.0.0.1:8787 or [::1]:8787"))
-    })?;
-    Ok(WebConfig { listen, token: token?, public_url: public_url? })
 }
 
 /// A place for desks: where the table says so, or where a service manager gives one and somebody is told there.

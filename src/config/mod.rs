@@ -3,6 +3,7 @@
 //! [`table`] reads TOML and notes every mistake; [`load`] and [`rules`] say what
 //! may stand in `stormbell.toml` and in rule files.
 
+pub mod certificate;
 pub mod environment;
 pub mod load;
 pub mod model;
@@ -29,3 +30,4 @@ mod route;
 mod source;
 mod template;
 mod times;
+mod web;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,6 +23,7 @@ mod forum;
 mod mastodon;
 mod nostr;
 mod receiver;
+mod web;
 mod webhook;
 mod websocket;
 mod x;
@@ -37,6 +37,7 @@ pub use receiver::{
     Chat, ChatKind, GoAlert, Mail, Matrix, Ntfy, NtfyLogin, Opsgenie, Pushover, ReceiverConfig, ReceiverKind, Syslog,
     SyslogWay, TlsMode, Twilio, TwilioWay, Voice,
 };
+pub use web::{LocalUser, OidcConfig, TlsFiles, TrustedProxy, WebConfig};
 pub use webhook::{WebhookConfig, WebhookForm, WebhookSignature};
 pub use websocket::{Fields, Mapping, Resume, Token, TokenPlace, WebsocketConfig};
 pub use x::XConfig;
@@ -326,17 +327,6 @@ impl HeartbeatConfig {
     pub const LEAST: Duration = Duration::from_secs(12);
     /// How often without a setting.
     pub const USUAL: Duration = Duration::from_mins(1);
-}
-
-/// `[web]`.
-#[derive(Clone, Debug)]
-pub struct WebConfig {
-    /// Where to listen.
-    pub listen: SocketAddr,
-    /// The bearer token of `/api`; none means the daemon makes one beside the database.
-    pub token: Option<Secret>,
-    /// Where people who are told reach the daemon; without it messages carry no links to take charge by.
-    pub public_url: Option<Url>,
 }
 
 /// `[desk]`.

@@ -1,7 +1,7 @@
 //! Secrets: the configuration says where they are, never what they are.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::environment::Environment;
 use super::file;
@@ -67,6 +67,36 @@ pub(super) fn secret(value: &Value<'_>, around: &Surroundings<'_>) -> Checked<Se
     })
 }
 
+/// The file a secret is in, for what reads it again when it changes: so not a variable. None where the place cannot be
+/// known and need not be there.
+pub(super) fn secret_file(value: &Value<'_>, around: &Surroundings<'_>) -> Checked<Option<PathBuf>> {
+    const HOW: &str = "write { file = \"path\" } or { credential = \"name\" }";
+    let key = value.key();
+    if !value.is_table() {
+        value.hide();
+        return value.error("SB0407", format!("`{key}` must say where the secret is"), HOW);
+    }
+    let table = value.table(format!("`{key}`"))?;
+    hide_strays(&table);
+    table.allow_only(&["credential", "file"]);
+    match (table.get("file"), table.get("credential")) {
+        (Some(file), None) => {
+            let path = around.folder.join(file.filled()?);
+            warn_if_open_to_all(&file, &path);
+            Ok(Some(path))
+        }
+        (None, Some(place)) => {
+            let name = credential_name(&place)?;
+            let folder = around.environment.path("CREDENTIALS_DIRECTORY").ok_or_else(|| no_credentials(name));
+            folder.map(|folder| Some(folder.join(name))).or_else(|missing| {
+                value.note(around.secrets.level(), "SB0409", format!("`{key}`: {}", missing.message), &missing.help);
+                if around.secrets == SecretPolicy::Required { Err(Noted) } else { Ok(None) }
+            })
+        }
+        _ => value.error("SB0408", format!("`{key}` must name one place of the secret"), HOW),
+    }
+}
+
 /// A misspelt key may have been given the secret itself.
 fn hide_strays(table: &Table<'_>) {
     for (key, _, value) in table.in_order() {
@@ -85,13 +115,7 @@ struct Missing {
 fn find(place: &Value<'_>, around: &Surroundings<'_>) -> Checked<Result<Secret, Missing>> {
     let name = place.filled()?;
     match place.key() {
-        "credential" => {
-            if name.contains('/') || name == "." || name == ".." {
-                let help = "a credential has a name without `/`; for a path, write { file = \"path\" }";
-                return place.error("SB0408", format!("{} is not the name of a credential", quoted(name)), help);
-            }
-            Ok(credential(name, around))
-        }
+        "credential" => Ok(credential(credential_name(place)?, around)),
         "file" => {
             let path = around.folder.join(name);
             warn_if_open_to_all(place, &path);
@@ -101,12 +125,27 @@ fn find(place: &Value<'_>, around: &Surroundings<'_>) -> Checked<Result<Secret, 
     }
 }
 
+fn credential_name<'d>(place: &Value<'d>) -> Checked<&'d str> {
+    let name = place.filled()?;
+    if name.contains('/') || name == "." || name == ".." {
+        let help = "a credential has a name without `/`; for a path, write { file = \"path\" }";
+        return place.error("SB0408", format!("{} is not the name of a credential", quoted(name)), help);
+    }
+    Ok(name)
+}
+
+fn credential_help(name: &str) -> String {
+    format!("have the service manager provide it: LoadCredential={name}:/path/to/it in the unit")
+}
+
+fn no_credentials(name: &str) -> Missing {
+    let message = format!("no credential `{name}`: $CREDENTIALS_DIRECTORY is not set");
+    Missing { message, help: credential_help(name) }
+}
+
 fn credential(name: &str, around: &Surroundings<'_>) -> Result<Secret, Missing> {
-    let help = format!("have the service manager provide it: LoadCredential={name}:/path/to/it in the unit");
-    let Some(folder) = around.environment.path("CREDENTIALS_DIRECTORY") else {
-        return Err(Missing { message: format!("no credential `{name}`: $CREDENTIALS_DIRECTORY is not set"), help });
-    };
-    from_file(&folder.join(name), &help)
+    let folder = around.environment.path("CREDENTIALS_DIRECTORY").ok_or_else(|| no_credentials(name))?;
+    from_file(&folder.join(name), &credential_help(name))
 }
 
 fn from_file(path: &Path, help: &str) -> Result<Secret, Missing> {

@@ -36,15 +36,7 @@ impl Socket {
     /// # Errors
     /// When something else lies there, or the folder cannot be written.
     pub fn bind(path: &Path) -> io::Result<Self> {
-        match fs::symlink_metadata(path) {
-            Ok(found) if found.file_type().is_socket() => fs::remove_file(path)?,
-            Ok(_) => {
-                return Err(io::Error::new(io::ErrorKind::AlreadyExists, "something that is no socket lies there"));
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-        let listener = UnixListener::bind(path)?;
+        let listener = listen(path)?;
         let socket = Self { listener, path: path.to_owned() };
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let group = fs::metadata(folder)?.gid();
@@ -81,6 +73,33 @@ impl Socket {
         }
         while connections.join_next().await.is_some() {}
     }
+}
+
+/// Listens at `path`, in the place of a socket that a dead daemon left there.
+///
+/// # Errors
+/// When something else lies there, or the folder cannot be written.
+pub fn listen(path: &Path) -> io::Result<UnixListener> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => fs::remove_file(path)?,
+        Ok(_) => return Err(io::Error::new(io::ErrorKind::AlreadyExists, "something that is no socket lies there")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    UnixListener::bind(path)
+}
+
+/// The number of a user of this machine; none for one that `/etc/passwd` does not have.
+pub fn number_of(name: &str) -> Option<u32> {
+    numbered(name, &fs::read("/etc/passwd").ok()?)
+}
+
+fn numbered(name: &str, users: &[u8]) -> Option<u32> {
+    let users = String::from_utf8_lossy(users);
+    users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next()? == name).then(|| fields.nth(1)?.parse().ok()).flatten()
+    })
 }
 
 impl Drop for Socket {
@@ -127,6 +146,8 @@ mod tests {
         assert_eq!(name_of(0, users).as_deref(), Some("root"));
         assert_eq!(name_of(7, users), None);
         assert_eq!(name_of(1001, users), None);
+        assert_eq!((numbered("ann", users), numbered("root", users)), (Some(1000), Some(0)));
+        assert_eq!((numbered("an", users), numbered("broken", users)), (None, None));
     }
 
     #[tokio::test]

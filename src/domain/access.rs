@@ -4,6 +4,7 @@
 //! cookie, an invitation's link) only the SHA-256 is kept, so that whoever reads the database can use none.
 
 mod throttle;
+mod token;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 pub use throttle::Throttle;
+pub use token::{MOST_TOKEN_DAYS, NoToken, TOKEN_DAYS, TOKENS, Token, token_lasts, token_name};
 
 use super::id::{hex, typeable};
 use super::time::Timestamp;
@@ -189,12 +191,21 @@ pub struct Invitation {
     pub until: Timestamp,
 }
 
+/// By what a sign-in service knows somebody, whatever they are called.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Identity {
+    /// The service.
+    pub issuer: String,
+    /// Its name for them, for ever.
+    pub subject: String,
+}
+
 /// What is to be remembered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Insert or replace by name.
     Account(Account),
-    /// The account, its sessions and its invitations.
+    /// The account, its sessions, its tokens and its invitations.
     AccountGone(AccountName),
     /// Insert or replace by secret.
     Session(Session),
@@ -210,6 +221,16 @@ pub enum Change {
     InvitationGone(Fingerprint),
     /// All invitations of that name.
     InvitationsGone(AccountName),
+    /// Insert or replace by secret.
+    Token(Token),
+    /// A token was used; nothing if it is gone.
+    TokenUsed(Fingerprint, Timestamp),
+    /// One token.
+    TokenGone(Fingerprint),
+    /// All tokens of an account.
+    TokensGone(AccountName),
+    /// Somebody whom others know has that account from now on.
+    Identity(Identity, AccountName),
 }
 
 /// All that is remembered of who may do what.
@@ -221,6 +242,10 @@ pub struct Accounts {
     pub sessions: BTreeMap<Fingerprint, Session>,
     /// By secret.
     pub invitations: BTreeMap<Fingerprint, Invitation>,
+    /// By secret.
+    pub tokens: BTreeMap<Fingerprint, Token>,
+    /// Whose account is whose.
+    pub identities: BTreeMap<Identity, AccountName>,
 }
 
 impl Accounts {
@@ -232,6 +257,8 @@ impl Accounts {
                 self.accounts.remove(&name);
                 self.sessions.retain(|_, session| session.account != name);
                 self.invitations.retain(|_, one| one.account.as_ref() != Some(&name));
+                self.tokens.retain(|_, one| one.account.as_ref() != Some(&name));
+                self.identities.retain(|_, one| *one != name);
             }
             Change::Session(session) => drop(self.sessions.insert(session.secret, session)),
             Change::SessionUsed(secret, at) => {
@@ -244,6 +271,15 @@ impl Accounts {
             Change::Invitation(invitation) => drop(self.invitations.insert(invitation.secret, invitation)),
             Change::InvitationGone(secret) => drop(self.invitations.remove(&secret)),
             Change::InvitationsGone(name) => self.invitations.retain(|_, one| one.account.as_ref() != Some(&name)),
+            Change::Token(token) => drop(self.tokens.insert(token.secret, token)),
+            Change::TokenUsed(secret, at) => {
+                if let Some(token) = self.tokens.get_mut(&secret) {
+                    token.used = Some(at);
+                }
+            }
+            Change::Identity(identity, name) => drop(self.identities.insert(identity, name)),
+            Change::TokenGone(secret) => drop(self.tokens.remove(&secret)),
+            Change::TokensGone(name) => self.tokens.retain(|_, one| one.account.as_ref() != Some(&name)),
         }
     }
 
@@ -269,7 +305,9 @@ impl Accounts {
             sessions.extend(alive.iter().skip(SESSIONS - 1).map(|session| session.secret));
         }
         let late = self.invitations.values().filter(|one| now >= one.until).map(|one| one.secret);
-        sessions.into_iter().map(Change::SessionGone).chain(late.map(Change::InvitationGone)).collect()
+        let tokens = self.tokens.values().filter(|one| now >= one.until).map(|one| Change::TokenGone(one.secret));
+        let gone = sessions.into_iter().map(Change::SessionGone).chain(late.map(Change::InvitationGone));
+        gone.chain(tokens).collect()
     }
 
     /// Whether nobody would be left who decides who may do what.

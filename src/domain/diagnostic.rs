@@ -107,6 +107,8 @@
 //! | `SB0432` | a time when nobody is on call |
 //! | `SB0440` | a language that is none |
 //! | `SB0441` | a template that cannot be used |
+//! | `SB0450` | a way in that others can read along |
+//! | `SB0451` | a certificate of `[web]` that cannot be used |
 //! | `SB0433` | a matcher of `[[inhibit]]` that takes nothing, or everything |
 //! | `SB0434` | a time of routes that is never, or always |
 //! | `SB0435` | what is critical told to nobody at times |

@@ -1,11 +1,13 @@
-//! Accounts, sessions and invitations on disk.
+//! Accounts, sessions, invitations and tokens on disk.
 
 use rusqlite::{Connection, Row, params};
 
 use super::error::StoreError;
 use super::write::{Store, Writing};
 use super::writer::StoreHandle;
-use crate::domain::access::{Account, AccountName, Accounts, Change, Fingerprint, Invitation, Role, Session};
+use crate::domain::access::{
+    Account, AccountName, Accounts, Change, Fingerprint, Identity, Invitation, Role, Session, Token,
+};
 use crate::domain::audit::Entry;
 use crate::domain::time::Timestamp;
 
@@ -41,6 +43,8 @@ impl Writing<'_> {
                 sql.execute("DELETE FROM session WHERE account = ?1", [name.as_str()])?;
                 sql.execute("DELETE FROM invitation WHERE account = ?1", [name.as_str()])?;
                 sql.execute("DELETE FROM saved_search WHERE account = ?1", [name.as_str()])?;
+                sql.execute("DELETE FROM token WHERE account = ?1", [name.as_str()])?;
+                sql.execute("DELETE FROM identity WHERE account = ?1", [name.as_str()])?;
                 sql.execute("DELETE FROM account WHERE name = ?1", [name.as_str()])?
             }
             Change::Session(Session { secret, account, began, used, browser }) => sql.execute(
@@ -62,6 +66,24 @@ impl Writing<'_> {
             Change::InvitationsGone(name) => {
                 sql.execute("DELETE FROM invitation WHERE account = ?1", [name.as_str()])?
             }
+            Change::Token(Token { secret, name, account, role, since, until, used }) => {
+                let (account, used) = (account.as_ref().map(AccountName::as_str), used.map(Timestamp::micros));
+                sql.execute(
+                    "INSERT INTO token (secret, name, account, role, since, until, used)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (secret) DO NOTHING",
+                    params![secret.0, name, account, role.as_str(), since.micros(), until.micros(), used],
+                )?
+            }
+            Change::TokenUsed(secret, at) => {
+                sql.execute("UPDATE token SET used = ?2 WHERE secret = ?1", params![secret.0, at.micros()])?
+            }
+            Change::Identity(Identity { issuer, subject }, name) => sql.execute(
+                "INSERT INTO identity (issuer, subject, account) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (issuer, subject) DO UPDATE SET account = excluded.account",
+                params![issuer, subject, name.as_str()],
+            )?,
+            Change::TokenGone(secret) => sql.execute("DELETE FROM token WHERE secret = ?1", [secret.0])?,
+            Change::TokensGone(name) => sql.execute("DELETE FROM token WHERE account = ?1", [name.as_str()])?,
         };
         Ok(())
     }
@@ -80,12 +102,18 @@ fn read(sql: &Connection) -> Result<Accounts, StoreError> {
             Some(Change::Session(Session { secret: secret(row)?, account, began, used, browser }))
         })?,
         rows(sql, "SELECT secret, account, role, until FROM invitation", "invitation", |row| {
-            let account = match row.get::<_, Option<String>>(1).ok()? {
-                Some(text) => Some(AccountName::new(&text).ok()?),
-                None => None,
-            };
-            let (role, until) = (role(row, 2)?, time(row, 3)?);
+            let (account, role, until) = (owner(row, 1)?, role(row, 2)?, time(row, 3)?);
             Some(Change::Invitation(Invitation { secret: secret(row)?, account, role, until }))
+        })?,
+        rows(sql, "SELECT secret, name, account, role, since, until, used FROM token", "token", |row| {
+            let (name, account, role) = (row.get(1).ok()?, owner(row, 2)?, role(row, 3)?);
+            let (since, until) = (time(row, 4)?, time(row, 5)?);
+            let used = row.get::<_, Option<i64>>(6).ok()?.map(Timestamp::from_micros);
+            Some(Change::Token(Token { secret: secret(row)?, name, account, role, since, until, used }))
+        })?,
+        rows(sql, "SELECT issuer, subject, account FROM identity", "identity", |row| {
+            let (issuer, subject) = (row.get(0).ok()?, row.get(1).ok()?);
+            Some(Change::Identity(Identity { issuer, subject }, name(row, 2)?))
         })?,
     ];
     all.iter().flatten().for_each(|change| access.apply(change));
@@ -114,6 +142,12 @@ fn secret(row: &Row<'_>) -> Option<Fingerprint> {
 
 fn name(row: &Row<'_>, column: usize) -> Option<AccountName> {
     AccountName::new(&row.get::<_, String>(column).ok()?).ok()
+}
+
+/// Whose, if anybody's.
+fn owner(row: &Row<'_>, column: usize) -> Option<Option<AccountName>> {
+    let text = row.get::<_, Option<String>>(column).ok()?;
+    text.map(|text| AccountName::new(&text)).transpose().ok()
 }
 
 fn role(row: &Row<'_>, column: usize) -> Option<Role> {
@@ -155,6 +189,19 @@ mod tests {
             password: "$argon2id$…".to_owned(),
             since: at(1),
         };
+        let identity = |subject: &str| {
+            let (issuer, subject) = ("https://login.example".to_owned(), subject.to_owned());
+            Identity { issuer, subject }
+        };
+        let token = |secret: &str, account: Option<&AccountName>| Token {
+            secret: Fingerprint::of(secret),
+            name: "the wall's script".to_owned(),
+            account: account.cloned(),
+            role: Role::Viewer,
+            since: at(1),
+            until: at(99),
+            used: None,
+        };
         let changes = [
             Change::Account(account(&ann, Role::Admin)),
             Change::Account(account(&bob, Role::Viewer)),
@@ -172,6 +219,17 @@ mod tests {
             Change::InvitationGone(Fingerprint::of("f")),
             Change::Invitation(invited("g", Some(&ann))),
             Change::InvitationsGone(ann.clone()),
+            Change::Identity(identity("1"), bob.clone()),
+            Change::Identity(identity("2"), bob.clone()),
+            Change::Identity(identity("2"), ann.clone()),
+            Change::Token(token("h", Some(&ann))),
+            Change::Token(token("i", Some(&bob))),
+            Change::Token(token("j", None)),
+            Change::Token(token("k", None)),
+            Change::TokenUsed(Fingerprint::of("j"), at(50)),
+            Change::TokenUsed(Fingerprint::of("x"), at(50)),
+            Change::TokenGone(Fingerprint::of("k")),
+            Change::TokensGone(ann.clone()),
         ];
         let mut access = Accounts::default();
         for change in changes.into_iter().chain([Change::SessionsGone(ann), Change::AccountGone(bob)]) {
@@ -182,5 +240,6 @@ mod tests {
         drop(store);
         assert_eq!(Store::open(&path).unwrap().access().unwrap(), access);
         assert_eq!((access.accounts.len(), access.sessions.len(), access.invitations.len()), (1, 0, 1));
+        assert_eq!((access.tokens.len(), access.identities.len()), (1, 1));
     }
 }

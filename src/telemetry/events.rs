@@ -286,6 +286,19 @@ pub fn api_listens(address: std::net::SocketAddr) {
     info!(event = "api.socket.opened", %address, "api listens");
 }
 
+/// Whoever connects from now on is shown another certificate.
+pub fn certificate_taken(path: &Path) {
+    info!(event = "api.certificate.taken", path = %path.display(), "certificate read");
+}
+
+/// The certificate's files cannot be used; the one that is held goes on.
+pub fn certificate_refused(error: &(dyn std::error::Error + 'static)) {
+    error!(
+        event = "api.certificate.refused",
+        error, "certificate refused, the old one stays; mend the files of [web] tls"
+    );
+}
+
 /// New rules and routes are in force.
 pub fn reload_done(rules: usize) {
     info!(event = "config.reload.done", rules, "configuration reloaded");

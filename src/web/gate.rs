@@ -5,6 +5,8 @@
 //! somebody must be able to sign in, so a session that cannot be written down is good until the daemon ends.
 
 mod guesses;
+mod outside;
+mod tokens;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,16 +20,19 @@ use tokio::time::timeout;
 
 use self::guesses::Guesses;
 pub(super) use self::guesses::Visitor;
+pub(super) use self::tokens::{Draft, Owner};
 use super::backend::{Backend, BackendError};
-use super::caller::Caller;
+use super::caller::{Caller, Pass};
+use super::oidc::Failed;
 use super::token::random;
 use crate::domain::access::{
-    Account, AccountName, Accounts, Change, Fingerprint, INVITED_FOR, Invitation, NOTED_EVERY, Role, Session,
-    WeakPassword, check_password,
+    Account, AccountName, Accounts, Change, Fingerprint, INVITED_FOR, Invitation, NOTED_EVERY, NoName, NoToken, Role,
+    Session, WeakPassword, check_password,
 };
 use crate::domain::audit::Entry;
 use crate::domain::harmless::{clean, clip};
 use crate::domain::lane::Sight;
+use crate::domain::time::Timestamp;
 
 /// Passwords hashed at a time: each takes 19 MB and some 20 ms of a core.
 const AT_A_TIME: usize = 2;
@@ -53,7 +58,7 @@ struct Inner<B> {
 }
 
 /// Why somebody is not let in, or not given what they ask for.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Denied {
     /// Which of both was wrong is not said.
     #[error("name or password is wrong")]
@@ -73,12 +78,37 @@ pub(super) enum Denied {
     /// Nobody could let others in any more.
     #[error("{0} is the only admin; make somebody else one first")]
     LastAdmin(AccountName),
+    /// It cannot be the name of an account.
+    #[error("{NoName}")]
+    NoName,
     /// There is none.
     #[error("there is no account {0}")]
     NoAccount(AccountName),
+    /// No token like that.
+    #[error("{0}")]
+    NoToken(#[from] NoToken),
+    /// Where they sign in already, something is wrong.
+    #[error("{0}")]
+    Outside(#[from] Failed),
+    /// They are known, and may do nothing here.
+    #[error(
+        "you are signed in there, and have no role here; ask whoever looks after Stormbell for a group that has one"
+    )]
+    NoRole,
+    /// They may not.
+    #[error("{0}")]
+    NotAllowed(&'static str),
+    /// There are enough.
+    #[error("there are {0} tokens already; revoke one first")]
+    Full(usize),
     /// Not now.
     #[error("{0}")]
     Unavailable(String),
+}
+
+/// What somebody may read.
+fn sight(account: &Account) -> Sight {
+    if account.restricted { Sight::Whole } else { Sight::Veiled }
 }
 
 impl From<BackendError> for Denied {
@@ -115,21 +145,39 @@ impl<B: Backend> Gate<B> {
         let secret = Fingerprint::of(cookie);
         let accounts = self.0.accounts();
         let (account, _) = accounts.session(&secret, now)?;
-        let sight = if account.restricted { Sight::Whole } else { Sight::Veiled };
-        Some(Caller::signed_in(account.name.as_str(), account.role, sight, cookie))
+        Some(Caller::signed_in(account.name.as_str(), account.role, sight(account), cookie))
     }
 
-    /// Whether whoever has that session is still let in.
-    pub(super) fn is_in(&self, session: &Fingerprint) -> bool {
-        self.0.accounts().session(session, self.0.backend.now()).is_some()
-    }
-
-    /// Notes now and then that a session is in use; nobody waits for it.
-    pub(super) fn used(&self, secret: Fingerprint) {
+    /// Whether whoever came in is still let in.
+    pub(super) fn is_in(&self, caller: &Caller) -> bool {
         let now = self.0.backend.now();
-        let used = self.0.accounts().sessions.get(&secret).map(|session| session.used);
-        if used.is_some_and(|used| now.since(used) >= NOTED_EVERY) {
-            let change = Change::SessionUsed(secret, now);
+        match &caller.pass {
+            Pass::Given => true,
+            Pass::Cookie(session) => self.0.accounts().session(session, now).is_some(),
+            Pass::Token(token) => self.0.accounts().token(token, now).is_some(),
+            Pass::Proxy => self.account(caller).is_some(),
+        }
+    }
+
+    /// Notes now and then that a session or a token is in use; nobody waits for it.
+    pub(super) fn used(&self, pass: Pass) {
+        let now = self.0.backend.now();
+        let long_ago = |used: Option<Timestamp>| used.is_none_or(|used| now.since(used) >= NOTED_EVERY);
+        let change = {
+            let accounts = self.0.accounts();
+            match pass {
+                Pass::Given | Pass::Proxy => None,
+                Pass::Cookie(secret) => {
+                    let session = accounts.sessions.get(&secret).filter(|session| long_ago(Some(session.used)));
+                    session.map(|_| Change::SessionUsed(secret, now))
+                }
+                Pass::Token(secret) => {
+                    let token = accounts.tokens.get(&secret).filter(|token| long_ago(token.used));
+                    token.map(|_| Change::TokenUsed(secret, now))
+                }
+            }
+        };
+        if let Some(change) = change {
             self.0.accounts().apply(&change);
             let inner = Arc::clone(&self.0);
             drop(to_its_end(async move { inner.backend.change_access(vec![change], Vec::new()).await }));
@@ -165,7 +213,7 @@ impl<B: Backend> Gate<B> {
 
     /// Ends a session.
     pub(super) async fn sign_out(&self, caller: &Caller) {
-        if let Some(secret) = caller.session {
+        if let Some(secret) = caller.session() {
             let entry = self.0.entry(caller.by(), "session.ended", caller.by(), "");
             self.remember_if_possible(vec![Change::SessionGone(secret)], vec![entry]).await;
         }
@@ -210,7 +258,8 @@ impl<B: Backend> Gate<B> {
                     Change::InvitationsGone(taking.clone()),
                     Change::Account(account.clone()),
                     // Whoever forgot a password may have lost a telephone with it.
-                    Change::SessionsGone(taking),
+                    Change::SessionsGone(taking.clone()),
+                    Change::TokensGone(taking),
                 ];
                 Ok((changes, vec![entry], account))
             })
@@ -235,7 +284,7 @@ impl<B: Backend> Gate<B> {
         self.0.guesses.was_right(&tried);
         check_password(&new, &account.name)?;
         let password = self.hash(new).await?;
-        let (session, name) = (caller.session, account.name.clone());
+        let (session, name) = (caller.session(), account.name.clone());
         let entry = self.0.entry(name.as_str(), "account.password_changed", name.as_str(), "");
         self.change(move |accounts| {
             // As it is now: meanwhile the role may be another, or the account gone.

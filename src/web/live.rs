@@ -25,9 +25,7 @@ use super::Shared;
 use super::api::{Answer, App, Problem};
 use super::backend::{Backend, Live};
 use super::caller::Caller;
-use crate::domain::access::Fingerprint;
 use crate::domain::incident::Incident;
-use crate::domain::lane::Sight;
 use crate::wire::message::IncidentJson;
 
 /// A line is sent this often, so that proxies and our own patience see that somebody is there.
@@ -40,14 +38,7 @@ pub(super) async fn events<B: Backend>(State(shared): App<B>, Extension(caller):
         let text = "too many look on at once; ask for the page itself now and then instead";
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, text));
     };
-    let viewer = Viewer {
-        live: shared.backend.watch(),
-        session: caller.session,
-        sight: caller.sight,
-        greeted: false,
-        shared,
-        _place: place,
-    };
+    let viewer = Viewer { live: shared.backend.watch(), caller, greeted: false, shared, _place: place };
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
         // nginx would keep it until it is worth sending.
@@ -63,9 +54,8 @@ pub(super) async fn events<B: Backend>(State(shared): App<B>, Extension(caller):
 /// Somebody who looks on.
 struct Viewer<B> {
     live: Receiver<Live>,
-    /// Whose end is the stream's end, too.
-    session: Option<Fingerprint>,
-    sight: Sight,
+    /// When they are let in no more, the stream ends, too.
+    caller: Caller,
     greeted: bool,
     shared: Arc<Shared<B>>,
     _place: OwnedSemaphorePermit,
@@ -81,7 +71,7 @@ impl<B: Backend> Viewer<B> {
             happened = tokio::time::timeout(EVERY, self.live.recv()) => happened,
             () = self.shared.stop.cancelled() => return None,
         };
-        if self.session.is_some_and(|session| !self.shared.gate.is_in(&session)) {
+        if !self.shared.gate.is_in(&self.caller) {
             return None;
         }
         let text = match happened {
@@ -89,7 +79,7 @@ impl<B: Backend> Viewer<B> {
             Ok(Err(RecvError::Closed)) => return None,
             Ok(Err(RecvError::Lagged(_))) => event("missed", &json!({})),
             Ok(Ok(Live::Incident(incident))) => {
-                let incident = Incident::clone(&incident).seen_with(self.sight);
+                let incident = Incident::clone(&incident).seen_with(self.caller.sight);
                 let incident = IncidentJson::new(&incident, &[], self.shared.console.as_ref());
                 event("incident", &serde_json::to_value(&incident).unwrap_or_default())
             }

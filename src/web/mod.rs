@@ -19,6 +19,7 @@ mod inlets;
 mod links;
 mod listener;
 mod live;
+mod oidc;
 mod page;
 mod pagerduty;
 pub mod receipts;
@@ -28,7 +29,9 @@ mod search;
 mod sheet;
 mod silences;
 mod team;
+mod tls;
 mod token;
+mod tokens;
 mod twilio;
 pub mod view;
 mod workshop;
@@ -39,7 +42,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use axum::http::HeaderName;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -48,8 +52,10 @@ pub use backend::{
 };
 pub use desks::{Duplex, Visit};
 pub use handover::{Failed, Note};
+pub use oidc::Provider;
 pub use routes::{Needs, Route};
 pub use team::{Approve, Escalate, Evidence, HandOver, Team};
+pub use tls::Tls;
 pub use token::token;
 pub use workshop::{
     Draft, Judgement, LastMessage, Missed, Past, Preview, Proposal, RuleDetail, RuleState, Tried, TriedPost, Workshop,
@@ -58,10 +64,10 @@ pub use workshop::{
 pub use crate::net::inlet::Inlets;
 
 use gate::Gate;
-use listener::{Bounded, Peer};
+use listener::{Bounded, Entrance, Peer};
 
 use crate::config::secret::Secret;
-use crate::domain::access::Accounts;
+use crate::domain::access::{Accounts, Role};
 use crate::domain::id::ReceiverName;
 use crate::telemetry::metrics::Metrics;
 use crate::wire::link::Console;
@@ -86,11 +92,30 @@ pub enum Access {
     Open,
 }
 
+/// A proxy on this machine that lets people in, and says in a header who they are.
+#[derive(Debug)]
+pub struct Trusted {
+    /// Where it connects, and where alone it is believed.
+    pub listener: UnixListener,
+    /// The number of the user as whom it runs: nobody else gets in there.
+    pub user: u32,
+    /// The header.
+    pub header: HeaderName,
+    /// What those may do who have no account yet and get one; none means that they are refused.
+    pub newcomers: Option<Role>,
+}
+
 /// By which ways one comes in.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Doors {
     /// To the API.
     pub access: Access,
+    /// What the server proves itself with; none means that it speaks in the clear.
+    pub tls: Option<Tls>,
+    /// Who says who is there.
+    pub proxy: Option<Trusted>,
+    /// Where people sign in already.
+    pub oidc: Option<Provider>,
     /// Who may sign in.
     pub accounts: Accounts,
     /// By links: the address that answers name, and what knows the links that messages carry.
@@ -115,12 +140,23 @@ pub enum Hook {
     },
 }
 
+/// What the proxy says.
+#[derive(Debug)]
+struct Believed {
+    header: HeaderName,
+    newcomers: Option<Role>,
+}
+
 /// What every handler can reach.
 #[derive(Debug)]
 struct Shared<B> {
     backend: Arc<B>,
     metrics: Arc<Metrics>,
     access: Access,
+    /// What is believed of a connection that comes from the proxy.
+    believed: Option<Believed>,
+    /// Where people sign in already.
+    oidc: Option<Provider>,
     gate: Gate<B>,
     /// Places for viewers.
     viewers: Arc<Semaphore>,
@@ -145,17 +181,20 @@ pub async fn serve<B: Backend>(
     cancel: CancellationToken,
 ) -> io::Result<()> {
     let listen = listener.local_addr()?;
-    let Doors { access, accounts, console, hooks, inlets } = doors;
+    let Doors { access, tls, proxy, oidc, accounts, console, hooks, inlets } = doors;
     let secret = match &access {
         Access::Token(token) => token.expose(),
         Access::Open => "",
     };
     let gate = Gate::new(Arc::clone(&backend), accounts, secret);
     let viewers = Arc::new(Semaphore::new(VIEWERS));
+    let believed = proxy.as_ref().map(|proxy| Believed { header: proxy.header.clone(), newcomers: proxy.newcomers });
     let shared = Arc::new(Shared {
         backend,
         metrics,
         access,
+        believed,
+        oidc,
         gate,
         viewers,
         stop: cancel.clone(),
@@ -166,10 +205,19 @@ pub async fn serve<B: Backend>(
     });
     invite_the_first(&shared).await;
     let (router, _) = api::router(shared);
-    let stop = cancel.clone();
     let router = router.into_make_service_with_connect_info::<Peer>();
-    let server = axum::serve(Bounded::new(listener, CONNECTIONS, PATIENCE), router)
-        .with_graceful_shutdown(async move { stop.cancelled().await });
+    let at = async |entrance| {
+        let stop = cancel.clone();
+        let served = axum::serve(Bounded::new(entrance, CONNECTIONS, PATIENCE), router.clone());
+        served.with_graceful_shutdown(async move { stop.cancelled().await }).await
+    };
+    let behind = async {
+        match proxy {
+            Some(Trusted { listener, user, .. }) => at(Entrance::Unix(listener, user)).await,
+            None => Ok(()),
+        }
+    };
+    let server = async { tokio::try_join!(at(Entrance::Tcp(listener, tls)), behind).map(|_| ()) };
     let out_of_patience = async {
         cancel.cancelled().await;
         tokio::time::sleep(GRACE).await;
@@ -186,7 +234,20 @@ pub fn addresses<B: Backend>(backend: Arc<B>) -> Vec<Route> {
     let (metrics, listen) = (Arc::default(), SocketAddr::from(([127, 0, 0, 1], 0)));
     let (access, hooks, inlets) = (Access::Open, BTreeMap::new(), Inlets::default());
     let (viewers, stop) = (Arc::new(Semaphore::new(VIEWERS)), CancellationToken::new());
-    let shared = Shared { backend, metrics, access, gate, viewers, stop, listen, console: None, hooks, inlets };
+    let shared = Shared {
+        backend,
+        metrics,
+        access,
+        believed: None,
+        oidc: None,
+        gate,
+        viewers,
+        stop,
+        listen,
+        console: None,
+        hooks,
+        inlets,
+    };
     api::router(Arc::new(shared)).1
 }
 

@@ -20,7 +20,7 @@ use super::api::Problem;
 use super::backend::Backend;
 use super::caller::Caller;
 use super::console;
-use super::guard::Way;
+use super::guard::{Stranger, Way};
 use crate::domain::access::Role;
 
 /// What it takes to be let in.
@@ -127,6 +127,9 @@ async fn admit<B: Backend>(
     }
     match (request.uri().path().starts_with("/api/"), caller.is_some()) {
         (true, true) => {
+            if let Some(caller) = caller {
+                shared.gate.strayed(caller, request.uri().path());
+            }
             let text = format!("this takes the role {}; an admin can give it", role.as_str());
             Problem::new(StatusCode::FORBIDDEN, text).into_response()
         }
@@ -134,6 +137,7 @@ async fn admit<B: Backend>(
             Problem::new(StatusCode::UNAUTHORIZED, "send the header Authorization: Bearer TOKEN").into_response()
         }
         (false, true) => console::forbidden(&shared, request, role).await,
+        (false, false) if request.extensions().get::<Stranger>().is_some() => console::stranger(&shared, request).await,
         (false, false) => {
             let root = request.extensions().get().map_or("/", |way: &Way| way.root.as_str());
             let location = format!("{root}{}", sign_in(&request));

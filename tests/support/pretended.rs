@@ -430,14 +430,21 @@ pub struct Server {
 
 impl Server {
     pub async fn start(access: Access, console: Option<Console>) -> Self {
+        Self::start_with(access, console, |_| {}).await
+    }
+
+    /// With other doors than the usual ones.
+    pub async fn start_with(access: Access, console: Option<Console>, change: impl FnOnce(&mut Doors)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (backend, metrics) = (Arc::new(Pretended::default()), Arc::new(Metrics::default()));
         let (cancel, mut tasks) = (CancellationToken::new(), JoinSet::new());
         let console = console.unwrap_or_else(|| Console::at(format!("http://{address}").parse().unwrap()));
         let hooks = [("pager".into(), Hook::PagerDuty(Secret::new(HOOK_SECRET.to_owned())))].into();
-        let doors =
-            Doors { access, accounts: Accounts::default(), console: Some(console), hooks, inlets: Inlets::default() };
+        let (accounts, inlets) = (Accounts::default(), Inlets::default());
+        let mut doors =
+            Doors { access, tls: None, proxy: None, oidc: None, accounts, console: Some(console), hooks, inlets };
+        change(&mut doors);
         let served = serve(listener, Arc::clone(&backend), doors, Arc::clone(&metrics), cancel.clone());
         tasks.spawn(served);
         let client = Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap();

@@ -28,6 +28,24 @@ pub fn acceptor() -> (TlsAcceptor, String) {
     (TlsAcceptor::from(Arc::new(config)), authority.pem())
 }
 
+/// The PEM of a server's certificate and of its key, and of whom its clients trust.
+pub struct Certified {
+    pub chain: String,
+    pub key: String,
+    pub authority: String,
+}
+
+/// Another one at each call, for `localhost` and `127.0.0.1`.
+pub fn certified() -> Certified {
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &authority).unwrap();
+    Certified { chain: certificate.pem(), key: key.serialize_pem(), authority: authority.pem() }
+}
+
 /// Takes TLS off and passes the rest on to a port of this machine, as a reverse proxy does; ends with the task.
 pub async fn relay(listener: TcpListener, acceptor: TlsAcceptor, port: u16) {
     let mut connections = JoinSet::new();

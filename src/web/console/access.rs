@@ -10,6 +10,7 @@ use axum::response::Response;
 use super::fields::{Fields, Posted};
 use super::frame::Frame;
 use super::sign_in::visitor;
+use super::tokens::{Tokens, of_everybody, of_oneself};
 use super::{failed, go_to, nothing_of};
 use crate::domain::access::{Account, AccountName, Invitation, Role, Session};
 use crate::domain::harmless::{clean, clip};
@@ -25,9 +26,32 @@ struct Own {
     f: Frame,
     name: String,
     role: String,
-    problem: Option<String>,
-    done: Option<String>,
+    says: Says,
     sessions: Vec<Browser>,
+    /// Whether there is one to change.
+    password: bool,
+    tokens: Tokens,
+}
+
+/// What there is to say after a form.
+#[derive(Default)]
+pub(super) struct Says {
+    pub(super) problem: Option<String>,
+    pub(super) done: Option<String>,
+    /// An invitation's link, shown once.
+    pub(super) link: Option<String>,
+    /// A token, shown once.
+    pub(super) token: Option<String>,
+}
+
+impl Says {
+    pub(super) fn problem(problem: impl ToString) -> Self {
+        Self { problem: Some(problem.to_string()), ..Self::default() }
+    }
+
+    fn status(&self) -> StatusCode {
+        if self.problem.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK }
+    }
 }
 
 struct Browser {
@@ -37,12 +61,12 @@ struct Browser {
 }
 
 pub(super) async fn account<B: Backend>(State(shared): App<B>, f: Frame) -> Response {
-    own(&shared, f, None, None)
+    own(&shared, f, Says::default())
 }
 
 pub(super) async fn change_password<B: Backend>(
     State(shared): App<B>,
-    ConnectInfo(Peer(address)): ConnectInfo<Peer>,
+    ConnectInfo(Peer { address, .. }): ConnectInfo<Peer>,
     headers: HeaderMap,
     Posted(f, fields): Posted,
 ) -> Response {
@@ -50,15 +74,15 @@ pub(super) async fn change_password<B: Backend>(
     let new = fields.secret("new");
     if new != fields.secret("again") {
         let problem = f.w.passwords_differ.to_string();
-        return own(&shared, f, Some(problem), None);
+        return own(&shared, f, Says::problem(problem));
     }
     let visitor = visitor(address, &headers);
     match shared.gate.change_password(&caller, fields.secret("old"), new, &visitor).await {
         Ok(()) => {
             let done = f.w.password_changed.to_string();
-            own(&shared, f, None, Some(done))
+            own(&shared, f, Says { done: Some(done), ..Says::default() })
         }
-        Err(denied) => own(&shared, f, Some(denied.to_string()), None),
+        Err(denied) => own(&shared, f, Says::problem(denied)),
     }
 }
 
@@ -66,13 +90,14 @@ pub(super) async fn end_session<B: Backend>(State(shared): App<B>, Posted(f, fie
     let Some(caller) = f.caller.clone() else { return nothing_of(f) };
     match shared.gate.end_session(&caller, fields.get("session")).await {
         Ok(()) => go_to(&f, "account"),
-        Err(denied) => own(&shared, f, Some(denied.to_string()), None),
+        Err(denied) => own(&shared, f, Says::problem(denied)),
     }
 }
 
-fn own<B: Backend>(shared: &Arc<Shared<B>>, f: Frame, problem: Option<String>, done: Option<String>) -> Response {
+/// One's own account.
+pub(super) fn own<B: Backend>(shared: &Arc<Shared<B>>, f: Frame, says: Says) -> Response {
     let name = f.caller.as_ref().and_then(|caller| AccountName::new(caller.name()?).ok());
-    let Some((name, caller)) = name.zip(f.caller.as_ref()).filter(|(_, caller)| caller.session.is_some()) else {
+    let Some((name, caller)) = name.zip(f.caller.as_ref()).filter(|(_, caller)| caller.is_person()) else {
         // Whoever has the token, and whoever looks at a demo, has no account.
         return nothing_of(f);
     };
@@ -80,20 +105,20 @@ fn own<B: Backend>(shared: &Arc<Shared<B>>, f: Frame, problem: Option<String>, d
         let said = if session.browser.is_empty() { f.w.unknown_browser.to_string() } else { session.browser.clone() };
         let (began, used) = (f.time(session.began), f.time(session.used));
         let text = f.w.session_text.with([("browser", &said), ("began", &began), ("used", &used)]);
-        Browser { name: session.secret.name(), text, this: caller.session == Some(session.secret) }
+        Browser { name: session.secret.name(), text, this: caller.session() == Some(session.secret) }
     };
     let sessions = shared.gate.sessions(&name).iter().map(browser).collect();
-    let status = if problem.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    let role = f.role(caller.role).to_string();
-    Frame::show(status, &Own { name: name.to_string(), role, problem, done, sessions, f })
+    let password = shared.gate.has_password(caller);
+    let (role, tokens) = (f.role(caller.role).to_string(), of_oneself(shared, &f, caller));
+    Frame::show(says.status(), &Own { name: name.to_string(), role, says, sessions, password, tokens, f })
 }
 
 #[derive(Template)]
 #[template(path = "access.html")]
 struct Everybody {
     f: Frame,
-    problem: Option<String>,
-    link: Option<String>,
+    says: Says,
+    tokens: Tokens,
     accounts: Vec<Who>,
     invited: Vec<Guest>,
     roles: Vec<Choice>,
@@ -115,27 +140,27 @@ struct Guest {
     until: String,
 }
 
-struct Choice {
-    value: &'static str,
-    name: String,
+pub(super) struct Choice {
+    pub(super) value: &'static str,
+    pub(super) name: String,
 }
 
 pub(super) async fn access<B: Backend>(State(shared): App<B>, f: Frame) -> Response {
-    everybody(&shared, f, None, None)
+    everybody(&shared, f, Says::default())
 }
 
 pub(super) async fn invite<B: Backend>(State(shared): App<B>, Posted(f, fields): Posted) -> Response {
     let Some(caller) = f.caller.clone() else { return nothing_of(f) };
     let (name, role) = match chosen(&fields) {
         Ok(chosen) => chosen,
-        Err(problem) => return everybody(&shared, f, Some(problem), None),
+        Err(problem) => return everybody(&shared, f, Says::problem(problem)),
     };
     match shared.gate.invite(&caller, &name, role).await {
         Ok(secret) => {
             let link = shared.console.as_ref().map(|console| console.invitation_url(&secret));
-            everybody(&shared, f, None, link)
+            everybody(&shared, f, Says { link, ..Says::default() })
         }
-        Err(denied) => everybody(&shared, f, Some(denied.to_string()), None),
+        Err(denied) => everybody(&shared, f, Says::problem(denied)),
     }
 }
 
@@ -172,7 +197,7 @@ pub(super) async fn remove<B: Backend>(State(shared): App<B>, Posted(f, fields):
 fn after<B: Backend>(shared: &Arc<Shared<B>>, f: Frame, done: Result<(), String>) -> Response {
     match done {
         Ok(()) => go_to(&f, "access"),
-        Err(problem) => everybody(shared, f, Some(problem), None),
+        Err(problem) => everybody(shared, f, Says::problem(problem)),
     }
 }
 
@@ -182,7 +207,8 @@ fn chosen(fields: &Fields) -> Result<(AccountName, Role), String> {
     Ok((name, role))
 }
 
-fn everybody<B: Backend>(shared: &Arc<Shared<B>>, f: Frame, problem: Option<String>, link: Option<String>) -> Response {
+/// Everybody's accounts, and what programs have.
+pub(super) fn everybody<B: Backend>(shared: &Arc<Shared<B>>, f: Frame, says: Says) -> Response {
     let f = f.at("access");
     let (accounts, invited) = shared.gate.everybody();
     let who = |one: &Account| Who {
@@ -201,8 +227,8 @@ fn everybody<B: Backend>(shared: &Arc<Shared<B>>, f: Frame, problem: Option<Stri
     let accounts = accounts.iter().map(who).collect();
     let roles = Role::ALL.into_iter().map(|role| Choice { value: role.as_str(), name: f.role(role).to_string() });
     let roles = roles.collect();
-    let status = if problem.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    Frame::show(status, &Everybody { f, problem, link, accounts, invited, roles })
+    let tokens = of_everybody(shared, &f);
+    Frame::show(says.status(), &Everybody { f, says, tokens, accounts, invited, roles })
 }
 
 #[derive(Template)]

@@ -16,6 +16,7 @@ mod incident;
 mod judge;
 mod lists;
 mod now;
+mod oidc;
 mod playbook;
 mod report;
 mod rule;
@@ -23,6 +24,7 @@ mod search;
 mod sign_in;
 mod silences;
 mod strip;
+mod tokens;
 mod words;
 
 use std::sync::Arc;
@@ -37,6 +39,7 @@ pub(super) use self::report::file as report_file;
 use super::Shared;
 use super::api::{EDITOR, RESPONDER, VIEWER};
 use super::backend::{Backend, BackendError};
+use super::guard::Stranger;
 use super::routes::{Needs, Routes};
 use crate::domain::access::Role;
 
@@ -72,19 +75,25 @@ pub(super) fn routes<B: Backend>(routes: Routes<B>) -> Routes<B> {
         .get("/silences", VIEWER, silences::show::<B>)
         .post("/silences", RESPONDER, silences::order::<B>)
         .post("/silences/end", RESPONDER, silences::end::<B>)
-        .get("/sign-in", Needs::Nothing, sign_in::show)
+        .get("/sign-in", Needs::Nothing, sign_in::show::<B>)
         .post("/sign-in", Needs::Nothing, sign_in::enter::<B>)
+        .get("/sign-in/oidc", Needs::Nothing, oidc::begin::<B>)
+        .get("/sign-in/oidc/back", Needs::Nothing, oidc::back::<B>)
         .post("/sign-out", VIEWER, sign_in::leave::<B>)
         .get("/invited/{secret}", Needs::Nothing, sign_in::invited::<B>)
         .post("/invited/{secret}", Needs::Nothing, sign_in::take_up::<B>)
         .get("/account", VIEWER, access::account::<B>)
         .post("/account/password", VIEWER, access::change_password::<B>)
         .post("/account/sessions/end", VIEWER, access::end_session::<B>)
+        .post("/account/tokens", VIEWER, tokens::make_own::<B>)
+        .post("/account/tokens/end", VIEWER, tokens::revoke_own::<B>)
         .get("/access", ADMIN, access::access::<B>)
         .post("/access/invite", ADMIN, access::invite::<B>)
         .post("/access/role", ADMIN, access::set_role::<B>)
         .post("/access/restricted", ADMIN, access::set_restricted::<B>)
         .post("/access/remove", ADMIN, access::remove::<B>)
+        .post("/access/tokens", ADMIN, tokens::make::<B>)
+        .post("/access/tokens/end", ADMIN, tokens::revoke::<B>)
         .get("/audit", ADMIN, access::audit::<B>)
         .get("/assets/{address}", Needs::Nothing, assets::asset)
 }
@@ -111,6 +120,15 @@ pub(super) async fn forbidden<B: Backend>(shared: &Arc<Shared<B>>, request: Requ
     let text = f.w.forbidden_text.with([("role", &needed), ("mine", &mine)]);
     let says = f.w.forbidden.to_string();
     said(f, StatusCode::FORBIDDEN, says, vec![text])
+}
+
+/// For whoever is known to the proxy and has no account that could be used.
+pub(super) async fn stranger<B: Backend>(shared: &Arc<Shared<B>>, request: Request) -> Response {
+    let (mut parts, _) = request.into_parts();
+    let Ok(f) = Frame::from_request_parts(&mut parts, shared).await;
+    let why = parts.extensions.get::<Stranger>().map(|Stranger(denied)| denied.to_string());
+    let text = f.w.no_account.to_string();
+    said(f, StatusCode::FORBIDDEN, why.unwrap_or_default(), vec![text])
 }
 
 /// For an address at which there is nothing.

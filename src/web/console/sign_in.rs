@@ -8,6 +8,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{ConnectInfo, FromRequest, Path, RawQuery, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use url::form_urlencoded;
 
 use super::fields::{Fields, Posted};
 use super::frame::Frame;
@@ -19,12 +20,15 @@ use crate::web::backend::Backend;
 use crate::web::caller::{known, set_cookie, set_known};
 use crate::web::gate::{Denied, Visitor, cookie_lasts};
 use crate::web::listener::Peer;
+use crate::web::oidc::Failed;
 
 #[derive(Template)]
 #[template(path = "sign-in.html")]
 struct SignIn {
     f: Frame,
     then: String,
+    /// Where people sign in already: what the button says, and where it leads.
+    elsewhere: Option<(String, String)>,
     name: String,
     problem: Option<String>,
 }
@@ -41,17 +45,44 @@ struct Invited {
     problem: Option<String>,
 }
 
-pub(super) async fn show(f: Frame, RawQuery(query): RawQuery) -> Response {
+pub(super) async fn show<B: Backend>(State(shared): App<B>, f: Frame, RawQuery(query): RawQuery) -> Response {
     let then = Fields::read(query.unwrap_or_default().as_bytes()).get("then").to_owned();
     if f.caller.is_some() {
         return go_to(&f, &below(&then));
     }
-    Frame::show(StatusCode::OK, &SignIn { f, then, name: String::new(), problem: None })
+    asked(&shared, f, StatusCode::OK, then, String::new(), None)
+}
+
+/// The page that asks who is there.
+fn asked<B: Backend>(
+    shared: &Arc<Shared<B>>,
+    f: Frame,
+    status: StatusCode,
+    then: String,
+    name: String,
+    problem: Option<String>,
+) -> Response {
+    let elsewhere = shared.oidc.as_ref().map(|provider| {
+        let query = form_urlencoded::Serializer::new(String::new()).append_pair("then", &then).finish();
+        (f.w.sign_in_with.with([("name", provider.name())]), format!("{}?{query}", f.url("sign-in/oidc")))
+    });
+    Frame::show(status, &SignIn { f, then, elsewhere, name, problem })
+}
+
+/// The same after a sign-in that failed.
+pub(super) fn denied<B: Backend>(
+    shared: &Arc<Shared<B>>,
+    f: Frame,
+    then: String,
+    name: String,
+    denied: &Denied,
+) -> Response {
+    asked(shared, f, status(denied), then, name, Some(denied.to_string()))
 }
 
 pub(super) async fn enter<B: Backend>(
     State(shared): App<B>,
-    ConnectInfo(Peer(address)): ConnectInfo<Peer>,
+    ConnectInfo(Peer { address, .. }): ConnectInfo<Peer>,
     f: Frame,
     headers: HeaderMap,
     fields: Fields,
@@ -60,10 +91,7 @@ pub(super) async fn enter<B: Backend>(
     let entered = shared.gate.sign_in(&name, fields.secret("password"), &visitor(address, &headers)).await;
     match entered {
         Ok(cookie) => welcome(&shared, &f, &name, &cookie, &below(&then)),
-        Err(denied) => {
-            let status = status(&denied);
-            Frame::show(status, &SignIn { f, then, name, problem: Some(denied.to_string()) })
-        }
+        Err(refused) => denied(&shared, f, then, name, &refused),
     }
 }
 
@@ -83,7 +111,7 @@ pub(super) async fn invited<B: Backend>(State(shared): App<B>, f: Frame, secret:
 
 pub(super) async fn take_up<B: Backend>(
     State(shared): App<B>,
-    ConnectInfo(Peer(address)): ConnectInfo<Peer>,
+    ConnectInfo(Peer { address, .. }): ConnectInfo<Peer>,
     f: Frame,
     headers: HeaderMap,
     secret: Secret,
@@ -135,7 +163,13 @@ fn page<B: Backend>(
 }
 
 /// On to the page, with the cookie, and a sign that somebody was here.
-fn welcome<B: Backend>(shared: &Arc<Shared<B>>, f: &Frame, name: &str, cookie: &str, path: &str) -> Response {
+pub(super) fn welcome<B: Backend>(
+    shared: &Arc<Shared<B>>,
+    f: &Frame,
+    name: &str,
+    cookie: &str,
+    path: &str,
+) -> Response {
     let mut cookies = vec![set_cookie(Some(cookie), cookie_lasts(), f.secure)];
     cookies.extend(shared.gate.known(name).map(|sign| set_known(&sign, f.secure)));
     let mut answer = go_to(f, path);
@@ -146,7 +180,7 @@ fn welcome<B: Backend>(shared: &Arc<Shared<B>>, f: &Frame, name: &str, cookie: &
 }
 
 /// What to go on to: an address of ours below the root, never another site's.
-fn below(then: &str) -> String {
+pub(super) fn below(then: &str) -> String {
     let path = then.trim_start_matches('/');
     // Browsers read a backslash as a slash, and drop tabs and line breaks.
     let ours = !path.contains(|c: char| c == '\\' || c.is_control()) && then.starts_with('/');
@@ -162,7 +196,7 @@ pub(super) fn visitor(address: IpAddr, headers: &HeaderMap) -> Visitor<'_> {
 fn status(denied: &Denied) -> StatusCode {
     match denied {
         Denied::Wait(_) => StatusCode::TOO_MANY_REQUESTS,
-        Denied::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Denied::Unavailable(_) | Denied::Outside(Failed::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
     }
 }

@@ -21,6 +21,7 @@ const NOTED: u32 = 10;
 const NOTED_WITHIN: Duration = Duration::from_mins(1);
 /// What the sign is for, so that the secret can sign nothing else by accident.
 const PURPOSE: &str = "stormbell was here 1\n";
+const FORMS: &str = "stormbell forms 1\n";
 
 /// Who asks to come in.
 #[derive(Clone, Copy, Debug)]
@@ -95,10 +96,24 @@ impl Guesses {
 
     /// The sign of whoever signed in with that name.
     pub(super) fn known(&self, name: &AccountName) -> String {
+        self.signed(PURPOSE, name.as_str())
+    }
+
+    /// What forms carry of somebody who has no cookie, whose browser is let in by others.
+    pub(super) fn form_key(&self, name: &str) -> String {
+        self.signed(FORMS, name)
+    }
+
+    /// For what else is signed or derived, each for a purpose of its own.
+    pub(super) fn secret(&self) -> &str {
+        &self.secret
+    }
+
+    fn signed(&self, purpose: &str, text: &str) -> String {
         // HMAC takes keys of every length.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.secret.as_bytes()) else { return String::new() };
-        mac.update(PURPOSE.as_bytes());
-        mac.update(name.as_str().as_bytes());
+        mac.update(purpose.as_bytes());
+        mac.update(text.as_bytes());
         hex(&mac.finalize().into_bytes(), 16)
     }
 

@@ -1,0 +1,86 @@
+//! The web server's certificate: read at the start, and again when its files change or SIGHUP comes.
+//!
+//! Whoever renews it (certbot, a script of the hospital's authority) need not tell the daemon. Files that are wrong, or
+//! only half of them renewed yet, change nothing: the one that is held goes on.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::certificate::certificate;
+use crate::config::model::TlsFiles;
+use crate::telemetry::events;
+use crate::web::Tls;
+
+/// How often the files are looked at.
+const EVERY: Duration = Duration::from_secs(30);
+
+/// A certificate, and where it came from.
+pub(super) struct Certificate {
+    files: TlsFiles,
+    tls: Tls,
+    seen: Stamps,
+}
+
+/// When each file was written, and how long it is.
+type Stamps = [Option<(SystemTime, u64)>; 2];
+
+impl Certificate {
+    /// Reads it for the first time. Blocks on files.
+    pub(super) fn new(files: &TlsFiles) -> anyhow::Result<Self> {
+        // Before they are read: what is written meanwhile is read again.
+        let seen = stamps(files);
+        let certified = certificate(files).context("[web] tls")?;
+        Ok(Self { files: files.clone(), tls: Tls::new(certified).context("[web] tls")?, seen })
+    }
+
+    /// For the server.
+    pub(super) fn served(&self) -> Tls {
+        self.tls.clone()
+    }
+
+    /// Looks at the files until told to stop.
+    pub(super) async fn follow(mut self, stop: CancellationToken) -> anyhow::Result<()> {
+        let mut hang_up = signal(SignalKind::hangup()).context("listening for SIGHUP")?;
+        loop {
+            let asked = tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                _ = hang_up.recv() => true,
+                () = sleep(EVERY) => false,
+            };
+            let looked = tokio::task::spawn_blocking(move || {
+                self.look(asked);
+                self
+            });
+            self = looked.await.context("reading the certificate")?;
+        }
+    }
+
+    fn look(&mut self, asked: bool) {
+        let now = stamps(&self.files);
+        if now == self.seen && !asked {
+            return;
+        }
+        self.seen = now;
+        match certificate(&self.files) {
+            Ok(certified) => {
+                self.tls.replace(certified);
+                events::certificate_taken(&self.files.certificate);
+            }
+            Err(error) => events::certificate_refused(&error),
+        }
+    }
+}
+
+fn stamps(files: &TlsFiles) -> Stamps {
+    let stamp = |path: &Path| {
+        let found = fs::metadata(path).ok()?;
+        Some((found.modified().ok()?, found.len()))
+    };
+    [stamp(&files.certificate), stamp(&files.key)]
+}

@@ -447,7 +447,7 @@ fn over(incident: &Incident) -> String {
     }
 }
 
-fn stopping() -> BackendError {
+pub(super) fn stopping() -> BackendError {
     BackendError::Unavailable("the daemon is stopping; try again in a few seconds".to_owned())
 }
 

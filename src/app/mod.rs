@@ -14,6 +14,7 @@ mod drill;
 pub mod lessons;
 mod outbox;
 pub mod pipeline;
+mod privacy;
 mod probe;
 mod readiness;
 pub mod reload;

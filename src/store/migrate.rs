@@ -12,7 +12,7 @@ use super::error::StoreError;
 use super::write::integer;
 
 /// The scripts; the first makes schema 1.
-const SCRIPTS: [&str; 12] = [
+const SCRIPTS: [&str; 13] = [
     include_str!("schema/0001.sql"),
     include_str!("schema/0002-volume.sql"),
     include_str!("schema/0003-stories.sql"),
@@ -25,6 +25,7 @@ const SCRIPTS: [&str; 12] = [
     include_str!("schema/0015-bookmarks.sql"),
     include_str!("schema/0016-access.sql"),
     include_str!("schema/0017-playbooks.sql"),
+    include_str!("schema/0020-holds.sql"),
 ];
 
 /// Marks the file as ours (`file(1)` shows it): "strm".

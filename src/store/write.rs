@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use super::answered::Answered;
 use super::error::StoreError;
 use super::files::{self, Lock};
+use super::holds::put_aside;
 use super::retention::{erase, erase_author};
 use super::{migrate, quotas, silences, stored};
 use crate::domain::audit::Entry;
@@ -190,20 +191,21 @@ impl Writing<'_> {
     /// A post that was erased stays erased: after a crash the stream is read again, and an
     /// author who took something back must not see it return for even a second.
     fn post(&mut self, post: &Post) -> Result<(), StoreError> {
-        let mut known = self.sql.prepare_cached("SELECT json IS NOT NULL FROM post WHERE id = ?1")?;
-        let has_text: Option<bool> = known.query_row([post.id.as_str()], |row| row.get(0)).optional()?;
-        self.removed_text |= has_text == Some(true);
+        let mut known = self.sql.prepare_cached("SELECT json FROM post WHERE id = ?1")?;
+        let was: Option<Option<String>> = known.query_row([post.id.as_str()], |row| row.get(0)).optional()?;
+        let is = stored::post_to_json(post);
+        if let Some(was) = was.flatten() {
+            self.removed_text = true;
+            if was != is {
+                put_aside(self.sql, post.id.as_str(), &was)?;
+            }
+        }
         let mut upsert = self.sql.prepare_cached(
             "INSERT INTO post (id, author, at, json) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (id) DO UPDATE SET author = excluded.author, at = excluded.at, json = excluded.json
              WHERE json IS NOT NULL",
         )?;
-        upsert.execute(params![
-            post.id.as_str(),
-            post.author.id.as_str(),
-            post.event_time.micros(),
-            stored::post_to_json(post)
-        ])?;
+        upsert.execute(params![post.id.as_str(), post.author.id.as_str(), post.event_time.micros(), is])?;
         Ok(())
     }
 

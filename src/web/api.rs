@@ -16,7 +16,9 @@ use super::caller::Caller;
 use super::guard::guard;
 use super::routes::{Needs, Route, Routes};
 use super::view::{IncidentDetailView, ReadyView};
-use super::{Shared, console, desks, drills, handover, hooks, incidents, inlets, links, live, silences, twilio};
+use super::{
+    Shared, console, desks, drills, handover, hooks, incidents, inlets, links, live, privacy, silences, twilio,
+};
 use crate::domain::access::Role;
 use crate::domain::id::IncidentId;
 use crate::domain::incident::IncidentState;
@@ -53,6 +55,7 @@ pub(super) fn router<B: Backend>(shared: Arc<Shared<B>>) -> (Router, Vec<Route>)
         .and(incidents::routes)
         .and(handover::routes)
         .and(silences::routes)
+        .and(privacy::routes)
         .and(drills::routes)
         .and(desks::routes)
         .and(hooks::routes)

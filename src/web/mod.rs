@@ -21,6 +21,7 @@ mod listener;
 mod live;
 mod page;
 mod pagerduty;
+mod privacy;
 pub mod receipts;
 pub mod report;
 mod routes;
@@ -45,6 +46,7 @@ pub use backend::{
 };
 pub use desks::{Duplex, Visit};
 pub use handover::{Failed, Note};
+pub use privacy::{Erase, Privacy, Subject};
 pub use routes::{Needs, Route};
 pub use team::{Approve, Escalate, Evidence, HandOver, Team};
 pub use token::token;

@@ -27,6 +27,7 @@ pub mod model;
 pub mod nostr;
 pub mod outbox;
 pub mod pretended;
+pub mod privacy;
 pub mod proxy;
 pub mod reading;
 pub mod screen;

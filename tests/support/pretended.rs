@@ -13,6 +13,7 @@ use stormbell::config::secret::Secret;
 use stormbell::domain::access::{Accounts, Change};
 use stormbell::domain::addressee::{Addressee, Recipient};
 use stormbell::domain::audit::Entry;
+use stormbell::domain::erasure::Hold;
 use stormbell::domain::id::{IncidentId, PersonName, RuleId, SilenceId};
 use stormbell::domain::incident::{Escalation, Incident, IncidentState, Severity, Signature, Told};
 use stormbell::domain::message::{Delivery, Message, MessageKind};
@@ -24,8 +25,8 @@ use stormbell::domain::time::{Timestamp, Zone};
 use stormbell::telemetry::metrics::Metrics;
 use stormbell::web::view::{AlertView, DeliveryView, LedgerView, RuleView, SourceView, StatusView, TimelineView};
 use stormbell::web::{
-    Access, Action, Backend, BackendError, Doors, Escalate, Growth, HandOver, Hook, IncidentDetail, Inlets, Live,
-    Merge, Moment, Note, Numbered, Story, Visit, serve,
+    Access, Action, Backend, BackendError, Doors, Erase, Escalate, Growth, HandOver, Hook, IncidentDetail, Inlets,
+    Live, Merge, Moment, Note, Numbered, Story, Visit, serve,
 };
 use stormbell::wire::link::Console;
 use tokio::net::TcpListener;
@@ -64,6 +65,9 @@ pub struct Pretended {
     pub followed: Mutex<Followed>,
     pub approvals: Mutex<Vec<Approval>>,
     pub notes: Mutex<Vec<Note>>,
+    /// What was ordered about privacy, see `privacy.rs`.
+    pub erased: Mutex<Vec<Erase>>,
+    pub held: Mutex<Vec<Hold>>,
 }
 
 impl Default for Pretended {
@@ -87,6 +91,8 @@ impl Default for Pretended {
             followed: Mutex::default(),
             approvals: Mutex::default(),
             notes: Mutex::default(),
+            erased: Mutex::default(),
+            held: Mutex::default(),
         }
     }
 }

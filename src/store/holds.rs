@@ -24,6 +24,11 @@ pub(super) const HELD: &str = "SELECT held_id FROM (
     UNION SELECT merged.value, hold.incident FROM hold JOIN incident ON incident.id = hold.incident,
       json_each(incident.detail, '$.merged') AS merged)";
 
+/// Of a `post`: it is no evidence of those.
+pub(super) fn not_held() -> String {
+    format!("post.id NOT IN (SELECT post FROM sighting WHERE incident IN ({HELD}))")
+}
+
 impl StoreHandle {
     /// Holds an incident's evidence; on disk when it returns. Once more, and the newer words stand. None: there is no such
     /// incident.

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
 
 use super::error::StoreError;
-use super::holds::{HELD, put_aside};
+use super::holds::{HELD, not_held, put_aside};
 use super::write::{Store, Writing, integer};
 use crate::domain::id::{RuleId, Topic};
 use crate::domain::route::Glob;
@@ -49,12 +49,16 @@ impl Retention {
     }
 }
 
-/// The same for SQL: where a topic or rule is not named, the usual instant counts.
+/// The same for SQL.
 struct Instants {
     usual: i64,
     /// The newest of all: what is younger is kept in any case.
     newest: i64,
-    by_rule: String,
+    /// Rules of which less is kept than usual.
+    shorter: Vec<(String, i64)>,
+    /// Those of which more is, as JSON.
+    longer: String,
+    /// All topics, as JSON.
     by_topic: String,
 }
 
@@ -73,33 +77,13 @@ impl Store {
 
 impl Writing<'_> {
     pub(super) fn forget(&mut self, retention: &Retention) -> Result<Forgotten, StoreError> {
-        let Instants { usual, newest, by_rule, by_topic } = self.instants(retention)?;
-        let old = ids(
-            self.sql,
-            &format!(
-                "SELECT id FROM post WHERE at < ?2 AND json IS NOT NULL
-                   AND at < coalesce((
-                     SELECT max(coalesce((SELECT value FROM json_each(?3) WHERE key = sighting.rule), ?1))
-                     FROM sighting WHERE sighting.post = post.id), ?1)
-                   AND id NOT IN (SELECT post FROM sighting WHERE incident IN ({HELD}))
-                 ORDER BY at LIMIT ?4"
-            ),
-            params![usual, newest, by_rule, integer(POSTS_AT_ONCE as u64)],
-        )?;
-        for id in &old {
-            self.removed_text |= erase(self.sql, id)?;
+        let instants = self.instants(retention)?;
+        let posts = self.erase_old(&instants)?;
+        if posts == POSTS_AT_ONCE {
+            return Ok(Forgotten { posts, more: true });
         }
-        if old.len() == POSTS_AT_ONCE {
-            return Ok(Forgotten { posts: old.len(), more: true });
-        }
-        let of_rule = "at < ?2 AND at < coalesce((SELECT value FROM json_each(?3) WHERE key = rule), ?1)";
-        self.sql.execute(
-            &format!(
-                "DELETE FROM sighting WHERE {of_rule} AND (incident IS NULL OR incident NOT IN ({HELD}))
-                   AND NOT EXISTS (SELECT 1 FROM post WHERE id = sighting.post AND json IS NOT NULL)"
-            ),
-            params![usual, newest, by_rule],
-        )?;
+        self.forget_sightings(&instants)?;
+        let Instants { usual, newest, by_topic, .. } = instants;
         for statement in of_incidents() {
             self.sql.execute(&statement, params![usual, newest, by_topic])?;
         }
@@ -111,37 +95,89 @@ impl Writing<'_> {
         ] {
             self.sql.execute(statement, [usual])?;
         }
-        Ok(Forgotten { posts: old.len(), more: false })
+        Ok(Forgotten { posts, more: false })
+    }
+
+    /// Erases old posts, so many at most. Of a post of several topics the shortest time counts, so those of short times are
+    /// found by their rules alone, and the others are only asked about once their usual time is over: the writer must not
+    /// look at every post of a month each hour.
+    fn erase_old(&mut self, instants: &Instants) -> Result<usize, StoreError> {
+        let Instants { usual, shorter, longer, .. } = instants;
+        let not_held = not_held();
+        let of_usual = format!(
+            "SELECT id FROM post WHERE at < ?1 AND json IS NOT NULL
+               AND at < coalesce((
+                 SELECT max(coalesce((SELECT value FROM json_each(?2) WHERE key = sighting.rule), ?1))
+                 FROM sighting WHERE sighting.post = post.id), ?1)
+               AND {not_held} ORDER BY at LIMIT ?3"
+        );
+        let mut old = ids(self.sql, &of_usual, params![usual, longer, integer(POSTS_AT_ONCE as u64)])?;
+        let mut posts = self.erase_all(&old)?;
+        let of_rule = format!(
+            "SELECT post.id FROM sighting JOIN post ON post.id = sighting.post
+             WHERE sighting.rule = ?1 AND post.at >= ?2 AND post.at < ?3 AND json IS NOT NULL AND {not_held} LIMIT ?4"
+        );
+        for (rule, before) in shorter {
+            let room = integer(POSTS_AT_ONCE.saturating_sub(posts) as u64);
+            old = ids(self.sql, &of_rule, params![rule, usual, before, room])?;
+            posts += self.erase_all(&old)?;
+        }
+        Ok(posts)
+    }
+
+    fn erase_all(&mut self, posts: &[String]) -> Result<usize, StoreError> {
+        for post in posts {
+            self.removed_text |= erase(self.sql, post)?;
+        }
+        Ok(posts.len())
+    }
+
+    /// Sightings go with the text of their post.
+    fn forget_sightings(&self, instants: &Instants) -> Result<(), StoreError> {
+        let Instants { usual, shorter, longer, .. } = instants;
+        let goes = format!(
+            "(incident IS NULL OR incident NOT IN ({HELD}))
+             AND NOT EXISTS (SELECT 1 FROM post WHERE id = sighting.post AND json IS NOT NULL)"
+        );
+        self.sql.execute(
+            &format!(
+                "DELETE FROM sighting WHERE at < ?1
+                   AND at < coalesce((SELECT value FROM json_each(?2) WHERE key = rule), ?1) AND {goes}"
+            ),
+            params![usual, longer],
+        )?;
+        for (rule, before) in shorter {
+            let of_rule = format!("DELETE FROM sighting WHERE rule = ?1 AND at < ?2 AND {goes}");
+            self.sql.execute(&of_rule, params![rule, before])?;
+        }
+        Ok(())
     }
 
     fn instants(&self, retention: &Retention) -> Result<Instants, StoreError> {
-        let (mut by_rule, mut by_topic) = (serde_json::Map::new(), serde_json::Map::new());
+        let usual = retention.usual.micros();
+        let (mut by_rule, mut by_topic) = (BTreeMap::<String, i64>::new(), serde_json::Map::new());
         if !retention.by_topic.is_empty() {
             let mut select = self.sql.prepare("SELECT DISTINCT rule, topic FROM alert")?;
             let alerted = select.query_map((), |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
             let mut all: Vec<(String, String)> = alerted.collect::<Result<_, _>>()?;
             all.extend(retention.rules.iter().map(|(rule, topic)| (rule.to_string(), topic.to_string())));
-            // What is said of an incident may be younger than its last alert.
-            let topics = ids(self.sql, "SELECT DISTINCT detail ->> '$.topic' FROM incident", ())?;
-            for topic in topics {
-                let before = retention.of(&Topic::from(topic.as_str()));
-                by_topic.insert(topic, before.micros().into());
-            }
             for (rule, topic) in all {
                 let before = retention.of(&Topic::from(topic.as_str())).micros();
                 by_topic.insert(topic, before.into());
-                let kept = by_rule.entry(rule).or_insert(before.into());
-                *kept = kept.as_i64().map_or(before, |known| known.max(before)).into();
+                by_rule.entry(rule).and_modify(|known| *known = before.max(*known)).or_insert(before);
+            }
+            // What is said of an incident may be younger than its last alert.
+            for topic in ids(self.sql, "SELECT DISTINCT detail ->> '$.topic' FROM incident", ())? {
+                let before = retention.of(&Topic::from(topic.as_str()));
+                by_topic.insert(topic, before.micros().into());
             }
         }
-        let newest = retention.by_topic.iter().map(|(_, before)| *before).chain([retention.usual]).max();
-        let json = |map: serde_json::Map<String, serde_json::Value>| serde_json::Value::from(map).to_string();
-        Ok(Instants {
-            usual: retention.usual.micros(),
-            newest: newest.unwrap_or(retention.usual).micros(),
-            by_rule: json(by_rule),
-            by_topic: json(by_topic),
-        })
+        let newest = retention.by_topic.iter().map(|(_, before)| before.micros()).fold(usual, i64::max);
+        let longer: BTreeMap<&String, i64> =
+            by_rule.iter().filter(|(_, before)| **before < usual).map(|(rule, before)| (rule, *before)).collect();
+        let longer = serde_json::json!(longer).to_string();
+        let shorter = by_rule.into_iter().filter(|(_, before)| *before > usual).collect();
+        Ok(Instants { usual, newest, shorter, longer, by_topic: serde_json::Value::from(by_topic).to_string() })
     }
 }
 

@@ -846,4 +846,6 @@ async fn a_patients_numbers_and_addresses_reach_no_receiver_and_the_name_none_th
     for word in UNSPEAKABLE {
         assert!(!mails.contains(word), "smtp: {word} in {mails}");
     }
+    let popup = stormbell::notify::desktop::show(&message.delivery.message, &message.sample).body;
+    assert!(popup.contains("Zzyzx") && UNSPEAKABLE.iter().all(|word| !popup.contains(word)), "{popup}");
 }

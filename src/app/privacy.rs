@@ -66,8 +66,8 @@ impl Privacy for Daemon {
     }
 
     async fn hold(&self, hold: Hold) -> Result<Option<HoldView>, BackendError> {
-        let held = view(&hold);
-        Ok(self.store.hold(hold).await.map_err(unavailable)?.map(|()| held))
+        let shown = view(&hold);
+        Ok(self.store.hold(hold).await.map_err(unavailable)?.map(|()| shown))
     }
 
     async fn release(

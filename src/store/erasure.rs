@@ -187,8 +187,8 @@ impl Writing<'_> {
     }
 
     fn unname_alerts(&self, listed: &str, names: &[String]) -> Result<usize, StoreError> {
-        let named = "SELECT seq, why FROM alert WHERE key IN (SELECT value FROM json_each(?1))";
-        self.rewritten(named, "UPDATE alert SET why = ?2 WHERE seq = ?1", listed, names)?;
+        let counted = "SELECT seq, why FROM alert WHERE key IN (SELECT value FROM json_each(?1))";
+        self.rewritten(counted, "UPDATE alert SET why = ?2 WHERE seq = ?1", listed, names)?;
         let key = "UPDATE alert SET key = ?2 WHERE key IN (SELECT value FROM json_each(?1))";
         Ok(self.sql.execute(key, [listed, ERASED])?)
     }

@@ -143,9 +143,9 @@ async fn hold<B: Backend>(
         by: signed(caller.on_behalf(by))?,
         at: shared.backend.now(),
     };
-    let held = shared.backend.hold(hold).await?;
+    let kept = shared.backend.hold(hold).await?;
     let nothing = "there is no such incident; `stormbell incidents` lists those there are";
-    Ok(Json(held.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, nothing))?).into_response())
+    Ok(Json(kept.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, nothing))?).into_response())
 }
 
 #[derive(Deserialize)]

@@ -39,9 +39,9 @@ impl Privacy for Pretended {
         if hold.incident.as_str() != "active-threat/1" {
             return Ok(None);
         }
-        let held = view(&hold);
+        let shown = view(&hold);
         self.held.lock().unwrap().push(hold);
-        Ok(Some(held))
+        Ok(Some(shown))
     }
 
     async fn release(

@@ -447,11 +447,7 @@ async fn erasures_and_holds_say_what_and_why_and_are_refused_otherwise() {
     let order = json!({"incident": "active-threat/1", "approved_by": "Dr. Roe", "reason": "law suit", "by": "dora"});
     is_error(&add(json!({"incident": "active-threat/1", "reason": "law suit"})).await, 422, "approved_by");
     is_error(&add(json!({"incident": "active-threat/1", "approved_by": "Dr. Roe"})).await, 422, "say why");
-    is_error(
-        &hold(json!({"incident": "none", "approved_by": "Dr. Roe", "reason": "r"})).await,
-        404,
-        "no such incident",
-    );
+    is_error(&add(json!({"incident": "none", "approved_by": "Dr. Roe", "reason": "r"})).await, 404, "no such incident");
     let (status, held) = add(order).await;
     assert_eq!((status, &held["approved_by"]), (StatusCode::OK, &json!("Dr. Roe")));
     assert_eq!(server.get("/api/v1/holds").await, (StatusCode::OK, json!([held])));

@@ -93,9 +93,9 @@ async fn an_author_is_erased_by_one_command_unless_an_incident_is_held_and_stays
 async fn what_is_said_of_a_patient_leaves_for_nobody_and_is_in_no_log_metric_or_error() {
     let (stream, sink) = (SimJetstream::start(Script::default()).await, SimSink::start().await);
     // A server that throws what it was sent back at us.
-    sink.otherwise(|request| match request.line.contains("/broken") {
-        true => Act::Saying(400, String::from_utf8_lossy(&request.body).into_owned()),
-        false => Act::Answer(200),
+    sink.otherwise(|request| {
+        let echo = || Act::Saying(400, String::from_utf8_lossy(&request.body).into_owned());
+        if request.line.contains("/broken") { echo() } else { Act::Answer(200) }
     });
     let chat = |kind: &str, path: &str| format!("kind = \"{kind}\"\nurl = \"{}\"\ncleared = true", sink.url(path));
     let config = Config::new(&stream.url(), "")

@@ -101,6 +101,7 @@ fn the_sample_configuration_is_read_whole() {
     assert_eq!(config.store.path, Path::new("/var/lib/stormbell/stormbell.db"));
     assert_eq!(config.store.sample_one_in, None, "strangers' posts are kept by those who ask for it");
     assert_eq!(config.store.retention, Duration::from_hours(720));
+    assert_eq!(config.store.retention_by_topic, []);
     assert_eq!(config.false_alarms, None);
     let [bluesky] = config.sources.as_slice() else { panic!("one source") };
     let SourceKind::Jetstream(jetstream) = &bluesky.kind else { panic!("another kind") };
@@ -1356,4 +1357,18 @@ fn receivers_that_cannot_work_are_refused_with_a_remedy() {
     let report = shown(&loaded.findings);
     assert!(!report.contains("hunter2"), "{report}");
     golden("receivers", &report);
+}
+
+#[test]
+fn each_topic_may_be_kept_for_a_time_of_its_own() {
+    let store = |by_topic: &str| format!("[store]\npath = \"x.db\"\nretention_by_topic = {by_topic}\n");
+    let by_topic = "{ \"duty-of-care*\" = \"7d\", cyber = \"90d\" }";
+    let config = works(&format!("{HEAD}{SOURCE}{RECEIVER}{}", store(by_topic)));
+    let kept: Vec<(&str, u64)> =
+        config.store.retention_by_topic.iter().map(|(glob, kept)| (glob.0.as_str(), kept.as_secs() / 86_400)).collect();
+    assert_eq!(kept, [("duty-of-care*", 7), ("cyber", 90)]);
+    let days = |days: u64| Duration::from_hours(24 * days);
+    assert_eq!((config.store.shortest_retention(), config.store.longest_retention()), (days(7), days(90)));
+    golden_config("retention-by-topic", &store("{ \"\" = \"7d\", cyber = \"a while\", fire = 7 }"));
+    golden_config("retention-by-topic-type", &store("\"7d\""));
 }

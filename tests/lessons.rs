@@ -86,7 +86,12 @@ impl Past {
 
     fn config(&self) -> StoreConfig {
         let path = self.folder.path().join("bell.db");
-        StoreConfig { path, retention: StoreConfig::DEFAULT_RETENTION, sample_one_in: self.sample }
+        StoreConfig {
+            path,
+            retention: StoreConfig::DEFAULT_RETENTION,
+            retention_by_topic: Vec::new(),
+            sample_one_in: self.sample,
+        }
     }
 
     fn step(&mut self, input: Input) -> Commit {

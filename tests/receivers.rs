@@ -802,3 +802,50 @@ async fn a_template_that_fails_costs_nobody_a_message() {
     let requests = sink.requests();
     assert_eq!(readable(&requests[0]), readable(&requests[1]));
 }
+
+/// A patient as somebody gives them away.
+const PATIENT: &str =
+    "Gunman at St Brigids ER. Jane Zzyzx, DOB 3/4/61, MRN 00-778899, call +1 555 010 4477 or jane.zzyzx@mail.example";
+/// What of it no other house may have.
+const UNSPEAKABLE: [&str; 8] =
+    ["3/4/61", "778899", "010 4477", "010+4477", "010%204477", "jane.zzyzx", "jane\\.zzyzx", "mail.example"];
+
+#[tokio::test]
+async fn a_patients_numbers_and_addresses_reach_no_receiver_and_the_name_none_that_is_not_cleared() {
+    let (sink, server) = (SimSink::start().await, MailServer::start().await);
+    let mut receivers = over_http(&sink, false);
+    receivers.push(("pagerduty", pagerduty(&sink)));
+    let thin = receivers.len();
+    receivers.extend(over_http(&sink, true));
+    receivers
+        .push(("webhook", ReceiverKind::Webhook { url: sink.url("/"), secret: None, transport: Transport::default() }));
+    receivers.push(("smtp", ReceiverKind::Smtp(mail(&server, &["a@h.example"]))));
+    let mut message = leased("7h3x", MessageKind::Opened);
+    let mut told = post(PATIENT);
+    (told.media_text, told.tags) = (vec![PATIENT.to_owned()], vec!["5550104477".to_owned()]);
+    told.links = vec!["mailto:jane.zzyzx@mail.example".to_owned()];
+    message.sample = vec![told];
+    message.delivery.message.incident.why = format!("‘{PATIENT}’ in 5 posts");
+    for (place, (name, kind)) in receivers.into_iter().enumerate() {
+        let receiver = build(kind);
+        let before = sink.requests().len();
+        message.delivery.id = format!("d-{place}").as_str().into();
+        receiver.send(&message, noon()).await.unwrap();
+        let bodies = sink.requests().split_off(before).into_iter().map(|one| String::from_utf8(one.body).unwrap());
+        let said = bodies.collect::<String>();
+        assert!(name == "smtp" || !said.is_empty(), "{name}");
+        for word in UNSPEAKABLE {
+            assert!(!said.contains(word), "{name} {place}: {word} in {said}");
+        }
+        // A name is no form that could be found: who may read what people write reads it.
+        let may_read = place >= thin && !matches!(name, "twilio" | "smtp");
+        assert_eq!(said.contains("Zzyzx"), may_read, "{name} {place}: {said}");
+    }
+    let mails: String = server.mails().iter().map(|mail| mail.text.as_str()).collect();
+    assert!(mails.contains("Zzyzx"), "the check must be able to fail");
+    for word in UNSPEAKABLE {
+        assert!(!mails.contains(word), "smtp: {word} in {mails}");
+    }
+    let popup = stormbell::notify::desktop::show(&message.delivery.message, &message.sample).body;
+    assert!(popup.contains("Zzyzx") && UNSPEAKABLE.iter().all(|word| !popup.contains(word)), "{popup}");
+}

@@ -12,7 +12,7 @@ use stormbell::domain::addressee::Addressee;
 use stormbell::domain::event::Ledger;
 use stormbell::domain::id::IncidentId;
 use stormbell::domain::time::Timestamp;
-use stormbell::web::{Action, ActionKind, Merge};
+use stormbell::web::{Action, ActionKind, Erase, Merge, Subject};
 use stormbell::wire::link::LASTS;
 use support::pretended::{HOOK_SECRET, Server, TOKEN, answer, at, is_error, link};
 use support::sink::{signature, user, webhook};
@@ -416,4 +416,48 @@ async fn what_a_person_does_at_pagerduty_is_done_here_once_it_is_signed() {
         let line = format!("stormbell_answers_total{{receiver=\"pager\",outcome=\"{line}\n");
         assert!(page.contains(&line), "{line}{page}");
     }
+}
+
+#[tokio::test]
+async fn erasures_and_holds_say_what_and_why_and_are_refused_otherwise() {
+    let server = Server::open().await;
+    let erase = async |body: Value| server.post("/api/v1/erasures", &body.to_string()).await;
+    let order = json!({"author": " @ann.example ", "source": "bluesky", "by": "dora", "reason": "her request"});
+    let (status, receipt) = erase(order).await;
+    assert_eq!((status, &receipt["audit_entry"]), (StatusCode::OK, &json!(7)));
+    let ordered = server.backend.erased.lock().unwrap().clone();
+    let subject = Subject::Author { name: "@ann.example".to_owned(), source: "bluesky".to_owned() };
+    assert_eq!(ordered, [Erase { subject, by: "dora".to_owned(), reason: "her request".to_owned() }]);
+    for (body, status, why) in [
+        (json!({"author": "a", "reason": "r"}), 422, "author and source"),
+        (json!({"author": "a", "source": "s", "post": "p", "reason": "r"}), 422, "either post"),
+        (json!({"reason": "r"}), 422, "either post"),
+        (json!({"post": "p"}), 422, "say why"),
+        (json!({"post": "p", "reason": "  "}), 422, "say why"),
+        (json!({"post": "a\nb", "reason": "r"}), 422, "one line"),
+        (json!({"post": " ", "reason": "r"}), 422, "not empty"),
+        (json!({"post": "p", "reason": "r", "block": true}), 400, "block"),
+        (json!({"post": "unknown", "reason": "r"}), 404, "nothing to erase"),
+        (json!({"post": "held", "reason": "r"}), 409, "held"),
+    ] {
+        is_error(&erase(body).await, status, why);
+    }
+
+    let add = async |body: Value| server.post("/api/v1/holds", &body.to_string()).await;
+    let order = json!({"incident": "active-threat/1", "approved_by": "Dr. Roe", "reason": "law suit", "by": "dora"});
+    is_error(&add(json!({"incident": "active-threat/1", "reason": "law suit"})).await, 422, "approved_by");
+    is_error(&add(json!({"incident": "active-threat/1", "approved_by": "Dr. Roe"})).await, 422, "say why");
+    is_error(&add(json!({"incident": "none", "approved_by": "Dr. Roe", "reason": "r"})).await, 404, "no such incident");
+    let (status, held) = add(order).await;
+    assert_eq!((status, &held["approved_by"]), (StatusCode::OK, &json!("Dr. Roe")));
+    assert_eq!(server.get("/api/v1/holds").await, (StatusCode::OK, json!([held])));
+    let (_, posts) = server.post("/api/v1/holds/active-threat%2F1/posts", r#"{"by":"roe"}"#).await;
+    assert_eq!(posts[0]["text"], "shots");
+    is_error(&server.post("/api/v1/holds/none/posts", "").await, 404, "no hold");
+    let release = async |query: &str| {
+        answer(server.ask(Method::DELETE, &format!("/api/v1/holds/active-threat%2F1{query}"))).await
+    };
+    is_error(&release("?by=roe").await, 422, "say why");
+    assert_eq!(release("?by=roe&reason=settled").await, (StatusCode::OK, held));
+    is_error(&release("?by=roe&reason=settled").await, 404, "no hold");
 }

@@ -28,6 +28,7 @@ use super::drill;
 use super::lessons;
 use super::outbox::{self, Counter, StoreOutbox};
 use super::pipeline;
+use super::privacy;
 use super::probe::Probe;
 use super::readiness::{Pulse, Readiness};
 use super::reload::{Again, Reload};
@@ -52,7 +53,7 @@ use crate::notify::receipts::Receipts;
 use crate::notify::{Receiver, SendError};
 use crate::source::position::Position;
 use crate::source::timing::Timing;
-use crate::store::{Answered, Store, StoreError, StoreHandle};
+use crate::store::{Answered, Retention, Store, StoreError, StoreHandle};
 use crate::telemetry::events;
 use crate::telemetry::metrics::Metrics;
 use crate::web::{self, Live};
@@ -163,7 +164,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let statuses = Statuses::new(positions.keys().cloned(), started, reload.as_ref().and_then(Reload::kept));
     let (to_engine, engine_requests) = mpsc::channel(REQUESTS);
 
-    let (mut rest, undelivered) = start_rest(&config, &receivers, &to_engine, &parts).await;
+    let (mut rest, undelivered) = start_rest(&config, &receivers, &to_engine, &rules, &parts).await;
     let Sending { stage: sending, bells, workers: at_work } =
         start_receivers(&config, console.as_ref(), &undelivered, &parts).await?;
     let (pulse, probe) = (Pulse::starting(started), Probe::starting(started));
@@ -329,6 +330,7 @@ async fn start_rest(
     config: &Config,
     receivers: &[ReceiverName],
     engine: &mpsc::Sender<Request>,
+    rules: &watch::Receiver<Arc<RuleSet>>,
     parts: &Parts,
 ) -> (Stage, mpsc::Sender<Undelivered>) {
     let mut rest = Stage::new("rest", REST_STOPS);
@@ -337,7 +339,9 @@ async fn start_rest(
     let abandoned = outbox::abandon_unknown(&parts.store, &config.store.path, receivers, now).await;
     let telling = tell_engine(abandoned, queue, engine.clone(), parts.clone());
     rest.tasks.spawn("undelivered", until(rest.stop.clone(), telling));
-    rest.tasks.spawn("retention", until(rest.stop.clone(), forget_old(parts.clone(), config.store.retention)));
+    let (store, rules) = (config.store.clone(), rules.clone());
+    let retention = move |now| privacy::retention(&store, &rules.borrow(), now);
+    rest.tasks.spawn("retention", until(rest.stop.clone(), forget_old(parts.clone(), retention)));
     (rest, undelivered)
 }
 
@@ -489,11 +493,11 @@ async fn stop_in_order(
 }
 
 /// Removes what is older than the configuration allows, hour by hour.
-async fn forget_old(parts: Parts, retention: Duration) -> anyhow::Result<()> {
+async fn forget_old(parts: Parts, retention: impl Fn(Timestamp) -> Retention) -> anyhow::Result<()> {
     let mut timer = tokio::time::interval(RETENTION_EVERY);
     loop {
         timer.tick().await;
-        match parts.store.forget(parts.clock.now() - retention).await {
+        match parts.store.forget(retention(parts.clock.now())).await {
             // A full disk or a backup that holds the database is no reason to stop listening.
             Err(error) if error.is_passing() => tracing::warn!(%error, "old posts are kept for another hour"),
             result => {
@@ -568,7 +572,7 @@ mod tests {
         let live = broadcast::channel(LIVE).0;
         let parts = Parts { clock, metrics, store: store.clone(), answered, desks: None, live };
         // The writer's own patience ends after 5 s.
-        let forgetting = timeout(Duration::from_secs(7), forget_old(parts, Duration::ZERO)).await;
+        let forgetting = timeout(Duration::from_secs(7), forget_old(parts, Retention::from)).await;
         assert!(forgetting.is_err(), "{forgetting:?}");
         backup.execute_batch("ROLLBACK").unwrap();
         assert_eq!(store.forget(Timestamp::default()).await.unwrap(), 0, "the writer goes on");

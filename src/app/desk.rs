@@ -21,7 +21,7 @@ use super::service;
 use super::sources::Lookups;
 use super::status::{Status, Statuses};
 use crate::domain::addressee::Addressee;
-use crate::domain::commit::{Commit, VolumeState};
+use crate::domain::commit::{Commit, Erasure, VolumeState};
 use crate::domain::engine::{Command, Engine, Exercise, Input, Outcome, Refused, STORAGE};
 use crate::domain::id::{IncidentId, ReceiverName, SourceName};
 use crate::domain::incident::{Incident, IncidentState, Severity, TimelineEntry};
@@ -62,6 +62,9 @@ pub(super) enum Request {
     Answered(Command, Option<Addressee>, Timestamp, oneshot::Sender<Result<Incident, Refused>>),
     /// A person's order about silences, and where the answer goes once it is on disk.
     Silence(silence::Order, oneshot::Sender<Result<Silence, silence::Refused>>),
+    /// What is to be erased, with the names by which alerts may have counted its author; told when memory has forgotten
+    /// it and all that was decided before is on disk.
+    Erase(Erasure, Vec<String>, oneshot::Sender<()>),
     /// A delivery that will never arrive.
     Undelivered(Undelivered),
     /// A delivery that should have arrived.
@@ -264,6 +267,11 @@ impl Desk {
             Request::Silence(order, asker) => {
                 let mut outcome = self.engine.step(Input::Silence(order), now);
                 pending.answers.extend(outcome.silence.take().map(|reply| answer(asker, reply)));
+                self.took(outcome, pending);
+            }
+            Request::Erase(what, names, asker) => {
+                let outcome = self.engine.step(Input::Erase(what, names), now);
+                pending.answers.push(answer(asker, ()));
                 self.took(outcome, pending);
             }
             Request::Undelivered(undelivered) => {

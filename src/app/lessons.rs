@@ -59,7 +59,8 @@ fn of(store: &StoreConfig, new: &[&Rule], before: &RuleSet, after: &RuleSet, now
     if new.is_empty() {
         return Vec::new();
     }
-    let heard = Reader::open(&store.path).and_then(|reader| hear(&reader, new, before, after, now - store.retention));
+    let heard = Reader::open(&store.path)
+        .and_then(|reader| hear(&reader, new, before, after, now - store.shortest_retention()));
     heard.unwrap_or_else(|error| {
         events::archive_unread(&store.path, &error);
         Vec::new()

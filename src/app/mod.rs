@@ -16,6 +16,7 @@ pub mod kept;
 pub mod lessons;
 mod outbox;
 pub mod pipeline;
+mod privacy;
 mod probe;
 mod readiness;
 pub mod reload;

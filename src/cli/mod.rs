@@ -9,8 +9,10 @@ mod client;
 mod demo;
 mod desk;
 mod drill;
+mod erase;
 mod explain;
 mod fmt;
+mod hold;
 mod import;
 mod init;
 mod input;
@@ -104,6 +106,10 @@ enum Command {
     Silence(silence::Silence),
     /// Show the daemon's desktop notices in this session, and carry the acknowledgement back
     Desk(desk::Desk),
+    /// Erase what is kept of an author, or one post, and print the receipt
+    Erase(erase::Erase),
+    /// Keep an incident's evidence for the law, whatever retention and its authors say
+    Hold(hold::Hold),
     /// Look whether the log of what people and the program did was changed
     Audit(audit::Audit),
     /// Copy the database while the daemon runs
@@ -188,6 +194,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Drill(drill) => drill.main(),
         Command::Silence(silence) => silence.main(),
         Command::Desk(desk) => desk.main(),
+        Command::Erase(erase) => erase.main(),
+        Command::Hold(hold) => hold.main(),
         Command::Audit(audit) => audit.main(),
         Command::Backup(backup) => backup.main(),
         Command::Restore(restore) => restore.main(),

@@ -194,6 +194,7 @@ pub(super) fn standing(organization: Organization, source: SourceConfig, databas
         store: StoreConfig {
             path: database.to_owned(),
             retention: StoreConfig::DEFAULT_RETENTION,
+            retention_by_topic: Vec::new(),
             sample_one_in: None,
         },
         sources: vec![source],

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
@@ -32,7 +33,7 @@ use crate::domain::cap::Cap;
 use crate::domain::diagnostic::{Diagnostic, Level, SourceText, has_errors};
 use crate::domain::id::ReceiverName;
 use crate::domain::quantity::{duration, rate};
-use crate::domain::route::{Routes, Target};
+use crate::domain::route::{Glob, Routes, Target};
 use crate::domain::time::Zone;
 use crate::domain::volume::Promise;
 
@@ -170,7 +171,9 @@ fn sources(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<Vec<SourceCon
 fn kept_within_terms(root: &Table<'_>, store: &StoreConfig, sources: &[SourceConfig]) {
     let has_term =
         |source: &&SourceConfig| matches!(&source.kind, SourceKind::Youtube(youtube) if youtube.comments.is_some());
-    let Some(source) = sources.iter().find(has_term).filter(|_| store.retention > CommentsConfig::KEPT_AT_MOST) else {
+    let Some(source) =
+        sources.iter().find(has_term).filter(|_| store.longest_retention() > CommentsConfig::KEPT_AT_MOST)
+    else {
         return;
     };
     let Some(value) = root.table("store").ok().flatten().and_then(|table| table.get("retention")) else { return };
@@ -286,16 +289,31 @@ fn false_alarms(root: &Table<'_>) -> Checked<Option<Promise>> {
 fn store(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<StoreConfig> {
     let table = root.table("store")?;
     if let Some(table) = &table {
-        table.allow_only(&["path", "retention", "sample_one_in"]);
+        table.allow_only(&["path", "retention", "retention_by_topic", "sample_one_in"]);
     }
     let get = |key| table.as_ref().and_then(|table| table.get(key));
     let retention = get("retention").map_or(Ok(StoreConfig::DEFAULT_RETENTION), |value| value.parsed(duration));
+    let by_topic = get("retention_by_topic").map_or(Ok(Vec::new()), |value| retention_by_topic(&value));
     let path = match get("path") {
         Some(value) => value.filled().map(|path| around.folder.join(path)),
         None => default_store_path(root, around),
     };
     let sample_one_in = get("sample_one_in").map(|value| value.count(1)).transpose();
-    Ok(StoreConfig { path: path?, retention: retention?, sample_one_in: sample_one_in?.and_then(NonZeroU64::new) })
+    let sample_one_in = sample_one_in.map(|sample| sample.and_then(NonZeroU64::new));
+    let (path, retention, retention_by_topic, sample_one_in) = (path?, retention?, by_topic?, sample_one_in?);
+    Ok(StoreConfig { path, retention, retention_by_topic, sample_one_in })
+}
+
+/// `{ "duty-of-care*" = "7d" }`: globs of topics, and how long what is theirs is kept.
+fn retention_by_topic(value: &Value<'_>) -> Checked<Vec<(Glob, Duration)>> {
+    let table = value.table("[store.retention_by_topic]")?;
+    all(table.in_order().into_iter().map(|(topic, span, value)| {
+        if topic.trim().is_empty() {
+            let help = "write a topic of your rules, or several by a glob such as \"duty-of-care*\"";
+            return table.refuse("SB0005", "a topic has a name".to_owned(), span, help);
+        }
+        Ok((Glob(topic.to_owned()), value.parsed(duration)?))
+    }))
 }
 
 fn default_store_path(root: &Table<'_>, around: &Surroundings<'_>) -> Checked<PathBuf> {

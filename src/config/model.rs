@@ -14,7 +14,7 @@ use crate::domain::diagnostic::Place;
 use crate::domain::id::{ScheduleName, SourceName};
 use crate::domain::oncall::Drill;
 use crate::domain::organization::Organization;
-use crate::domain::route::Routes;
+use crate::domain::route::{Glob, Routes};
 use crate::domain::volume::Promise;
 
 mod chats;
@@ -96,6 +96,8 @@ pub struct StoreConfig {
     pub path: PathBuf,
     /// How long posts are kept.
     pub retention: Duration,
+    /// How long those of topics are; of several that fit, the shortest counts.
+    pub retention_by_topic: Vec<(Glob, Duration)>,
     /// Of the posts that no rule takes, one in so many is kept as well.
     pub sample_one_in: Option<NonZeroU64>,
 }
@@ -103,6 +105,16 @@ pub struct StoreConfig {
 impl StoreConfig {
     /// How long posts are kept unless the configuration says otherwise.
     pub const DEFAULT_RETENTION: Duration = Duration::from_hours(30 * 24);
+
+    /// What is older may be missing: a post of several topics goes with the first of them.
+    pub fn shortest_retention(&self) -> Duration {
+        self.retention_by_topic.iter().map(|(_, kept)| *kept).fold(self.retention, Duration::min)
+    }
+
+    /// Nothing is kept for longer.
+    pub fn longest_retention(&self) -> Duration {
+        self.retention_by_topic.iter().map(|(_, kept)| *kept).fold(self.retention, Duration::max)
+    }
 }
 
 /// One `[[source]]`.

@@ -17,6 +17,7 @@ pub mod event;
 pub mod harmless;
 pub mod organization;
 pub mod post;
+pub mod redact;
 pub mod scenario;
 
 pub mod matcher;
@@ -47,3 +48,4 @@ pub mod abroad;
 pub mod clause;
 
 pub mod commit;
+pub mod erasure;

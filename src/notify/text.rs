@@ -7,7 +7,8 @@
 //!
 //! Most receivers are somebody else's machine. What they get is thin: of what strangers wrote
 //! nothing, not even the term or link that an alert was counted by. Posts go only to a
-//! receiver whose configuration says `cleared = true`.
+//! receiver whose configuration says `cleared = true`, and without what [`redacted`] finds; nor does it stand on
+//! screens that passers-by see. The console shows all.
 
 use std::borrow::Cow;
 
@@ -16,6 +17,7 @@ use crate::domain::id::{RuleId, Topic};
 use crate::domain::incident::{IncidentState, Severity};
 use crate::domain::message::{Leased, Message, MessageKind};
 use crate::domain::post::Post;
+use crate::domain::redact::redacted;
 use crate::wire::link::Console;
 
 /// Characters of each part; what is longer is no message but an attack or a mistake.
@@ -208,7 +210,8 @@ impl Fact {
 impl Quote {
     fn of(post: &Post) -> Self {
         let by = post.author.handle.as_deref().map(|handle| shown(handle, MAX_HANDLE));
-        Self { by: by.unwrap_or_default(), text: shown(&post.text, MAX_POST) }
+        // Before it is cut: half of a number is none, and still too much.
+        Self { by: by.unwrap_or_default(), text: shown(&redacted(&clean(&post.text)), MAX_POST) }
     }
 
     /// `“text” — handle`.
@@ -279,7 +282,7 @@ fn facts(message: &Message, clearance: Clearance) -> Vec<Fact> {
     say("Also", &also.join(", "));
     match clearance {
         Clearance::Thin => say("Why", &without_terms(&incident.why)),
-        Clearance::Cleared => say("Why", &incident.why),
+        Clearance::Cleared => say("Why", &redacted(&incident.why)),
     }
     say("Rules", &incident.rules.iter().map(RuleId::as_str).collect::<Vec<_>>().join(", "));
     // The rule's author wrote it: where it is an address, it may be clicked.

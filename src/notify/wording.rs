@@ -12,6 +12,7 @@ use crate::config::model::Voice;
 use crate::domain::id::{IncidentId, PersonName, ReceiverName, RuleId};
 use crate::domain::incident::Signature;
 use crate::domain::message::Leased;
+use crate::domain::redact::redacted;
 use crate::telemetry::events;
 use crate::wire::link::Console;
 use crate::wire::template::{Named, Rendered, Signed, Words};
@@ -80,7 +81,7 @@ impl Wording {
         let kind = message.kind.as_str();
         let why = match self.clearance {
             Clearance::Thin => without_terms(&incident.why),
-            Clearance::Cleared => incident.why.clone(),
+            Clearance::Cleared => redacted(&incident.why).into_owned(),
         };
         let named = |quote: &Quote| Named { name: quote.by.clone(), text: quote.text.clone() };
         Words {

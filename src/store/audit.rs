@@ -118,7 +118,7 @@ impl Reader {
     }
 }
 
-fn head(sql: &Connection) -> Result<Option<(i64, Link)>, StoreError> {
+pub(super) fn head(sql: &Connection) -> Result<Option<(i64, Link)>, StoreError> {
     let mut last = sql.prepare("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")?;
     Ok(last.query_row((), |row| Ok((row.get(0)?, Link(row.get(1)?)))).optional()?)
 }

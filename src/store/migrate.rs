@@ -12,7 +12,7 @@ use super::error::StoreError;
 use super::write::integer;
 
 /// The scripts; the first makes schema 1.
-const SCRIPTS: [&str; 15] = [
+const SCRIPTS: [&str; 16] = [
     include_str!("schema/0001.sql"),
     include_str!("schema/0002-volume.sql"),
     include_str!("schema/0003-stories.sql"),
@@ -28,6 +28,7 @@ const SCRIPTS: [&str; 15] = [
     include_str!("schema/0018-search.sql"),
     include_str!("schema/0019-tokens.sql"),
     include_str!("schema/0020-identities.sql"),
+    include_str!("schema/0021-holds.sql"),
 ];
 
 /// Marks the file as ours (`file(1)` shows it): "strm".

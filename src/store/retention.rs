@@ -1,10 +1,15 @@
 //! Forgetting: what authors take back, and what is older than the hospital may keep.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
 
 use super::error::StoreError;
+use super::holds::{HELD, not_held, put_aside};
 use super::write::{Store, Writing, integer};
+use crate::domain::id::{RuleId, Topic};
+use crate::domain::route::Glob;
 use crate::domain::time::Timestamp;
 
 /// Posts erased in one transaction, so that pages do not wait behind a month of posts.
@@ -19,60 +24,203 @@ pub struct Forgotten {
     pub more: bool,
 }
 
+/// How long things are kept: all that is older than an instant goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// The instant for all that nothing else is said of.
+    pub usual: Timestamp,
+    /// Those of topics; of several that fit, the one that keeps least counts.
+    pub by_topic: Vec<(Glob, Timestamp)>,
+    /// The topics of the rules in force. Those of others are known by their alerts.
+    pub rules: BTreeMap<RuleId, Topic>,
+}
+
+impl From<Timestamp> for Retention {
+    fn from(usual: Timestamp) -> Self {
+        Self { usual, ..Self::default() }
+    }
+}
+
+impl Retention {
+    /// Everything of a topic that is older than this goes.
+    pub fn of(&self, topic: &Topic) -> Timestamp {
+        let fits = self.by_topic.iter().filter(|(glob, _)| glob.fits(topic.as_str()));
+        fits.map(|(_, before)| *before).max().unwrap_or(self.usual)
+    }
+}
+
+/// The same for SQL.
+struct Instants {
+    usual: i64,
+    /// The newest of all: what is younger is kept in any case.
+    newest: i64,
+    /// Rules of which less is kept than usual.
+    shorter: Vec<(String, i64)>,
+    /// Those of which more is, as JSON.
+    longer: String,
+    /// All topics, as JSON.
+    by_topic: String,
+}
+
 impl Store {
-    /// Forgets what is older than `before`, a bounded part of it at a time.
+    /// Forgets what is older than it may be kept, a bounded part of it at a time.
     ///
-    /// The text of posts goes and its hash stays. Sightings go. Alerts and history go once their
-    /// incident is resolved; incidents stay as rows, they are few and hold no post's text.
-    /// Messages go once delivered, or parked and told. Gaps and silences go once over.
-    pub fn forget(&mut self, before: Timestamp) -> Result<Forgotten, StoreError> {
-        self.transact(|writing| writing.forget(before))
+    /// The text of posts goes and its hash stays; of a post of several topics, when the first of them says so. Sightings
+    /// go with it. Alerts and history go once their incident is resolved; incidents stay as rows, they are few and hold
+    /// no post's text. Messages go once delivered, or parked and told. Gaps and silences go once over. What is evidence
+    /// of an incident that is held stays.
+    pub fn forget(&mut self, retention: impl Into<Retention>) -> Result<Forgotten, StoreError> {
+        let retention = retention.into();
+        self.transact(|writing| writing.forget(&retention))
     }
 }
 
 impl Writing<'_> {
-    pub(super) fn forget(&mut self, before: Timestamp) -> Result<Forgotten, StoreError> {
-        let old = ids(
-            self.sql,
-            "SELECT id FROM post WHERE at < ?1 AND json IS NOT NULL ORDER BY at LIMIT ?2",
-            params![before.micros(), integer(POSTS_AT_ONCE as u64)],
-        )?;
-        for id in &old {
-            self.removed_text |= erase(self.sql, id)?;
+    pub(super) fn forget(&mut self, retention: &Retention) -> Result<Forgotten, StoreError> {
+        let instants = self.instants(retention)?;
+        let posts = self.erase_old(&instants)?;
+        if posts == POSTS_AT_ONCE {
+            return Ok(Forgotten { posts, more: true });
         }
-        if old.len() == POSTS_AT_ONCE {
-            return Ok(Forgotten { posts: old.len(), more: true });
+        self.forget_sightings(&instants)?;
+        let Instants { usual, newest, by_topic, .. } = instants;
+        for statement in of_incidents() {
+            self.sql.execute(&statement, params![usual, newest, by_topic])?;
         }
         for statement in [
-            "DELETE FROM sighting WHERE at < ?1",
             "DELETE FROM telling WHERE at < ?1",
-            "DELETE FROM alert WHERE at < ?1
-               AND NOT EXISTS (SELECT 1 FROM incident WHERE id = alert.incident AND state <> 'resolved')",
-            "DELETE FROM timeline WHERE at < ?1
-               AND NOT EXISTS (SELECT 1 FROM incident WHERE id = timeline.incident AND state <> 'resolved')",
-            // Who did what when stays, and the chain holds; the words go as those of the history do.
-            "UPDATE audit SET text = NULL, salt = NULL WHERE at < ?1 AND text IS NOT NULL
-               AND NOT EXISTS (SELECT 1 FROM incident WHERE id = audit.about AND state <> 'resolved')",
-            // Whether it was real stays: it is the rule's record.
-            "UPDATE judgement SET reason = '' WHERE at < ?1 AND reason <> ''",
-            "DELETE FROM outbox WHERE finished_at < ?1 AND (state = 'delivered' OR told = 1)",
-            "DELETE FROM followed WHERE at < ?1
-               AND NOT EXISTS (SELECT 1 FROM incident WHERE id = followed.incident AND state <> 'resolved')",
             "DELETE FROM handover WHERE at < ?1",
             "DELETE FROM gap WHERE to_at < ?1",
             "DELETE FROM silence WHERE until < ?1",
         ] {
-            self.sql.execute(statement, [before.micros()])?;
+            self.sql.execute(statement, [usual])?;
         }
-        Ok(Forgotten { posts: old.len(), more: false })
+        Ok(Forgotten { posts, more: false })
     }
+
+    /// Erases old posts, so many at most. Of a post of several topics the shortest time counts, so those of short times are
+    /// found by their rules alone, and the others are only asked about once their usual time is over: the writer must not
+    /// look at every post of a month each hour.
+    fn erase_old(&mut self, instants: &Instants) -> Result<usize, StoreError> {
+        let Instants { usual, shorter, longer, .. } = instants;
+        let not_held = not_held();
+        let of_usual = format!(
+            "SELECT id FROM post WHERE at < ?1 AND json IS NOT NULL
+               AND at < coalesce((
+                 SELECT max(coalesce((SELECT value FROM json_each(?2) WHERE key = sighting.rule), ?1))
+                 FROM sighting WHERE sighting.post = post.id), ?1)
+               AND {not_held} ORDER BY at LIMIT ?3"
+        );
+        let mut old = ids(self.sql, &of_usual, params![usual, longer, integer(POSTS_AT_ONCE as u64)])?;
+        let mut posts = self.erase_all(&old)?;
+        let of_rule = format!(
+            "SELECT post.id FROM sighting JOIN post ON post.id = sighting.post
+             WHERE sighting.rule = ?1 AND post.at >= ?2 AND post.at < ?3 AND json IS NOT NULL AND {not_held} LIMIT ?4"
+        );
+        for (rule, before) in shorter {
+            let room = integer(POSTS_AT_ONCE.saturating_sub(posts) as u64);
+            old = ids(self.sql, &of_rule, params![rule, usual, before, room])?;
+            posts += self.erase_all(&old)?;
+        }
+        Ok(posts)
+    }
+
+    fn erase_all(&mut self, posts: &[String]) -> Result<usize, StoreError> {
+        for post in posts {
+            self.removed_text |= erase(self.sql, post)?;
+        }
+        Ok(posts.len())
+    }
+
+    /// Sightings go with the text of their post.
+    fn forget_sightings(&self, instants: &Instants) -> Result<(), StoreError> {
+        let Instants { usual, shorter, longer, .. } = instants;
+        let goes = format!(
+            "(incident IS NULL OR incident NOT IN ({HELD}))
+             AND NOT EXISTS (SELECT 1 FROM post WHERE id = sighting.post AND json IS NOT NULL)"
+        );
+        self.sql.execute(
+            &format!(
+                "DELETE FROM sighting WHERE at < ?1
+                   AND at < coalesce((SELECT value FROM json_each(?2) WHERE key = rule), ?1) AND {goes}"
+            ),
+            params![usual, longer],
+        )?;
+        for (rule, before) in shorter {
+            let of_rule = format!("DELETE FROM sighting WHERE rule = ?1 AND at < ?2 AND {goes}");
+            self.sql.execute(&of_rule, params![rule, before])?;
+        }
+        Ok(())
+    }
+
+    fn instants(&self, retention: &Retention) -> Result<Instants, StoreError> {
+        let usual = retention.usual.micros();
+        let (mut by_rule, mut by_topic) = (BTreeMap::<String, i64>::new(), serde_json::Map::new());
+        if !retention.by_topic.is_empty() {
+            let mut select = self.sql.prepare("SELECT DISTINCT rule, topic FROM alert")?;
+            let alerted = select.query_map((), |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+            let mut all: Vec<(String, String)> = alerted.collect::<Result<_, _>>()?;
+            all.extend(retention.rules.iter().map(|(rule, topic)| (rule.to_string(), topic.to_string())));
+            for (rule, topic) in all {
+                let before = retention.of(&Topic::from(topic.as_str())).micros();
+                by_topic.insert(topic, before.into());
+                by_rule.entry(rule).and_modify(|known| *known = before.max(*known)).or_insert(before);
+            }
+            // What is said of an incident may be younger than its last alert.
+            for topic in ids(self.sql, "SELECT DISTINCT detail ->> '$.topic' FROM incident", ())? {
+                let before = retention.of(&Topic::from(topic.as_str()));
+                by_topic.insert(topic, before.micros().into());
+            }
+        }
+        let newest = retention.by_topic.iter().map(|(_, before)| before.micros()).fold(usual, i64::max);
+        let longer: BTreeMap<&String, i64> =
+            by_rule.iter().filter(|(_, before)| **before < usual).map(|(rule, before)| (rule, *before)).collect();
+        let longer = serde_json::json!(longer).to_string();
+        let shorter = by_rule.into_iter().filter(|(_, before)| *before > usual).collect();
+        Ok(Instants { usual, newest, shorter, longer, by_topic: serde_json::Value::from(by_topic).to_string() })
+    }
+}
+
+/// What goes with its incident's topic, once that is over and unless it is held.
+fn of_incidents() -> Vec<String> {
+    let over = "NOT EXISTS (SELECT 1 FROM incident WHERE id = about AND state <> 'resolved')";
+    let before = "coalesce((SELECT value FROM incident, json_each(?3) WHERE incident.id = about
+                    AND key = incident.detail ->> '$.topic'), ?1)";
+    [
+        // An alert knows its topic itself.
+        (
+            "DELETE FROM alert",
+            "at",
+            "alert.incident",
+            Some("coalesce((SELECT value FROM json_each(?3) WHERE key = alert.topic), ?1)"),
+            "",
+        ),
+        ("DELETE FROM timeline", "at", "timeline.incident", None, ""),
+        // Who did what when stays, and the chain holds; the words go as those of the history do.
+        ("UPDATE audit SET text = NULL, salt = NULL", "at", "audit.about", None, "AND text IS NOT NULL"),
+        ("DELETE FROM followed", "at", "followed.incident", None, ""),
+        // Whether it was real stays: it is the rule's record.
+        ("UPDATE judgement SET reason = ''", "at", "judgement.incident", None, "AND reason <> ''"),
+        ("DELETE FROM outbox", "finished_at", "outbox.incident", None, "AND (state = 'delivered' OR told = 1)"),
+    ]
+    .into_iter()
+    .map(|(change, at, about, own, more)| {
+        let before = own.unwrap_or(before).replace("about", about);
+        // Messages of an incident that goes on have been told; what is left of them is for looking back.
+        let over =
+            if change.ends_with("outbox") { String::new() } else { format!("AND {}", over.replace("about", about)) };
+        format!("{change} WHERE {at} < ?2 AND {at} < {before} {over} {more} AND {about} NOT IN ({HELD})")
+    })
+    .collect()
 }
 
 /// Removes a post's text and keeps the hash; whether there was any.
 pub(super) fn erase(sql: &Connection, id: &str) -> Result<bool, StoreError> {
     let mut select = sql.prepare_cached("SELECT json FROM post WHERE id = ?1 AND json IS NOT NULL")?;
     let Some(row) = select.query_map([id], |row| row.get::<_, String>(0))?.next() else { return Ok(false) };
-    let hash = Sha256::digest(row?.as_bytes());
+    let json = row?;
+    put_aside(sql, id, &json)?;
+    let hash = Sha256::digest(json.as_bytes());
     let mut update = sql.prepare_cached("UPDATE post SET json = NULL, hash = ?2 WHERE id = ?1")?;
     update.execute(params![id, hash.as_slice()])?;
     // Whoever has a dictionary can read the hashes of its words.
@@ -90,7 +238,7 @@ pub(super) fn erase_author(sql: &Connection, author: &str) -> Result<bool, Store
     Ok(!posts.is_empty())
 }
 
-fn ids(sql: &Connection, query: &str, params: impl rusqlite::Params) -> Result<Vec<String>, StoreError> {
+pub(super) fn ids(sql: &Connection, query: &str, params: impl rusqlite::Params) -> Result<Vec<String>, StoreError> {
     let mut select = sql.prepare_cached(query)?;
     let ids = select.query_map(params, |row| row.get(0))?.collect::<Result<_, _>>()?;
     Ok(ids)

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
 use super::answered::Answered;
 use super::error::StoreError;
 use super::files::{self, Lock};
+use super::holds::put_aside;
 use super::retention::{erase, erase_author};
 use super::{migrate, quotas, silences, stored};
 use crate::domain::audit::Entry;
@@ -193,17 +194,22 @@ impl Writing<'_> {
     /// come in any order.
     fn post(&mut self, post: &Post) -> Result<(), StoreError> {
         let at = post.event_time.micros();
-        let mut known = self.sql.prepare_cached("SELECT json IS NOT NULL AND at <= ?2 FROM post WHERE id = ?1")?;
-        let replaces: Option<bool> = known.query_row(params![post.id.as_str(), at], |row| row.get(0)).optional()?;
-        if replaces == Some(false) {
-            return Ok(());
+        let mut known = self.sql.prepare_cached("SELECT json, at FROM post WHERE id = ?1")?;
+        let row = |row: &Row<'_>| Ok((row.get::<_, Option<String>>(0)?, row.get::<_, i64>(1)?));
+        let is = stored::post_to_json(post);
+        if let Some((was, written)) = known.query_row([post.id.as_str()], row).optional()? {
+            let Some(was) = was.filter(|_| written <= at) else { return Ok(()) };
+            self.removed_text = true;
+            let says_the_same = |was: Post| was.text == post.text && was.media_text == post.media_text;
+            if was != is && !stored::post_from_json(&was).is_ok_and(says_the_same) {
+                put_aside(self.sql, post.id.as_str(), &was)?;
+            }
         }
-        self.removed_text |= replaces == Some(true);
         let mut upsert = self.sql.prepare_cached(
             "INSERT INTO post (id, author, at, json) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (id) DO UPDATE SET author = excluded.author, at = excluded.at, json = excluded.json",
         )?;
-        upsert.execute(params![post.id.as_str(), post.author.id.as_str(), at, stored::post_to_json(post)])?;
+        upsert.execute(params![post.id.as_str(), post.author.id.as_str(), at, is])?;
         Ok(())
     }
 

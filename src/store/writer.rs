@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::error::StoreError;
 use super::keeper::Keeper;
 use super::outbox::{next_due, overdue};
+use super::retention::Retention;
 use super::write::{Store, Writing, passing};
 use crate::domain::commit::Commit;
 use crate::domain::id::{DeliveryId, ReceiverName};
@@ -236,10 +237,11 @@ impl StoreHandle {
 
     /// Forgets all that is older, in portions between which others get their turn; answers
     /// with the number of posts whose text is gone now. See [`Store::forget`].
-    pub async fn forget(&self, before: Timestamp) -> Result<usize, StoreError> {
-        let mut posts = 0;
+    pub async fn forget(&self, retention: impl Into<Retention>) -> Result<usize, StoreError> {
+        let (retention, mut posts) = (Arc::new(retention.into()), 0);
         loop {
-            let round = self.job(move |writing| writing.forget(before)).await?;
+            let retention = Arc::clone(&retention);
+            let round = self.job(move |writing| writing.forget(&retention)).await?;
             posts += round.posts;
             if !round.more {
                 return Ok(posts);

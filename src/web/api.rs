@@ -17,7 +17,8 @@ use super::guard::guard;
 use super::routes::{Needs, Route, Routes};
 use super::view::{IncidentDetailView, ReadyView};
 use super::{
-    Shared, console, desks, drills, handover, hooks, incidents, inlets, links, live, search, silences, tokens, twilio,
+    Shared, console, desks, drills, handover, hooks, incidents, inlets, links, live, privacy, search, silences, tokens,
+    twilio,
 };
 use crate::domain::access::Role;
 use crate::domain::id::IncidentId;
@@ -58,6 +59,7 @@ pub(super) fn router<B: Backend>(shared: Arc<Shared<B>>) -> (Router, Vec<Route>)
         .and(handover::routes)
         .and(silences::routes)
         .and(tokens::routes)
+        .and(privacy::routes)
         .and(drills::routes)
         .and(desks::routes)
         .and(hooks::routes)

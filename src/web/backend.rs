@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 
 use super::desks::Visit;
+use super::privacy::Privacy;
 use super::team::Team;
 use super::view::{AlertView, DeliveryView, RuleView, SourceView, StatusView, TimelineView};
 use super::workshop::{Past, Workshop};
@@ -24,7 +25,7 @@ use crate::domain::silence::{Draft, Silence};
 use crate::domain::time::{Timestamp, Zone};
 
 /// The daemon behind the API. `None` stands for "there is no such incident".
-pub trait Backend: Past + Team + Workshop {
+pub trait Backend: Past + Privacy + Team + Workshop {
     /// The present, for lags.
     fn now(&self) -> Timestamp;
 

@@ -22,6 +22,7 @@ mod live;
 mod oidc;
 mod page;
 mod pagerduty;
+mod privacy;
 pub mod receipts;
 pub mod report;
 mod routes;
@@ -53,6 +54,7 @@ pub use backend::{
 pub use desks::{Duplex, Visit};
 pub use handover::{Failed, Note};
 pub use oidc::Provider;
+pub use privacy::{Erase, Privacy, Subject};
 pub use routes::{Needs, Route};
 pub use team::{Approve, Escalate, Evidence, HandOver, Team};
 pub use tls::Tls;

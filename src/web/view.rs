@@ -3,6 +3,8 @@
 //! The incident's fields are those of the webhook payload, so that a program written for
 //! one understands the other.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::wire::message::IncidentJson;
@@ -172,7 +174,7 @@ pub struct LedgerView {
     /// Frames that carry no post.
     pub other: u64,
     /// Frames that could not be used, by reason.
-    pub rejected: std::collections::BTreeMap<String, u64>,
+    pub rejected: BTreeMap<String, u64>,
     /// Posts seen before.
     pub duplicates: u64,
     /// Frames given up.
@@ -262,4 +264,42 @@ pub struct ReceiverView {
 pub(super) struct ReadyView {
     pub(super) ready: bool,
     pub(super) reasons: Vec<String>,
+}
+
+/// What an order erased.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptView {
+    /// RFC 3339.
+    pub at: String,
+    /// Who ordered it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// The SHA-256 of the author's or post's id, in hexadecimal.
+    pub subject: String,
+    /// The same of each post whose text is gone.
+    pub posts: Vec<String>,
+    /// How many rows were changed, by table.
+    pub rows: BTreeMap<String, u64>,
+    /// Receivers that took messages about these posts.
+    pub told: Vec<String>,
+    /// The number of its entry in the audit log.
+    pub audit_entry: i64,
+    /// That entry's hash, in hexadecimal.
+    pub audit_hash: String,
+}
+
+/// An incident whose evidence is held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoldView {
+    /// The incident.
+    pub incident: String,
+    /// Who answers for it.
+    pub approved_by: String,
+    /// Why.
+    pub reason: String,
+    /// Who put it down.
+    pub by: String,
+    /// RFC 3339.
+    pub at: String,
 }

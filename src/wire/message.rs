@@ -1,6 +1,8 @@
 //! What is said about an incident as JSON: the webhook payload and the incident of the
 //! API. Both are promises to other programs and hold what people need.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::link::Console;
@@ -10,6 +12,7 @@ use crate::domain::id::{IncidentId, SilenceId, Topic};
 use crate::domain::incident::{Incident, Muted, Signature};
 use crate::domain::message::{self, Leased};
 use crate::domain::post::Post;
+use crate::domain::redact::redacted;
 
 /// The webhook payload.
 #[derive(Debug, Serialize)]
@@ -71,7 +74,7 @@ pub struct IncidentJson<'a> {
     /// Counts and times in a sentence; no post's text.
     pub summary: String,
     /// The first alert's reason; no post's text.
-    pub why: &'a str,
+    pub why: Cow<'a, str>,
     /// What to follow; null without one.
     pub playbook: Option<&'a str>,
     /// Where to read about it; null when the daemon serves nothing.
@@ -134,9 +137,12 @@ impl<'a> MessageJson<'a> {
             at: message.at.to_string(),
             recipient: recipient
                 .map(|Recipient { person, address }| RecipientJson { person: person.as_str(), address }),
+            // It leaves for another program, often of another house.
             incident: IncidentJson {
                 acknowledge_url: console.and_then(|console| console.acknowledge_url(delivery)),
-                ..IncidentJson::new(&message.incident, sample, console)
+                why: redacted(&message.incident.why),
+                sample: sample.iter().map(|post| PostJson::from(post).redacted()).collect(),
+                ..IncidentJson::new(&message.incident, &[], console)
             },
         }
     }
@@ -161,7 +167,7 @@ impl<'a> IncidentJson<'a> {
             authors: incident.authors,
             stories: incident.stories,
             summary: message::summary(incident),
-            why: &incident.why,
+            why: Cow::Borrowed(&incident.why),
             playbook: incident.playbook.as_deref(),
             url: console.map(|console| console.incident_url(&incident.id)),
             acknowledge_url: None,

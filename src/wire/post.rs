@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::id::SourceName;
 use crate::domain::post::{Author, Post, PostKind};
+use crate::domain::redact::redacted;
 use crate::domain::time::Timestamp;
 
 /// The JSON of a post. `id`, `created_at`, `author.id` and `text` are required.
@@ -124,6 +125,22 @@ impl<'a> From<&'a Post> for PostJson<'a> {
 }
 
 impl PostJson<'_> {
+    /// The same without what [`redacted`] finds in what people wrote. Addresses of pages stay whole.
+    #[must_use]
+    pub fn redacted(self) -> Self {
+        let all = |texts: Vec<String>| texts.iter().map(|text| redacted(text).into_owned()).collect();
+        let is_page = |link: &String| link.starts_with("https://") || link.starts_with("http://");
+        let link = |link: String| if is_page(&link) { link } else { redacted(&link).into_owned() };
+        Self {
+            author: AuthorJson { name: self.author.name.map(|name| redacted(&name).into_owned()), ..self.author },
+            text: Cow::Owned(redacted(&self.text).into_owned()),
+            links: self.links.into_iter().map(link).collect(),
+            tags: all(self.tags),
+            media_text: all(self.media_text),
+            ..self
+        }
+    }
+
     /// The post; `source` names it when the JSON does not.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ mod forgetting;
 mod looking;
 mod opening;
 mod outbox;
+mod privacy;
 mod restart;
 mod support;
 mod writer;

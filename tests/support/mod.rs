@@ -28,6 +28,7 @@ pub mod nostr;
 pub mod oidc;
 pub mod outbox;
 pub mod pretended;
+pub mod privacy;
 pub mod proxy;
 pub mod reading;
 pub mod screen;

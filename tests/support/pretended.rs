@@ -13,6 +13,7 @@ use stormbell::config::secret::Secret;
 use stormbell::domain::access::{Accounts, Change};
 use stormbell::domain::addressee::{Addressee, Recipient};
 use stormbell::domain::audit::Entry;
+use stormbell::domain::erasure::Hold;
 use stormbell::domain::id::{IncidentId, PersonName, RuleId, SilenceId};
 use stormbell::domain::incident::{Escalation, Incident, IncidentState, Severity, Signature, Told};
 use stormbell::domain::lane::Sight;
@@ -26,8 +27,8 @@ use stormbell::domain::time::{Timestamp, Zone};
 use stormbell::telemetry::metrics::Metrics;
 use stormbell::web::view::{AlertView, DeliveryView, LedgerView, RuleView, SourceView, StatusView, TimelineView};
 use stormbell::web::{
-    Access, Action, Backend, BackendError, Doors, Escalate, Growth, HandOver, Hook, IncidentDetail, Inlets, Judgement,
-    Live, Merge, Moment, Note, Numbered, Story, Visit, serve,
+    Access, Action, Backend, BackendError, Doors, Erase, Escalate, Growth, HandOver, Hook, IncidentDetail, Inlets,
+    Judgement, Live, Merge, Moment, Note, Numbered, Story, Visit, serve,
 };
 use stormbell::wire::link::Console;
 use tokio::net::TcpListener;
@@ -72,6 +73,9 @@ pub struct Pretended {
     pub found: AtomicUsize,
     /// Searches by account and name.
     pub saved: Mutex<BTreeMap<(String, String), String>>,
+    /// What was ordered about privacy, see `privacy.rs`.
+    pub erased: Mutex<Vec<Erase>>,
+    pub held: Mutex<Vec<Hold>>,
 }
 
 impl Default for Pretended {
@@ -99,6 +103,8 @@ impl Default for Pretended {
             sought: Mutex::default(),
             found: AtomicUsize::new(2),
             saved: Mutex::default(),
+            erased: Mutex::default(),
+            held: Mutex::default(),
         }
     }
 }

@@ -48,7 +48,7 @@ use std::sync::Arc;
 
 use super::addressee::Addressee;
 use super::cap::Quota;
-use super::commit::{Commit, Restored, VolumeState};
+use super::commit::{Commit, Erasure, Restored, VolumeState};
 use super::condition::{Condition, Vocabulary, Whole, Window};
 use super::event::{DownReason, Joint};
 use super::id::{IncidentId, PersonName, ReceiverName, SilenceId, SourceName, Topic};
@@ -175,6 +175,8 @@ pub enum Input {
     },
     /// A person's order about silences.
     Silence(Order),
+    /// A person has something erased; with the names by which an alert may have counted its author.
+    Erase(Erasure, Vec<String>),
     /// A delivery that will never arrive.
     Undelivered(Undelivered),
     /// A delivery about something critical that should have arrived; it is still tried.
@@ -415,6 +417,7 @@ impl Engine {
                 outcome.reply = Some(self.answered(command, knows.as_ref(), at, now, commit));
             }
             Input::Silence(order) => outcome.silence = Some(self.silence(order, now, commit)),
+            Input::Erase(what, names) => self.erase(&what, &names, commit),
             Input::Undelivered(undelivered) => self.undelivered(undelivered, now, commit),
             Input::Overdue(overdue) => self.overdue(overdue, now, commit),
             Input::Swap { rules, routes, receivers, lessons } => {

@@ -10,8 +10,9 @@ use super::spikes::LOOKED_AHEAD;
 use super::{Batch, Engine, Items};
 use crate::domain::commit::{Commit, Erasure, Progress};
 use crate::domain::condition::{Condition, Fired, Seen, Window, terms};
+use crate::domain::erasure::unnamed;
 use crate::domain::event::{Cursor, Glimpse, Ledger, Passing, Rejected, SourceEvent};
-use crate::domain::id::IncidentId;
+use crate::domain::id::{AuthorId, IncidentId, PostId};
 use crate::domain::incident::Sighting;
 use crate::domain::key::{Key, PostKeys};
 use crate::domain::post::{Excerpt, Post};
@@ -118,22 +119,50 @@ impl Engine {
                 let key = Key::of(&post);
                 self.deleted.insert(key);
                 if self.is_kept(key) {
-                    self.stories.forget_post(&post);
-                    self.vocabularies.change(|vocabulary| vocabulary.erase(|post, _| post == key));
+                    self.forget_post(&post);
                     commit.erased.push(Erasure::Post(post));
                 }
             }
             SourceEvent::AuthorDeleted { author, .. } => {
-                let key = Key::of(&author);
-                if self.may_have_text_of(key) {
-                    self.stories.forget_author(&author);
-                    self.vocabularies.change(|vocabulary| vocabulary.erase(|_, author| author == key));
+                if self.may_have_text_of(Key::of(&author)) {
+                    self.forget_author(&author);
                     commit.erased.push(Erasure::Author(author));
                 }
             }
             SourceEvent::Handle { author, handle } => self.handles.insert(author, handle),
             SourceEvent::Other | SourceEvent::Post(_) => {}
         }
+    }
+
+    /// A person has something erased: memory forgets it as what its author took back. The store erases it itself, and
+    /// says what it was. `names` are those by which an alert may have counted the author.
+    pub(super) fn erase(&mut self, what: &Erasure, names: &[String], commit: &mut Commit) {
+        match what {
+            Erasure::Post(post) => {
+                self.deleted.insert(Key::of(post));
+                self.forget_post(post);
+            }
+            Erasure::Author(author) => {
+                self.forget_author(author);
+                self.handles.forget(author);
+            }
+        }
+        for live in self.live.values_mut().chain(self.ended.values_mut()) {
+            live.incident.why = unnamed(&live.incident.why, names);
+        }
+        self.vocabularies.record(commit);
+    }
+
+    fn forget_post(&mut self, post: &PostId) {
+        let key = Key::of(post);
+        self.stories.forget_post(post);
+        self.vocabularies.change(|vocabulary| vocabulary.erase(|post, _| post == key));
+    }
+
+    fn forget_author(&mut self, author: &AuthorId) {
+        let key = Key::of(author);
+        self.stories.forget_author(author);
+        self.vocabularies.change(|vocabulary| vocabulary.erase(|_, author| author == key));
     }
 
     /// What a post is to the rules in force.

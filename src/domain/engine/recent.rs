@@ -53,6 +53,11 @@ impl Handles {
         self.young.insert(author, handle.into_boxed_str());
     }
 
+    pub(super) fn forget(&mut self, author: &AuthorId) {
+        self.young.remove(author);
+        self.old.remove(author);
+    }
+
     pub(super) fn get(&self, author: &AuthorId) -> Option<&str> {
         self.young.get(author).or_else(|| self.old.get(author)).map(AsRef::as_ref)
     }

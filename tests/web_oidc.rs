@@ -1,4 +1,4 @@
-//! Signing in by OpenID Connect, with a provider that is only pretended: whom we believe, what, and for how long.
+//! Signing in by `OpenID` Connect, with a provider that is only pretended: whom we believe, what, and for how long.
 
 #![cfg(test)]
 

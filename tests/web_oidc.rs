@@ -1,4 +1,4 @@
-//! Signing in by OpenID Connect, with a provider that is only pretended: whom we believe, what, and for how long.
+//! Signing in by `OpenID` Connect, with a provider that is only pretended: whom we believe, what, and for how long.
 
 #![cfg(test)]
 
@@ -128,21 +128,20 @@ fn server_log(world: &World) -> (Vec<stormbell::domain::access::Change>, Vec<sto
 #[tokio::test]
 async fn a_word_that_is_not_about_this_sign_in_is_not_believed() {
     let world = World::new(Signer::elliptic("k1")).await;
-    let set = |name: &'static str, value: Value| (name, value);
     let now = world.now();
     for ((name, value), words) in [
-        (set("nonce", "other".into()), "another sign-in"),
-        (set("nonce", Value::Null), "another sign-in"),
-        (set("iss", "https://evil.example".into()), "its issuer"),
-        (set("aud", "another".into()), "whom it is for"),
-        (set("aud", json!(["stormbell", "another"])), "whom it is for"),
-        (set("azp", "another".into()), "whom it is for"),
-        (set("exp", (now - 121).into()), "are the clocks right?"),
-        (set("exp", Value::Null), "is wrong"),
-        (set("iat", (now + 121).into()), "are the clocks right?"),
-        (set("nbf", (now + 121).into()), "are the clocks right?"),
-        (set("sub", "".into()), "names nobody"),
-        (set("sub", "x".repeat(256).into()), "names nobody"),
+        (("nonce", "other".into()), "another sign-in"),
+        (("nonce", Value::Null), "another sign-in"),
+        (("iss", "https://evil.example".into()), "its issuer"),
+        (("aud", "another".into()), "whom it is for"),
+        (("aud", json!(["stormbell", "another"])), "whom it is for"),
+        (("azp", "another".into()), "whom it is for"),
+        (("exp", (now - 121).into()), "are the clocks right?"),
+        (("exp", Value::Null), "is wrong"),
+        (("iat", (now + 121).into()), "are the clocks right?"),
+        (("nbf", (now + 121).into()), "are the clocks right?"),
+        (("sub", "".into()), "names nobody"),
+        (("sub", "x".repeat(256).into()), "names nobody"),
     ] {
         let mut eve = Visitor::new(&world.server);
         let page = world.sign_in(&mut eve, |sent| {
@@ -211,10 +210,10 @@ async fn what_this_browser_did_not_begin_does_nothing() {
     // Eve's code in the browser of somebody else: with no sign-in of its own, and with one.
     let page = ann.get(&back(&evil, &format!("code={CODE}"))).await;
     assert!(is_out(&page) && page.text.contains("begun elsewhere"), "{}", page.text);
-    let own = begin(&mut ann, "/").await;
+    begin(&mut ann, "/").await;
     assert!(is_out(&ann.get(&back(&evil, &format!("code={CODE}"))).await));
     // And without a match of state and cookie the attempt is over; a new one, with her code.
-    let own = (begin(&mut ann, "/").await, own).0;
+    let own = begin(&mut ann, "/").await;
     let page = ann.get(&back(&own, &format!("code={CODE}"))).await;
     assert!(
         is_out(&page) && page.text.contains("the &#60;b&#62;code&#60;/b&#62; is none (invalid_grant)"),

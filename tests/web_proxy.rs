@@ -71,7 +71,8 @@ async fn talk(
     headers: &[(&str, &str)],
     body: &str,
 ) -> String {
-    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let headers: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let headers = headers.concat();
     let length = body.len();
     let request = format!(
         "{line} HTTP/1.1\r\nHost: bell.hospital.example\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"

@@ -4,8 +4,9 @@
 //! only half of them renewed yet, change nothing: the one that is held goes on.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -27,8 +28,8 @@ pub(super) struct Certificate {
     seen: Stamps,
 }
 
-/// When each file was written, and how long it is.
-type Stamps = [Option<(SystemTime, u64)>; 2];
+/// Which file each is (what renews may put another one in its place), when it was written, and how long it is.
+type Stamps = [Option<(u64, i64, i64, u64)>; 2];
 
 impl Certificate {
     /// Reads it for the first time. Blocks on files.
@@ -80,7 +81,7 @@ impl Certificate {
 fn stamps(files: &TlsFiles) -> Stamps {
     let stamp = |path: &Path| {
         let found = fs::metadata(path).ok()?;
-        Some((found.modified().ok()?, found.len()))
+        Some((found.ino(), found.mtime(), found.mtime_nsec(), found.len()))
     };
     [stamp(&files.certificate), stamp(&files.key)]
 }

@@ -98,9 +98,8 @@ pub fn certificate(files: &TlsFiles) -> Result<CertifiedKey, CertificateError> {
     let signing = signing.or(Err(CertificateError::NoKey { path: key.clone() }))?;
     let certified = CertifiedKey::new(chain, Arc::clone(&signing));
     match certified.keys_match() {
-        Ok(()) => Ok(certified),
         // Not every kind of key can tell.
-        Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => Ok(certified),
+        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => Ok(certified),
         Err(rustls::Error::InconsistentKeys(_)) => {
             Err(CertificateError::Strangers { certificate: certificate.clone(), key: key.clone() })
         }

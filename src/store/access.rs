@@ -102,11 +102,11 @@ fn read(sql: &Connection) -> Result<Accounts, StoreError> {
             Some(Change::Session(Session { secret: secret(row)?, account, began, used, browser }))
         })?,
         rows(sql, "SELECT secret, account, role, until FROM invitation", "invitation", |row| {
-            let (account, role, until) = (owner(row, 1)?, role(row, 2)?, time(row, 3)?);
+            let (account, role, until) = (owner(row, 1).ok()?, role(row, 2)?, time(row, 3)?);
             Some(Change::Invitation(Invitation { secret: secret(row)?, account, role, until }))
         })?,
         rows(sql, "SELECT secret, name, account, role, since, until, used FROM token", "token", |row| {
-            let (name, account, role) = (row.get(1).ok()?, owner(row, 2)?, role(row, 3)?);
+            let (name, account, role) = (row.get(1).ok()?, owner(row, 2).ok()?, role(row, 3)?);
             let (since, until) = (time(row, 4)?, time(row, 5)?);
             let used = row.get::<_, Option<i64>>(6).ok()?.map(Timestamp::from_micros);
             Some(Change::Token(Token { secret: secret(row)?, name, account, role, since, until, used }))
@@ -145,10 +145,13 @@ fn name(row: &Row<'_>, column: usize) -> Option<AccountName> {
 }
 
 /// Whose, if anybody's.
-fn owner(row: &Row<'_>, column: usize) -> Option<Option<AccountName>> {
-    let text = row.get::<_, Option<String>>(column).ok()?;
-    text.map(|text| AccountName::new(&text)).transpose().ok()
+fn owner(row: &Row<'_>, column: usize) -> Result<Option<AccountName>, Unreadable> {
+    let text = row.get::<_, Option<String>>(column).or(Err(Unreadable))?;
+    text.map(|text| AccountName::new(&text)).transpose().or(Err(Unreadable))
 }
+
+/// What a column holds is not what it was made for.
+struct Unreadable;
 
 fn role(row: &Row<'_>, column: usize) -> Option<Role> {
     Role::parse(&row.get::<_, String>(column).ok()?)

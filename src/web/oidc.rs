@@ -1,4 +1,4 @@
-//! Signing in where the hospital does already: OpenID Connect (Core 1.0, Discovery 1.0), code flow with PKCE (RFC 7636).
+//! Signing in where the hospital does already: `OpenID` Connect (Core 1.0, Discovery 1.0), code flow with PKCE (RFC 7636).
 //!
 //! Of the provider everything is asked anew now and then: where its endpoints are and what it signs with. Nothing of a
 //! sign-in that is under way is kept here: what must come back is made from a cookie and our secret, so that strangers

@@ -16,7 +16,7 @@ use super::backend::Backend;
 use super::caller::{Caller, Known};
 use super::gate::{Denied, Draft, Owner};
 use super::routes::Routes;
-use crate::domain::access::{Role, TOKEN_DAYS, Token};
+use crate::domain::access::{AccountName, Role, TOKEN_DAYS, Token};
 
 pub(super) fn routes<B: Backend>(routes: Routes<B>) -> Routes<B> {
     routes.get("/api/v1/tokens", VIEWER, list::<B>).post("/api/v1/tokens", VIEWER, make::<B>).delete(
@@ -45,7 +45,7 @@ impl<'a> TokenView<'a> {
         Self {
             id: token.secret.name(),
             name: &token.name,
-            account: token.account.as_ref().map(|account| account.as_str()),
+            account: token.account.as_ref().map(AccountName::as_str),
             role: token.role.as_str(),
             since: token.since.to_string(),
             until: token.until.to_string(),

@@ -1,4 +1,4 @@
-//! A provider of OpenID Connect on loopback that says what the test wants, and checks what it is told.
+//! A provider of `OpenID` Connect on loopback that says what the test wants, and checks what it is told.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -45,7 +45,7 @@ pub(super) struct Says {
 }
 
 impl Says {
-    pub(super) fn problem(problem: impl ToString) -> Self {
+    pub(super) fn problem(problem: &(impl ToString + ?Sized)) -> Self {
         Self { problem: Some(problem.to_string()), ..Self::default() }
     }
 
@@ -74,7 +74,7 @@ pub(super) async fn change_password<B: Backend>(
     let new = fields.secret("new");
     if new != fields.secret("again") {
         let problem = f.w.passwords_differ.to_string();
-        return own(&shared, f, Says::problem(problem));
+        return own(&shared, f, Says::problem(&problem));
     }
     let visitor = visitor(address, &headers);
     match shared.gate.change_password(&caller, fields.secret("old"), new, &visitor).await {
@@ -82,7 +82,7 @@ pub(super) async fn change_password<B: Backend>(
             let done = f.w.password_changed.to_string();
             own(&shared, f, Says { done: Some(done), ..Says::default() })
         }
-        Err(denied) => own(&shared, f, Says::problem(denied)),
+        Err(denied) => own(&shared, f, Says::problem(&denied)),
     }
 }
 
@@ -90,7 +90,7 @@ pub(super) async fn end_session<B: Backend>(State(shared): App<B>, Posted(f, fie
     let Some(caller) = f.caller.clone() else { return nothing_of(f) };
     match shared.gate.end_session(&caller, fields.get("session")).await {
         Ok(()) => go_to(&f, "account"),
-        Err(denied) => own(&shared, f, Says::problem(denied)),
+        Err(denied) => own(&shared, f, Says::problem(&denied)),
     }
 }
 
@@ -153,14 +153,14 @@ pub(super) async fn invite<B: Backend>(State(shared): App<B>, Posted(f, fields):
     let Some(caller) = f.caller.clone() else { return nothing_of(f) };
     let (name, role) = match chosen(&fields) {
         Ok(chosen) => chosen,
-        Err(problem) => return everybody(&shared, f, Says::problem(problem)),
+        Err(problem) => return everybody(&shared, f, Says::problem(&problem)),
     };
     match shared.gate.invite(&caller, &name, role).await {
         Ok(secret) => {
             let link = shared.console.as_ref().map(|console| console.invitation_url(&secret));
             everybody(&shared, f, Says { link, ..Says::default() })
         }
-        Err(denied) => everybody(&shared, f, Says::problem(denied)),
+        Err(denied) => everybody(&shared, f, Says::problem(&denied)),
     }
 }
 
@@ -197,7 +197,7 @@ pub(super) async fn remove<B: Backend>(State(shared): App<B>, Posted(f, fields):
 fn after<B: Backend>(shared: &Arc<Shared<B>>, f: Frame, done: Result<(), String>) -> Response {
     match done {
         Ok(()) => go_to(&f, "access"),
-        Err(problem) => everybody(shared, f, Says::problem(problem)),
+        Err(problem) => everybody(shared, f, Says::problem(&problem)),
     }
 }
 

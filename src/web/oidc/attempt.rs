@@ -97,8 +97,8 @@ mod tests {
         assert!(begun.is_state(&begun.state) && begun.state != begun.nonce && begun.nonce != begun.verifier);
         assert!((43..=128).contains(&begun.verifier.len()) && begun.challenge().len() == 43);
         // Who changes where it leads changes what must come back.
-        let (began, _) = begun.cookie.rsplit_once('.').unwrap();
-        let moved = Attempt::resume("secret", &format!("{began}.Lw"), at(1)).unwrap();
+        let (head, _) = begun.cookie.rsplit_once('.').unwrap();
+        let moved = Attempt::resume("secret", &format!("{head}.Lw"), at(1)).unwrap();
         assert!(moved.then == "/" && !begun.is_state(&moved.state));
         for wrong in ["", "x", "1.2", "1000000.x.!", "1000000.x.\u{e4}"] {
             assert_eq!(Attempt::resume("secret", wrong, at(0)), None, "{wrong}");

@@ -90,7 +90,7 @@ pub(super) fn person(
         }
     }
     in_time(&claims, now)?;
-    if !text("nonce").is_some_and(|named| Sha256::digest(named) == Sha256::digest(nonce)) {
+    if text("nonce").is_none_or(|named| Sha256::digest(named) != Sha256::digest(nonce)) {
         return Err(Doubt::Nonce);
     }
     let fits = |subject: &&str| (1..=MOST_SUBJECT).contains(&subject.len());

@@ -107,9 +107,9 @@ fn json(table: &Table<'_>, name: &str) -> Checked<EventForm> {
 /// `kind = "eventstreams"`.
 pub(super) fn eventstreams(table: &Table<'_>, name: &str, around: &Surroundings<'_>) -> Checked<EventstreamsConfig> {
     let forms = [("recentchange", Events::Recentchange), ("posts", Events::Posts), ("json", Events::Json)];
+    let events = table.get("events").map_or(Ok(Events::Recentchange), |value| value.word(&forms));
     // Without the form nobody knows which keys are wrong.
-    let events = table.get("events").map_or(Ok(Events::Recentchange), |value| value.word(&forms))?;
-    let own: &[&str] = if matches!(events, Events::Json) { &OF_JSON } else { &[] };
+    let own: &[&str] = if matches!(events, Ok(Events::Recentchange | Events::Posts)) { &[] } else { &OF_JSON };
     let known: Vec<&str> = KEYS.iter().chain(&TRANSPORT_KEYS).chain(own).copied().collect();
     table.allow_only(&known);
     let urls =
@@ -124,11 +124,11 @@ pub(super) fn eventstreams(table: &Table<'_>, name: &str, around: &Surroundings<
             }
             all(items.iter().map(|(value, _)| address(value, &["https", "http"])))
         });
-    let events = match events {
+    let events = events.and_then(|events| match events {
         Events::Recentchange => Ok(EventForm::Recentchange),
         Events::Posts => Ok(EventForm::Posts),
         Events::Json => json(table, name),
-    };
+    });
     let (contact, login) = (contact(table), login(table, around));
     let transport = transport(table, around);
     Ok(EventstreamsConfig { urls: urls?, events: events?, login: login?, contact: contact?, transport: transport? })

@@ -3,9 +3,9 @@
 //! SQLite copies what is there at one instant, without holding up the writer, and leaves out what was erased (`VACUUM
 //! INTO`: <https://sqlite.org/lang_vacuum.html#vacuuminto>). A copy counts only once it was read through.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use super::error::StoreError;
@@ -79,19 +79,25 @@ impl Reader {
         let part = beside(to, ".part");
         let copied = self.copy(&part).and_then(|()| Contents::of(&part));
         let named = copied.and_then(|contents| {
-            // Never over what came in the meantime.
-            fs::hard_link(&part, to).and_then(|()| sync_folder(to)).map_err(|error| StoreError::file(to, error))?;
+            fs::rename(&part, to).and_then(|()| sync_folder(to)).map_err(|error| StoreError::file(to, error))?;
             Ok(contents)
         });
-        fs::remove_file(&part).unwrap_or_default();
+        if named.is_err() {
+            fs::remove_file(&part).unwrap_or_default();
+        }
         named
     }
 
     fn copy(&self, to: &Path) -> Result<(), StoreError> {
         let failed = |error| StoreError::file(to, error);
-        let file = files::private(to).map_err(failed)?;
-        // Of a copy that was broken off.
-        file.set_len(0).map_err(failed)?;
+        // Of a copy that was broken off. A new file, and never what a link of somebody else's leads to: an administrator
+        // may back up to where others write.
+        match fs::remove_file(to) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        let new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to);
+        let file = new.map_err(failed)?;
         let name = to.to_str().ok_or_else(|| failed(io::ErrorKind::InvalidFilename.into()))?;
         self.sql.execute("VACUUM INTO ?1", [name])?;
         file.sync_all().map_err(failed)

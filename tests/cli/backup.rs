@@ -74,6 +74,20 @@ fn what_is_there_is_never_written_over() {
 }
 
 #[test]
+fn what_a_link_in_the_way_leads_to_is_left_alone() {
+    let desk = desk();
+    Store::open(&desk.path().join("state/stormbell.db")).unwrap().close().unwrap();
+    desk.file("mine", "mine");
+    std::os::unix::fs::symlink(desk.path().join("mine"), desk.path().join("copy.db.part")).unwrap();
+    let ran = desk.run(&["backup", "copy.db"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_eq!(std::fs::read_to_string(desk.path().join("mine")).unwrap(), "mine");
+    let names: Vec<_> = std::fs::read_dir(desk.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert!(!names.iter().any(|name| name == "copy.db.part"), "{names:?}");
+    assert!(Reader::open(&desk.path().join("copy.db")).is_ok());
+}
+
+#[test]
 fn a_copy_is_for_its_owner_alone() {
     use std::os::unix::fs::PermissionsExt as _;
     let desk = desk();

@@ -12,7 +12,7 @@ use reqwest::header::SET_COOKIE;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use stormbell::domain::access::{IDLE, INVITED_FOR, Role};
-use stormbell::domain::incident::IncidentState;
+use stormbell::domain::incident::{Incident, IncidentState};
 use stormbell::web::{Live, Needs, addresses};
 use support::pretended::{Pretended, Server, TOKEN, incident};
 use support::visitor::{PASSWORD, Page, Visitor, first_link, invite, with_everybody};
@@ -760,4 +760,34 @@ async fn who_may_read_what_is_restricted_is_said_for_each_account_and_on_record(
     let entries = server.backend.entries.lock().unwrap();
     let entry = entries.iter().find(|entry| entry.what == "account.restricted_changed").unwrap();
     assert_eq!((entry.by.as_str(), entry.about.as_str()), ("root", "responder"));
+}
+
+#[tokio::test]
+async fn whoever_may_read_it_no_more_looks_on_without_what_is_restricted() {
+    let server = Server::guarded().await;
+    let mut everybody = with_everybody(&server).await;
+    let cookie = everybody[&Role::Responder].cookie();
+    let admin = everybody.get_mut(&Role::Admin).unwrap();
+    admin.order("/access/restricted", &[("name", "responder"), ("may", "yes")]).await;
+    let mut answer = server.ask(Method::GET, "/api/v1/events").header("cookie", cookie).send().await.unwrap();
+    let mut text = String::new();
+    let mut next = async || {
+        loop {
+            if let Some((_, event)) = text.split_once("event: incident\ndata: ")
+                && let Some((data, rest)) = event.split_once("\n\n")
+            {
+                let json: Value = serde_json::from_str(data).unwrap();
+                text = rest.to_owned();
+                return json["topic"].as_str().unwrap().to_owned();
+            }
+            let chunk = tokio::time::timeout(support::PATIENCE, answer.chunk()).await.expect("an event").unwrap();
+            text.push_str(std::str::from_utf8(&chunk.expect("it goes on")).unwrap());
+        }
+    };
+    let secret = Arc::new(Incident { topic: "duty-of-care.self-harm".into(), ..incident(IncidentState::Open) });
+    server.backend.live.send(Live::Incident(Arc::clone(&secret))).unwrap();
+    assert_eq!(next().await, "duty-of-care.self-harm");
+    admin.order("/access/restricted", &[("name", "responder"), ("may", "no")]).await;
+    server.backend.live.send(Live::Incident(secret)).unwrap();
+    assert_eq!(next().await, "restricted");
 }

@@ -159,6 +159,14 @@ impl<B: Backend> Gate<B> {
         }
     }
 
+    /// What whoever came in may read now: an admin may have changed it since.
+    pub(super) fn sight(&self, caller: &Caller) -> Sight {
+        if !caller.is_person() {
+            return caller.sight;
+        }
+        self.account(caller).map_or(Sight::Veiled, |account| sight(&account))
+    }
+
     /// Notes now and then that a session or a token is in use; nobody waits for it.
     pub(super) fn used(&self, pass: Pass) {
         let now = self.0.backend.now();

@@ -79,7 +79,8 @@ impl<B: Backend> Viewer<B> {
             Ok(Err(RecvError::Closed)) => return None,
             Ok(Err(RecvError::Lagged(_))) => event("missed", &json!({})),
             Ok(Ok(Live::Incident(incident))) => {
-                let incident = Incident::clone(&incident).seen_with(self.caller.sight);
+                let sight = self.shared.gate.sight(&self.caller);
+                let incident = Incident::clone(&incident).seen_with(sight);
                 let incident = IncidentJson::new(&incident, &[], self.shared.console.as_ref());
                 event("incident", &serde_json::to_value(&incident).unwrap_or_default())
             }

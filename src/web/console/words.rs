@@ -3,6 +3,7 @@
 //! One file a language in `words/`; a language that lacks a word does not compile into the program's tests. What rules,
 //! posts and people say stays as they said it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::LazyLock;
 
@@ -17,7 +18,7 @@ static LANGUAGES: LazyLock<[Words; 4]> = LazyLock::new(|| {
         include_str!("words/fr.toml"),
     ];
     // A file that is none would be one without words; tests see to it that each is one.
-    files.map(|file| toml::from_str(file).unwrap_or_default())
+    files.map(|file| Words::read(file).unwrap_or_default())
 });
 
 /// Some words, perhaps with `{places}` for others.
@@ -67,9 +68,43 @@ fn weighed(part: &str) -> Option<(f32, &str)> {
     (weight > 0.0).then_some((weight, tag))
 }
 
+/// A structure of phrases, read from a file that has just these. Not by serde's derive: of so many fields it makes
+/// functions of two megabytes, which took the compiler longer than all the rest of the program.
+macro_rules! phrases {
+    ($(#[$about:meta])* pub(super) struct $words:ident { $(pub(super) $name:ident: Phrase,)* }) => {
+        $(#[$about])*
+        #[derive(Debug, Default)]
+        pub(super) struct $words {
+            $(pub(super) $name: Phrase,)*
+        }
+
+        impl $words {
+            /// Reads a language's file.
+            ///
+            /// # Errors
+            /// What is not TOML in it, or the names of phrases that it lacks or that nobody asks for.
+            fn read(file: &str) -> Result<Self, String> {
+                let mut phrases: BTreeMap<String, Phrase> = toml::from_str(file).map_err(|error| error.to_string())?;
+                let mut lacking = Vec::new();
+                let mut take = |name: &'static str| {
+                    phrases.remove(name).unwrap_or_else(|| {
+                        lacking.push(name);
+                        Phrase::default()
+                    })
+                };
+                let words = Self { $($name: take(stringify!($name)),)* };
+                if lacking.is_empty() && phrases.is_empty() {
+                    Ok(words)
+                } else {
+                    Err(format!("lacks {lacking:?}, unknown are {:?}", phrases.into_keys()))
+                }
+            }
+        }
+    };
+}
+
+phrases! {
 /// Everything the console says by itself; what each is for shows in `words/en.toml`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct Words {
     pub(super) code: Phrase,
     pub(super) skip: Phrase,
@@ -466,6 +501,7 @@ pub(super) struct Words {
     pub(super) to_now: Phrase,
     pub(super) wall: Phrase,
 }
+}
 
 #[cfg(test)]
 mod tests {
@@ -487,7 +523,7 @@ mod tests {
         };
         let english = table(include_str!("words/en.toml"));
         for file in [include_str!("words/de.toml"), include_str!("words/es.toml"), include_str!("words/fr.toml")] {
-            toml::from_str::<Words>(file).unwrap();
+            Words::read(file).unwrap();
             let other = table(file);
             for (key, text) in &english {
                 assert_eq!(places(text), places(&other[key]), "{key} in {}", other["code"]);

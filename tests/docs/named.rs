@@ -112,3 +112,19 @@ fn every_event_that_the_book_asks_the_journal_for_is_logged() {
         assert!(events.contains(&format!("event = \"{event}\"")), "nothing logs {event}");
     }
 }
+
+#[test]
+fn every_quirk_of_a_server_has_a_test_with_its_number() {
+    let row = Regex::new(r"(?m)^\| (\d+) \|").unwrap();
+    let numbers: Vec<u32> = row.captures_iter(&read("GOTCHAS.md")).map(|found| found[1].parse().unwrap()).collect();
+    assert_eq!(numbers, (1..=17).collect::<Vec<_>>());
+    let tests: String = ["tests", "src/source"]
+        .iter()
+        .flat_map(|folder| files(folder, ".rs"))
+        .map(|file| read(file.to_str().unwrap()))
+        .collect();
+    for number in numbers {
+        let test = Regex::new(&format!(r"#\[(tokio::)?test[^\n]*\n(async )?fn quirk_{number}_")).unwrap();
+        assert!(test.is_match(&tests), "quirk {number} has no test");
+    }
+}

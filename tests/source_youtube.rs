@@ -112,7 +112,7 @@ async fn the_days_units_are_counted_over_restarts_and_no_more_are_used() {
     assert_eq!(forum.asked().len(), 3);
     let mut rig = start(&forum, 3, bookmark.clone());
     rig.until(|rig| !rig.downs.is_empty()).await;
-    assert_eq!((forum.asked().len(), rig.downs[0]), (3, DownReason::Refused), "nothing was asked");
+    assert_eq!((forum.asked().len(), rig.downs[0]), (3, DownReason::QuotaSpent), "nothing was asked");
     left(rig).await;
     // A day later there are units again, and what was missed is read.
     let number = forum.write("meanwhile");

@@ -117,6 +117,8 @@ fn an_account_that_a_bridge_holds_by_the_networks_word_is_believed() {
     };
     assert_eq!(introduced("ann.social.example.ap.brid.gy"), (1, 1, 0));
     assert_eq!(introduced("brid.gy.evil.example"), (2, 2, 1));
+    assert_eq!(introduced("eve.evil.example.ap.brid.gy"), (2, 2, 1), "who carries any address as theirs");
+    assert_eq!(introduced("social.example.ap.brid.gy"), (2, 2, 1), "nobody");
 }
 
 #[test]

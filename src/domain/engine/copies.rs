@@ -6,14 +6,14 @@
 //! Whoever writes a post can write that it is a copy of any other. So what a copy says of itself only ever takes that copy
 //! out of the count. A post that nobody has heard yet loses nothing by being claimed: it counts when it comes, though a copy
 //! counted before it. Only where a bridge's own word is to be had, the original is the one that does not count again: of
-//! posts that the bridge's host named ([`Original::author`]), which count as their author's, and of accounts that their
-//! network says are the bridge's. And both must say the same: a threat must not hide behind somebody's greeting, and a
-//! bridge that fell into wrong hands knows no words that were not said yet.
+//! posts that the bridge's host named ([`Original::author`]), which count as their author's, and of accounts that the bridge
+//! holds, by their network's word, for somebody on the original's host. And both must say the same: a threat must not hide
+//! behind somebody's greeting, and a bridge that fell into wrong hands knows no words that were not said yet.
 //!
 //! Rejected: to believe a claim in any order once both texts are the same (whoever is faster than our reading would make a
 //! thousand people's posts one author's); to make both one record (either can be deleted alone).
 
-use super::recent::{Latest, Recent};
+use super::recent::Latest;
 use crate::domain::commit::Carried;
 use crate::domain::id::{AuthorId, PostId};
 use crate::domain::key::Key;
@@ -22,8 +22,8 @@ use crate::domain::story::{Stories, Story};
 
 /// Posts of which a second address or a copy is known.
 const KNOWN: usize = 1 << 14;
-/// Whose handles end so, where the network itself says what theirs are, are accounts that Bridgy Fed holds.
-const HELD: &str = ".brid.gy";
+/// How handles of accounts end that Bridgy Fed holds for authors of the fediverse; before it stands their own host.
+const HELD: &str = ".ap.brid.gy";
 
 /// What was read that may be the other half of what comes.
 pub(super) struct Copies {
@@ -31,21 +31,30 @@ pub(super) struct Copies {
     by_address: Latest<Key, PostId>,
     /// The first copy of a post, by the word of a bridge.
     copies: Latest<Key, PostId>,
-    /// Accounts that a bridge holds.
-    held: Recent,
+    /// Whose account a bridge holds: the name and the host of the author whose words it carries, with a point between.
+    held: Latest<Key, Box<str>>,
 }
 
 impl Copies {
     pub(super) fn new() -> Self {
-        Self { by_address: Latest::new(KNOWN), copies: Latest::new(KNOWN), held: Recent::new(KNOWN) }
+        Self { by_address: Latest::new(KNOWN), copies: Latest::new(KNOWN), held: Latest::new(KNOWN) }
     }
 
     /// It is known now who an author is, by the word of their network.
     pub(super) fn introduced(&mut self, author: &Author) {
-        let is_held = author.handle.as_deref().is_some_and(|handle| handle.ends_with(HELD));
-        if is_held && author.id.as_str().starts_with("did:") {
-            self.held.insert(Key::of(&author.id));
+        let whose = author.handle.as_deref().and_then(|handle| handle.strip_suffix(HELD));
+        if let Some(whose) = whose.filter(|_| author.id.as_str().starts_with("did:")) {
+            self.held.insert(Key::of(&author.id), whose.into());
         }
+    }
+
+    /// Whether a bridge says so. Where it only holds the account, the address is its author's word: of no other host's.
+    fn vouches(&self, author: &AuthorId, original: &Original) -> bool {
+        let is_theirs = |whose: &Box<str>| {
+            let host = host(original.post.as_str()).and_then(|host| whose.strip_suffix(host));
+            host.is_some_and(|name| name.ends_with('.') && name.len() > 1)
+        };
+        original.author.is_some() || self.held.get(&Key::of(author)).is_some_and(is_theirs)
     }
 
     /// Posts that count already if this one does: a rule that took one of them does not count it again. Remembers it.
@@ -54,7 +63,7 @@ impl Copies {
         let mut halves: Vec<&PostId> = self.copies.get(&Key::of(&post.id)).into_iter().collect();
         let mut vouched = false;
         if let Some(original) = &post.copy_of {
-            vouched = original.author.is_some() || self.held.contains(Key::of(&post.author.id));
+            vouched = self.vouches(&post.author.id, original);
             // A quotation is of one story with what it quotes, whatever it says.
             if vouched || post.quote_of.is_none() && post.repost_of.is_none() {
                 let original = self.named(&original.post);

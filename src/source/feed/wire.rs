@@ -154,8 +154,12 @@ impl Feed {
             known.comments = Some(noted);
             known.bookmark()
         };
-        let wait = match comments.read(bookmark, line).await {
-            Ok(wait) => wait,
+        let again = self.is_spent.then_some(host);
+        let wait = match comments.read(bookmark, again, line).await {
+            Ok(wait) => {
+                self.is_spent = false;
+                wait
+            }
             Err(End::Failed(Failure { error, remedy: Remedy::Spent(until) })) => {
                 if !std::mem::replace(&mut self.is_spent, true) {
                     events::source_down(&line.name, DownReason::QuotaSpent, Some(&error));
@@ -166,9 +170,6 @@ impl Feed {
             }
             Err(end) => return Err(end),
         };
-        if std::mem::take(&mut self.is_spent) {
-            line.connected(host, Joint::GoesOn).await?;
-        }
         Ok(Some(Instant::now() + wait + self.jitter.below(wait / 10)))
     }
 

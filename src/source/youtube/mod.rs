@@ -31,7 +31,7 @@ use super::http::{Answer, refused};
 use super::line::Line;
 use super::supervise::{End, Failure, Remedy, Supervisor};
 use crate::config::model::{CommentsConfig, YoutubeConfig};
-use crate::domain::event::{Bookmark, Rejected};
+use crate::domain::event::{Bookmark, Joint, Rejected};
 use crate::domain::id::{AuthorId, PostId, SourceName};
 use crate::domain::post::PostKind;
 use crate::domain::time::Timestamp;
@@ -88,17 +88,22 @@ impl Beside {
         self.reader.resume(noted);
     }
 
-    /// Reads what is new. `bookmark` makes one of what is to be noted; how long to wait.
+    /// Reads what is new. `bookmark` makes one of what is to be noted; `again` is the host that is seen again with it. How
+    /// long to wait.
     ///
     /// # Errors
     /// [`End::Stopped`], or a failure: then it is read again.
     pub(super) async fn read(
         &mut self,
         bookmark: impl FnOnce(String) -> Option<Bookmark>,
-        line: &Line,
+        again: Option<&str>,
+        line: &mut Line,
     ) -> Result<Duration, End> {
         let began = line.now();
         let round = self.reader.round(line).await?;
+        if let Some(host) = again {
+            line.connected(host, Joint::GoesOn).await?;
+        }
         hand_on(&round, began, round.noted().and_then(bookmark), line).await?;
         self.reader.took(round);
         Ok(self.reader.board().pace(self.every, line.now()))

@@ -639,7 +639,7 @@ fn a_firehose_is_a_host_and_little_more() {
 fn jetstream_settings_out_of_range_are_refused() {
     golden_config(
         "jetstream",
-        "[[source]]\nname = \"a\"\nkind = \"jetstream\"\nurl = []\nwanted_collections = [\"app.bsky.feed.post\", \"posts\"]\nmax_frame_bytes = \"1TB\"\nexpect_frame_within = \"0s\"\n[[source]]\nname = \"b\"\nkind = \"jetstream\"\nurl = \"wss://h/\"\nwanted_collections = []\nmax_frame_bytes = 10\nexpect_frame_within = \"-5s\"\n",
+        "[[source]]\nname = \"a\"\nkind = \"jetstream\"\nurl = []\nwanted_collections = [\"app.bsky.feed.post\", \"posts\"]\nmax_frame_bytes = \"1TB\"\nexpect_frame_within = \"0s\"\n[[source]]\nname = \"b\"\nkind = \"jetstream\"\nurl = \"wss://h/\"\nwanted_collections = []\nmax_frame_bytes = 10\nexpect_frame_within = \"-5s\"\nmax_frames_per_second = 9\n",
     );
 }
 
@@ -1065,6 +1065,7 @@ fn sources_can_fail_over_and_go_through_a_proxy() {
     let text = format!(
         "{HEAD}{RECEIVER}[[source]]\nname = \"b\"\nkind = \"jetstream\"\nurl = [\"wss://a.example/s\", \"ws://b.example\"]\n\
          max_frame_bytes = \"64 kB\"\nexpect_frame_within = \"250ms\"\nwanted_collections = [\"app.bsky.feed.*\"]\n\
+         max_frames_per_second = 500\n\
          proxy = \"http://proxy.example:3128\"\nproxy_user = \"ann\"\nproxy_password = {{ env = \"PASSWORD\" }}\nca_file = \"ca.pem\"\n"
     );
     let environment = [("HOME", "/h"), ("PASSWORD", "open sesame")].into_iter().collect();
@@ -1074,6 +1075,7 @@ fn sources_can_fail_over_and_go_through_a_proxy() {
     let SourceKind::Jetstream(jetstream) = &config.sources[0].kind else { panic!("another kind") };
     assert_eq!(jetstream.urls.len(), 2);
     assert_eq!(jetstream.max_frame_bytes, 64_000);
+    assert_eq!(config.sources[0].max_frames_per_second.map(std::num::NonZeroU32::get), Some(500));
     assert_eq!(jetstream.expect_frame_within, Some(Duration::from_millis(250)));
     assert_eq!(jetstream.transport.ca_file.as_deref(), Some(folder.path().join("ca.pem").as_path()));
     let proxy = jetstream.transport.proxy.as_ref().unwrap();

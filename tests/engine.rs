@@ -530,9 +530,16 @@ fn a_spent_budget_is_blindness_and_says_what_to_do() {
     sim.feed(vec![frame(Ok(SourceEvent::Other), at(0))]);
     sim.step(Input::Down { source: "stream".into(), reason: DownReason::Spent });
     sim.run_until(600);
-    let blind = sim.model.incidents.values().find(|incident| incident.topic.as_str() == "stormbell.blind.stream");
-    let why = format!("{:?}", blind.expect("it is told"));
-    assert!(why.contains("raise `monthly_posts`"), "{why}");
+    let why = |sim: &Sim| {
+        let blind = sim.model.incidents.values().find(|incident| incident.topic.as_str() == "stormbell.blind.stream");
+        format!("{:?}", blind.expect("it is told"))
+    };
+    assert!(why(&sim).contains("raise `monthly_posts`"), "{}", why(&sim));
+    let mut sim = Sim::new(Vec::new(), Vec::new());
+    sim.connect(None);
+    sim.step(Input::Down { source: "stream".into(), reason: DownReason::QuotaSpent });
+    sim.run_until(600);
+    assert!(why(&sim).contains("read again at midnight on the Pacific coast"), "{}", why(&sim));
 }
 
 #[test]

@@ -461,7 +461,7 @@ async fn days_of_another_host_are_not_read_again() {
 
 /// Quirk: a consumer far behind can be dropped again and again while it catches up (bluesky-social/indigo#975).
 #[tokio::test]
-async fn a_host_that_drops_us_while_we_catch_up_is_gone_on_with() {
+async fn quirk_5_a_host_that_drops_us_while_we_catch_up_is_gone_on_with() {
     let slow = [(2, Fault::Error("ConsumerTooSlow"))];
     let sim = SimRepos::start(&[&slow, &slow, &slow]).await;
     let other = SimRepos::start(&[]).await;

@@ -178,6 +178,19 @@ async fn a_cut_connection_is_resumed_with_an_overlap_and_nothing_is_lost() {
 }
 
 #[tokio::test]
+async fn quirk_3_a_quiet_host_that_ends_every_few_seconds_is_dialled_again_and_again() {
+    let cut = &[(1, Fault::Cut)];
+    let sim = SimJetstream::start(Script::default().connection(cut).connection(cut).connection(cut)).await;
+    sim.push(post(1));
+    let mut rig = Rig::start(config(vec![sim.url()]), quick(), Some(NOW));
+    rig.until(|rig| rig.downs.len() == 3).await;
+    sim.push(post(2));
+    rig.until_post(2).await;
+    rig.assert_posts(1..=2);
+    assert_eq!((rig.downs.as_slice(), sim.fired(Fault::Cut)), (&[DownReason::Closed; 3][..], 3));
+}
+
+#[tokio::test]
 async fn a_source_that_knows_no_place_yet_returns_to_the_first_frame_it_saw() {
     let sim = SimJetstream::start(Script::default().connection(&[(1, Fault::CutWithClose)])).await;
     let mut rig = Rig::start(config(vec![sim.url()]), quick(), None);
@@ -209,7 +222,7 @@ async fn another_host_takes_over_with_a_longer_overlap() {
 }
 
 #[tokio::test]
-async fn a_connection_that_says_nothing_is_given_up_when_frames_are_expected() {
+async fn quirk_2_a_connection_that_says_nothing_is_given_up_when_frames_are_expected() {
     let sim = SimJetstream::start(Script::default().connection(&[(1, Fault::Stall)])).await;
     (1..=2).for_each(|n| sim.push(post(n)));
     let patient = JetstreamConfig { profiles: None, expect_frame_within: Some(millis(150)), ..config(vec![sim.url()]) };
@@ -335,7 +348,7 @@ async fn a_cursor_that_is_too_old_shows_in_what_comes_first() {
 }
 
 #[tokio::test]
-async fn what_the_server_drops_at_the_hand_over_is_read_a_second_time() {
+async fn quirk_1_what_the_server_drops_at_the_hand_over_is_read_a_second_time() {
     let sim = SimJetstream::start(Script::default().connection(&[(0, Fault::SeamDrop)])).await;
     sim.push(post(1));
     let timing = Timing { seam_delay: millis(200), seam_silence: millis(200), ..quick() };
@@ -370,7 +383,7 @@ async fn a_hand_over_not_read_again_is_part_of_the_next_resume() {
 }
 
 #[tokio::test]
-async fn a_full_queue_ends_the_connection_and_loses_nothing() {
+async fn quirk_4_a_full_queue_ends_the_connection_and_loses_nothing() {
     let sim = SimJetstream::start(Script::default()).await;
     (1..=2000).for_each(|n| sim.push(post(n)));
     let timing = Timing { queue_patience: millis(100), ..quick() };

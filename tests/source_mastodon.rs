@@ -105,6 +105,25 @@ fn all_that_a_status_says_of_itself_is_read() {
 }
 
 #[test]
+fn a_post_that_a_bridge_carried_here_is_a_copy_by_the_bridges_word() {
+    let mut wire = status("1", "Six hours in the ER");
+    wire["uri"] = json!("https://bsky.brid.gy/convert/ap/at://did:plc:nurse/app.bsky.feed.post/3key");
+    wire["url"] = json!("https://fed.brid.gy/r/https://bsky.app/profile/did:plc:nurse/post/3key");
+    wire["account"]["uri"] = json!("https://bsky.brid.gy/ap/did:plc:nurse");
+    assert_eq!(post(&wire).copy_of, None, "of somebody else's account");
+    wire["account"]["acct"] = json!("nurse.example@bsky.brid.gy");
+    let original = post(&wire).copy_of.unwrap();
+    assert_eq!(original.post.as_str(), "at://did:plc:nurse/app.bsky.feed.post/3key", "as Bluesky names it");
+    assert_eq!(original.author, Some("did:plc:nurse".into()));
+    let note = json!({"id": "9x", "createdAt": "2026-11-22T15:38:10.000Z", "text": "Six hours", "visibility": "public",
+        "uri": wire["uri"], "user": {"id": "u", "username": "nurse.example", "host": "bsky.brid.gy"}});
+    let Ok(SourceEvent::Post(note)) = decoded(&json!({"note": note, "host": "m.example"}).to_string()) else {
+        panic!("not a post")
+    };
+    assert_eq!(note.copy_of, Some(original));
+}
+
+#[test]
 fn an_edit_is_another_version_and_a_boost_repeats() {
     let (first, mut wire) = (post(&status("1", "a")), status("1", "a, edited"));
     wire["edited_at"] = json!("2026-11-22T15:38:12.000Z");
@@ -291,7 +310,27 @@ async fn several_streams_share_a_connection_and_a_post_has_one_name_on_all_of_th
 }
 
 #[tokio::test]
-async fn what_was_missed_is_read_from_the_timeline_page_by_page_beside_the_stream() {
+async fn quirk_7_boosts_and_answers_are_read_where_an_instance_sends_them() {
+    // In its public streams it leaves them out; hashtags, lists and the home timeline have them.
+    let mut server = streaming().serve().await;
+    let streams = vec![TimelineName::Hashtag("northgate".into()), TimelineName::Home];
+    let mut reading = start(MastodonConfig { streams, ..config(&server) }, quick(), None);
+    let mut visit = server.next().await;
+    assert_eq!(visit.asked.uri, "/api/v1/streaming?stream=hashtag&tag=northgate");
+    assert_eq!(visit.hears_json().await, json!({"type": "subscribe", "stream": "user"}));
+    let (mut answer, mut boost) = (status("102", "which entrance?"), status("103", ""));
+    answer["in_reply_to_id"] = json!("101");
+    boost["reblog"] = status("101", "six hours in the ER");
+    for (stream, status) in [("hashtag", answer), ("user", boost)] {
+        visit.says(json!({"stream": [stream], "event": "update", "payload": status.to_string()})).await;
+    }
+    reading.until(|reading| reading.posts.len() == 2).await;
+    let read: Vec<(PostKind, &str)> = reading.posts.iter().map(|post| (post.kind, post.text.as_str())).collect();
+    assert_eq!(read, [(PostKind::Reply, "which entrance?"), (PostKind::Repost, "six hours in the ER")]);
+}
+
+#[tokio::test]
+async fn quirk_9_what_was_missed_is_read_from_the_timeline_page_by_page_beside_the_stream() {
     // Quirk 9: no delivery guarantee across reconnects.
     let instance = streaming();
     let mut server = instance.serve().await;
@@ -328,7 +367,7 @@ async fn what_was_missed_is_read_from_the_timeline_page_by_page_beside_the_strea
 }
 
 #[tokio::test]
-async fn an_instance_that_sends_only_deletions_is_told_to_the_operator() {
+async fn quirk_6_an_instance_that_sends_only_deletions_is_told_to_the_operator() {
     // Quirk 6, mastodon#37883: connected, and blind.
     let instance = streaming();
     *instance.closed.lock().unwrap() = true;
@@ -361,7 +400,7 @@ async fn where_the_stream_brings_only_deletions_and_the_timeline_posts_the_timel
 }
 
 #[tokio::test]
-async fn an_instance_without_streams_is_polled() {
+async fn quirk_10_an_instance_without_streams_is_polled() {
     // Quirk 10: Pixelfed's address of streams is null.
     let instance = Instance::default();
     instance.has(&status("100", "before we came"));
@@ -390,7 +429,7 @@ async fn a_stream_that_is_not_there_whatever_the_instance_says_is_polled_as_well
 }
 
 #[tokio::test]
-async fn a_refused_token_is_for_the_operator() {
+async fn quirk_8_a_refused_token_is_for_the_operator() {
     // Quirk 8: no stream without a token since 4.2.
     let server = streaming().serve().await;
     server.refuse(401, "x-error-message: Invalid access token");

@@ -51,6 +51,21 @@ fn rows() -> Option<Vec<(String, Value)>> {
 }
 
 #[test]
+fn what_is_proxied_says_what_it_is_a_copy_of() {
+    let mostr = Person::number(1);
+    let original = |of: &str, protocol: &str| {
+        let event = mostr.event(NOW, 1, &json!([["proxy", of, protocol]]), "Six hours in the ER");
+        post(&event).copy_of.map(|original| (original.post.to_string(), original.author))
+    };
+    let toot = "https://social.example/users/ann/statuses/1";
+    assert_eq!(original(toot, "activitypub"), Some((toot.to_owned(), None)), "anybody can write that");
+    let at = "at://did:plc:ann/app.bsky.feed.post/3key";
+    assert_eq!(original(at, "atproto"), Some((at.to_owned(), None)));
+    assert_eq!(original("https://blog.example/feed.xml#1", "rss"), None);
+    assert_eq!(original("ann", "activitypub"), None);
+}
+
+#[test]
 fn every_recorded_frame_has_the_expected_outcome_signatures_included() {
     let Some(rows) = rows() else { return };
     assert_eq!(rows.len(), 361);
@@ -365,7 +380,7 @@ async fn it_shows_who_it_is_when_a_relay_asks_before_or_after() {
 }
 
 #[tokio::test]
-async fn what_only_the_operator_can_mend_is_not_tried_in_a_hurry() {
+async fn quirk_15_what_only_the_operator_can_mend_is_not_tried_in_a_hurry() {
     for refusal in [
         json!(["CLOSED", "live", "auth-required: you must auth"]),
         json!(["CLOSED", "live", "restricted: pay first"]),
@@ -388,7 +403,7 @@ async fn what_only_the_operator_can_mend_is_not_tried_in_a_hurry() {
 }
 
 #[tokio::test]
-async fn a_relay_that_never_answers_and_one_that_drops_the_line_are_left() {
+async fn quirk_15_a_relay_that_never_answers_and_one_that_drops_the_line_are_left() {
     let mut relay = Visits::start().await;
     let timing = Timing { connect_within: std::time::Duration::from_millis(300), ..quick() };
     let mut reading = Reading::start(SourceKind::Nostr(config(vec![relay.url.clone()])), timing, now(), None);

@@ -307,7 +307,7 @@ async fn a_video_that_is_pushed_is_kept_while_comments_are_polled_beside_it() {
 
 /// Quirk 14: subscribe and renew are answered 503 for days while old leases work.
 #[tokio::test]
-async fn quirk_a_hub_that_answers_503_for_days_while_old_leases_work() {
+async fn quirk_14_a_hub_that_answers_503_for_days_while_old_leases_work() {
     let (world, inlets_before) = (World::start().await, inlets());
     let (reading, form) = subscribed(&world, &inlets_before, NEVER).await;
     let bookmark = reading.position.bookmark();

@@ -112,7 +112,7 @@ async fn the_days_units_are_counted_over_restarts_and_no_more_are_used() {
     assert_eq!(forum.asked().len(), 3);
     let mut rig = start(&forum, 3, bookmark.clone());
     rig.until(|rig| !rig.downs.is_empty()).await;
-    assert_eq!((forum.asked().len(), rig.downs[0]), (3, DownReason::Refused), "nothing was asked");
+    assert_eq!((forum.asked().len(), rig.downs[0]), (3, DownReason::QuotaSpent), "nothing was asked");
     left(rig).await;
     // A day later there are units again, and what was missed is read.
     let number = forum.write("meanwhile");
@@ -132,6 +132,7 @@ async fn a_quota_that_google_says_is_used_up_is_left_alone_until_the_day_ends() 
     rig.until(|rig| rig.downs.len() >= 3).await;
     let asked = forum.asked().len();
     rig.until(|rig| rig.downs.len() >= 6).await;
+    assert!(rig.downs.iter().all(|why| *why == DownReason::QuotaSpent), "{:?}", rig.downs);
     assert_eq!(forum.asked().len(), asked, "it was asked for nothing more");
     let number = forum.write("meanwhile");
     forum.clock.set(stormbell::domain::time::Timestamp::from_seconds(support::forum::BEGINNING + 86_400));
@@ -220,4 +221,27 @@ async fn videos_and_comments_are_one_source_with_one_bookmark() {
     forum.sink.script([refusal(403, "accessNotConfigured")]);
     rig.until(|rig| rig.downs == [DownReason::Refused]).await;
     rig.until(|rig| rig.connected.len() == 2).await;
+}
+
+#[tokio::test]
+async fn videos_are_read_on_while_the_quota_for_comments_is_used_up() {
+    let (sink, forum) = (SimSink::start().await, SimForum::start("youtube", 3).await);
+    sink.otherwise(|_| feed(&["old"]));
+    let mut rig = support::forum::start(both(&sink, &forum), &forum, None);
+    rig.more(4).await;
+    forum.sink.script([refusal(403, "quotaExceeded")]);
+    rig.until(|rig| rig.downs == [DownReason::QuotaSpent]).await;
+    let (asked, number) = (forum.asked().len(), forum.write("comment"));
+    sink.otherwise(|_| feed(&["new", "old"]));
+    rig.until(|rig| texts(rig) == ["new"]).await;
+    assert_eq!(
+        (forum.asked().len(), rig.downs.len(), rig.connected.len()),
+        (asked, 1, 1),
+        "no more is asked, and it is told once"
+    );
+    forum.clock.set(stormbell::domain::time::Timestamp::from_seconds(support::forum::BEGINNING + 86_400));
+    rig.until(|rig| rig.posts.len() == 2).await;
+    assert_eq!(texts(&rig), ["new".to_owned(), format!("comment {number}")]);
+    assert_eq!(rig.connected, [Joint::Live, Joint::GoesOn]);
+    assert_eq!((rig.downs.as_slice(), rig.missed.len()), (&[DownReason::QuotaSpent][..], 0));
 }

@@ -20,6 +20,7 @@ use crate::domain::rule::RuleSet;
 use crate::domain::time::Clock;
 use crate::source::line::Line;
 use crate::source::profiles::look_up;
+use crate::source::throttle::Throttle;
 use crate::source::timing::Timing;
 use crate::source::{self, Format, Incoming};
 use crate::web::{Inlets, token};
@@ -133,6 +134,7 @@ pub(super) fn start(
             let mut line = Line::new(name, timing.clone(), position.clone(), out, clock, stop.clone());
             line.inlets = Inlets::clone(inlets);
             line.installation.clone_from(&installation);
+            line.throttle = source.max_frames_per_second.map(Throttle::new);
             line
         };
         if let Some((service, transport)) = source.kind.profiles() {

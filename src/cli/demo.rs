@@ -122,7 +122,7 @@ fn simulated(address: SocketAddr) -> anyhow::Result<SourceConfig> {
         compression: None,
         transport: Transport::default(),
     };
-    Ok(SourceConfig { name: "simulated".into(), kind: SourceKind::Jetstream(jetstream) })
+    Ok(SourceConfig { name: "simulated".into(), kind: SourceKind::Jetstream(jetstream), max_frames_per_second: None })
 }
 
 fn introduce(organization: &Organization) {

@@ -178,7 +178,8 @@ fn without_file(name: &str, environment: &Environment) -> anyhow::Result<Config>
         compression: None,
         transport: Transport::default(),
     };
-    let source = SourceConfig { name: "bluesky".into(), kind: SourceKind::Jetstream(jetstream) };
+    let kind = SourceKind::Jetstream(jetstream);
+    let source = SourceConfig { name: "bluesky".into(), kind, max_frames_per_second: None };
     Ok(standing(Organization::named(name), source, &path))
 }
 

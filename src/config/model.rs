@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -124,6 +124,8 @@ pub struct SourceConfig {
     pub name: SourceName,
     /// What it speaks.
     pub kind: SourceKind,
+    /// Frames a second that are read at most.
+    pub max_frames_per_second: Option<NonZeroU32>,
 }
 
 /// The kinds of source.

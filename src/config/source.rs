@@ -13,6 +13,7 @@ mod youtube;
 
 use std::fs::File;
 use std::io::Read as _;
+use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
@@ -28,6 +29,10 @@ use crate::domain::quantity::{duration, size};
 
 /// What `max_frame_bytes` may be: a post of Bluesky is a few KiB, and a frame is held in memory whole.
 const FRAME_BYTES: RangeInclusive<u64> = 1 << 10..=64 << 20;
+
+/// The key that every kind has, and what it may be.
+const RATE: &str = "max_frames_per_second";
+const RATES: RangeInclusive<u32> = 10..=1_000_000;
 
 /// How a zstd dictionary begins (RFC 8878 §5).
 const DICTIONARY_MAGIC: [u8; 4] = 0xEC30_A437_u32.to_le_bytes();
@@ -92,7 +97,9 @@ pub(super) const KIND_NAMES: [&str; KINDS.len()] = {
 /// Reads one, whose name is `name`.
 pub(super) fn source(table: &Table<'_>, name: Checked<&str>, around: &Surroundings<'_>) -> Checked<SourceConfig> {
     let kind = kind(table, &KINDS)?;
+    let table = &table.also_with(&[RATE]);
     let named = name.unwrap_or("unnamed");
+    let max_frames_per_second = table.get(RATE).map(|value| rate(&value)).transpose();
     let kind = match kind {
         Kind::Eventstreams => SourceKind::Eventstreams(documents::eventstreams(table, named, around)?),
         Kind::Feed => SourceKind::Feed(documents::feed(table, around)?),
@@ -111,7 +118,7 @@ pub(super) fn source(table: &Table<'_>, name: Checked<&str>, around: &Surroundin
         Kind::X => SourceKind::X(x::source(table, around)?),
         Kind::Youtube => SourceKind::Youtube(Box::new(youtube::source(table, around)?)),
     };
-    Ok(SourceConfig { name: SourceName::from(name?), kind })
+    Ok(SourceConfig { name: SourceName::from(name?), kind, max_frames_per_second: max_frames_per_second? })
 }
 
 fn jetstream(table: &Table<'_>, around: &Surroundings<'_>) -> Checked<JetstreamConfig> {
@@ -216,6 +223,17 @@ fn frame_bytes(table: &Table<'_>, usual: usize) -> Checked<usize> {
     match usize::try_from(bytes) {
         Ok(size) if FRAME_BYTES.contains(&bytes) => Ok(size),
         _ => value.error("SB0005", "`max_frame_bytes` is out of range", "write a size from 1KiB to 64MiB"),
+    }
+}
+
+/// How many frames are read in a second at most. Frames are handed on by the hundred, so that fewer would be pauses of minutes.
+fn rate(value: &Value<'_>) -> Checked<NonZeroU32> {
+    match u32::try_from(value.count(0)?).ok().and_then(NonZeroU32::new).filter(|rate| RATES.contains(&rate.get())) {
+        Some(rate) => Ok(rate),
+        None => {
+            let help = "write a number from 10 to 1000000; without the key there is no limit";
+            value.error("SB0005", "`max_frames_per_second` is out of range", help)
+        }
     }
 }
 

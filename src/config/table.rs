@@ -55,7 +55,7 @@ pub fn read<T>(source: &Arc<SourceText>, kind: TextKind, visit: impl FnOnce(&Tab
         let message = format!("this is not TOML: {}", error.message());
         text.note(Diagnostic::error("SB0001", message).at(source, span, "here"));
     }
-    let root = Table { text: &text, entries: tree.get_ref(), span: 0..0, name: "the file".to_owned() };
+    let root = Table { text: &text, entries: tree.get_ref(), span: 0..0, name: "the file".to_owned(), common: &[] };
     let value = visit(&root);
     let mut notes = text.notes.into_inner();
     if kind == TextKind::Settings {
@@ -149,9 +149,16 @@ pub struct Table<'d> {
     entries: &'d DeTable<'d>,
     span: Range<usize>,
     name: String,
+    /// Keys that are known besides those that are asked for.
+    common: &'static [&'static str],
 }
 
 impl<'d> Table<'d> {
+    /// The same table, in which these keys are known, too.
+    pub fn also_with(&self, common: &'static [&'static str]) -> Self {
+        Self { text: self.text, entries: self.entries, span: self.span(), name: self.name.clone(), common }
+    }
+
     /// The bytes of its header, or of the whole of it when it is written inline.
     pub fn span(&self) -> Range<usize> {
         self.span.clone()
@@ -159,6 +166,7 @@ impl<'d> Table<'d> {
 
     /// Notes every key that is not among `known`.
     pub fn allow_only(&self, known: &[&str]) {
+        let known = &[known, self.common].concat()[..];
         for (key, value) in self.entries {
             let name: &str = key.get_ref();
             if known.contains(&name) {
@@ -450,7 +458,7 @@ impl<'d> Value<'d> {
     /// A table, called `name` in findings.
     pub fn table(&self, name: impl Into<String>) -> Checked<Table<'d>> {
         let DeValue::Table(entries) = self.tree else { return self.mistyped("a table") };
-        Ok(Table { text: self.text, entries, span: self.span(), name: name.into() })
+        Ok(Table { text: self.text, entries, span: self.span(), name: name.into(), common: &[] })
     }
 
     /// Whether it is a table.

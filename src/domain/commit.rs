@@ -8,7 +8,7 @@ use super::event::{Bookmark, Cursor, Ledger};
 use super::id::{AuthorId, DeliveryId, PostId, ReceiverName, RuleId, SourceName};
 use super::incident::{Alert, Gap, Incident, Sighting, TimelineEntry};
 use super::message::Delivery;
-use super::post::{Author, Post};
+use super::post::{Author, Original, Post};
 use super::silence::Silence;
 use super::story::Telling;
 use super::time::{ClockSet, Timestamp};
@@ -235,6 +235,17 @@ impl Commit {
     }
 }
 
+/// A post that may be the same as another on another network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Carried {
+    /// The post.
+    pub post: PostId,
+    /// Where people read it.
+    pub url: Option<String>,
+    /// What it is a copy of.
+    pub copy_of: Option<Original>,
+}
+
 /// What the engine needs to go on where it stopped.
 #[derive(Clone, Debug, Default)]
 pub struct Restored {
@@ -254,6 +265,8 @@ pub struct Restored {
     pub tellings: Vec<Telling>,
     /// Sightings since the horizon asked for, in the order they were made.
     pub sightings: Vec<Sighting>,
+    /// Of their posts those that may be the same as others on another network, in that order.
+    pub carried: Vec<Carried>,
     /// Incidents that are not resolved.
     pub incidents: Vec<Incident>,
     /// Incidents that ended lately enough to begin again.

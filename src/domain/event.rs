@@ -273,11 +273,13 @@ pub enum DownReason {
     Overrun,
     /// What may be paid for in a month has been read.
     Spent,
+    /// What may be asked for in a day has been asked for.
+    QuotaSpent,
 }
 
 impl DownReason {
     /// All reasons.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::NotRunning,
         Self::ConnectFailed,
         Self::Refused,
@@ -286,6 +288,7 @@ impl DownReason {
         Self::CursorTooOld,
         Self::Overrun,
         Self::Spent,
+        Self::QuotaSpent,
     ];
 
     /// The word in the store, in metrics and in JSON.
@@ -299,6 +302,7 @@ impl DownReason {
             Self::CursorTooOld => "cursor_too_old",
             Self::Overrun => "overrun",
             Self::Spent => "budget_spent",
+            Self::QuotaSpent => "quota_spent",
         }
     }
 

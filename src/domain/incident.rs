@@ -360,6 +360,8 @@ pub struct Sighting {
     pub source: SourceName,
     /// The incident it counts for, once there is one.
     pub incident: Option<IncidentId>,
+    /// It does not count: it is the same post as this one on another network, which does. It is of the same incident.
+    pub copy_of: Option<PostId>,
 }
 
 /// Time a source did not see.

@@ -32,6 +32,8 @@ pub struct Post {
     pub quote_of: Option<PostId>,
     /// The post this one repeats.
     pub repost_of: Option<PostId>,
+    /// The post on another network that this one is a copy of.
+    pub copy_of: Option<Original>,
     /// Addresses the post links to. Nothing is ever fetched from them.
     pub links: Vec<String>,
     /// Hashtags without `#`.
@@ -59,12 +61,23 @@ impl Post {
             reply_to: None,
             quote_of: None,
             repost_of: None,
+            copy_of: None,
             links: Vec::new(),
             tags: Vec::new(),
             media_text: Vec::new(),
             has_media: false,
         }
     }
+}
+
+/// What a copy says of the post that it repeats on another network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Original {
+    /// Its id, or the address at which people read it.
+    pub post: PostId,
+    /// Its author, by the word of the bridge that carried it. None: nobody says so but the author of the copy, and
+    /// anybody can write that.
+    pub author: Option<AuthorId>,
 }
 
 /// What rules read of a post, in buffers that are reused: a post that nobody asked for

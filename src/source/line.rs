@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::position::Position;
 use super::supervise::End;
+use super::throttle::Throttle;
 use super::timing::Timing;
 use super::unwatched::Unwatched;
 use super::{Frame, Incoming};
@@ -40,6 +41,8 @@ pub struct Line {
     pub unwatched: Unwatched,
     /// By which a server that several installations share tells ours from theirs; letters and digits.
     pub installation: String,
+    /// How fast it may be read at most, where somebody says so.
+    pub throttle: Option<Throttle>,
     connected: Option<Instant>,
 }
 
@@ -55,7 +58,8 @@ impl Line {
     ) -> Self {
         let (asked, inlets) = (watch::channel(Arc::default()).1, Inlets::default());
         let (unwatched, installation) = (Unwatched::default(), String::new());
-        Self { name, timing, position, out, clock, cancel, inlets, asked, unwatched, installation, connected: None }
+        let (throttle, connected) = (None, None);
+        Self { name, timing, position, out, clock, cancel, inlets, asked, unwatched, installation, throttle, connected }
     }
 
     /// The same for a source that has to be told what rules ask for.
@@ -71,6 +75,7 @@ impl Line {
         let mut beside =
             Self::new(self.name.clone(), self.timing.clone(), self.position.clone(), out, clock, self.cancel.clone());
         beside.inlets = self.inlets.clone();
+        beside.throttle.clone_from(&self.throttle);
         beside
     }
 
@@ -86,16 +91,28 @@ impl Line {
     pub async fn connected(&mut self, host: &str, joint: Joint) -> Result<(), End> {
         events::source_connected(&self.name, host, joint != Joint::Live);
         self.connected = Some(Instant::now());
+        self.throttle.iter().for_each(Throttle::connected);
         self.tell(Incoming::Connected { source: self.name.clone(), host: host.to_owned(), joint, at: self.now() }).await
     }
 
-    /// Hands frames on, waiting a while for room. The connection is not read meanwhile, which
+    /// Hands frames on, waiting for its turn and a while for room. The connection is not read meanwhile, which
     /// is how a server is told to slow down.
     ///
     /// # Errors
     /// [`End::Stopped`], or that there was no room. Nothing is lost then: the position has not
     /// moved, so these frames come again.
     pub async fn hand_on(&self, frames: Vec<Frame>, reach: Reach) -> Result<(), End> {
+        if let Some(throttle) = &self.throttle
+            && let Some(wait) = throttle.take(frames.len(), Instant::now())
+        {
+            if wait.is_first {
+                let most = throttle.most;
+                let notice =
+                    format!("more than {most} frames a second come: the others wait (`max_frames_per_second`)");
+                events::source_notice(&self.name, &notice);
+            }
+            self.unless_stopped(sleep(wait.time)).await?;
+        }
         let incoming = Incoming::Frames { source: self.name.clone(), frames, reach };
         if incoming.is_empty() {
             return Ok(());
@@ -208,5 +225,23 @@ mod tests {
         line.hand_on(frames(1), Reach::default()).await.unwrap();
         let end = line.hand_on(frames(1), Reach::default()).await;
         assert!(matches!(end, Err(End::Interrupted(DownReason::Overrun))), "{end:?}");
+    }
+
+    #[tokio::test]
+    async fn what_is_over_the_limit_waits_and_stops_with_the_program() {
+        let (out, mut incoming) = mpsc::channel(10);
+        let mut line = line("flood", &out, Timing::default());
+        line.throttle = Some(Throttle::new(std::num::NonZeroU32::MIN));
+        line.hand_on(frames(1000), Reach::default()).await.unwrap();
+        let beside = line.beside();
+        let waits = beside.hand_on(frames(7), Reach::default());
+        let stops = async {
+            let first = incoming.recv().await;
+            assert!(matches!(first, Some(Incoming::Frames { frames, .. }) if frames.len() == 1000));
+            assert!(incoming.try_recv().is_err(), "the others wait");
+            line.cancel.cancel();
+        };
+        let (end, ()) = tokio::join!(waits, stops);
+        assert!(matches!(end, Err(End::Stopped)), "{end:?}");
     }
 }

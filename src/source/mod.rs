@@ -5,6 +5,7 @@
 //! worker and `replay` uses the very same one.
 
 pub mod atproto;
+mod bridge;
 mod called;
 mod charset;
 pub mod discord;
@@ -37,6 +38,7 @@ pub mod position;
 pub mod profiles;
 pub mod supervise;
 pub mod talk;
+pub mod throttle;
 pub mod timing;
 pub mod unwatched;
 

@@ -13,6 +13,7 @@ use super::backoff::{Backoff, Hosts, Jitter};
 use super::chain;
 use super::line::Line;
 use crate::domain::event::DownReason;
+use crate::domain::time::Timestamp;
 use crate::net::retry::RetryAfter;
 use crate::net::ws::{ConnectError, peer};
 use crate::telemetry::events;
@@ -62,6 +63,8 @@ pub enum Remedy {
     Refused,
     /// The server has enough of us for a while, perhaps it says for how long.
     Busy(Option<RetryAfter>),
+    /// What the server gives us for a while is used up, until then.
+    Spent(Timestamp),
     /// Somebody must do something first (a token, a right, an address): try again now and then.
     Operator,
 }
@@ -102,13 +105,15 @@ pub struct Supervisor<W> {
     line: Line,
     hosts: Hosts,
     backoff: Backoff,
+    /// It was told that a quota is used up.
+    is_spent: bool,
 }
 
 impl<W: Wire> Supervisor<W> {
     /// Reads `wire` at the first of `urls` that will do.
     pub fn new(wire: W, urls: Vec<Url>, line: Line) -> Self {
         let backoff = Backoff::new(Jitter::from_system(), line.timing.first_backoff, line.timing.longest_backoff);
-        Self { wire, line, hosts: Hosts::new(urls), backoff }
+        Self { wire, line, hosts: Hosts::new(urls), backoff, is_spent: false }
     }
 
     /// Runs until cancelled, or until nobody listens any more.
@@ -128,6 +133,7 @@ impl<W: Wire> Supervisor<W> {
         let end = self.wire.read(&host, &mut self.line).await;
         let healthy = self.line.was_healthy();
         if healthy {
+            self.is_spent = false;
             self.backoff.reset();
         }
         match end {
@@ -138,6 +144,7 @@ impl<W: Wire> Supervisor<W> {
                 let wait = self.after_refusal(&host, &failure);
                 let reason = match failure.remedy {
                     Remedy::Retry => DownReason::ConnectFailed,
+                    Remedy::Spent(_) => DownReason::QuotaSpent,
                     Remedy::Refused | Remedy::Busy(_) | Remedy::Operator => DownReason::Refused,
                 };
                 self.line.down(reason).await?;
@@ -169,12 +176,20 @@ impl<W: Wire> Supervisor<W> {
             Remedy::Busy(Some(after)) => Some(after.from(self.line.now())),
             Remedy::Busy(None) => Some(self.backoff.after_busy()),
             Remedy::Operator => Some(timing.operator_rest),
+            Remedy::Spent(until) => Some(until.since(self.line.now())),
         };
         if let Some(rest) = rest {
             self.hosts.rest(Instant::now() + rest.min(timing.longest_rest));
         }
         self.hosts.fail_over();
         let wait = self.backoff.after_failure();
+        let was_spent = std::mem::replace(&mut self.is_spent, matches!(failure.remedy, Remedy::Spent(_)));
+        if self.is_spent {
+            if !was_spent {
+                events::source_down(&self.line.name, DownReason::QuotaSpent, Some(&failure.error));
+            }
+            return wait;
+        }
         let name = peer(host).unwrap_or_default();
         events::source_unreachable(&self.line.name, &name, &failure.error, wait + rest.unwrap_or_default());
         wait

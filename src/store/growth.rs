@@ -81,7 +81,7 @@ impl Reader {
         let mut moments = vec![(0, 0); count];
         let mut counted = self.sql.prepare_cached(
             "SELECT (at - ?2) / ?3, count(DISTINCT post), count(DISTINCT author) FROM sighting
-             WHERE incident IN (SELECT value FROM json_each(?1)) GROUP BY 1",
+             WHERE incident IN (SELECT value FROM json_each(?1)) AND copy_of IS NULL GROUP BY 1",
         )?;
         let mut rows = counted.query(params![ids, from, length])?;
         while let Some(row) = rows.next()? {
@@ -102,7 +102,7 @@ impl Reader {
             "SELECT count(DISTINCT s.post), count(DISTINCT s.author), min(s.at),
                substr(min(CASE WHEN p.json IS NOT NULL THEN printf('%020d', s.at) || s.post END), 21)
              FROM sighting s LEFT JOIN telling t ON t.post = s.post LEFT JOIN post p ON p.id = s.post
-             WHERE s.incident IN (SELECT value FROM json_each(?1))
+             WHERE s.incident IN (SELECT value FROM json_each(?1)) AND s.copy_of IS NULL
              GROUP BY ifnull(t.story, s.post) ORDER BY 2 DESC, 1 DESC, 3 LIMIT ?2",
         )?;
         let mut rows = select.query(params![names(&incident), STORIES])?;

@@ -12,7 +12,7 @@ use super::error::StoreError;
 use super::write::integer;
 
 /// The scripts; the first makes schema 1.
-const SCRIPTS: [&str; 16] = [
+const SCRIPTS: [&str; 17] = [
     include_str!("schema/0001.sql"),
     include_str!("schema/0002-volume.sql"),
     include_str!("schema/0003-stories.sql"),
@@ -29,6 +29,7 @@ const SCRIPTS: [&str; 16] = [
     include_str!("schema/0019-tokens.sql"),
     include_str!("schema/0020-identities.sql"),
     include_str!("schema/0021-holds.sql"),
+    include_str!("schema/0022-copies.sql"),
 ];
 
 /// Marks the file as ours (`file(1)` shows it): "strm".

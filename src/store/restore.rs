@@ -5,11 +5,12 @@ use rusqlite::{Connection, Row};
 use super::error::StoreError;
 use super::write::Store;
 use super::{outbox, quotas, silences, stored};
-use crate::domain::commit::{Restored, VolumeState};
+use crate::domain::commit::{Carried, Restored, VolumeState};
 use crate::domain::condition::Seen;
 use crate::domain::event::{Cursor, DownReason};
-use crate::domain::id::{IncidentId, PostId};
+use crate::domain::id::{AuthorId, IncidentId, PostId};
 use crate::domain::incident::{Gap, Incident, Sighting};
+use crate::domain::post::Original;
 use crate::domain::story::{Story, Telling};
 use crate::domain::time::Timestamp;
 
@@ -33,11 +34,18 @@ impl Store {
             sql.prepare("SELECT post, author, at, story, original, words FROM telling WHERE at >= ?1 ORDER BY seq")?;
         let tellings = tellings.query_map([horizon.micros()], read_telling)?.collect::<Result<_, _>>()?;
         let mut sightings = sql.prepare(
-            "SELECT rule, sighting.post, source, sighting.author, sighting.at, incident, story
+            "SELECT rule, sighting.post, source, sighting.author, sighting.at, incident, story, copy_of
              FROM sighting LEFT JOIN telling ON telling.post = sighting.post
              WHERE sighting.at >= ?1 ORDER BY sighting.seq",
         )?;
         let sightings = sightings.query_map([horizon.micros()], read_sighting)?.collect::<Result<_, _>>()?;
+        let mut carried = sql.prepare(
+            "SELECT post.id, json ->> '$.url', json ->> '$.copy_of.id', json ->> '$.copy_of.author'
+             FROM sighting JOIN post ON post.id = sighting.post
+             WHERE sighting.at >= ?1 AND json IS NOT NULL AND (post.id LIKE 'https://%' OR json ->> '$.copy_of' IS NOT NULL)
+             GROUP BY post.id ORDER BY min(sighting.seq)",
+        )?;
+        let carried = carried.query_map([horizon.micros()], read_carried)?.collect::<Result<_, _>>()?;
         Ok(Restored {
             cursors,
             bookmarks,
@@ -47,6 +55,7 @@ impl Store {
             kept,
             tellings,
             sightings,
+            carried,
             incidents: incidents(sql, "state <> 'resolved' ORDER BY opened_at, id", ())?,
             ended: Vec::new(), // see [`Store::ended_since`]
             quotas: quotas::all(sql)?,
@@ -127,6 +136,13 @@ fn read_telling(row: &Row<'_>) -> rusqlite::Result<Telling> {
     })
 }
 
+fn read_carried(row: &Row<'_>) -> rusqlite::Result<Carried> {
+    let author = row.get::<_, Option<String>>(3)?.map(AuthorId::from);
+    let original = row.get::<_, Option<String>>(2)?;
+    let copy_of = original.map(|original| Original { post: original.into(), author });
+    Ok(Carried { post: row.get::<_, String>(0)?.into(), url: row.get(1)?, copy_of })
+}
+
 fn read_sighting(row: &Row<'_>) -> rusqlite::Result<Sighting> {
     let text = |column| row.get::<_, String>(column);
     let post = PostId::from(text(1)?);
@@ -138,5 +154,6 @@ fn read_sighting(row: &Row<'_>) -> rusqlite::Result<Sighting> {
         seen: Seen::new(Timestamp::from_micros(row.get(4)?), post, text(3)?.into(), story),
         source: text(2)?.into(),
         incident: row.get::<_, Option<String>>(5)?.map(IncidentId::from),
+        copy_of: row.get::<_, Option<String>>(7)?.map(PostId::from),
     })
 }

@@ -239,7 +239,7 @@ mod tests {
 
     fn sighting(rule: &str, post: &Post) -> Sighting {
         let seen = Seen::new(post.event_time, post.id.clone(), post.author.id.clone(), Story::begun_by(&post.id));
-        Sighting { rule: rule.into(), seen, source: "sky".into(), incident: None }
+        Sighting { rule: rule.into(), seen, source: "sky".into(), incident: None, copy_of: None }
     }
 
     fn store_of(posts: &[Post]) -> (tempfile::TempDir, Store) {

@@ -398,7 +398,7 @@ impl IncidentJson {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::post::{Author, PostKind};
+    use crate::domain::post::{Author, Original, PostKind};
 
     fn incident() -> Incident {
         let at = Timestamp::from_micros(1_795_341_600_123_456);
@@ -476,6 +476,7 @@ mod tests {
             reply_to: Some("at://0".into()),
             quote_of: None,
             repost_of: None,
+            copy_of: Some(Original { post: "https://a.example/1".into(), author: Some("did:0".into()) }),
             links: vec!["https://l.example".to_owned()],
             tags: vec![],
             media_text: vec!["a picture".to_owned()],

@@ -240,19 +240,25 @@ impl Writing<'_> {
     }
 
     fn sighting(&self, sighting: &Sighting) -> Result<(), StoreError> {
-        let Sighting { rule, seen, source, incident } = sighting; // the telling has the story
+        let Sighting { rule, seen, source, incident, copy_of } = sighting; // the telling has the story
         let mut upsert = self.sql.prepare_cached(
-            "INSERT INTO sighting (rule, post, source, author, at, incident) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            "INSERT INTO sighting (rule, post, source, author, at, incident, copy_of)
+             VALUES (?1, ?2, ?3, ?4, ?5, coalesce(?6, (SELECT incident FROM sighting WHERE rule = ?1 AND post = ?7)), ?7)
              ON CONFLICT (rule, post) DO UPDATE SET incident = coalesce(excluded.incident, incident)",
         )?;
         let incident = incident.as_ref().map(IncidentId::as_str);
+        if incident.is_some() {
+            let copies = "UPDATE sighting SET incident = ?3 WHERE copy_of = ?2 AND rule = ?1";
+            self.sql.prepare_cached(copies)?.execute(params![rule.as_str(), seen.post.as_str(), incident])?;
+        }
         upsert.execute(params![
             rule.as_str(),
             seen.post.as_str(),
             source.as_str(),
             seen.author.as_str(),
             seen.at.micros(),
-            incident
+            incident,
+            copy_of.as_ref().map(PostId::as_str)
         ])?;
         Ok(())
     }

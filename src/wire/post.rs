@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::id::SourceName;
-use crate::domain::post::{Author, Post, PostKind};
+use crate::domain::post::{Author, Original, Post, PostKind};
 use crate::domain::redact::redacted;
 use crate::domain::time::Timestamp;
 
@@ -49,6 +49,9 @@ pub struct PostJson<'a> {
     /// The post it repeats.
     #[serde(default)]
     pub repost_of: Option<String>,
+    /// The post on another network that it is a copy of.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub copy_of: Option<OriginalJson<'a>>,
     /// Addresses in it.
     #[serde(default)]
     pub links: Vec<String>,
@@ -64,6 +67,17 @@ pub struct PostJson<'a> {
     /// Changes with an edit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+}
+
+/// The JSON of the post that a copy repeats.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OriginalJson<'a> {
+    /// Its id, or its address.
+    #[serde(borrow)]
+    pub id: Cow<'a, str>,
+    /// The id of its author, where the bridge that carried it says so.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<Cow<'a, str>>,
 }
 
 /// The JSON of an author.
@@ -115,6 +129,10 @@ impl<'a> From<&'a Post> for PostJson<'a> {
             reply_to: id(&post.reply_to),
             quote_of: id(&post.quote_of),
             repost_of: id(&post.repost_of),
+            copy_of: post.copy_of.as_ref().map(|original| OriginalJson {
+                id: Cow::Borrowed(original.post.as_str()),
+                author: original.author.as_ref().map(|author| Cow::Borrowed(author.as_str())),
+            }),
             links: post.links.clone(),
             tags: post.tags.clone(),
             media_text: post.media_text.clone(),
@@ -175,6 +193,10 @@ impl PostJson<'_> {
             reply_to: self.reply_to.map(Into::into),
             quote_of: self.quote_of.map(Into::into),
             repost_of: self.repost_of.map(Into::into),
+            copy_of: self.copy_of.map(|original| Original {
+                post: original.id.as_ref().into(),
+                author: original.author.as_deref().map(Into::into),
+            }),
             links: self.links,
             tags: self.tags,
             has_media: self.has_media.unwrap_or(!self.media_text.is_empty()),

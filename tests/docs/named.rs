@@ -1,6 +1,6 @@
 //! What the program says of itself has an entry where people look for it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use regex::Regex;
 use stormbell::domain::event::{DownReason, Rejected};
@@ -110,5 +110,48 @@ fn every_event_that_the_book_asks_the_journal_for_is_logged() {
     assert!(asked.len() >= 3, "{asked:?}");
     for event in asked {
         assert!(events.contains(&format!("event = \"{event}\"")), "nothing logs {event}");
+    }
+}
+
+#[test]
+fn every_quirk_of_a_server_has_a_test_with_its_number() {
+    let row = Regex::new(r"(?m)^\| (\d+) \|").unwrap();
+    let numbers: Vec<u32> = row.captures_iter(&read("GOTCHAS.md")).map(|found| found[1].parse().unwrap()).collect();
+    assert_eq!(numbers, (1..=17).collect::<Vec<_>>());
+    let tests: String = ["tests", "src/source"]
+        .iter()
+        .flat_map(|folder| files(folder, ".rs"))
+        .map(|file| read(file.to_str().unwrap()))
+        .collect();
+    for number in numbers {
+        let test = Regex::new(&format!(r"#\[(tokio::)?test[^\n]*\n(async )?fn quirk_{number}_")).unwrap();
+        assert!(test.is_match(&tests), "quirk {number} has no test");
+    }
+}
+
+/// What CONTRIBUTING says of how little a source takes: within a tenth, so that not every change has to count anew.
+#[test]
+fn the_lines_that_each_source_takes_are_what_contributing_says() {
+    let text = read("CONTRIBUTING.md");
+    let text = text.split_once("What the existing ones take").unwrap().1.split_once("The short ones").unwrap().0;
+    let said: BTreeMap<String, usize> = Regex::new(r"`(\w+)` (\d+)")
+        .unwrap()
+        .captures_iter(text)
+        .map(|found| (found[1].to_owned(), found[2].parse().unwrap()))
+        .collect();
+    let mut lines: BTreeMap<String, usize> = BTreeMap::new();
+    for file in files("src/source", ".rs").iter().map(|file| file.to_str().unwrap()) {
+        let parts: Vec<&str> = file.split('/').collect();
+        if let ["src", "source", kind, .., _] = parts[..]
+            && parts.len() > 3
+            && !file.ends_with("tests.rs")
+        {
+            *lines.entry(kind.to_owned()).or_default() += read(file).lines().count();
+        }
+    }
+    assert_eq!(said.keys().collect::<Vec<_>>(), lines.keys().collect::<Vec<_>>(), "each kind of source once");
+    for (kind, lines) in lines {
+        let said = said[&kind];
+        assert!(said.abs_diff(lines) * 10 <= lines, "{kind} has {lines} lines, and CONTRIBUTING says {said}");
     }
 }

@@ -7,6 +7,7 @@
 mod support;
 
 mod capped;
+mod copies;
 mod handed;
 mod inhibited;
 mod merged;

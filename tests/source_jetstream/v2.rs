@@ -51,7 +51,7 @@ async fn a_number_that_is_too_old_is_refused_and_the_time_shows_the_gap() {
 
 /// Quirk: numbers are not portable between hosts, nor cursors between the wires (bluesky-social/bsky#20).
 #[tokio::test]
-async fn a_number_is_never_taken_to_another_host_or_wire() {
+async fn quirk_4_a_number_is_never_taken_to_another_host_or_wire() {
     let newer = SimEvents::start(&[&[(2, V2Fault::Cut)], &[(2, V2Fault::Cut)]]).await;
     let other = SimEvents::start(&[&[(3, V2Fault::Cut)]]).await;
     let legacy = SimJetstream::start(Script::default().connection(&[(4, Fault::Cut)])).await;

@@ -33,6 +33,8 @@ fn an_incident_grows_in_stretches_of_its_length() {
         // Another rule takes the same post: it is one post.
         Sighting { rule: "other".into(), ..seen("p2", "ann", 1004, "one") },
         seen("p3", "bob", 1065, "one"),
+        // The same on another network.
+        Sighting { copy_of: Some("p3".into()), ..seen("copy", "bob", 1066, "one") },
         seen("p4", "bob", 9000, "both"),
     ];
     store

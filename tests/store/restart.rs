@@ -1,10 +1,11 @@
 //! What survives a restart, and what readers see of it.
 
 use stormbell::domain::cap::Quota;
-use stormbell::domain::commit::{Commit, Erasure, Progress, VolumeState};
+use stormbell::domain::commit::{Carried, Commit, Erasure, Progress, VolumeState};
 use stormbell::domain::condition::Seen;
 use stormbell::domain::event::{Cursor, Ledger, Rejected};
 use stormbell::domain::incident::{Alert, Gap, Incident, IncidentState, Severity, Sighting, Signature};
+use stormbell::domain::post::{Original, Post};
 use stormbell::domain::story::Story;
 
 use crate::support::*;
@@ -152,4 +153,46 @@ fn what_is_usual_and_what_was_lost_are_found_again() {
     let restored = folder.open().restore(at(0)).unwrap();
     assert_eq!(restored.volumes, [volume(b"new")]);
     assert_eq!(restored.lost_gaps, [gap(10, Some(20))]);
+}
+
+#[test]
+fn a_copy_is_of_the_incident_of_what_it_is_a_copy_of_and_is_known_again() {
+    let folder = Folder::new();
+    let mut store = folder.open();
+    let copy = |post: &str, of: &str| Sighting { copy_of: Some(of.into()), ..sighting(post, 101, None) };
+    let original = Original { post: "at://1".into(), author: Some("did:1".into()) };
+    let carried = Post { copy_of: Some(original.clone()), url: None, ..post("https://b.example/1", "b", "text") };
+    let toot = Post { url: Some("https://s.example/@a/1".to_owned()), ..post("https://s.example/1", "a", "text") };
+    store
+        .commit(&[
+            Commit {
+                posts: vec![carried, toot, post("at://2", "c", "text")],
+                sightings: vec![
+                    sighting("https://s.example/1", 99, None),
+                    sighting("https://b.example/1", 100, None),
+                    copy("at://2", "https://s.example/1"),
+                    Sighting { rule: "other".into(), ..copy("at://2", "https://s.example/1") },
+                ],
+                ..Commit::default()
+            },
+            Commit { sightings: vec![sighting("https://s.example/1", 99, Some("i"))], ..Commit::default() },
+            Commit { sightings: vec![copy("at://3", "https://s.example/1")], ..Commit::default() },
+        ])
+        .unwrap();
+    let restored = store.restore(at(50)).unwrap();
+    let incident_of = |post: &str, rule: &str| {
+        let found = restored.sightings.iter().find(|one| one.seen.post.as_str() == post && one.rule.as_str() == rule);
+        found.unwrap().incident.as_ref().map(ToString::to_string)
+    };
+    assert_eq!(incident_of("at://2", "r").as_deref(), Some("i"), "it came before the incident");
+    assert_eq!(incident_of("at://3", "r").as_deref(), Some("i"), "and after it");
+    assert_eq!(incident_of("at://2", "other"), None, "that rule has none");
+    let page = Some("https://s.example/@a/1".to_owned());
+    assert_eq!(
+        restored.carried,
+        [
+            Carried { post: "https://s.example/1".into(), url: page, copy_of: None },
+            Carried { post: "https://b.example/1".into(), url: None, copy_of: Some(original) },
+        ]
+    );
 }

@@ -83,6 +83,7 @@ pub(crate) fn sighting(post: &str, seconds: i64, incident: Option<&str>) -> Sigh
         seen: Seen::new(at(seconds), post.into(), "a".into(), Story::begun_by(&post.into())),
         source: "bluesky".into(),
         incident: incident.map(Into::into),
+        copy_of: None,
     }
 }
 

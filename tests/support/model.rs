@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use stormbell::domain::cap::Quota;
-use stormbell::domain::commit::{Commit, Erasure, OpenMinute, Restored, VolumeState};
+use stormbell::domain::commit::{Carried, Commit, Erasure, OpenMinute, Restored, VolumeState};
 use stormbell::domain::event::{Cursor, Ledger};
 use stormbell::domain::id::{DeliveryId, IncidentId, PostId, ReceiverName, RuleId, SilenceId, SourceName};
 use stormbell::domain::incident::{Alert, Gap, Incident, IncidentState, Sighting, TimelineEntry};
@@ -17,6 +17,7 @@ use stormbell::domain::time::Timestamp;
 pub struct Model {
     pub posts: BTreeSet<PostId>,
     pub tellings: Vec<Telling>,
+    pub carried: Vec<Carried>,
     pub sightings: Vec<Sighting>,
     pub alerts: Vec<Alert>,
     pub incidents: BTreeMap<IncidentId, Incident>,
@@ -40,11 +41,23 @@ impl Model {
             }
         }
         self.posts.extend(commit.posts.iter().map(|post| post.id.clone()));
+        self.carried.extend(commit.posts.iter().map(|post| Carried {
+            post: post.id.clone(),
+            url: post.url.clone(),
+            copy_of: post.copy_of.clone(),
+        }));
         for new in &commit.tellings {
             assert!(self.tellings.iter().all(|old| old.post != new.post), "{} told twice", new.post);
             self.tellings.push(new.clone());
         }
         for new in &commit.sightings {
+            let counts = |one: &&Sighting| (&one.rule, Some(&one.seen.post)) == (&new.rule, new.copy_of.as_ref());
+            let beside = self.sightings.iter().find(counts).and_then(|one| one.incident.clone());
+            let new = Sighting { incident: new.incident.clone().or(beside), ..new.clone() };
+            let copies = self.sightings.iter_mut().filter(|one| one.copy_of.as_ref() == Some(&new.seen.post));
+            for copy in copies.filter(|copy| copy.rule == new.rule) {
+                copy.incident = new.incident.clone().or(copy.incident.take());
+            }
             match self.sightings.iter_mut().find(|old| (&old.rule, &old.seen.post) == (&new.rule, &new.seen.post)) {
                 Some(old) => old.incident = new.incident.clone().or(old.incident.take()),
                 None => self.sightings.push(new.clone()),
@@ -92,6 +105,7 @@ impl Model {
             kept: Vec::new(), // all posts of the model have sightings
             tellings: self.tellings.clone(),
             sightings: self.sightings.clone(),
+            carried: self.carried.clone(),
             incidents: self.incidents.values().filter(|i| i.state != IncidentState::Resolved).cloned().collect(),
             ended: self.ended(),
             quotas: self.quotas.values().cloned().collect(),

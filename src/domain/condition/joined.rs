@@ -232,6 +232,7 @@ mod tests {
             seen: Seen::new(at(second), post.clone(), "a".into(), Story::begun_by(&post)),
             source: "s".into(),
             incident: None,
+            copy_of: None,
         };
         Part { at: at(second), rule, posts: vec![sighting] }
     }

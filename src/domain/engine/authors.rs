@@ -13,8 +13,9 @@ impl Engine {
     /// incidents they spoke of.
     pub(super) fn introduced(&mut self, author: Author, now: Timestamp, commit: &mut Commit) {
         if let Some(handle) = &author.handle {
-            self.handles.insert(author.id.clone(), handle.clone());
+            self.handles.insert(author.id.clone(), handle.as_str().into());
         }
+        self.copies.introduced(&author);
         if let Some(what) = self.routes.terms.notable(&author) {
             let key = Key::of(&author.id);
             let spoken_of = self.live.iter().filter(|(_, live)| live.has_author(key));

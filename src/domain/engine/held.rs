@@ -248,6 +248,7 @@ impl Engine {
             seen: seen.clone(),
             source: source.clone(),
             incident: None,
+            copy_of: None,
         };
         let firing = Firing {
             opener: "",

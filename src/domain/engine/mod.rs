@@ -15,6 +15,7 @@ mod batch;
 mod by_rule;
 mod capped;
 mod clock;
+mod copies;
 mod exercise;
 mod exposure;
 mod flow;
@@ -51,7 +52,7 @@ use super::cap::Quota;
 use super::commit::{Commit, Erasure, Restored, VolumeState};
 use super::condition::{Condition, Vocabulary, Whole, Window};
 use super::event::{DownReason, Joint};
-use super::id::{IncidentId, PersonName, ReceiverName, SilenceId, SourceName, Topic};
+use super::id::{AuthorId, IncidentId, PersonName, ReceiverName, SilenceId, SourceName, Topic};
 use super::incident::{Incident, Sighting};
 use super::key::Key;
 use super::matcher::Scratch;
@@ -65,6 +66,7 @@ use super::time::{ClockSet, Timestamp};
 use archived::Archived;
 pub use batch::{Batch, Frames, Item, Items};
 use by_rule::ByRule;
+use copies::Copies;
 pub use exercise::Exercise;
 use follows::Follows;
 use held::Holds;
@@ -73,7 +75,7 @@ use joins::Joins;
 use keyed::Keyed;
 use memories::Memories;
 use quiets::Quiets;
-use recent::{Handles, Recent};
+use recent::{Latest, Recent};
 use sighted::Sighted;
 use sightings::Sightings;
 use sources::SourceState;
@@ -107,7 +109,9 @@ pub struct Engine {
     /// Posts and authors of which the store holds text; of the sample only what was kept before
     /// this start, for the rest is known by its name.
     evidence: Recent,
-    handles: Handles,
+    /// Handles that identity events told.
+    handles: Latest<AuthorId, Box<str>>,
+    copies: Copies,
     live: BTreeMap<IncidentId, Live>,
     by_topic: HashMap<Topic, IncidentId>,
     /// Of topics of which only some belongs to an incident of another: those incidents.
@@ -305,7 +309,8 @@ impl Engine {
             stories: Stories::default(),
             sample: None,
             evidence: Recent::new(usize::MAX),
-            handles: Handles::new(1 << 14),
+            handles: Latest::new(1 << 14),
+            copies: Copies::new(),
             live: BTreeMap::new(),
             by_topic: HashMap::new(),
             joined: HashMap::new(),
@@ -368,14 +373,18 @@ impl Engine {
             self.evidence.insert(Key::of(author));
         }
         restored.tellings.iter().for_each(|telling| self.stories.restore(telling));
+        restored.carried.iter().for_each(|carried| self.copies.restore(carried));
         let goes_on_as = self.goes_on_as();
         for sighting in restored.sightings {
-            let Sighting { rule, seen, source, incident } = sighting;
+            let Sighting { rule, seen, source, incident, copy_of } = sighting;
             self.holds.read_at(&rule, &source);
             self.event_clock = self.event_clock.max(seen.at);
             self.sighted.restore(seen.post_key, Key::of(&rule));
             self.evidence.insert(seen.post_key);
             self.evidence.insert(seen.author_key);
+            if copy_of.is_some() {
+                continue;
+            }
             if let Some(live) = incident.and_then(|id| self.known(goes_on_as.get(&id).unwrap_or(&id))) {
                 live.remember(&seen);
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::alerts::{Firing, Whose, why};
 use super::batch::What;
+use super::copies::counted_author;
 use super::flow::Frame;
 use super::spikes::LOOKED_AHEAD;
 use super::{Batch, Engine, Items};
@@ -129,7 +130,7 @@ impl Engine {
                     commit.erased.push(Erasure::Author(author));
                 }
             }
-            SourceEvent::Handle { author, handle } => self.handles.insert(author, handle),
+            SourceEvent::Handle { author, handle } => self.handles.insert(author, handle.into_boxed_str()),
             SourceEvent::Other | SourceEvent::Post(_) => {}
         }
     }
@@ -183,7 +184,7 @@ impl Engine {
             return;
         }
         if post.author.handle.is_none() {
-            post.author.handle = self.handles.get(&post.author.id).map(ToOwned::to_owned);
+            post.author.handle = self.handles.get(&post.author.id).map(|handle| handle.to_string());
         }
         if !taken.hits.is_empty() {
             self.evidence.insert(key);
@@ -200,6 +201,7 @@ impl Engine {
         let (story, telling) = self.stories.tell(post, std::mem::take(&mut taken.sketch));
         commit.tellings.extend(telling);
         let seen = seen(post, story);
+        let halves = self.copies.halves(post, story, &self.stories);
         let notable = self.routes.terms.notable(&post.author);
         let mut news = taken.hits.clone();
         self.sighted.leave_new(seen.post_key, &mut news, |rule| rules.name(rule));
@@ -211,7 +213,13 @@ impl Engine {
         for some in news.chunks(LOOKED_AHEAD) {
             self.spikes.look_ahead(&rules, some);
             for (hit, rule) in some.iter().filter_map(|&hit| Some((hit, rules.get(hit)?))) {
-                self.sighting((hit, rule), post, taken.words(hit), &seen, now, commit);
+                match halves.iter().find(|half| self.sighted.took(Key::of(*half), rules.name(hit))) {
+                    Some(half) => {
+                        let copy_of = Some(half.clone());
+                        commit.sightings.push(Sighting { copy_of, ..sighting(rule, post, &seen, None) });
+                    }
+                    None => self.sighting((hit, rule), post, taken.words(hit), &seen, now, commit),
+                }
                 if let Some(what) = &notable
                     && let Some(id) = self.incident_of(rule, &seen)
                 {
@@ -334,11 +342,17 @@ impl Engine {
 }
 
 fn seen(post: &Post, story: Story) -> Seen {
-    Seen::new(post.event_time, post.id.clone(), post.author.id.clone(), story)
+    Seen::new(post.event_time, post.id.clone(), counted_author(post).clone(), story)
 }
 
 fn sighting(rule: &Rule, post: &Post, seen: &Seen, incident: Option<&IncidentId>) -> Sighting {
-    Sighting { rule: rule.id.clone(), seen: seen.clone(), source: post.source.clone(), incident: incident.cloned() }
+    Sighting {
+        rule: rule.id.clone(),
+        seen: seen.clone(),
+        source: post.source.clone(),
+        incident: incident.cloned(),
+        copy_of: None,
+    }
 }
 
 /// The post that was seen in a frame.

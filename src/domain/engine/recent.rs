@@ -1,9 +1,9 @@
 //! Bounded memories.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::mem;
 
-use crate::domain::id::AuthorId;
 use crate::domain::key::{Key, Keys};
 
 /// Remembers at least the last `capacity` keys, at most twice as many: when the young
@@ -34,32 +34,32 @@ impl Recent {
     }
 }
 
-/// Handles that identity events told, as [`Recent`] keeps them.
-pub(super) struct Handles {
+/// The last values that were told of keys, as [`Recent`] keeps them.
+pub(super) struct Latest<K, V> {
     capacity: usize,
-    young: HashMap<AuthorId, Box<str>>,
-    old: HashMap<AuthorId, Box<str>>,
+    young: HashMap<K, V>,
+    old: HashMap<K, V>,
 }
 
-impl Handles {
+impl<K: Eq + Hash, V> Latest<K, V> {
     pub(super) fn new(capacity: usize) -> Self {
         Self { capacity, young: HashMap::new(), old: HashMap::new() }
     }
 
-    pub(super) fn insert(&mut self, author: AuthorId, handle: String) {
+    pub(super) fn insert(&mut self, key: K, value: V) {
         if self.young.len() >= self.capacity {
             self.old = mem::take(&mut self.young);
         }
-        self.young.insert(author, handle.into_boxed_str());
+        self.young.insert(key, value);
     }
 
-    pub(super) fn forget(&mut self, author: &AuthorId) {
-        self.young.remove(author);
-        self.old.remove(author);
+    pub(super) fn forget(&mut self, key: &K) {
+        self.young.remove(key);
+        self.old.remove(key);
     }
 
-    pub(super) fn get(&self, author: &AuthorId) -> Option<&str> {
-        self.young.get(author).or_else(|| self.old.get(author)).map(AsRef::as_ref)
+    pub(super) fn get(&self, key: &K) -> Option<&V> {
+        self.young.get(key).or_else(|| self.old.get(key))
     }
 }
 

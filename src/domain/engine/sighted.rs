@@ -52,6 +52,14 @@ impl Sighted {
         });
     }
 
+    /// Whether a rule took a post.
+    pub(super) fn took(&self, post: Key, rule: Option<Key>) -> bool {
+        rule.is_some_and(|rule| {
+            let known = self.young.rules_of(post).contains(&rule) || self.old.rules_of(post).contains(&rule);
+            known || self.later.contains(Key::of(&(rule, post)))
+        })
+    }
+
     /// Remembers a pair that the disk has; it has each once, those of a post mostly in a row.
     pub(super) fn restore(&mut self, post: Key, rule: Key) {
         if self.young.ends_with(post) || !self.young.posts.contains_key(&post) {

@@ -27,6 +27,9 @@ const CLOCKS_DIFFER: Duration = Duration::from_secs(5);
 /// What to do about a source whose posts are paid for.
 const SPENT: &str =
     "; this month's budget of posts is spent: raise `monthly_posts` and restart, or look by hand until the next month";
+/// What to do about a source that may be asked only so much.
+const QUOTA_SPENT: &str = "; the day's quota is used up and comments are read again at midnight on the Pacific coast: until then \
+    look by hand; ask Google for a larger quota, or raise `daily_units` and restart if it is larger already";
 
 /// Where a source stands.
 #[derive(Default)]
@@ -183,16 +186,15 @@ impl Engine {
 
     /// Raises an alert for every source that has been blind too long.
     pub(super) fn watch_sources(&mut self, now: Timestamp, commit: &mut Commit) {
-        let blind: Vec<(SourceName, Timestamp, bool)> = self
+        let blind: Vec<(SourceName, Timestamp, &str)> = self
             .sources
             .iter()
-            .filter_map(|(source, state)| Some((source.clone(), state.blind_since?, state.is_spent())))
+            .filter_map(|(source, state)| Some((source.clone(), state.blind_since?, state.advice())))
             .filter(|(_, since, _)| now.since(*since) >= BLIND_AFTER)
             .collect();
-        for (source, since, is_spent) in blind {
+        for (source, since, advice) in blind {
             let title = format!("Stormbell does not see {source}");
             let since = since.whole_second();
-            let advice = if is_spent { SPENT } else { "" };
             let why = format!(
                 "nothing new since {since}; posts on {source} are not being read, quiet may be blindness{advice}"
             );
@@ -259,9 +261,13 @@ impl SourceState {
         self.blind_since.is_none() && !self.behind
     }
 
-    /// Whether it reads nothing because that would cost too much.
-    fn is_spent(&self) -> bool {
-        self.gap.as_ref().is_some_and(|gap| gap.reason == DownReason::Spent)
+    /// What to do about it beyond looking by hand, where the reason says that.
+    fn advice(&self) -> &'static str {
+        match self.gap.as_ref().map(|gap| gap.reason) {
+            Some(DownReason::Spent) => SPENT,
+            Some(DownReason::QuotaSpent) => QUOTA_SPENT,
+            _ => "",
+        }
     }
 
     /// How far it was read.

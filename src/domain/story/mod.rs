@@ -133,6 +133,11 @@ impl Stories {
         (story, Some(telling))
     }
 
+    /// The story of a post that was told.
+    pub fn story_of(&self, post: &PostId, at: Timestamp) -> Option<Story> {
+        self.named(post, at).filter(|named| named.told).map(|named| named.story)
+    }
+
     /// Takes back a telling that was written; they come in the order they were made.
     pub fn restore(&mut self, telling: &Telling) {
         self.name(telling);

@@ -144,6 +144,7 @@ impl Item {
             reply_to: self.reply_to.as_deref().map(|id| global_id(id, site)),
             quote_of: None,
             repost_of: None,
+            copy_of: None,
             links: self.links.clone(),
             tags: self.tags.clone(),
             has_media: Some(self.has_media || !media_text.is_empty()),

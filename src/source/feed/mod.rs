@@ -27,6 +27,7 @@ use url::Url;
 
 pub use self::item::Item;
 pub(in crate::source) use self::item::gone_line;
+pub use self::transcript::words as transcript_words;
 pub(super) use self::wire::Feed;
 use crate::domain::time::Timestamp;
 

@@ -73,7 +73,7 @@ fn status(status: u16) -> Answer {
 
 /// Quirk 13: the hub takes the subscription, and delivers nothing.
 #[tokio::test]
-async fn quirk_a_hub_that_accepts_and_delivers_nothing_is_not_relied_on() {
+async fn quirk_13_a_hub_that_accepts_and_delivers_nothing_is_not_relied_on() {
     let line = line();
     let (mut push, start) = verified(&line).await;
     let [one, two, three] = [1_u64, 2, 3].map(|number| Key::of(&number));

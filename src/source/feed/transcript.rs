@@ -28,7 +28,7 @@ struct Segment {
 }
 
 /// The words alone: without times, numbers and marks of voices. What a server says of the type is not needed.
-pub(super) fn words(text: &str) -> String {
+pub fn words(text: &str) -> String {
     let text = text.trim_start_matches('\u{feff}').trim();
     let words = if let Ok(Segments { segments }) = serde_json::from_str(text) {
         segments.into_iter().map(|segment| segment.body).collect::<Vec<_>>().join(" ")

@@ -28,7 +28,7 @@ use crate::source::backoff::Jitter;
 use crate::source::called::{answer, answer_when_kept, tell_refusals};
 use crate::source::http::{Answer, Http, Request, authorization, refused};
 use crate::source::line::Line;
-use crate::source::supervise::{End, Failure, Wire};
+use crate::source::supervise::{End, Failure, Remedy, Wire};
 use crate::source::youtube::Beside;
 use crate::telemetry::events;
 
@@ -61,6 +61,8 @@ pub(crate) struct Feed {
     push: Option<Push>,
     /// What is said of its items, where somebody can be asked for it.
     comments: Option<Beside>,
+    /// They cannot be read before a quota begins anew; all else is.
+    is_spent: bool,
 }
 
 /// To the host in the configuration, wherever that is, and to all others, which strangers may have named: those must be
@@ -95,7 +97,7 @@ impl Feed {
         let is_public = line.inlets.address(line.name.as_str(), "").is_some();
         let is_pushed = is_public && (config.push || known.hub.is_some());
         let push = is_pushed.then(|| Push::open(config.push, known.hub.as_ref(), line, Instant::now()));
-        Self { known, config, gone: false, jitter: Jitter::from_system(), push, comments: None }
+        Self { known, config, gone: false, jitter: Jitter::from_system(), push, comments: None, is_spent: false }
     }
 
     /// The same, with comments that are read beside it.
@@ -116,6 +118,7 @@ impl Feed {
         if let Some(comments) = &mut self.comments {
             comments.resume(self.known.comments.as_deref());
         }
+        self.is_spent = false;
         let mut is_first = true;
         let (mut due, mut comments_due) = (Instant::now(), Instant::now());
         loop {
@@ -125,7 +128,7 @@ impl Feed {
                 is_first = false;
                 due = Instant::now() + wait + self.jitter.below(wait / 10);
             }
-            let until = match self.read_comments(comments_due, line).await? {
+            let until = match self.read_comments(comments_due, &name, line).await? {
                 Some(next) => {
                     comments_due = next;
                     next.min(due)
@@ -139,8 +142,9 @@ impl Feed {
         }
     }
 
-    /// Reads what is said of its items, when it is time; when it is next. None when nobody is asked for it.
-    async fn read_comments(&mut self, due: Instant, line: &Line) -> Result<Option<Instant>, End> {
+    /// Reads what is said of its items, when it is time; when it is next. None when nobody is asked for it. While there is
+    /// no quota left for that, the source counts as blind, and what else comes is read all the same.
+    async fn read_comments(&mut self, due: Instant, host: &str, line: &mut Line) -> Result<Option<Instant>, End> {
         let Some(comments) = &mut self.comments else { return Ok(None) };
         if Instant::now() < due {
             return Ok(Some(due));
@@ -150,7 +154,22 @@ impl Feed {
             known.comments = Some(noted);
             known.bookmark()
         };
-        let wait = comments.read(bookmark, line).await?;
+        let again = self.is_spent.then_some(host);
+        let wait = match comments.read(bookmark, again, line).await {
+            Ok(wait) => {
+                self.is_spent = false;
+                wait
+            }
+            Err(End::Failed(Failure { error, remedy: Remedy::Spent(until) })) => {
+                if !std::mem::replace(&mut self.is_spent, true) {
+                    events::source_down(&line.name, DownReason::QuotaSpent, Some(&error));
+                    line.down(DownReason::QuotaSpent).await?;
+                }
+                // The clock may be set meanwhile.
+                return Ok(Some(Instant::now() + until.since(line.now()).min(line.timing.longest_rest)));
+            }
+            Err(end) => return Err(end),
+        };
         Ok(Some(Instant::now() + wait + self.jitter.below(wait / 10)))
     }
 

@@ -12,6 +12,7 @@ use crate::domain::event::Rejected;
 use crate::domain::id::{PostId, SourceName};
 use crate::domain::post::{Author, Post, PostKind};
 use crate::domain::time::Timestamp;
+use crate::source::bridge::claimed;
 use crate::source::lenient::{Text, items, lenient, lenient_item};
 use crate::source::sanity::{
     MAX_LINK_BYTES, MAX_TAG_BYTES, MAX_TEXT_BYTES, claimed_time, cut, keep, parse_object_of, within_budget,
@@ -62,6 +63,7 @@ pub(super) fn post(address: Address<'_>, commit: &Commit<'_>, event_time: Timest
         reply_to,
         quote_of: found.quote_of,
         repost_of: None,
+        copy_of: lenient::<Text<'_>>(record.original).and_then(|Text(address)| claimed(&address)),
         links: found.links,
         tags: found.tags,
         media_text: within_budget(found.media_text),
@@ -85,6 +87,9 @@ struct Record<'a> {
     facets: Option<&'a RawValue>,
     #[serde(borrow)]
     tags: Option<&'a RawValue>,
+    /// Bridgy Fed's word for where it has the post from. Whoever writes a record can write it.
+    #[serde(borrow, rename = "bridgyOriginalUrl")]
+    original: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]

@@ -142,6 +142,7 @@ struct Record<'f> {
     embed: Option<()>,
     facets: Option<()>,
     tags: Option<()>,
+    original: Option<()>,
     /// Present; and whether it names the post that is answered.
     reply: Option<bool>,
     quotes: bool,
@@ -222,6 +223,10 @@ impl Post<'_> {
             "tags" => {
                 once(&mut record.tags, ())?;
                 scan.list(|scan| self.tag(scan.string()?))
+            }
+            "bridgyOriginalUrl" => {
+                once(&mut record.original, ())?;
+                scan.skip()
             }
             _ => scan.skip(),
         }

@@ -75,6 +75,10 @@ fn what_servers_usually_send_is_skimmed() {
         FULL.replace(r#","cid":"bafycid""#, ""),
         create("{}"),
         create(r#"{"text":"","langs":[],"facets":[],"tags":[]}"#),
+        create(
+            r#"{"$type":"app.bsky.feed.post","bridgyOriginalText":"<p>t","bridgyOriginalUrl":"https://s.example/@a/1","text":"t"}"#,
+        ),
+        create(r#"{"bridgyOriginalUrl":7,"text":"t"}"#),
         embed(r#"{"$type":"app.bsky.embed.images","images":[{"alt":"a"},{"alt":"a"},{"image":{}}]}"#),
         embed(r#"{"$type":"app.bsky.embed.gallery","items":[{"alt":"a"}]}"#),
         embed(r#"{"$type":"app.bsky.embed.video","alt":"a film","video":{}}"#),
@@ -105,6 +109,7 @@ fn what_is_odd_is_left_to_decoding() {
     for record in [
         r#"{"text":"a","text":"b"}"#.to_owned(),
         r#"{"te\u0078t":"a"}"#.to_owned(),
+        r#"{"bridgyOriginalUrl":"a","bridgyOriginalUrl":"b"}"#.to_owned(),
         r#"{"text":null}"#.to_owned(),
         r#"{"text":7}"#.to_owned(),
         r#"{"text":"\ud83d"}"#.to_owned(),

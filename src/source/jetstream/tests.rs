@@ -57,6 +57,16 @@ fn a_post_with_everything_is_read_in_full() {
 }
 
 #[test]
+fn what_bridgy_fed_carried_here_says_where_it_is_from() {
+    let original = |value: &str| post(&create(&format!(r#"{{"bridgyOriginalUrl":{value},"text":"t"}}"#))).copy_of;
+    let said = original(r#""https://social.example/@ann/1""#).unwrap();
+    assert_eq!((said.post.as_str(), said.author), ("https://social.example/@ann/1", None), "anybody can write that");
+    for value in ["null", "7", r#""""#, r#""ann""#, r#"["https://social.example/@ann/1"]"#] {
+        assert_eq!(original(value), None, "{value}");
+    }
+}
+
+#[test]
 fn media_are_searched_by_their_words() {
     for (embed, words, links) in [
         (r#"{"$type":"app.bsky.embed.images","images":[{"alt":"a"},{"alt":"b"}]}"#, vec!["a", "b"], vec![]),

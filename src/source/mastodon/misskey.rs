@@ -26,6 +26,7 @@ use crate::domain::post::{Author, Post, PostKind};
 use crate::domain::time::Timestamp;
 use crate::net::ws::{Connector, HARD_LIMIT_BYTES, peer};
 use crate::source::Frame;
+use crate::source::bridge::carried;
 use crate::source::http::{Http, Request, refused};
 use crate::source::line::Line;
 use crate::source::plain::links;
@@ -86,6 +87,7 @@ pub(super) fn note(
         version: edited.map(|edited| edited.to_string()),
         url,
         created_at: claim.filter(|&claim| claimed_time(claim, at).is_ok()).unwrap_or(at),
+        copy_of: carried(id.as_str(), &author),
         author,
         kind,
         reply_to,

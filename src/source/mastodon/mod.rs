@@ -33,6 +33,7 @@ use crate::domain::event::{Cursor, Decoded, Rejected, SourceEvent};
 use crate::domain::id::{PostId, SourceName};
 use crate::domain::post::{Author, Post, PostKind};
 use crate::domain::time::Timestamp;
+use crate::source::bridge::carried;
 use crate::source::sanity::{
     MAX_ITEMS, MAX_LINK_BYTES, MAX_TAG_BYTES, claimed_or_received, claimed_time, cut, keep, parse_any, parse_object,
     within_budget,
@@ -149,11 +150,12 @@ fn status(
         version: text(status, "edited_at").map(|edited| edited.chars().take(64).collect()),
         url,
         created_at: created.filter(|&claim| claimed_time(claim, at).is_ok()).unwrap_or(at),
-        author,
         kind,
         reply_to,
         quote_of,
+        copy_of: carried(id.as_str(), &author),
         repost_of,
+        author,
         links,
         ..Post::plain(id, source.clone(), String::new().into(), cut(&plain).to_owned(), at)
     };

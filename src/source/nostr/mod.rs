@@ -29,6 +29,7 @@ use crate::domain::event::{Cursor, Decoded, Rejected, SourceEvent};
 use crate::domain::id::{AuthorId, PostId, SourceName};
 use crate::domain::post::{Author, Post, PostKind};
 use crate::domain::time::Timestamp;
+use crate::source::bridge::claimed;
 use crate::source::plain::links;
 use crate::source::sanity::{
     MAX_ITEMS, MAX_LINK_BYTES, MAX_TAG_BYTES, claimed_or_received, cut, keep, parse_any, within_budget,
@@ -163,6 +164,10 @@ fn post(source: &SourceName, event: &Event<'_>, at: Timestamp) -> Post {
             "t" => keep(&mut post.tags, value.trim_start_matches('#'), MAX_TAG_BYTES),
             "r" if value.starts_with("http") => keep(&mut post.links, value, MAX_LINK_BYTES),
             "l" if tag.get(2).is_some_and(|of| of == "ISO-639-1") => keep(&mut post.lang, value, MAX_TAG_BYTES),
+            // NIP-48. Of a feed it names the item in words of its own.
+            "proxy" if tag.get(2).is_some_and(|of| matches!(of.as_ref(), "activitypub" | "atproto" | "web")) => {
+                post.copy_of = claimed(value);
+            }
             "content-warning" | "summary" => keep(&mut media_text, value, usize::MAX),
             "imeta" => {
                 post.has_media = true;

@@ -31,7 +31,8 @@ pub async fn read(config: NostrConfig, line: Line) {
         let position = Position::at(line.position.get(), mark.clone());
         positions.push(position.clone());
         let (timing, clock, cancel) = (line.timing.clone(), Arc::clone(&line.clock), line.cancel.clone());
-        let own = Line::new(line.name.clone(), timing, position, out, clock, cancel);
+        let mut own = Line::new(line.name.clone(), timing, position, out, clock, cancel);
+        own.throttle.clone_from(&line.throttle);
         supervisors.push(Supervisor::new(Relay::new(Arc::clone(&config), &own), vec![url.clone()], own).run());
         let said = stream::unfold(inbox, |mut inbox| async move { Some((inbox.recv().await?, inbox)) });
         incoming.push(said.map(move |said| (place, said)).boxed());

@@ -5,6 +5,10 @@
 //! how many it stops. Whatever it repeats, the engine knows by name. It promises nothing: events that reach
 //! it late, dated before the margin, are not found again.
 //!
+//! Rejected: to ask for a relay's limits first (NIP-11). We hold two subscriptions of two filters in a few kilobytes, less than
+//! any limit that is in use; at how many events an answer stops, paging finds out; that a key is wanted, the relay says itself
+//! (`AUTH`, `CLOSED`). The document may be missing or wrong, and then it would have us read less.
+//!
 //! Of what it hears the task reads only what an event is and when; whether it is genuine, the decoder finds
 //! out. Two events are told apart into several frames: a deletion, one for each post it names, and a repost,
 //! whose note is told as if the relay had it.

@@ -31,11 +31,10 @@ use super::http::{Answer, refused};
 use super::line::Line;
 use super::supervise::{End, Failure, Remedy, Supervisor};
 use crate::config::model::{CommentsConfig, YoutubeConfig};
-use crate::domain::event::{Bookmark, Rejected};
+use crate::domain::event::{Bookmark, Joint, Rejected};
 use crate::domain::id::{AuthorId, PostId, SourceName};
 use crate::domain::post::PostKind;
 use crate::domain::time::Timestamp;
-use crate::net::retry::RetryAfter;
 use crate::telemetry::events;
 
 /// Threads of a page; no more are given.
@@ -89,17 +88,22 @@ impl Beside {
         self.reader.resume(noted);
     }
 
-    /// Reads what is new. `bookmark` makes one of what is to be noted; how long to wait.
+    /// Reads what is new. `bookmark` makes one of what is to be noted; `again` is the host that is seen again with it. How
+    /// long to wait.
     ///
     /// # Errors
     /// [`End::Stopped`], or a failure: then it is read again.
     pub(super) async fn read(
         &mut self,
         bookmark: impl FnOnce(String) -> Option<Bookmark>,
-        line: &Line,
+        again: Option<&str>,
+        line: &mut Line,
     ) -> Result<Duration, End> {
         let began = line.now();
         let round = self.reader.round(line).await?;
+        if let Some(host) = again {
+            line.connected(host, Joint::GoesOn).await?;
+        }
         hand_on(&round, began, round.noted().and_then(bookmark), line).await?;
         self.reader.took(round);
         Ok(self.reader.board().pace(self.every, line.now()))
@@ -174,9 +178,7 @@ impl Comments {
         url.query_pairs_mut().append_pair("key", self.config.key.expose().trim());
         let read = |body: &[u8]| page(body, &line.name, now);
         let answer = self.asked.page_or(&url, read, |host, answer| otherwise(host, answer, now), line).await;
-        if let Err(End::Failed(Failure { error, .. })) = &answer
-            && error.contains(QUOTA)
-        {
+        if let Err(End::Failed(Failure { remedy: Remedy::Spent(_), .. })) = &answer {
             self.account.is_refused();
         }
         answer
@@ -278,13 +280,11 @@ impl Board for Comments {
     }
 }
 
-/// By these words a refusal for want of quota is known again.
-const QUOTA: &str = "quota is used up";
-
 fn spent(used: u64, now: Timestamp) -> End {
-    let reset = next_day(now);
-    let error = format!("today's {QUOTA} ({used} units); comments are read again at {reset}, or raise `daily_units`");
-    End::Failed(Failure { error, remedy: Remedy::Busy(Some(RetryAfter::At(reset))) })
+    let until = next_day(now);
+    let error =
+        format!("today's quota is used up ({used} units); comments are read again at {until}, or raise `daily_units`");
+    End::Failed(Failure { error, remedy: Remedy::Spent(until) })
 }
 
 /// What an answer that is no page means.
@@ -296,8 +296,9 @@ fn otherwise(host: &str, answer: &Answer, now: Timestamp) -> Result<Read, End> {
         "commentsDisabled" => closed("they are switched off"),
         "videoNotFound" | "channelNotFound" => closed("YouTube does not know it"),
         "quotaExceeded" | "dailyLimitExceeded" => {
-            let error = format!("{host} says that today's {QUOTA}; comments are read again at {}", next_day(now));
-            Err(End::Failed(Failure { error, remedy: Remedy::Busy(Some(RetryAfter::At(next_day(now)))) }))
+            let until = next_day(now);
+            let error = format!("{host} says that today's quota is used up; comments are read again at {until}");
+            Err(End::Failed(Failure { error, remedy: Remedy::Spent(until) }))
         }
         "rateLimitExceeded" | "userRateLimitExceeded" => {
             let error = format!("{host} has enough of us for now");

@@ -324,6 +324,7 @@ pub(super) fn said_by(f: &Frame, post: &Post, marks: &[Range<usize>]) -> Said {
             .flatten()
             .collect();
     let thread = match post.kind {
+        _ if post.copy_of.is_some() => Some(&w.copies),
         PostKind::Post => None,
         PostKind::Reply => Some(&w.answers),
         PostKind::Quote => Some(&w.quotes),

@@ -249,6 +249,7 @@ pub(super) struct Words {
     pub(super) answers: Phrase,
     pub(super) quotes: Phrase,
     pub(super) reposts: Phrase,
+    pub(super) copies: Phrase,
     pub(super) why_it_fired: Phrase,
     pub(super) timeline: Phrase,
     pub(super) messages: Phrase,

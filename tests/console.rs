@@ -816,7 +816,7 @@ async fn a_report_of_more_posts_than_it_shows_says_so_and_goes_on() {
     let page = anybody.get("/incidents/active-threat%2F1/report?posts=no").await.text;
     assert!(page.contains("These are 500 posts, up to"), "{page}");
     let (_, more) = page.split_once("<a href=\"/incidents/active-threat%2F1/report?after=").unwrap();
-    let more = more.split('#').next().unwrap().replace("&#38;", "&");
+    let more = more.split("#evidence-h").next().unwrap().replace("&#38;", "&");
     assert!(more.ends_with("&posts=no"), "{more}");
     let page = anybody.get(&format!("/incidents/active-threat%2F1/report?after={more}")).await.text;
     assert!(page.contains("at://000501") && !page.contains("at://000499"), "{page}");

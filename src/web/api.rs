@@ -145,6 +145,7 @@ pub(super) async fn metrics<B: Backend>(State(shared): App<B>) -> Response {
 #[serde(deny_unknown_fields)]
 pub(super) struct IncidentsQuery {
     /// Only those in this state: `open`, `acknowledged` or `resolved`.
+    #[param(pattern = "^(open|acknowledged|resolved)$")]
     state: Option<String>,
 }
 
@@ -210,7 +211,6 @@ pub(super) async fn incident<B: Backend>(
     request_body = Option<ActionBody>,
     responses(
         (status = 200, description = "The incident as it is now", body = IncidentJson<'static>),
-        (status = 409, description = "Not in the state it is in", body = ErrorView<'static>),
     ),
 )]
 pub(super) async fn act<B: Backend>(
@@ -245,7 +245,6 @@ pub(super) async fn act<B: Backend>(
     request_body = MergeBody,
     responses(
         (status = 200, description = "The incident that goes on", body = IncidentJson<'static>),
-        (status = 409, description = "Not in the state they are in", body = ErrorView<'static>),
     ),
 )]
 pub(super) async fn merge<B: Backend>(
@@ -309,6 +308,7 @@ pub(super) struct OncallQuery {
     /// A schedule, person or team; without it all schedules.
     name: Option<String>,
     /// RFC 3339; without it now.
+    #[param(format = DateTime)]
     at: Option<String>,
     /// Also all shifts of so many days from then on.
     #[param(minimum = 1, maximum = 400)]
@@ -363,7 +363,7 @@ pub(super) async fn status<B: Backend>(State(shared): App<B>) -> Answer {
 
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = ActionOrder)]
+#[schema(as = ActionOrder, example = json!({ "by": "ann", "text": "on it" }))]
 pub(super) struct ActionBody {
     /// On whose behalf; of whoever is signed in their own.
     #[schema(max_length = 200)]
@@ -402,7 +402,7 @@ fn read_action(kind: ActionKind, caller: &Caller, headers: &HeaderMap, body: &[u
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = MergeOrder)]
+#[schema(as = MergeOrder, example = json!({ "into": "inc-qionaw3lqq", "by": "ann", "reason": "the same fire" }))]
 pub(super) struct MergeBody {
     /// The incident that goes on.
     into: String,

@@ -31,7 +31,7 @@ pub(super) fn routes<B: Backend>(routes: Routes<B>) -> Routes<B> {
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = DrillOrder)]
+#[schema(as = DrillOrder, example = json!({ "scenario": "active-threat", "by": "ann" }))]
 pub(super) struct Body {
     /// Its name.
     #[schema(max_length = 200)]

@@ -362,8 +362,10 @@ fn on_call(people: &People, now: Timestamp) -> Vec<OnCallView> {
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
     /// RFC 3339.
+    #[param(format = DateTime)]
     from: Option<String>,
     /// RFC 3339; without it now.
+    #[param(format = DateTime)]
     to: Option<String>,
 }
 
@@ -394,7 +396,7 @@ pub(super) async fn show<B: Backend>(State(shared): App<B>, Extension(caller): E
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = ShiftNoteOrder)]
+#[schema(as = ShiftNoteOrder, example = json!({ "text": "all quiet", "by": "ann" }))]
 pub(super) struct NoteBody {
     /// The note.
     #[schema(min_length = 1, max_length = 4000)]

@@ -10,9 +10,7 @@ use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::api::{
-    Answer, App, ErrorView, Problem, RESPONDER, VIEWER, kept_from, no_such_incident, read_json, signed, words,
-};
+use super::api::{Answer, App, Problem, RESPONDER, VIEWER, kept_from, no_such_incident, read_json, signed, words};
 use super::backend::{Backend, BackendError, Growth, IncidentDetail};
 use super::caller::Caller;
 use super::console;
@@ -43,7 +41,7 @@ type Body = Result<Bytes, BytesRejection>;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = HandOverOrder)]
+#[schema(as = HandOverOrder, example = json!({ "to": "bob", "by": "ann", "reason": "end of my shift" }))]
 pub(super) struct HandOverBody {
     /// A person of the configuration.
     to: String,
@@ -65,7 +63,6 @@ pub(super) struct HandOverBody {
     request_body = HandOverBody,
     responses(
         (status = 200, description = "The incident as it is now", body = IncidentJson<'static>),
-        (status = 409, description = "Not in the state it is in", body = ErrorView<'static>),
     ),
 )]
 pub(super) async fn hand_over<B: Backend>(
@@ -86,7 +83,7 @@ pub(super) async fn hand_over<B: Backend>(
 
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = EscalateOrder)]
+#[schema(as = EscalateOrder, example = json!({ "by": "ann", "reason": "nobody answers" }))]
 pub(super) struct EscalateBody {
     /// So many steps had been told when it was ordered: what is ordered twice is then done once.
     steps_told: Option<usize>,
@@ -108,7 +105,6 @@ pub(super) struct EscalateBody {
     request_body = Option<EscalateBody>,
     responses(
         (status = 200, description = "The incident as it is now", body = IncidentJson<'static>),
-        (status = 409, description = "Not in the state it is in", body = ErrorView<'static>),
     ),
 )]
 pub(super) async fn escalate<B: Backend>(
@@ -138,7 +134,7 @@ fn answered(incident: Option<Incident>, sight: Sight, console: Option<&Console>)
 /// What somebody says they did by the playbook.
 #[derive(Deserialize, ToSchema)]
 #[serde(tag = "did", rename_all = "snake_case", deny_unknown_fields)]
-#[schema(as = PlaybookOrder)]
+#[schema(as = PlaybookOrder, example = json!({ "did": "role", "role": "Legal", "person": "bob" }))]
 pub(super) enum FollowBody {
     /// A step is done, or not done after all.
     Step { key: String, done: Option<bool>, by: Option<String> },
@@ -160,7 +156,6 @@ pub(super) enum FollowBody {
     request_body = FollowBody,
     responses(
         (status = 204, description = "It is on record"),
-        (status = 409, description = "Not in the state it is in", body = ErrorView<'static>),
     ),
 )]
 pub(super) async fn follow<B: Backend>(
@@ -332,6 +327,7 @@ pub(super) struct ReportQuery {
     /// Go on with the evidence: what an earlier answer gave as `evidence_next`.
     after: Option<String>,
     /// `json`, or `html`: one file that prints.
+    #[param(pattern = "^(json|html)$")]
     r#as: Option<String>,
 }
 

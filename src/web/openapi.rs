@@ -11,7 +11,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{Components, ContentBuilder, Ref, ResponseBuilder};
+use utoipa::openapi::{Components, ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::backend::Backend;
@@ -38,19 +38,25 @@ const TOKEN: &str = "token";
         drills::begin, drills::deliveries, desks::desk, described
     ),
     components(schemas(api::ActionWord, api::ErrorView<'static>)),
-    modifiers(&ByToken)
+    modifiers(&Common)
 )]
 struct Described;
 
-struct ByToken;
+/// What all addresses share: the token, and how each refuses.
+struct Common;
 
-impl Modify for ByToken {
+impl Modify for Common {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
             "The daemon's own token, or one that was made on the pages *Account* or *Access* or by `makeToken`",
         ));
         let components = document.components.get_or_insert_with(Components::new);
         components.add_security_scheme(TOKEN, SecurityScheme::Http(bearer.build()));
+        for (_, name, why) in REFUSALS {
+            let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+            let refusal = ResponseBuilder::new().description(why).content("application/json", problem).build();
+            components.responses.insert(name.to_owned(), refusal.into());
+        }
     }
 }
 
@@ -88,36 +94,48 @@ pub fn document(table: &[Route]) -> String {
     document.to_pretty_json().unwrap_or_default()
 }
 
+/// What any address may answer instead of what was asked for: status, name and reason.
+const REFUSALS: [(u16, &str, &str); 10] = [
+    (400, "Unreadable", "It cannot be read"),
+    (401, "Stranger", "The token is missing, wrong or over"),
+    (403, "Forbidden", "It takes another role, or what was asked for is restricted"),
+    (404, "Absent", "There is none of that name"),
+    (409, "Untimely", "Not in the state it is in"),
+    (413, "TooLong", "The body is longer than 64 KiB"),
+    (415, "NotJson", "The body is not `application/json`"),
+    (421, "Misdirected", "The `Host` is not an address or name of this daemon"),
+    (422, "Impossible", "It asks for what cannot be"),
+    (503, "NotNow", "Not now: try again"),
+];
+
 /// Adds what holds for every address that is like this one.
 fn complete(operation: &mut Operation, route: &Route) {
+    refuses(operation, &[421]);
     if let Needs::Role(role) = route.needs {
-        let role = role.as_str();
-        let takes = format!("Takes the role {role}.");
+        let takes = format!("Takes the role {}.", role.as_str());
         let description = operation.description.take().map_or(takes.clone(), |text| format!("{text}\n\n{takes}"));
         operation.description = Some(description);
         operation.security = Some(vec![SecurityRequirement::new(TOKEN, Vec::<String>::new())]);
-        refuses(operation, 401, "The token is missing, wrong or over");
-        refuses(operation, 403, &format!("It takes the role {role}, or what was asked for is restricted"));
-        refuses(operation, 503, "Not now: try again");
+        refuses(operation, &[401, 403, 503]);
     }
-    refuses(operation, 421, "The `Host` is not an address or name of this daemon");
-    let sent = operation.request_body.is_some();
-    if sent {
-        refuses(operation, 413, "The body is longer than 64 KiB");
-        refuses(operation, 415, "The body is not `application/json`");
-        refuses(operation, 422, "The body asks for what cannot be");
+    if operation.request_body.is_some() {
+        refuses(operation, &[413, 415]);
     }
-    if sent || operation.parameters.is_some() {
-        refuses(operation, 400, "It cannot be read");
+    if operation.request_body.is_some() || operation.parameters.is_some() {
+        refuses(operation, &[400, 422]);
     }
-    if route.path.contains("{id}") {
-        refuses(operation, 404, "There is none of that name");
+    if route.method != "GET" {
+        refuses(operation, &[409]);
+    }
+    if route.path.contains('{') {
+        refuses(operation, &[404]);
     }
 }
 
-/// With `{"error": …}`, unless the handler says otherwise.
-fn refuses(operation: &mut Operation, status: u16, why: &str) {
-    let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-    let response = ResponseBuilder::new().description(why).content("application/json", problem).build();
-    operation.responses.responses.entry(status.to_string()).or_insert_with(|| response.into());
+/// With these, unless the handler says otherwise.
+fn refuses(operation: &mut Operation, statuses: &[u16]) {
+    let answers = &mut operation.responses.responses;
+    for (status, name, _) in REFUSALS.iter().filter(|(status, ..)| statuses.contains(status)) {
+        answers.entry(status.to_string()).or_insert_with(|| RefOr::Ref(Ref::from_response_name(*name)));
+    }
 }

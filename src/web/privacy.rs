@@ -88,7 +88,10 @@ pub(super) fn routes<B: Backend>(routes: Routes<B>) -> Routes<B> {
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = EraseOrder)]
+#[schema(
+    as = EraseOrder,
+    example = json!({ "author": "@ann.example", "source": "bluesky", "by": "dora", "reason": "her request of today" })
+)]
 pub(super) struct EraseBody {
     /// An author's id, or the handle after `@`.
     author: Option<String>,
@@ -153,7 +156,10 @@ pub(super) async fn holds<B: Backend>(State(shared): App<B>) -> Answer {
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = HoldOrder)]
+#[schema(
+    as = HoldOrder,
+    example = json!({ "incident": "inc-qionaw3lqq", "approved_by": "Dr. Roe", "reason": "the law suit", "by": "dora" })
+)]
 pub(super) struct HoldBody {
     /// The incident.
     incident: String,
@@ -246,7 +252,7 @@ pub(super) async fn release<B: Backend>(
 
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = HeldOrder)]
+#[schema(as = HeldOrder, example = json!({ "by": "dora" }))]
 pub(super) struct HeldBody {
     /// On whose behalf; of whoever is signed in their own.
     #[schema(max_length = 200)]

@@ -54,7 +54,10 @@ pub(super) async fn list<B: Backend>(State(shared): App<B>) -> Answer {
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = SilenceOrder)]
+#[schema(
+    as = SilenceOrder,
+    example = json!({ "matchers": ["topic=cyber*"], "by": "ann", "reason": "patch night", "for": "2h" })
+)]
 pub(super) struct Body {
     /// All must fit: `topic=cyber*`.
     #[schema(min_items = 1)]

@@ -66,13 +66,16 @@ impl<'a> TokenView<'a> {
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = TokenOrder)]
+#[schema(as = TokenOrder, example = json!({ "name": "the wall's script", "role": "viewer", "days": 90, "for": "program" }))]
 pub(super) struct Body {
     /// What it is for.
+    #[schema(min_length = 1, max_length = 64)]
     name: String,
     /// `viewer`, `responder`, `editor` or `admin`; never more than the caller's.
+    #[schema(pattern = "^(viewer|responder|editor|admin)$")]
     role: String,
     /// After so many days it is over; 90 if nothing is said.
+    #[schema(minimum = 1, maximum = 365)]
     days: Option<u16>,
     /// Whose it is; the caller's if nothing is said.
     #[serde(rename = "for")]

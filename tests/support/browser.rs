@@ -48,7 +48,7 @@ impl Browser {
         let log = json!({ "browser": "ALL" });
         let wanted =
             json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": options, "goog:loggingPrefs": log } } });
-        let client = Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+        let client = Client::builder().no_proxy().tls_certs_only([]).timeout(2 * super::PATIENCE).build().unwrap();
         let mut browser =
             Self { _driver: driver, _profile: profile, client, session: format!("http://127.0.0.1:{port}/session") };
         let id = browser.post("", wanted).await["sessionId"].clone();

@@ -535,6 +535,7 @@ async fn the_report_is_one_account_as_page_as_file_and_as_json() {
     assert!(html.text().await.unwrap().starts_with("<!DOCTYPE html>"));
     assert_eq!(server.get("/api/v1/incidents/none/report").await.0, StatusCode::NOT_FOUND);
     assert_eq!(server.get("/api/v1/incidents/taken/report?as=pdf").await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(json["evidence_next"], Value::Null, "these are all");
 
     let pretty = serde_json::to_string_pretty(&json).unwrap().replace(&server.address.to_string(), "127.0.0.1:0");
     let mut settings = insta::Settings::clone_current();
@@ -790,4 +791,56 @@ async fn whoever_may_read_it_no_more_looks_on_without_what_is_restricted() {
     admin.order("/access/restricted", &[("name", "responder"), ("may", "no")]).await;
     server.backend.live.send(Live::Incident(secret)).unwrap();
     assert_eq!(next().await, "restricted");
+}
+
+#[tokio::test]
+async fn a_report_of_more_posts_than_it_shows_says_so_and_goes_on() {
+    let server = Server::open().await;
+    server.backend.found.store(1200, Ordering::Relaxed);
+    let path = "/api/v1/incidents/active-threat%2F1/report";
+    let (mut seen, mut after) = (Vec::new(), String::new());
+    loop {
+        let (status, report) = server.get(&format!("{path}?{after}")).await;
+        assert_eq!(status, StatusCode::OK, "{report}");
+        let evidence = report["evidence"].as_array().unwrap().clone();
+        assert!(evidence.len() <= 500);
+        seen.extend(evidence.iter().map(|one| one["id"].as_str().unwrap().to_owned()));
+        let Some(next) = report["evidence_next"].as_str() else { break };
+        after = url::form_urlencoded::Serializer::new(String::new()).append_pair("after", next).finish();
+    }
+    let different: std::collections::BTreeSet<&String> = seen.iter().collect();
+    assert_eq!((seen.len(), different.len()), (1200, 1200), "each of them once");
+    assert_eq!(server.get(&format!("{path}?after=x")).await.0, StatusCode::BAD_REQUEST);
+
+    let mut anybody = Visitor::new(&server);
+    let page = anybody.get("/incidents/active-threat%2F1/report?posts=no").await.text;
+    assert!(page.contains("These are 500 posts, up to"), "{page}");
+    let (_, more) = page.split_once("<a href=\"/incidents/active-threat%2F1/report?after=").unwrap();
+    let more = more.split("#evidence-h").next().unwrap().replace("&#38;", "&");
+    assert!(more.ends_with("&posts=no"), "{more}");
+    let page = anybody.get(&format!("/incidents/active-threat%2F1/report?after={more}")).await.text;
+    assert!(page.contains("at://000501") && !page.contains("at://000499"), "{page}");
+}
+
+#[tokio::test]
+async fn whoever_is_not_let_in_is_told_so_in_their_language() {
+    let server = Server::guarded().await;
+    let mut everybody = with_everybody(&server).await;
+    let german = [("accept-language", "de-CH,de;q=0.9")];
+    let mut stranger = Visitor::new(&server);
+    let form = [("name", "ann"), ("password", "wrong wrong wrong")];
+    let page = stranger.ask(Method::POST, "/sign-in", Some(&form), &german).await;
+    assert!(page.text.contains("Name oder Passwort ist falsch."), "{}", page.text);
+    let page = stranger.ask(Method::GET, "/invited/none", None, &[("accept-language", "fr")]).await;
+    assert!(page.text.contains("Ce lien a déjà servi"), "{}", page.text);
+    let admin = everybody.get_mut(&Role::Admin).unwrap();
+    let key = admin.get("/silences").await.key();
+    let form = [("name", "root"), ("role", "viewer"), ("key", key.as_str())];
+    let page = admin.ask(Method::POST, "/access/role", Some(&form), &[("accept-language", "es")]).await;
+    assert!(page.text.contains("root es la única persona"), "{}", page.text);
+    let viewer = everybody.get_mut(&Role::Viewer).unwrap();
+    let key = viewer.get("/account").await.key();
+    let form = [("name", "mine"), ("role", "admin"), ("days", "9"), ("key", key.as_str())];
+    let page = viewer.ask(Method::POST, "/account/tokens", Some(&form), &german).await;
+    assert!(page.text.contains("Ein Token darf nicht mehr als"), "{}", page.text);
 }

@@ -257,7 +257,7 @@ async fn a_name_is_no_proof_of_who_has_the_account() {
     };
     let mut eve = Visitor::new(&world.server);
     let page = world.sign_in(&mut eve, named("Root", "", false, "s1")).await;
-    assert!(is_out(&page) && page.text.contains("there is an account root already"), "{}", page.text);
+    assert!(is_out(&page) && page.text.contains("There is an account root already"), "{}", page.text);
     for (claims, name) in [
         (named("Ann Lee", "ann@hospital.example", true, "s2"), "ann@hospital.example"),
         (named("Bob Lee", "root", false, "s3"), "s3"),

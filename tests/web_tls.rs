@@ -17,7 +17,7 @@ use stormbell::wire::link::Console;
 use support::PATIENCE;
 use support::daemon::{API_TOKEN, Config, Place, word_rule};
 use support::pretended::{Server, TOKEN};
-use support::tls::{Certified, certified};
+use support::tls::{Certified, certified, ended};
 use support::visitor::{PASSWORD, first_link};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -164,6 +164,20 @@ async fn the_daemon_renews_its_certificate_and_its_commands_know_it() {
     daemon.signal("HUP");
     daemon.says("certificate read").await;
     assert!(ask(&new.authority).await.is_ok() && ask(&old.authority).await.is_err());
+
+    // Long before browsers refuse it, people know.
+    let left = async || daemon.metric("stormbell_certificate_left_seconds").await;
+    daemon.until(left, |left| *left > 0.0).await;
+    let over = ended();
+    place.write("tls/chain.pem", &over.chain);
+    place.write("tls/key.pem", &over.key);
+    daemon.signal("HUP");
+    daemon.says("ends soon").await;
+    daemon.until(left, |left| *left < 0.0).await;
+    place.write("tls/chain.pem", &new.chain);
+    place.write("tls/key.pem", &new.key);
+    daemon.signal("HUP");
+    daemon.says_times("certificate read", 3).await;
 
     // The command trusts the file, whatever name the certificate has.
     place.configure(&config.listening(daemon.port()));

@@ -6,6 +6,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::process::Command;
 use std::sync::Arc;
 
 use reqwest::header::SET_COOKIE;
@@ -52,6 +53,14 @@ impl World {
     async fn incidents(&self) -> Vec<Value> {
         self.daemon.get("/api/v1/incidents").await.as_array().unwrap().clone()
     }
+}
+
+/// The diff that a page shows, as whoever applies it has it.
+fn diff_of(page: &str) -> String {
+    let (_, diff) = page.split_once("<pre class=\"diff\">").unwrap_or_else(|| panic!("{page}"));
+    let escaped = [("&#39;", "'"), ("&#34;", "\""), ("&#60;", "<"), ("&#62;", ">"), ("&#38;", "&")];
+    let diff = diff.split("</pre>").next().unwrap().to_owned();
+    escaped.into_iter().fold(diff, |text, (escaped, char)| text.replace(escaped, char))
 }
 
 /// Somebody who is signed in.
@@ -259,5 +268,22 @@ async fn a_rule_is_judged_tried_and_changed_by_a_diff_alone() {
         before,
         "nobody writes rules here"
     );
+
+    // What the page shows is what whoever may write the file applies.
+    let (_, page) = ann.order(rule, &[&change[..], &[("do", "try")]].concat()).await;
+    let diff = diff_of(&page);
+    world.place.write("change.diff", &diff);
+    let mut patch = Command::new("patch");
+    let patched = patch.args(["-p1", "-d", "/", "-i"]).arg(world.place.path("change.diff")).output();
+    if patched.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+        println!("the diff was not applied: there is no patch on this machine");
+    } else {
+        let patched = patched.unwrap();
+        assert!(patched.status.success(), "{}{diff}", String::from_utf8_lossy(&patched.stdout));
+        world.daemon.signal("HUP");
+        world.daemon.says("configuration reloaded").await;
+        let (_, page) = ann.get(rule).await;
+        assert!(page.contains("<dt>games</dt><dd><code>arena</code></dd>"), "in force: {page}");
+    }
     world.daemon.stop().await;
 }

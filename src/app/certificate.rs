@@ -6,6 +6,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -13,19 +14,29 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::certificate::certificate;
+use crate::config::certificate::{certificate, ends};
 use crate::config::model::TlsFiles;
+use crate::domain::time::{Clock, Timestamp};
 use crate::telemetry::events;
+use crate::telemetry::metrics::Metrics;
 use crate::web::Tls;
 
 /// How often the files are looked at.
 const EVERY: Duration = Duration::from_secs(30);
+/// How long before its end people are told, once a day.
+const SOON: Duration = Duration::from_hours(14 * 24);
+/// How often.
+const DAILY: Duration = Duration::from_hours(24);
 
 /// A certificate, and where it came from.
 pub(super) struct Certificate {
     files: TlsFiles,
     tls: Tls,
     seen: Stamps,
+    /// When it ends.
+    ends: Option<Timestamp>,
+    /// When people were last told that this is soon.
+    told: Option<Timestamp>,
 }
 
 /// Which file each is (what renews may put another one in its place), when it was written, and how long it is.
@@ -37,7 +48,9 @@ impl Certificate {
         // Before they are read: what is written meanwhile is read again.
         let seen = stamps(files);
         let certified = certificate(files).context("[web] tls")?;
-        Ok(Self { files: files.clone(), tls: Tls::new(certified).context("[web] tls")?, seen })
+        let ends = ends(&certified);
+        let tls = Tls::new(certified).context("[web] tls")?;
+        Ok(Self { files: files.clone(), tls, seen, ends, told: None })
     }
 
     /// For the server.
@@ -46,9 +59,15 @@ impl Certificate {
     }
 
     /// Looks at the files until told to stop.
-    pub(super) async fn follow(mut self, stop: CancellationToken) -> anyhow::Result<()> {
+    pub(super) async fn follow(
+        mut self,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+        stop: CancellationToken,
+    ) -> anyhow::Result<()> {
         let mut hang_up = signal(SignalKind::hangup()).context("listening for SIGHUP")?;
         loop {
+            self.warn(clock.now(), &metrics);
             let asked = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 _ = hang_up.recv() => true,
@@ -62,6 +81,18 @@ impl Certificate {
         }
     }
 
+    /// Says that it ends soon, or has, for as long as that is so.
+    fn warn(&mut self, now: Timestamp, metrics: &Metrics) {
+        let Some(ends) = self.ends else { return };
+        metrics.certificate(ends);
+        // A clock that was set back is no reason to be silent.
+        let lately = self.told.is_some_and(|told| told <= now && now.since(told) < DAILY);
+        if ends < now + SOON && !lately {
+            self.told = Some(now);
+            events::certificate_ends(&self.files.certificate, ends);
+        }
+    }
+
     fn look(&mut self, asked: bool) {
         let now = stamps(&self.files);
         if now == self.seen && !asked {
@@ -70,6 +101,7 @@ impl Certificate {
         self.seen = now;
         match certificate(&self.files) {
             Ok(certified) => {
+                (self.ends, self.told) = (ends(&certified), None);
                 self.tls.replace(certified);
                 events::certificate_taken(&self.files.certificate);
             }

@@ -313,7 +313,10 @@ fn serve_api(
     start_habits(stage, config, &daemon, reload);
     let Some(Web { listener, doors, certificate }) = web else { return Ok(()) };
     if let Some(certificate) = certificate {
-        stage.tasks.spawn("certificate", certificate.follow(stage.stop.clone()));
+        stage.tasks.spawn(
+            "certificate",
+            certificate.follow(Arc::clone(&daemon.clock), Arc::clone(&metrics), stage.stop.clone()),
+        );
     }
     let address = listener.local_addr().context("the address of the API")?;
     let served = web::serve(listener, daemon, doors, metrics, stage.stop.clone());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::backend::Daemon;
 use crate::domain::engine::{Action, Command};
-use crate::domain::id::{IncidentId, hex};
+use crate::domain::id::{IncidentId, PostId, hex};
 use crate::domain::incident::Incident;
 use crate::domain::playbook::{Approval, Doing, Followed, NotDone, Playbook};
 use crate::domain::time::Timestamp;
@@ -65,8 +65,13 @@ impl Team for Daemon {
         Ok(Some(()))
     }
 
-    async fn evidence(&self, id: IncidentId) -> Result<Vec<Evidence>, BackendError> {
-        let rows = self.read(move |reader| reader.evidence(&id)).await?;
+    async fn evidence(
+        &self,
+        id: IncidentId,
+        after: Option<(Timestamp, PostId)>,
+        limit: usize,
+    ) -> Result<Vec<Evidence>, BackendError> {
+        let rows = self.read(move |reader| reader.evidence(&id, after.as_ref(), limit)).await?;
         let evidence = |EvidenceRow { id, at, hash, post }| Evidence { id, at, hash, post };
         Ok(rows.into_iter().map(evidence).collect())
     }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 use reqwest::Method;
+use url::form_urlencoded;
 
 use super::Exit;
 use super::client::DaemonArgs;
@@ -59,7 +60,15 @@ impl Report {
         if self.html {
             return Ok(answer);
         }
-        let report: Written = serde_json::from_str(&answer).context(OTHER_VERSION)?;
+        let mut report: Written = serde_json::from_str(&answer).context(OTHER_VERSION)?;
+        // A flood's evidence comes in several answers.
+        while let Some(next) = report.evidence_next.take() {
+            let after = form_urlencoded::Serializer::new(String::new()).append_pair("after", &next).finish();
+            let answer = self.daemon.ask(Method::GET, &format!("{path}&{after}"), None)?;
+            let more: Written = serde_json::from_str(&answer).context(OTHER_VERSION)?;
+            report.evidence.extend(more.evidence);
+            report.evidence_next = more.evidence_next.filter(|again| *again != next);
+        }
         if self.json {
             return Ok(format!("{}\n", serde_json::to_string(&report)?));
         }

@@ -1,5 +1,7 @@
 //! The certificate by which the web server proves itself: read for the first time, and again when its files change.
 
+mod end;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,6 +12,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::file::read_text;
 use super::model::TlsFiles;
+use crate::domain::time::Timestamp;
 
 /// No chain and no key is longer, in bytes.
 const LIMIT: u64 = 256 << 10;
@@ -70,6 +73,11 @@ impl CertificateError {
             Self::NoCertificate { .. } | Self::Strangers { .. } => false,
         }
     }
+}
+
+/// Until when the server can prove itself with it; none where that cannot be read out of it.
+pub fn ends(certified: &CertifiedKey) -> Option<Timestamp> {
+    certified.cert.first().and_then(|certificate| end::end(certificate))
 }
 
 /// Reads both files and sees whether they belong together. Blocks on files.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 pub use throttle::Throttle;
-pub use token::{MOST_TOKEN_DAYS, NoToken, TOKEN_DAYS, TOKENS, Token, token_lasts, token_name};
+pub use token::{MOST_TOKEN_DAYS, MOST_TOKEN_NAME, NoToken, TOKEN_DAYS, TOKENS, Token, token_lasts, token_name};
 
 use super::id::{hex, typeable};
 use super::time::Timestamp;
@@ -33,7 +33,7 @@ pub const LEAST_PASSWORD: usize = 15;
 /// The longest password, in bytes: hashing must not be a burden that strangers choose.
 pub const MOST_PASSWORD: usize = 1024;
 /// The longest name of an account, in characters.
-const MOST_NAME: usize = 64;
+pub const MOST_ACCOUNT_NAME: usize = 64;
 
 /// Names under which the program, its API and strangers stand in the history.
 const RESERVED: [&str; 4] = ["api", "demo", "somebody", "stormbell"];
@@ -78,7 +78,7 @@ pub struct AccountName(String);
 /// Why a name is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a name has 1 to {MOST_NAME} letters, digits or one of . - _ @, does not begin with a sign, and is nobody else's in the history"
+    "a name has 1 to {MOST_ACCOUNT_NAME} letters, digits or one of . - _ @, does not begin with a sign, and is nobody else's in the history"
 )]
 pub struct NoName;
 
@@ -92,7 +92,11 @@ impl AccountName {
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '@');
         let begins = name.starts_with(|c: char| c.is_ascii_alphanumeric());
         let taken = RESERVED.contains(&name.as_str());
-        if begins && !taken && name.len() <= MOST_NAME && name.chars().all(fits) { Ok(Self(name)) } else { Err(NoName) }
+        if begins && !taken && name.len() <= MOST_ACCOUNT_NAME && name.chars().all(fits) {
+            Ok(Self(name))
+        } else {
+            Err(NoName)
+        }
     }
 
     /// The name as text.

@@ -19,9 +19,6 @@ use crate::domain::playbook::{Approval, Change, Followed, Mark, MarkKind, NotDon
 use crate::domain::post::Post;
 use crate::domain::time::Timestamp;
 
-/// Posts kept as evidence that are told of, at most.
-const EVIDENCE: i64 = 500;
-
 /// A post that counts for an incident, and what proves that a copy is one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EvidenceRow {
@@ -178,18 +175,26 @@ impl Reader {
         Ok(notes.collect::<Result<_, _>>()?)
     }
 
-    /// The posts of an incident, oldest first, with what proves that a copy of one is one.
-    pub fn evidence(&self, id: &IncidentId) -> Result<Vec<EvidenceRow>, StoreError> {
+    /// The posts of an incident, oldest first, after one that is named by its time and id, with what proves that a copy
+    /// of one is one.
+    pub fn evidence(
+        &self,
+        id: &IncidentId,
+        after: Option<&(Timestamp, PostId)>,
+        limit: usize,
+    ) -> Result<Vec<EvidenceRow>, StoreError> {
         let Some(incident) = self.standing(id)? else { return Ok(Vec::new()) };
         let sample: Vec<&str> = incident.sample.iter().map(PostId::as_str).collect();
         // Sightings go when retention ends; those that were shown stay as hashes.
         let mut select = self.sql.prepare_cached(
-            "SELECT id, at, json, hash FROM post WHERE id IN (
+            "SELECT id, at, json, hash FROM post WHERE (at, id) > (?3, ?4) AND id IN (
                SELECT post FROM sighting WHERE incident IN (SELECT value FROM json_each(?1))
-               UNION SELECT value FROM json_each(?2)) ORDER BY at, id LIMIT ?3",
+               UNION SELECT value FROM json_each(?2)) ORDER BY at, id LIMIT ?5",
         )?;
         let sample = serde_json::json!(sample).to_string();
-        let mut rows = select.query(params![names(&incident), sample, EVIDENCE])?;
+        let (at, after) = after.map_or((i64::MIN, ""), |(at, id)| (at.micros(), id.as_str()));
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut rows = select.query(params![names(&incident), sample, at, after, limit])?;
         let mut evidence = Vec::new();
         while let Some(row) = rows.next()? {
             let json: Option<String> = row.get(2)?;

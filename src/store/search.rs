@@ -3,7 +3,7 @@
 //! The index is SQLite's own (FTS5). Its language never meets what people type: words and phrases are taken out of that
 //! and quoted, so there is nothing to escape from and no error of syntax to explain.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, InterruptHandle, named_params, params};
 
@@ -147,8 +147,8 @@ impl Reader {
         Ok((rules, incidents))
     }
 
-    /// Incidents, newest first, whose name, title, reason or topics have the words; those of the lane only for whoever may
-    /// see them.
+    /// Incidents, newest first, whose name, title, reason, topics or notes have the words; those of the lane only for
+    /// whoever may see them.
     ///
     /// # Errors
     /// What the disk says.
@@ -158,16 +158,29 @@ impl Reader {
         let which = "opened_at >= ?1 AND opened_at < ?2 ORDER BY opened_at DESC, id LIMIT ?3";
         let incidents = restore::incidents(&self.sql, which, params![from, to, INCIDENTS])?;
         let asked = folded(&seek.words);
+        let notes = if asked.is_empty() { BTreeMap::new() } else { self.notes(from, to)? };
         let fits = |incident: &Incident| {
             let sought = [incident.id.as_str(), &incident.title, &incident.why].join(" ");
             let topics: Vec<&str> = incident.topics().map(|(topic, _)| topic.as_str()).collect();
-            let there: BTreeSet<String> = folded(&format!("{sought} {}", topics.join(" "))).into_iter().collect();
+            let noted = notes.get(incident.id.as_str()).map_or("", String::as_str);
+            let there = folded(&format!("{sought} {} {noted}", topics.join(" ")));
+            let there: BTreeSet<String> = there.into_iter().collect();
             (sight == Sight::Whole || !incident.is_restricted())
                 && seek.severity.is_none_or(|severity| incident.severity == severity)
                 && (seek.rule.is_empty() || incident.rules.iter().any(|rule| rule.as_str() == seek.rule))
                 && asked.iter().all(|word| there.contains(word))
         };
         Ok(incidents.into_iter().filter(fits).take(limit).collect())
+    }
+
+    /// What people wrote about incidents that began between two instants, by their names.
+    fn notes(&self, from: i64, to: i64) -> Result<BTreeMap<String, String>, StoreError> {
+        let mut select = self.sql.prepare_cached(
+            "SELECT t.incident, group_concat(t.text, ' ') FROM timeline t JOIN incident i ON i.id = t.incident
+             WHERE t.what = 'note' AND i.opened_at >= ?1 AND i.opened_at < ?2 GROUP BY t.incident",
+        )?;
+        let rows = select.query_map([from, to], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// The searches somebody has saved, by their names: name and search.

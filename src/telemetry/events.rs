@@ -299,6 +299,15 @@ pub fn certificate_refused(error: &(dyn std::error::Error + 'static)) {
     );
 }
 
+/// The certificate is good for some days still, or is over.
+pub fn certificate_ends(path: &Path, ends: Timestamp) {
+    warn!(
+        event = "api.certificate.ends",
+        path = %path.display(), %ends,
+        "the certificate of [web] tls ends soon, and then nobody reaches the console; renew it"
+    );
+}
+
 /// New rules and routes are in force.
 pub fn reload_done(rules: usize) {
     info!(event = "config.reload.done", rules, "configuration reloaded");

@@ -37,6 +37,7 @@ pub struct Metrics {
     newest: RwLock<BTreeMap<SourceName, AtomicI64>>,
     rules: AtomicU64,
     desks: AtomicU64,
+    certificate_ends: RwLock<Option<Timestamp>>,
     post_to_delivery: Histogram<13>,
     commits: Histogram<12>,
 }
@@ -171,6 +172,11 @@ impl Metrics {
         self.desks.store(count as u64, Relaxed);
     }
 
+    /// When the certificate of the web server ends.
+    pub fn certificate(&self, ends: Timestamp) {
+        *self.certificate_ends.write().unwrap_or_else(PoisonError::into_inner) = Some(ends);
+    }
+
     /// A commit of the engine is on disk.
     pub fn commit(&self, took: Duration) {
         self.commits.observe(&COMMIT_BOUNDS, took);
@@ -185,6 +191,15 @@ impl Metrics {
         page.sample("stormbell_rules", &[], self.rules.load(Relaxed));
         page.head("stormbell_desks", "gauge", "Desks that are connected, and so can show desktop notices.");
         page.sample("stormbell_desks", &[], self.desks.load(Relaxed));
+        page.head(
+            "stormbell_certificate_left_seconds",
+            "gauge",
+            "Time left until the web server's certificate ends; negative once it has. Absent without `tls`.",
+        );
+        if let Some(ends) = *self.certificate_ends.read().unwrap_or_else(PoisonError::into_inner) {
+            let left = ends.micros().saturating_sub(now.micros()) / 1_000_000;
+            page.sample("stormbell_certificate_left_seconds", &[], left);
+        }
         page.counters("stormbell_frames_total", "Frames received.", ["source"], &self.frames);
         page.counters("stormbell_posts_total", "Posts handed to the rules.", ["source"], &self.posts);
         page.counters(

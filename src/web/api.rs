@@ -10,15 +10,16 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json, Router, middleware};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::backend::{Action, ActionKind, Backend, BackendError, IncidentDetail, Merge};
 use super::caller::Caller;
 use super::guard::guard;
 use super::routes::{Needs, Route, Routes};
-use super::view::{IncidentDetailView, ReadyView};
+use super::view::{IncidentDetailView, ReadyView, RuleView, SourceView, StatusView};
 use super::{
-    Shared, console, desks, drills, handover, hooks, incidents, inlets, links, live, privacy, search, silences, tokens,
-    twilio,
+    Shared, console, desks, drills, handover, hooks, incidents, inlets, links, live, openapi, privacy, search,
+    silences, tokens, twilio,
 };
 use crate::domain::access::Role;
 use crate::domain::id::IncidentId;
@@ -26,7 +27,7 @@ use crate::domain::incident::{Incident, IncidentState};
 use crate::domain::lane::Sight;
 use crate::domain::time::Timestamp;
 use crate::wire::message::IncidentJson;
-use crate::wire::oncall::{MOST_DAYS, Question, answer};
+use crate::wire::oncall::{MOST_DAYS, Question, ScheduleJson, answer};
 
 /// The longest request body.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -42,7 +43,7 @@ pub(super) type Answer = Result<Response, Problem>;
 
 pub(super) fn router<B: Backend>(shared: Arc<Shared<B>>) -> (Router, Vec<Route>) {
     let routes = Routes::new(Arc::clone(&shared))
-        .get("/healthz", Needs::Nothing, async || "ok\n")
+        .get("/healthz", Needs::Nothing, healthy)
         .get("/readyz", Needs::Nothing, ready::<B>)
         .get("/metrics", Needs::Nothing, metrics::<B>)
         .get("/api/v1/incidents", VIEWER, all::<B>)
@@ -62,18 +63,21 @@ pub(super) fn router<B: Backend>(shared: Arc<Shared<B>>) -> (Router, Vec<Route>)
         .and(privacy::routes)
         .and(drills::routes)
         .and(desks::routes)
+        .and(openapi::routes)
         .and(hooks::routes)
         .and(inlets::routes)
         .and(twilio::routes)
         .and(links::routes)
         .and(console::routes);
     let (addresses, table) = routes.done();
+    let described: Arc<[Route]> = table.clone().into();
     let served = addresses
         .fallback(nothing::<B>)
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this address does not take that method")
         })
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(Extension(described))
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), guard::<B>))
         .with_state(shared);
     (served, table)
@@ -94,24 +98,67 @@ async fn nothing<B: Backend>(State(shared): App<B>, request: Request) -> Respons
     console::nothing(&shared, request).await
 }
 
-async fn ready<B: Backend>(State(shared): App<B>) -> Response {
+/// The process lives.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    tag = "health",
+    operation_id = "health",
+    responses((status = 200, description = "It does", content_type = "text/plain", body = String)),
+)]
+pub(super) async fn healthy() -> &'static str {
+    "ok\n"
+}
+
+/// Whether sources and store are fine.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "health",
+    operation_id = "readiness",
+    responses(
+        (status = 200, description = "They are", body = ReadyView),
+        (status = 503, description = "They are not; why", body = ReadyView),
+    ),
+)]
+pub(super) async fn ready<B: Backend>(State(shared): App<B>) -> Response {
     let reasons = shared.backend.not_ready().await;
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(ReadyView { ready: reasons.is_empty(), reasons })).into_response()
 }
 
-async fn metrics<B: Backend>(State(shared): App<B>) -> Response {
+/// Everything that is counted, for Prometheus.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "health",
+    operation_id = "metrics",
+    responses((status = 200, description = "Prometheus' text format", content_type = "text/plain", body = String)),
+)]
+pub(super) async fn metrics<B: Backend>(State(shared): App<B>) -> Response {
     let text = shared.metrics.render(shared.backend.now());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct IncidentsQuery {
+pub(super) struct IncidentsQuery {
+    /// Only those in this state: `open`, `acknowledged` or `resolved`.
+    #[param(pattern = "^(open|acknowledged|resolved)$")]
     state: Option<String>,
 }
 
-async fn all<B: Backend>(State(shared): App<B>, Extension(caller): Extension<Caller>, uri: Uri) -> Answer {
+/// Incidents, the newest first: 500 at most, without their posts.
+#[utoipa::path(
+    get,
+    path = "/api/v1/incidents",
+    tag = "incidents",
+    operation_id = "listIncidents",
+    params(IncidentsQuery),
+    responses((status = 200, description = "The incidents", body = Vec<IncidentJson<'static>>)),
+)]
+pub(super) async fn all<B: Backend>(State(shared): App<B>, Extension(caller): Extension<Caller>, uri: Uri) -> Answer {
     let Ok(Query(query)) = Query::<IncidentsQuery>::try_from_uri(&uri) else {
         return Err(Problem::new(StatusCode::BAD_REQUEST, "the only thing to ask for here is state"));
     };
@@ -129,7 +176,16 @@ async fn all<B: Backend>(State(shared): App<B>, Extension(caller): Extension<Cal
     Ok(Json(json.collect::<Vec<_>>()).into_response())
 }
 
-async fn incident<B: Backend>(
+/// An incident with a sample of its posts, its history and its alerts.
+#[utoipa::path(
+    get,
+    path = "/api/v1/incidents/{id}",
+    tag = "incidents",
+    operation_id = "getIncident",
+    params(("id" = String, Path, description = "The incident")),
+    responses((status = 200, description = "The incident", body = IncidentDetailView<'static>)),
+)]
+pub(super) async fn incident<B: Backend>(
     State(shared): App<B>,
     Extension(caller): Extension<Caller>,
     id: Result<Path<String>, PathRejection>,
@@ -143,7 +199,21 @@ async fn incident<B: Backend>(
     Ok(Json(IncidentDetailView { incident, timeline, alerts }).into_response())
 }
 
-async fn act<B: Backend>(
+/// Takes charge of an incident, ends it, or writes a note.
+///
+/// A note needs `text`; for the others the body may be left out.
+#[utoipa::path(
+    post,
+    path = "/api/v1/incidents/{id}/{action}",
+    tag = "incidents",
+    operation_id = "actOnIncident",
+    params(("id" = String, Path, description = "The incident"), ("action" = ActionWord, Path, description = "What to do")),
+    request_body = Option<ActionBody>,
+    responses(
+        (status = 200, description = "The incident as it is now", body = IncidentJson<'static>),
+    ),
+)]
+pub(super) async fn act<B: Backend>(
     State(shared): App<B>,
     Extension(caller): Extension<Caller>,
     path: Result<Path<(String, String)>, PathRejection>,
@@ -165,7 +235,19 @@ async fn act<B: Backend>(
     Ok(Json(IncidentJson::new(&incident.seen_with(caller.sight), &[], shared.console.as_ref())).into_response())
 }
 
-async fn merge<B: Backend>(
+/// Merges an incident into another, which goes on as both.
+#[utoipa::path(
+    post,
+    path = "/api/v1/incidents/{id}/merge",
+    tag = "incidents",
+    operation_id = "mergeIncident",
+    params(("id" = String, Path, description = "The incident")),
+    request_body = MergeBody,
+    responses(
+        (status = 200, description = "The incident that goes on", body = IncidentJson<'static>),
+    ),
+)]
+pub(super) async fn merge<B: Backend>(
     State(shared): App<B>,
     Extension(caller): Extension<Caller>,
     id: Result<Path<String>, PathRejection>,
@@ -195,23 +277,57 @@ pub(super) async fn kept_from<B: Backend>(shared: &Shared<B>, caller: &Caller, i
     Ok(())
 }
 
-async fn sources<B: Backend>(State(shared): App<B>) -> Answer {
+/// How every source is doing.
+#[utoipa::path(
+    get,
+    path = "/api/v1/sources",
+    tag = "state",
+    operation_id = "listSources",
+    responses((status = 200, description = "The sources", body = Vec<SourceView>)),
+)]
+pub(super) async fn sources<B: Backend>(State(shared): App<B>) -> Answer {
     Ok(Json(shared.backend.sources().await?).into_response())
 }
 
-async fn rules<B: Backend>(State(shared): App<B>) -> Answer {
+/// The rules in force.
+#[utoipa::path(
+    get,
+    path = "/api/v1/rules",
+    tag = "state",
+    operation_id = "listRules",
+    responses((status = 200, description = "The rules", body = Vec<RuleView>)),
+)]
+pub(super) async fn rules<B: Backend>(State(shared): App<B>) -> Answer {
     Ok(Json(shared.backend.rules().await?).into_response())
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct OncallQuery {
+pub(super) struct OncallQuery {
+    /// A schedule, person or team; without it all schedules.
     name: Option<String>,
+    /// RFC 3339; without it now.
+    #[param(format = DateTime)]
     at: Option<String>,
+    /// Also all shifts of so many days from then on.
+    #[param(minimum = 1, maximum = 400)]
     days: Option<u16>,
 }
 
-async fn oncall<B: Backend>(State(shared): App<B>, uri: Uri) -> Answer {
+/// Who is on call.
+#[utoipa::path(
+    get,
+    path = "/api/v1/oncall",
+    tag = "state",
+    operation_id = "whoIsOnCall",
+    params(OncallQuery),
+    responses(
+        (status = 200, description = "Each schedule that is meant", body = Vec<ScheduleJson<'static>>),
+        (status = 404, description = "No schedule, person or team has that name", body = ErrorView<'static>),
+    ),
+)]
+pub(super) async fn oncall<B: Backend>(State(shared): App<B>, uri: Uri) -> Answer {
     let bad = |text: &str| Problem::new(StatusCode::BAD_REQUEST, text);
     let Ok(Query(query)) = Query::<OncallQuery>::try_from_uri(&uri) else {
         return Err(bad("what can be asked here is name, at (a time of RFC 3339) and days (a number)"));
@@ -233,15 +349,41 @@ async fn oncall<B: Backend>(State(shared): App<B>, uri: Uri) -> Answer {
     Ok(Json(schedules).into_response())
 }
 
-async fn status<B: Backend>(State(shared): App<B>) -> Answer {
+/// What `stormbell status` shows.
+#[utoipa::path(
+    get,
+    path = "/api/v1/status",
+    tag = "state",
+    operation_id = "getStatus",
+    responses((status = 200, description = "How the daemon is doing", body = StatusView)),
+)]
+pub(super) async fn status<B: Backend>(State(shared): App<B>) -> Answer {
     Ok(Json(shared.backend.status().await?).into_response())
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct ActionBody {
+#[schema(as = ActionOrder, example = json!({ "by": "ann", "text": "on it" }))]
+pub(super) struct ActionBody {
+    /// On whose behalf; of whoever is signed in their own.
+    #[schema(max_length = 200)]
     by: Option<String>,
+    /// In words.
+    #[schema(max_length = 4000)]
     text: Option<String>,
+}
+
+/// What can be done, as the address says it.
+#[derive(ToSchema)]
+#[schema(as = Action, rename_all = "lowercase")]
+#[expect(dead_code, reason = "read by `ActionKind::parse`; here for whoever reads the description")]
+pub(super) enum ActionWord {
+    /// Take charge.
+    Ack,
+    /// End it.
+    Resolve,
+    /// Write something down.
+    Note,
 }
 
 /// A body is optional except for a note, whose words it holds.
@@ -258,11 +400,17 @@ fn read_action(kind: ActionKind, caller: &Caller, headers: &HeaderMap, body: &[u
     Ok(Action { kind, by, text })
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct MergeBody {
+#[schema(as = MergeOrder, example = json!({ "into": "inc-qionaw3lqq", "by": "ann", "reason": "the same fire" }))]
+pub(super) struct MergeBody {
+    /// The incident that goes on.
     into: String,
+    /// On whose behalf; of whoever is signed in their own.
+    #[schema(max_length = 200)]
     by: Option<String>,
+    /// Why.
+    #[schema(max_length = 4000)]
     reason: Option<String>,
 }
 
@@ -323,8 +471,10 @@ pub(super) struct Problem {
     text: String,
 }
 
-#[derive(Serialize)]
-struct ErrorView<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct ErrorView<'a> {
+    /// What is wrong, and what to do.
     error: &'a str,
 }
 

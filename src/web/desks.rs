@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::api::{Answer, App, Problem};
+use super::api::{Answer, App, ErrorView, Problem};
 use super::backend::Backend;
 use super::routes::{Needs, Routes};
 use crate::domain::access::Role;
@@ -31,7 +31,19 @@ pub(super) fn routes<B: Backend>(routes: Routes<B>) -> Routes<B> {
     routes.get("/api/v1/desk", Needs::Role(Role::Admin), desk::<B>)
 }
 
-async fn desk<B: Backend>(State(shared): App<B>, mut request: Request) -> Answer {
+/// A WebSocket for desks on other workstations: `stormbell desk --url`.
+#[utoipa::path(
+    get,
+    path = "/api/v1/desk",
+    tag = "state",
+    operation_id = "connectDesk",
+    responses(
+        (status = 101, description = "What desks say goes over it"),
+        (status = 422, description = "This daemon has no place for desks", body = ErrorView<'static>),
+        (status = 426, description = "The request is no handshake of a WebSocket", body = ErrorView<'static>),
+    ),
+)]
+pub(super) async fn desk<B: Backend>(State(shared): App<B>, mut request: Request) -> Answer {
     let Some(accept) = accept_key(request.headers()) else {
         return Err(Problem::new(
             StatusCode::UPGRADE_REQUIRED,

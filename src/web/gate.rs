@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use self::guesses::Guesses;
 pub(super) use self::guesses::Visitor;
-pub(super) use self::tokens::{Draft, Owner};
+pub(super) use self::tokens::{Draft, NotAllowed, Owner};
 use super::backend::{Backend, BackendError};
 use super::caller::{Caller, Pass};
 use super::oidc::Failed;
@@ -97,7 +97,7 @@ pub(super) enum Denied {
     NoRole,
     /// They may not.
     #[error("{0}")]
-    NotAllowed(&'static str),
+    NotAllowed(#[from] NotAllowed),
     /// There are enough.
     #[error("there are {0} tokens already; revoke one first")]
     Full(usize),

@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::IntoResponse;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::api::{Answer, App, Problem, RESPONDER, VIEWER, read_json, signed, words};
 use super::backend::{Backend, BackendError};
@@ -40,7 +41,8 @@ pub(super) fn routes<B: Backend>(routes: Routes<B>) -> Routes<B> {
 }
 
 /// A message that was given up.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = FailedMessage)]
 pub struct Failed {
     /// About which incident.
     pub incident: String,
@@ -57,7 +59,8 @@ pub struct Failed {
 }
 
 /// What somebody wrote for the next shift.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ShiftNote)]
 pub struct Note {
     /// RFC 3339.
     pub at: String,
@@ -92,7 +95,7 @@ pub(super) struct Known {
 }
 
 /// What whoever takes over needs to know; as JSON a promise to other programs.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(super) struct Handover {
     /// RFC 3339.
     pub(super) from: String,
@@ -121,7 +124,8 @@ pub(super) struct Handover {
 }
 
 /// An incident that is not over.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = OpenIncident)]
 pub(super) struct OpenView {
     pub(super) id: String,
     pub(super) title: String,
@@ -137,7 +141,8 @@ pub(super) struct OpenView {
 }
 
 /// What happens next of an incident if nobody does anything.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = NextStep)]
 pub(super) struct NextView {
     /// `step` (people are told), `statement` (something must be said by then), `owner` (somebody has it), `muted`,
     /// `nobody` (no further step).
@@ -147,7 +152,8 @@ pub(super) struct NextView {
 }
 
 /// An incident that began or ended.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = IncidentEvent)]
 pub(super) struct EventView {
     pub(super) id: String,
     pub(super) title: String,
@@ -160,14 +166,16 @@ pub(super) struct EventView {
 }
 
 /// A drill to come.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = NextDrill)]
 pub(super) struct DrillView {
     pub(super) scenario: String,
     pub(super) at: String,
 }
 
 /// A silence that ends soon.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = EndingSilence)]
 pub(super) struct SilenceView {
     pub(super) matchers: String,
     pub(super) until: String,
@@ -176,7 +184,8 @@ pub(super) struct SilenceView {
 }
 
 /// Who is on call of a schedule.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = OnCall)]
 pub(super) struct OnCallView {
     pub(super) schedule: String,
     /// Null for nobody.
@@ -348,14 +357,30 @@ fn on_call(people: &People, now: Timestamp) -> Vec<OnCallView> {
     schedules.iter().map(view).collect()
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct Asked {
+pub(super) struct Asked {
+    /// RFC 3339.
+    #[param(format = DateTime)]
     from: Option<String>,
+    /// RFC 3339; without it now.
+    #[param(format = DateTime)]
     to: Option<String>,
 }
 
-async fn show<B: Backend>(State(shared): App<B>, Extension(caller): Extension<Caller>, uri: Uri) -> Answer {
+/// What whoever takes a shift over needs to know.
+///
+/// Without a span, since the last hand-over of any schedule.
+#[utoipa::path(
+    get,
+    path = "/api/v1/handover",
+    tag = "team",
+    operation_id = "getHandover",
+    params(Asked),
+    responses((status = 200, description = "What happened in the span, and what is open", body = Handover)),
+)]
+pub(super) async fn show<B: Backend>(State(shared): App<B>, Extension(caller): Extension<Caller>, uri: Uri) -> Answer {
     let bad = |text: &str| Problem::new(StatusCode::BAD_REQUEST, text);
     let wrong = "what can be asked here is from and to, both times of RFC 3339, such as 2026-12-24T22:00:00Z";
     let Ok(Query(Asked { from, to })) = Query::<Asked>::try_from_uri(&uri) else { return Err(bad(wrong)) };
@@ -369,14 +394,28 @@ async fn show<B: Backend>(State(shared): App<B>, Extension(caller): Extension<Ca
     Ok(Json(of(look(backend, caller.sight, from, to).await?)).into_response())
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct NoteBody {
+#[schema(as = ShiftNoteOrder, example = json!({ "text": "all quiet", "by": "ann" }))]
+pub(super) struct NoteBody {
+    /// The note.
+    #[schema(min_length = 1, max_length = 4000)]
     text: String,
+    /// On whose behalf; of whoever is signed in their own.
+    #[schema(max_length = 200)]
     by: Option<String>,
 }
 
-async fn note<B: Backend>(
+/// Writes a note for the next shift.
+#[utoipa::path(
+    post,
+    path = "/api/v1/handover",
+    tag = "team",
+    operation_id = "noteHandover",
+    request_body = NoteBody,
+    responses((status = 204, description = "It is on record")),
+)]
+pub(super) async fn note<B: Backend>(
     State(shared): App<B>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,

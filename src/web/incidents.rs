@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::IntoResponse;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::api::{Answer, App, Problem, RESPONDER, VIEWER, kept_from, no_such_incident, read_json, signed, words};
 use super::backend::{Backend, BackendError, Growth, IncidentDetail};
@@ -15,12 +16,13 @@ use super::caller::Caller;
 use super::console;
 use super::report::{self, Facts, Report};
 use super::routes::Routes;
+use super::search::{place, place_of};
 use super::team::{Escalate, HandOver};
 use super::view::IncidentDetailView;
-use crate::domain::id::IncidentId;
+use crate::domain::id::{IncidentId, PostId};
 use crate::domain::incident::Incident;
 use crate::domain::lane::Sight;
-use crate::domain::playbook::{Doing, Followed};
+use crate::domain::playbook::{Doing, Followed, Mark, Statement, Step};
 use crate::domain::time::Timestamp;
 use crate::wire::link::Console;
 use crate::wire::message::IncidentJson;
@@ -37,15 +39,33 @@ pub(super) fn routes<B: Backend>(routes: Routes<B>) -> Routes<B> {
 type Id = Result<Path<String>, PathRejection>;
 type Body = Result<Bytes, BytesRejection>;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct HandOverBody {
+#[schema(as = HandOverOrder, example = json!({ "to": "bob", "by": "ann", "reason": "end of my shift" }))]
+pub(super) struct HandOverBody {
+    /// A person of the configuration.
     to: String,
+    /// On whose behalf; of whoever is signed in their own.
+    #[schema(max_length = 200)]
     by: Option<String>,
+    /// Why.
+    #[schema(max_length = 4000)]
     reason: Option<String>,
 }
 
-async fn hand_over<B: Backend>(
+/// Gives an incident that somebody has to somebody else, who is rung.
+#[utoipa::path(
+    post,
+    path = "/api/v1/incidents/{id}/handover",
+    tag = "incidents",
+    operation_id = "handOverIncident",
+    params(("id" = String, Path, description = "The incident")),
+    request_body = HandOverBody,
+    responses(
+        (status = 200, description = "The incident as it is now", body = IncidentJson<'static>),
+    ),
+)]
+pub(super) async fn hand_over<B: Backend>(
     State(shared): App<B>,
     Extension(caller): Extension<Caller>,
     id: Id,
@@ -61,15 +81,33 @@ async fn hand_over<B: Backend>(
     answered(shared.backend.hand_over(IncidentId::from(id), order).await?, caller.sight, shared.console.as_ref())
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct EscalateBody {
+#[schema(as = EscalateOrder, example = json!({ "by": "ann", "reason": "nobody answers" }))]
+pub(super) struct EscalateBody {
+    /// So many steps had been told when it was ordered: what is ordered twice is then done once.
     steps_told: Option<usize>,
+    /// On whose behalf; of whoever is signed in their own.
+    #[schema(max_length = 200)]
     by: Option<String>,
+    /// Why.
+    #[schema(max_length = 4000)]
     reason: Option<String>,
 }
 
-async fn escalate<B: Backend>(
+/// Tells the next step of an incident's routes now.
+#[utoipa::path(
+    post,
+    path = "/api/v1/incidents/{id}/escalate",
+    tag = "incidents",
+    operation_id = "escalateIncident",
+    params(("id" = String, Path, description = "The incident")),
+    request_body = Option<EscalateBody>,
+    responses(
+        (status = 200, description = "The incident as it is now", body = IncidentJson<'static>),
+    ),
+)]
+pub(super) async fn escalate<B: Backend>(
     State(shared): App<B>,
     Extension(caller): Extension<Caller>,
     id: Id,
@@ -94,16 +132,33 @@ fn answered(incident: Option<Incident>, sight: Sight, console: Option<&Console>)
 }
 
 /// What somebody says they did by the playbook.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(tag = "did", rename_all = "snake_case", deny_unknown_fields)]
-enum FollowBody {
+#[schema(as = PlaybookOrder, example = json!({ "did": "role", "role": "Legal", "person": "bob" }))]
+pub(super) enum FollowBody {
+    /// A step is done, or not done after all.
     Step { key: String, done: Option<bool>, by: Option<String> },
+    /// Somebody has a role.
     Role { role: String, person: String, by: Option<String> },
+    /// Something was said in public, at a time of RFC 3339; without one, now.
     Statement { id: Option<String>, at: Option<String>, by: Option<String> },
+    /// What was said to have been said was not.
     Withdrawn { by: Option<String> },
 }
 
-async fn follow<B: Backend>(
+/// Puts on record what somebody did by an incident's playbook.
+#[utoipa::path(
+    post,
+    path = "/api/v1/incidents/{id}/playbook",
+    tag = "incidents",
+    operation_id = "followPlaybook",
+    params(("id" = String, Path, description = "The incident")),
+    request_body = FollowBody,
+    responses(
+        (status = 204, description = "It is on record"),
+    ),
+)]
+pub(super) async fn follow<B: Backend>(
     State(shared): App<B>,
     Extension(caller): Extension<Caller>,
     id: Id,
@@ -132,19 +187,94 @@ async fn follow<B: Backend>(
 }
 
 /// A playbook as the API shows it.
-#[derive(Serialize)]
-struct PlaybookJson<'a> {
-    name: &'a str,
-    title: &'a str,
-    roles: Vec<serde_json::Value>,
-    steps: Vec<serde_json::Value>,
-    statements: Vec<serde_json::Value>,
+#[derive(Serialize, ToSchema)]
+#[schema(as = Playbook)]
+pub(super) struct PlaybookJson {
+    /// Its name.
+    name: String,
+    /// Its title.
+    title: String,
+    /// Who is to do what.
+    roles: Vec<RoleJson>,
+    /// What is to be done.
+    steps: Vec<StepJson>,
+    /// What may be said.
+    statements: Vec<StatementJson>,
+    /// RFC 3339.
     first_statement_due_at: Option<String>,
-    first_statement: Option<serde_json::Value>,
+    /// What was said first; null while nothing was.
+    first_statement: Option<MarkJson>,
+    /// So many steps of its routes were told, for an order to escalate.
     steps_told: usize,
 }
 
-async fn playbook<B: Backend>(State(shared): App<B>, Extension(caller): Extension<Caller>, id: Id) -> Answer {
+/// A role, and who has it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PlaybookRole)]
+struct RoleJson {
+    role: String,
+    /// Null for nobody.
+    has: Option<MarkJson>,
+}
+
+/// A step, and who did it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PlaybookStep)]
+struct StepJson {
+    /// What an order calls it.
+    key: String,
+    text: String,
+    /// Null while nobody did.
+    done: Option<MarkJson>,
+}
+
+/// Words that may be used once somebody approved them.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PlaybookStatement)]
+struct StatementJson {
+    /// What an order calls it.
+    id: String,
+    title: String,
+    version: u32,
+    text: String,
+    /// Null while nobody did.
+    approved_by: Option<String>,
+    /// RFC 3339.
+    approved_at: Option<String>,
+}
+
+/// What somebody said, and when.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Mark)]
+struct MarkJson {
+    /// Who has a role, which statement was used; otherwise empty.
+    value: String,
+    /// Who said so.
+    by: String,
+    /// RFC 3339.
+    at: String,
+}
+
+impl From<&Mark> for MarkJson {
+    fn from(mark: &Mark) -> Self {
+        Self { value: mark.value.clone(), by: mark.by.clone(), at: mark.at.to_string() }
+    }
+}
+
+/// An incident's playbook, and how it was followed so far.
+#[utoipa::path(
+    get,
+    path = "/api/v1/incidents/{id}/playbook",
+    tag = "incidents",
+    operation_id = "getPlaybook",
+    params(("id" = String, Path, description = "The incident")),
+    responses((status = 200, description = "The playbook", body = PlaybookJson)),
+)]
+pub(super) async fn playbook<B: Backend>(
+    State(shared): App<B>,
+    Extension(caller): Extension<Caller>,
+    id: Id,
+) -> Answer {
     let (Path(id), backend) = (id?, &*shared.backend);
     let id = IncidentId::from(id);
     let Some(IncidentDetail { incident, .. }) = backend.incident(id.clone()).await? else {
@@ -158,39 +288,59 @@ async fn playbook<B: Backend>(State(shared): App<B>, Extension(caller): Extensio
     let (followed, approvals) = (backend.followed(id).await?, backend.approvals().await?);
     let (organization, zone) = backend.organization();
     let time = zone.shows(backend.now(), "%H:%M");
-    let mark = |mark: Option<&crate::domain::playbook::Mark>| {
-        mark.map(|mark| serde_json::json!({ "value": mark.value, "by": mark.by, "at": mark.at.to_string() }))
-    };
-    let statement = |one: &crate::domain::playbook::Statement| {
+    let statement = |one: &Statement| {
         let approval = approvals.iter().find(|approval| approval.statement == one.hash);
-        serde_json::json!({ "id": one.id, "title": one.title, "version": one.version,
-            "text": one.filled(&organization, &time), "approved_by": approval.map(|approval| &approval.by),
-            "approved_at": approval.map(|approval| approval.at.to_string()) })
+        StatementJson {
+            id: one.id.clone(),
+            title: one.title.clone(),
+            version: one.version,
+            text: one.filled(&organization, &time),
+            approved_by: approval.map(|approval| approval.by.clone()),
+            approved_at: approval.map(|approval| approval.at.to_string()),
+        }
     };
     let due = playbook.first_statement_within.map(|within| incident.opened_at + within);
-    let role = |role: &String| serde_json::json!({ "role": role, "has": mark(followed.role(role)) });
-    let step = |step: &crate::domain::playbook::Step| serde_json::json!({ "key": step.key, "text": step.text, "done": mark(followed.step(&step.key)) });
+    let role = |role: &String| RoleJson { role: role.clone(), has: followed.role(role).map(Into::into) };
+    let step = |step: &Step| {
+        let done = followed.step(&step.key).map(Into::into);
+        StepJson { key: step.key.clone(), text: step.text.clone(), done }
+    };
     let json = PlaybookJson {
-        name: &playbook.name,
-        title: &playbook.title,
+        name: playbook.name.clone(),
+        title: playbook.title.clone(),
         roles: playbook.roles.iter().map(role).collect(),
         steps: playbook.steps().map(step).collect(),
         statements: playbook.statements.iter().map(statement).collect(),
         first_statement_due_at: due.map(|due| due.to_string()),
-        first_statement: mark(followed.statement()),
+        first_statement: followed.statement().map(Into::into),
         steps_told: incident.steps_told(),
     };
     Ok(Json(json).into_response())
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct ReportQuery {
+pub(super) struct ReportQuery {
+    /// Whether what people wrote is in it.
     posts: Option<bool>,
+    /// Go on with the evidence: what an earlier answer gave as `evidence_next`.
+    after: Option<String>,
+    /// `json`, or `html`: one file that prints.
+    #[param(pattern = "^(json|html)$")]
     r#as: Option<String>,
 }
 
-async fn report<B: Backend>(
+/// The report of an incident: how long everything took, who did what, and its posts as evidence.
+#[utoipa::path(
+    get,
+    path = "/api/v1/incidents/{id}/report",
+    tag = "incidents",
+    operation_id = "getReport",
+    params(("id" = String, Path, description = "The incident"), ReportQuery),
+    responses((status = 200, description = "The report", content((Report = "application/json"), (String = "text/html")))),
+)]
+pub(super) async fn report<B: Backend>(
     State(shared): App<B>,
     Extension(caller): Extension<Caller>,
     f: console::Frame,
@@ -198,12 +348,14 @@ async fn report<B: Backend>(
     uri: Uri,
 ) -> Answer {
     let Path(id) = id?;
-    let Ok(Query(ReportQuery { posts, r#as })) = Query::<ReportQuery>::try_from_uri(&uri) else {
-        let text = "what can be asked for here is posts (true or false) and as (json or html)";
+    let Ok(Query(ReportQuery { posts, after, r#as })) = Query::<ReportQuery>::try_from_uri(&uri) else {
+        let text = "what can be asked for here is posts (true or false), after and as (json or html)";
         return Err(Problem::new(StatusCode::BAD_REQUEST, text));
     };
-    let (id, posts, console) = (IncidentId::from(id), posts.unwrap_or(false), shared.console.as_ref());
-    let written = write(&*shared.backend, id, caller.sight, posts, console).await?;
+    let bad = || Problem::new(StatusCode::BAD_REQUEST, "after is what an earlier answer gave as evidence_next");
+    let after = after.map(|after| place_of(&after).ok_or_else(bad)).transpose()?;
+    let wanted = Wanted { with_posts: posts.unwrap_or(false), after };
+    let written = write(&*shared.backend, IncidentId::from(id), caller.sight, wanted, shared.console.as_ref()).await?;
     let Some(report) = written else { return Err(no_such_incident()) };
     match r#as.as_deref() {
         None | Some("json") => Ok(Json(report).into_response()),
@@ -212,24 +364,41 @@ async fn report<B: Backend>(
     }
 }
 
+/// Posts of a report's evidence in one answer.
+const EVIDENCE: usize = 500;
+
+/// What a report is to hold.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    /// What people wrote.
+    pub(super) with_posts: bool,
+    /// Evidence from after this post on.
+    pub(super) after: Option<(Timestamp, PostId)>,
+}
+
 /// Writes the report of an incident; none when there is no such incident.
 pub(super) async fn write<B: Backend>(
     backend: &B,
     id: IncidentId,
     sight: Sight,
-    with_posts: bool,
+    wanted: Wanted,
     console: Option<&Console>,
 ) -> Result<Option<Report>, BackendError> {
+    let Wanted { with_posts, after } = wanted;
     let Some(detail) = backend.incident(id.clone()).await? else { return Ok(None) };
     let is_kept = sight == Sight::Veiled && detail.incident.is_restricted();
     let detail = detail.seen_with(sight);
     let IncidentDetail { incident, timeline, alerts, posts } = &detail;
-    let (growth, evidence, followed) = if is_kept {
+    let (growth, mut evidence, followed) = if is_kept {
         (Growth::default(), Vec::new(), Followed::default())
     } else {
         let growth = backend.growth(vec![id.clone()]).await?.pop().unwrap_or_default();
-        (growth, backend.evidence(id.clone()).await?, backend.followed(id.clone()).await?)
+        let evidence = backend.evidence(id.clone(), after, EVIDENCE + 1).await?;
+        (growth, evidence, backend.followed(id.clone()).await?)
     };
+    let more = evidence.len() > EVIDENCE;
+    evidence.truncate(EVIDENCE);
+    let evidence_next = evidence.last().filter(|_| more).map(|last| place(last.at, &last.id));
     let view = IncidentDetailView { incident: IncidentJson::new(incident, posts, console), timeline, alerts };
     let unreadable =
         |error: serde_json::Error| BackendError::Unavailable(format!("the report cannot be written: {error}"));
@@ -237,6 +406,7 @@ pub(super) async fn write<B: Backend>(
         incident: serde_json::to_value(&view).map_err(unreadable)?,
         deliveries: backend.deliveries(id).await?,
         evidence,
+        evidence_next,
         growth,
         playbook: backend.playbook(incident),
         followed,

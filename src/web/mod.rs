@@ -20,6 +20,7 @@ mod links;
 mod listener;
 mod live;
 mod oidc;
+mod openapi;
 mod page;
 mod pagerduty;
 mod privacy;
@@ -45,7 +46,6 @@ use std::time::Duration;
 
 use axum::http::HeaderName;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub use backend::{
@@ -54,6 +54,7 @@ pub use backend::{
 pub use desks::{Duplex, Visit};
 pub use handover::{Failed, Note};
 pub use oidc::Provider;
+pub use openapi::document;
 pub use privacy::{Erase, Privacy, Subject};
 pub use routes::{Needs, Route};
 pub use team::{Approve, Escalate, Evidence, HandOver, Team};
@@ -67,6 +68,7 @@ pub use crate::net::inlet::Inlets;
 
 use gate::Gate;
 use listener::{Bounded, Entrance, Peer};
+use live::Seats;
 
 use crate::config::secret::Secret;
 use crate::domain::access::{Accounts, Role};
@@ -78,6 +80,8 @@ use crate::wire::link::Console;
 pub const DESKS: usize = 64;
 /// Viewers at a time who are told what happens; the next ones ask now and then.
 const VIEWERS: usize = 500;
+/// Of one account or program: a few browsers with many pages each, and no more.
+const VIEWERS_EACH: usize = 50;
 /// Connections at a time; a further one gets the place of the one that got nothing done for longest.
 const CONNECTIONS: usize = 64 + DESKS + VIEWERS;
 /// How long a connection may go without a part of an answer. Longer than a request may take.
@@ -161,7 +165,7 @@ struct Shared<B> {
     oidc: Option<Provider>,
     gate: Gate<B>,
     /// Places for viewers.
-    viewers: Arc<Semaphore>,
+    viewers: Arc<Seats>,
     /// When streams of events end.
     stop: CancellationToken,
     listen: SocketAddr,
@@ -189,7 +193,7 @@ pub async fn serve<B: Backend>(
         Access::Open => "",
     };
     let gate = Gate::new(Arc::clone(&backend), accounts, secret);
-    let viewers = Arc::new(Semaphore::new(VIEWERS));
+    let viewers = Arc::new(Seats::new(VIEWERS, VIEWERS_EACH));
     let believed = proxy.as_ref().map(|proxy| Believed { header: proxy.header.clone(), newcomers: proxy.newcomers });
     let shared = Arc::new(Shared {
         backend,
@@ -235,7 +239,7 @@ pub fn addresses<B: Backend>(backend: Arc<B>) -> Vec<Route> {
     let gate = Gate::new(Arc::clone(&backend), Accounts::default(), "");
     let (metrics, listen) = (Arc::default(), SocketAddr::from(([127, 0, 0, 1], 0)));
     let (access, hooks, inlets) = (Access::Open, BTreeMap::new(), Inlets::default());
-    let (viewers, stop) = (Arc::new(Semaphore::new(VIEWERS)), CancellationToken::new());
+    let (viewers, stop) = (Arc::new(Seats::new(VIEWERS, VIEWERS_EACH)), CancellationToken::new());
     let shared = Shared {
         backend,
         metrics,

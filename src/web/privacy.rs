@@ -9,8 +9,9 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::IntoResponse;
 use axum::{Extension, Json};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
-use super::api::{Answer, App, NAME_LIMIT, Problem, read_json, signed, words};
+use super::api::{Answer, App, ErrorView, NAME_LIMIT, Problem, read_json, signed, words};
 use super::backend::{Backend, BackendError};
 use super::caller::Caller;
 use super::routes::{Needs, Routes};
@@ -85,17 +86,42 @@ pub(super) fn routes<B: Backend>(routes: Routes<B>) -> Routes<B> {
         .post("/api/v1/holds/{incident}/posts", admin, held::<B>)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct EraseBody {
+#[schema(
+    as = EraseOrder,
+    example = json!({ "author": "@ann.example", "source": "bluesky", "by": "dora", "reason": "her request of today" })
+)]
+pub(super) struct EraseBody {
+    /// An author's id, or the handle after `@`.
     author: Option<String>,
+    /// The source where the author is known by that name.
     source: Option<String>,
+    /// A post's id.
     post: Option<String>,
+    /// Why.
+    #[schema(max_length = 4000, required)]
     reason: Option<String>,
+    /// On whose behalf; of whoever is signed in their own.
+    #[schema(max_length = 200)]
     by: Option<String>,
 }
 
-async fn erase<B: Backend>(
+/// Erases what is kept of an author, or one post; off the disk when it answers.
+///
+/// Either `post`, or `author` and `source`. A reason is needed.
+#[utoipa::path(
+    post,
+    path = "/api/v1/erasures",
+    tag = "privacy",
+    operation_id = "erase",
+    request_body = EraseBody,
+    responses(
+        (status = 200, description = "What was erased", body = ReceiptView),
+        (status = 404, description = "Nothing of that is kept", body = ErrorView<'static>),
+    ),
+)]
+pub(super) async fn erase<B: Backend>(
     State(shared): App<B>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
@@ -116,20 +142,54 @@ async fn erase<B: Backend>(
     Ok(Json(receipt.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, nothing))?).into_response())
 }
 
-async fn holds<B: Backend>(State(shared): App<B>) -> Answer {
+/// Incidents whose evidence is held.
+#[utoipa::path(
+    get,
+    path = "/api/v1/holds",
+    tag = "privacy",
+    operation_id = "listHolds",
+    responses((status = 200, description = "The holds, oldest first", body = Vec<HoldView>)),
+)]
+pub(super) async fn holds<B: Backend>(State(shared): App<B>) -> Answer {
     Ok(Json(shared.backend.holds().await?).into_response())
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct HoldBody {
+#[schema(
+    as = HoldOrder,
+    example = json!({ "incident": "inc-qionaw3lqq", "approved_by": "Dr. Roe", "reason": "the law suit", "by": "dora" })
+)]
+pub(super) struct HoldBody {
+    /// The incident.
     incident: String,
+    /// Who answers for it.
+    #[schema(required)]
     approved_by: Option<String>,
+    /// Why.
+    #[schema(max_length = 4000, required)]
     reason: Option<String>,
+    /// On whose behalf; of whoever is signed in their own.
+    #[schema(max_length = 200)]
     by: Option<String>,
 }
 
-async fn hold<B: Backend>(
+/// Holds an incident's evidence; on disk when it answers.
+///
+/// A reason and who answers for it are needed.
+#[utoipa::path(
+    post,
+    path = "/api/v1/holds",
+    tag = "privacy",
+    operation_id = "addHold",
+    request_body = HoldBody,
+    responses(
+        (status = 200, description = "The hold", body = HoldView),
+        (status = 404, description = "There is no such incident", body = ErrorView<'static>),
+        (status = 409, description = "It is held already, or cannot be", body = ErrorView<'static>),
+    ),
+)]
+pub(super) async fn hold<B: Backend>(
     State(shared): App<B>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
@@ -149,14 +209,30 @@ async fn hold<B: Backend>(
     Ok(Json(kept.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, nothing))?).into_response())
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct ReleaseQuery {
+pub(super) struct ReleaseQuery {
+    /// On whose behalf; of whoever is signed in their own.
     by: Option<String>,
+    /// Why.
+    #[param(required)]
     reason: Option<String>,
 }
 
-async fn release<B: Backend>(
+/// Ends a hold, and forgets what only it kept.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/holds/{incident}",
+    tag = "privacy",
+    operation_id = "endHold",
+    params(("incident" = String, Path, description = "The incident"), ReleaseQuery),
+    responses(
+        (status = 200, description = "The hold, which is over", body = HoldView),
+        (status = 404, description = "There is no hold on that incident", body = ErrorView<'static>),
+    ),
+)]
+pub(super) async fn release<B: Backend>(
     State(shared): App<B>,
     Extension(caller): Extension<Caller>,
     incident: Result<Path<String>, PathRejection>,
@@ -174,14 +250,31 @@ async fn release<B: Backend>(
     Ok(Json(released.ok_or_else(no_such_hold)?).into_response())
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct HeldBody {
+#[schema(as = HeldOrder, example = json!({ "by": "dora" }))]
+pub(super) struct HeldBody {
+    /// On whose behalf; of whoever is signed in their own.
+    #[schema(max_length = 200)]
     by: Option<String>,
 }
 
+/// What a hold keeps though its authors took it back; that somebody looked is on record.
+///
 /// By `POST`, because a look is written down.
-async fn held<B: Backend>(
+#[utoipa::path(
+    post,
+    path = "/api/v1/holds/{incident}/posts",
+    tag = "privacy",
+    operation_id = "readHeldPosts",
+    params(("incident" = String, Path, description = "The incident")),
+    request_body = Option<HeldBody>,
+    responses(
+        (status = 200, description = "The posts", body = Vec<PostJson<'static>>),
+        (status = 404, description = "There is no hold on that incident", body = ErrorView<'static>),
+    ),
+)]
+pub(super) async fn held<B: Backend>(
     State(shared): App<B>,
     Extension(caller): Extension<Caller>,
     incident: Result<Path<String>, PathRejection>,

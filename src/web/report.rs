@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::backend::Growth;
 use super::receipts::{Receipt, seconds_between};
@@ -28,8 +29,10 @@ pub struct Facts {
     pub incident: Value,
     /// Every message about it.
     pub deliveries: Vec<DeliveryView>,
-    /// Its posts.
+    /// Its posts, or some of them.
     pub evidence: Vec<Evidence>,
+    /// Where the others begin.
+    pub evidence_next: Option<String>,
     /// How it grew.
     pub growth: Growth,
     /// What people follow, if that is known.
@@ -47,7 +50,7 @@ pub struct Facts {
 }
 
 /// The report; as JSON a promise to other programs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Report {
     /// `report`.
     #[serde(rename = "type")]
@@ -72,12 +75,15 @@ pub struct Report {
     pub playbook: Option<PlaybookView>,
     /// How it grew; null when no post is kept.
     pub growth: Option<GrowthView>,
-    /// Its posts, oldest first.
+    /// Its posts, oldest first, 500 at most.
     pub evidence: Vec<EvidenceView>,
+    /// What to give as `after` for the posts that follow; null where these are all.
+    #[serde(default)]
+    pub evidence_next: Option<String>,
 }
 
 /// How long everything took, in seconds from the first step named to the second, the first time it happened; null while it has not.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Spans {
     /// Null, too, for an incident without posts.
     pub first_post_to_opened: Option<f64>,
@@ -92,7 +98,7 @@ pub struct Spans {
 }
 
 /// Something that people were not told at once, or one by one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Suppressed {
     /// RFC 3339; null where it is about all of the incident.
     pub at: Option<String>,
@@ -103,7 +109,8 @@ pub struct Suppressed {
 }
 
 /// What one person did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = PersonsDeeds)]
 pub struct Did {
     /// Who.
     pub who: String,
@@ -112,7 +119,8 @@ pub struct Did {
 }
 
 /// How a playbook was followed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = PlaybookFollowed)]
 pub struct PlaybookView {
     /// Its name.
     pub name: String,
@@ -129,7 +137,8 @@ pub struct PlaybookView {
 }
 
 /// A step, a role or a statement, and who it is from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = PlaybookMark)]
 pub struct MarkView {
     /// What.
     pub what: String,
@@ -142,7 +151,8 @@ pub struct MarkView {
 }
 
 /// How an incident grew, in stretches of equal length.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Growth)]
 pub struct GrowthView {
     /// Where the first begins, RFC 3339, event time.
     pub from: String,
@@ -155,7 +165,8 @@ pub struct GrowthView {
 }
 
 /// A post as evidence: whoever kept a copy can be checked by its hash, also when the text is gone.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Evidence)]
 pub struct EvidenceView {
     /// The post.
     pub id: String,
@@ -302,6 +313,7 @@ pub fn of(facts: &Facts) -> serde_json::Result<Report> {
         playbook: playbook.map(|playbook| playbook_view(playbook, followed)),
         growth: growth_view(growth),
         evidence: evidence.iter().map(|one| evidence_view(one, *with_posts)).collect(),
+        evidence_next: facts.evidence_next.clone(),
         organization: organization.clone(),
         timezone: timezone.clone(),
         written_at: now.to_string(),

@@ -8,6 +8,7 @@ use axum::response::IntoResponse;
 use axum::{Extension, Json};
 use serde::Serialize;
 use url::form_urlencoded;
+use utoipa::ToSchema;
 
 use super::api::{Answer, App, Problem};
 use super::backend::Backend;
@@ -105,22 +106,31 @@ impl Asked {
     }
 }
 
-fn place_of(text: &str) -> Option<(Timestamp, PostId)> {
+/// The place that [`place`] wrote.
+pub(super) fn place_of(text: &str) -> Option<(Timestamp, PostId)> {
     let (at, id) = text.split_once('~')?;
     Some((Timestamp::from_micros(at.parse().ok()?), PostId::from(id)))
 }
 
 /// Where to go on after a post.
 pub(super) fn next(found: &FoundPost) -> String {
-    format!("{}~{}", found.post.event_time.micros(), found.post.id)
+    place(found.post.event_time, &found.post.id)
+}
+
+/// A post by its time and id, as part of an address.
+pub(super) fn place(at: Timestamp, id: &PostId) -> String {
+    format!("{}~{id}", at.micros())
 }
 
 /// A post that was found, with what is known of it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = FoundPost)]
 pub(super) struct FoundView<'a> {
     #[serde(flatten)]
     post: PostJson<'a>,
+    /// Rules that took it.
     rules: Vec<&'a str>,
+    /// Incidents it counts for.
     incidents: Vec<&'a str>,
 }
 
@@ -135,14 +145,38 @@ impl<'a> From<&'a FoundPost> for FoundView<'a> {
     }
 }
 
-#[derive(Serialize)]
-struct SearchView<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Found)]
+pub(super) struct SearchView<'a> {
+    /// 50 at most.
     posts: Vec<FoundView<'a>>,
+    /// 20 at most, on the first page.
     incidents: Vec<IncidentJson<'a>>,
     /// What to give as `before` for older ones; null at the end.
     next: Option<String>,
 }
 
+/// Searches kept posts and incidents, the newest first.
+///
+/// Incidents have no author, source or language: who asks for one of those is answered with posts alone.
+#[utoipa::path(
+    get,
+    path = "/api/v1/search",
+    tag = "search",
+    operation_id = "search",
+    params(
+        ("q" = Option<String>, Query, description = "Words: `\"a phrase\"`, `begin*`, `-not`"),
+        ("author" = Option<String>, Query, description = "Whose posts, by handle or id"),
+        ("from" = Option<String>, Query, description = "A day, or a time of RFC 3339"),
+        ("to" = Option<String>, Query, description = "A day, with all its hours, or a time of RFC 3339"),
+        ("rule" = Option<String>, Query, description = "What that rule took"),
+        ("source" = Option<String>, Query, description = "Where it was read"),
+        ("lang" = Option<String>, Query, description = "In which language"),
+        ("severity" = Option<String>, Query, description = "`critical`, `high`, `medium`, `low` or `info`"),
+        ("before" = Option<String>, Query, description = "Go on: what an earlier answer gave as `next`"),
+    ),
+    responses((status = 200, description = "What was found", body = SearchView<'static>)),
+)]
 pub(super) async fn search<B: Backend>(
     State(shared): App<B>,
     Extension(caller): Extension<Caller>,

@@ -11,9 +11,10 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::IntoResponse;
 use axum::{Extension, Json};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::Shared;
-use super::api::{Answer, App, Problem, RESPONDER, VIEWER, is_json, signed};
+use super::api::{Answer, App, ErrorView, Problem, RESPONDER, VIEWER, is_json, signed};
 use super::backend::{Backend, BackendError};
 use super::caller::Caller;
 use super::routes::Routes;
@@ -37,25 +38,56 @@ pub(super) fn routes<B: Backend>(routes: Routes<B>) -> Routes<B> {
         .delete("/api/v1/silences/{id}", RESPONDER, end::<B>)
 }
 
-async fn list<B: Backend>(State(shared): App<B>) -> Answer {
+/// Silences in force, to come, and over since a while; the newest order first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/silences",
+    tag = "silences",
+    operation_id = "listSilences",
+    responses((status = 200, description = "The silences", body = Vec<SilenceView>)),
+)]
+pub(super) async fn list<B: Backend>(State(shared): App<B>) -> Answer {
     let silences = shared.backend.silences().await?;
     let now = shared.backend.now();
     Ok(Json(silences.iter().map(|silence| view(silence, now)).collect::<Vec<_>>()).into_response())
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Body {
+#[schema(
+    as = SilenceOrder,
+    example = json!({ "matchers": ["topic=cyber*"], "by": "ann", "reason": "patch night", "for": "2h" })
+)]
+pub(super) struct Body {
+    /// All must fit: `topic=cyber*`.
+    #[schema(min_items = 1)]
     matchers: Vec<String>,
+    /// On whose behalf; of whoever is signed in their own.
+    #[schema(max_length = 200)]
     by: Option<String>,
+    /// Why.
     reason: Option<String>,
+    /// RFC 3339; without it now.
     from: Option<String>,
+    /// RFC 3339.
     until: Option<String>,
+    /// Such as `2h`.
     #[serde(rename = "for")]
     lasts: Option<String>,
 }
 
-async fn add<B: Backend>(
+/// Silences rules; in force when it answers.
+///
+/// It needs a reason, and an end: `for` or `until`, at most 31 days away.
+#[utoipa::path(
+    post,
+    path = "/api/v1/silences",
+    tag = "silences",
+    operation_id = "addSilence",
+    request_body = Body,
+    responses((status = 200, description = "The silence", body = SilenceView)),
+)]
+pub(super) async fn add<B: Backend>(
     State(shared): App<B>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
@@ -68,7 +100,16 @@ async fn add<B: Backend>(
     Ok(Json(view(&silence, shared.backend.now())).into_response())
 }
 
-async fn preview<B: Backend>(
+/// What a silence would have muted of the incidents that are kept.
+#[utoipa::path(
+    post,
+    path = "/api/v1/silences/preview",
+    tag = "silences",
+    operation_id = "previewSilence",
+    request_body = Body,
+    responses((status = 200, description = "What it would have muted", body = PreviewView)),
+)]
+pub(super) async fn preview<B: Backend>(
     State(shared): App<B>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
@@ -109,20 +150,55 @@ pub(super) async fn tried<B: Backend>(backend: &B, matchers: &[Matcher], sight: 
     Ok(tried)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct EndQuery {
+pub(super) struct EndQuery {
+    /// The silence.
+    #[param(required)]
     id: Option<String>,
+    /// On whose behalf; of whoever is signed in their own.
     by: Option<String>,
 }
 
-async fn end_named<B: Backend>(State(shared): App<B>, Extension(caller): Extension<Caller>, uri: Uri) -> Answer {
+/// Ends a silence before its time; named in the query.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/silences",
+    tag = "silences",
+    operation_id = "endNamedSilence",
+    params(EndQuery),
+    responses(
+        (status = 200, description = "The silence, which is over", body = SilenceView),
+        (status = 404, description = "There is no such silence", body = ErrorView<'static>),
+    ),
+)]
+pub(super) async fn end_named<B: Backend>(
+    State(shared): App<B>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+) -> Answer {
     let EndQuery { id, by } = query(&uri)?;
     let id = id.ok_or_else(|| Problem::new(StatusCode::BAD_REQUEST, "say which: /api/v1/silences/ID"))?;
     end_one(&shared, id, caller.on_behalf(by)).await
 }
 
-async fn end<B: Backend>(
+/// Ends a silence before its time.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/silences/{id}",
+    tag = "silences",
+    operation_id = "endSilence",
+    params(
+        ("id" = String, Path, description = "The silence"),
+        ("by" = Option<String>, Query, description = "On whose behalf; of whoever is signed in their own"),
+    ),
+    responses(
+        (status = 200, description = "The silence, which is over", body = SilenceView),
+        (status = 404, description = "There is no such silence", body = ErrorView<'static>),
+    ),
+)]
+pub(super) async fn end<B: Backend>(
     State(shared): App<B>,
     Extension(caller): Extension<Caller>,
     id: Result<Path<String>, PathRejection>,

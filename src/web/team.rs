@@ -51,8 +51,13 @@ pub trait Team: Send + Sync + 'static {
     /// or its words are others by now.
     fn approve(&self, order: Approve) -> impl Future<Output = Result<Option<()>, BackendError>> + Send;
 
-    /// The posts of an incident, oldest first.
-    fn evidence(&self, id: IncidentId) -> impl Future<Output = Result<Vec<Evidence>, BackendError>> + Send;
+    /// The posts of an incident, oldest first, after one that is named by its time and id.
+    fn evidence(
+        &self,
+        id: IncidentId,
+        after: Option<(Timestamp, PostId)>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Evidence>, BackendError>> + Send;
 
     /// Incidents that are not over, and those that began or ended between two instants; the newest first.
     fn incidents_of(

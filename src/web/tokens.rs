@@ -10,8 +10,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::api::{Answer, App, Problem, VIEWER, read_json};
+use super::api::{Answer, App, ErrorView, Problem, VIEWER, read_json};
 use super::backend::Backend;
 use super::caller::{Caller, Known};
 use super::gate::{Denied, Draft, Owner};
@@ -26,16 +27,24 @@ pub(super) fn routes<B: Backend>(routes: Routes<B>) -> Routes<B> {
     )
 }
 
-#[derive(Serialize)]
-struct TokenView<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Token)]
+pub(super) struct TokenView<'a> {
+    /// By which it is revoked.
     id: String,
+    /// What it is for.
     name: &'a str,
     /// Nobody's: a program's own.
     account: Option<&'a str>,
+    /// What it may do.
     role: &'static str,
+    /// RFC 3339.
     since: String,
+    /// RFC 3339.
     until: String,
+    /// When last, RFC 3339.
     used: Option<String>,
+    /// The token itself, when it is made.
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<&'a str>,
 }
@@ -55,29 +64,60 @@ impl<'a> TokenView<'a> {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Body {
+#[schema(as = TokenOrder, example = json!({ "name": "the wall's script", "role": "viewer", "days": 90, "for": "program" }))]
+pub(super) struct Body {
+    /// What it is for.
+    #[schema(min_length = 1, max_length = 64)]
     name: String,
+    /// `viewer`, `responder`, `editor` or `admin`; never more than the caller's.
+    #[schema(pattern = "^(viewer|responder|editor|admin)$")]
     role: String,
+    /// After so many days it is over; 90 if nothing is said.
+    #[schema(minimum = 1, maximum = 365)]
     days: Option<u16>,
+    /// Whose it is; the caller's if nothing is said.
     #[serde(rename = "for")]
     owner: Option<For>,
 }
 
-#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum For {
+#[schema(as = TokenFor)]
+pub(super) enum For {
+    /// The caller's own.
     Me,
+    /// A program's own.
     Program,
 }
 
-async fn list<B: Backend>(State(shared): App<B>, Extension(caller): Extension<Caller>) -> Answer {
+/// Tokens that are good, of the caller's account; for admins of everybody.
+#[utoipa::path(
+    get,
+    path = "/api/v1/tokens",
+    tag = "tokens",
+    operation_id = "listTokens",
+    responses((status = 200, description = "The tokens", body = Vec<TokenView<'static>>)),
+)]
+pub(super) async fn list<B: Backend>(State(shared): App<B>, Extension(caller): Extension<Caller>) -> Answer {
     let tokens = shared.gate.tokens(&caller, true);
     Ok(Json(tokens.iter().map(|token| TokenView::of(token, None)).collect::<Vec<_>>()).into_response())
 }
 
-async fn make<B: Backend>(
+/// Makes a token. The answer is the only place where it is ever shown.
+#[utoipa::path(
+    post,
+    path = "/api/v1/tokens",
+    tag = "tokens",
+    operation_id = "makeToken",
+    request_body = Body,
+    responses(
+        (status = 201, description = "The token", body = TokenView<'static>),
+        (status = 409, description = "There are too many", body = ErrorView<'static>),
+    ),
+)]
+pub(super) async fn make<B: Backend>(
     State(shared): App<B>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
@@ -100,7 +140,19 @@ async fn make<B: Backend>(
     Ok((StatusCode::CREATED, Json(TokenView::of(&token, Some(&secret)))).into_response())
 }
 
-async fn revoke<B: Backend>(
+/// Revokes a token.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/tokens/{id}",
+    tag = "tokens",
+    operation_id = "revokeToken",
+    params(("id" = String, Path, description = "Its id")),
+    responses(
+        (status = 204, description = "It is good no more"),
+        (status = 404, description = "There is no such token, or it is over", body = ErrorView<'static>),
+    ),
+)]
+pub(super) async fn revoke<B: Backend>(
     State(shared): App<B>,
     Extension(caller): Extension<Caller>,
     id: Result<Path<String>, PathRejection>,

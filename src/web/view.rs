@@ -6,11 +6,13 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::wire::message::IncidentJson;
 
 /// An incident with its history and evidence.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Debug, ToSchema)]
+#[schema(as = IncidentDetail)]
 pub(super) struct IncidentDetailView<'a> {
     #[serde(flatten)]
     pub(super) incident: IncidentJson<'a>,
@@ -19,7 +21,8 @@ pub(super) struct IncidentDetailView<'a> {
 }
 
 /// One line of an incident's history.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = TimelineEntry)]
 pub struct TimelineView {
     /// RFC 3339.
     pub at: String,
@@ -32,7 +35,8 @@ pub struct TimelineView {
 }
 
 /// What became of one message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Delivery)]
 pub struct DeliveryView {
     /// The message.
     pub id: String,
@@ -55,7 +59,8 @@ pub struct DeliveryView {
 }
 
 /// One alert.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Alert)]
 pub struct AlertView {
     /// Event time, RFC 3339.
     pub at: String,
@@ -88,7 +93,8 @@ pub struct AlertView {
 }
 
 /// A silence.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Silence)]
 pub struct SilenceView {
     /// Its name.
     pub id: String,
@@ -110,7 +116,8 @@ pub struct SilenceView {
 }
 
 /// What a silence would have muted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = SilencePreview)]
 pub struct PreviewView {
     /// Kept incidents that were looked at.
     pub looked_at: u64,
@@ -121,7 +128,8 @@ pub struct PreviewView {
 }
 
 /// An incident in a preview.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = PreviewedIncident)]
 pub struct PreviewedView {
     /// The incident.
     pub id: String,
@@ -139,7 +147,8 @@ pub struct PreviewedView {
 }
 
 /// A source.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Source)]
 pub struct SourceView {
     /// Its name.
     pub name: String,
@@ -165,7 +174,8 @@ pub struct SourceView {
 }
 
 /// The account of a source's frames.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Ledger)]
 pub struct LedgerView {
     /// Frames received.
     pub frames: u64,
@@ -182,7 +192,8 @@ pub struct LedgerView {
 }
 
 /// Time a source did not see.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Gap)]
 pub struct GapView {
     /// RFC 3339.
     pub from: String,
@@ -195,7 +206,8 @@ pub struct GapView {
 }
 
 /// A rule in force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Rule)]
 pub struct RuleView {
     /// Its id.
     pub id: String,
@@ -215,7 +227,8 @@ pub struct RuleView {
 }
 
 /// What `stormbell status` shows.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Status)]
 pub struct StatusView {
     /// The running program.
     pub version: String,
@@ -245,7 +258,8 @@ pub struct StatusView {
 }
 
 /// A receiver's line of messages.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Receiver)]
 pub struct ReceiverView {
     /// Its name.
     pub name: String,
@@ -260,14 +274,16 @@ pub struct ReceiverView {
 }
 
 /// `/readyz`.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Debug, ToSchema)]
+#[schema(as = Readiness)]
 pub(super) struct ReadyView {
     pub(super) ready: bool,
     pub(super) reasons: Vec<String>,
 }
 
 /// What an order erased.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ErasureReceipt)]
 pub struct ReceiptView {
     /// RFC 3339.
     pub at: String,
@@ -290,7 +306,8 @@ pub struct ReceiptView {
 }
 
 /// An incident whose evidence is held.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Hold)]
 pub struct HoldView {
     /// The incident.
     pub incident: String,

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::link::Console;
 use super::post::PostJson;
@@ -39,7 +40,8 @@ pub struct RecipientJson<'a> {
 }
 
 /// The JSON of an incident.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Incident)]
 pub struct IncidentJson<'a> {
     /// Stable key.
     pub id: &'a str,
@@ -106,7 +108,8 @@ pub struct IncidentJson<'a> {
 }
 
 /// Who did something, and when.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Signature)]
 pub struct SignatureJson<'a> {
     /// A person, a receiver or `stormbell`.
     pub by: &'a str,
@@ -115,7 +118,8 @@ pub struct SignatureJson<'a> {
 }
 
 /// Why nobody is told.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Muted)]
 pub struct MutedJson<'a> {
     /// RFC 3339, wall time.
     pub since: String,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::domain::id::{PersonName, ScheduleName};
 use crate::domain::oncall::{People, Schedule, Shift};
@@ -26,7 +27,8 @@ pub struct Question<'a> {
 }
 
 /// One schedule.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Schedule)]
 pub struct ScheduleJson<'a> {
     /// Its name.
     pub schedule: &'a str,
@@ -47,7 +49,8 @@ pub struct ScheduleJson<'a> {
 }
 
 /// A time in which one person has it.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Shift)]
 pub struct ShiftJson<'a> {
     /// Who; null for nobody.
     pub person: Option<&'a str>,

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::domain::id::SourceName;
 use crate::domain::post::{Author, Original, Post, PostKind};
@@ -11,7 +12,8 @@ use crate::domain::redact::redacted;
 use crate::domain::time::Timestamp;
 
 /// The JSON of a post. `id`, `created_at`, `author.id` and `text` are required.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Post)]
 pub struct PostJson<'a> {
     /// Globally unique key.
     #[serde(borrow)]
@@ -81,7 +83,8 @@ pub struct OriginalJson<'a> {
 }
 
 /// The JSON of an author.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Author)]
 pub struct AuthorJson<'a> {
     /// Stable key.
     #[serde(borrow)]

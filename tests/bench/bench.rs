@@ -21,6 +21,7 @@
     reason = "a program of its own, which reads clocks and prints; whatever goes wrong ends it"
 )]
 
+mod console;
 mod corpus;
 mod daemon;
 mod delivery;
@@ -73,6 +74,8 @@ enum What {
     Deliveries(delivery::Deliveries),
     /// Frames a second of each kind of source, and memory of a hundred that are silent
     Sources(sources::Sources),
+    /// Pages beside slow connections, memory of viewers, bytes of the first page
+    Console(console::Console),
     /// Memory of the daemon after an hour of stream
     Memory(memory::Memory),
     /// Other programs on the same frames and rules
@@ -97,6 +100,7 @@ fn main() {
         Some(What::Latency(latency)) => latency.run(seed),
         Some(What::Deliveries(deliveries)) => deliveries.run(),
         Some(What::Sources(sources)) => sources.run(),
+        Some(What::Console(console)) => console.run(seed),
         Some(What::Memory(memory)) => memory.run(seed),
         Some(What::Peers(peers)) => peers.run(seed),
         Some(What::Packs(packs)) => packs.run(),
@@ -107,6 +111,7 @@ fn main() {
             replay::Replay::all().run(seed);
             latency::Latency::all().run(seed);
             delivery::Deliveries::all().run();
+            console::Console::all().run(seed);
             memory::Memory::all().run(seed);
         }
     }

@@ -1,16 +1,26 @@
 //! The daemon as a hospital runs it: the release binary, a configuration, a database on disk.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Command};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::corpus::HOSPITAL;
 use super::machine::folder;
 use super::sink::Sink;
 use super::stream::Stream;
 
+/// By which the API knows us.
+pub const TOKEN: &str = "a-token-for-the-benchmark";
+/// Longer than a start takes.
+const PATIENCE: Duration = Duration::from_mins(2);
+
 /// A running daemon; it ends when dropped, and its files with it.
 pub struct Daemon {
     process: Child,
+    console: SocketAddr,
     _folder: tempfile::TempDir,
 }
 
@@ -25,25 +35,40 @@ impl Daemon {
     pub fn of(sources: &str, sink: &Sink, rules: &str) -> Self {
         let folder = folder();
         let path = |name: &str| folder.path().join(name);
-        let (database, hook) = (path("stormbell.db"), sink.url());
+        let (database, token, hook) = (path("stormbell.db"), path("token"), sink.url());
+        // Free a moment ago; nobody else is at work here.
+        let console = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
         let config = format!(
             r#"schema = 1
 rules = ["builtin:hospital", "rules.toml"]
 organization = {{ name = "{HOSPITAL}" }}
 store = {{ path = "{}", retention = "30d" }}
-web = {{ listen = "127.0.0.1:0" }}
+web = {{ listen = "{console}", token = {{ file = "{}" }} }}
 receiver = [{{ name = "hook", kind = "webhook", url = "{hook}" }}]
 route = [{{ steps = [{{ notify = ["hook"] }}] }}]
 {sources}"#,
-            database.display()
+            database.display(),
+            token.display()
         );
         fs::write(path("stormbell.toml"), config).unwrap();
         fs::write(path("rules.toml"), rules).unwrap();
+        fs::write(&token, TOKEN).unwrap();
+        fs::set_permissions(&token, Permissions::from_mode(0o600)).unwrap();
         let log = File::create(path("log")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_stormbell"));
         command.args(["run", "--config"]).arg(path("stormbell.toml")).env("RUST_LOG", "warn");
         let process = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-        Self { process, _folder: folder }
+        Self { process, console, _folder: folder }
+    }
+
+    /// Where its console is, once it is there.
+    pub fn console(&self) -> SocketAddr {
+        let until = Instant::now() + PATIENCE;
+        while TcpStream::connect(self.console).is_err() {
+            assert!(Instant::now() < until, "nobody listens at {}", self.console);
+            thread::sleep(Duration::from_millis(20));
+        }
+        self.console
     }
 
     /// A figure of `/proc/…/status`, in bytes.

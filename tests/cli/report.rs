@@ -61,6 +61,7 @@ fn facts(incident: Value, deliveries: Value) -> Facts {
         incident,
         deliveries: serde_json::from_value(deliveries).unwrap(),
         evidence: if told { vec![evidence("p2", "2026-11-01T05:59:09Z")] } else { Vec::new() },
+        evidence_next: None,
         growth: Growth::default(),
         playbook: told.then(|| Arc::new(playbook)),
         followed: if told { Followed { marks: marks.into() } } else { Followed::default() },

@@ -29,6 +29,7 @@ fn everything_counted() -> String {
         metrics.answer(&receiver, heard);
     }
     metrics.commit(second);
+    metrics.certificate(Timestamp::default());
     metrics.render(Timestamp::default())
 }
 

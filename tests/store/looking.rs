@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use stormbell::domain::commit::Commit;
 use stormbell::domain::condition::Seen;
-use stormbell::domain::incident::{Incident, IncidentState, Sighting};
+use stormbell::domain::incident::{Incident, IncidentState, Sighting, TimelineEntry};
+use stormbell::domain::lane::Sight;
+use stormbell::domain::seek::Seek;
 use stormbell::domain::story::{Story, Telling};
 use stormbell::store::{AuditVerdict, StoryRow};
 
@@ -103,4 +105,39 @@ fn whatever_happens_to_an_incident_is_in_the_audit_log_too() {
     assert_eq!(about, ["i", "j", "i"]);
     assert!(kept.iter().all(|one| one.entry.what == "incident.note" && one.entry.by == "ann"));
     assert!(matches!(reader.verify_audit(None).unwrap(), AuditVerdict::Sound { entries: 3, .. }));
+}
+
+#[test]
+fn incidents_are_found_by_what_people_wrote_about_them() {
+    let folder = Folder::new();
+    let mut store = folder.open();
+    let of = |id: &str, topic: &str| {
+        let open = incident(id, IncidentState::Open, &[]);
+        Incident { topic: topic.into(), rules: [].into(), ..open }
+    };
+    let wrote = |id: &str, what: &'static str, text: &str| TimelineEntry {
+        incident: id.into(),
+        at: at(200),
+        what,
+        by: "ann".to_owned(),
+        text: text.to_owned(),
+    };
+    let incidents = vec![of("i1", "fire"), of("i2", "fire"), of("i3", "duty-of-care")];
+    let timeline = vec![
+        wrote("i1", "note", "called the Präfektur"),
+        wrote("i1", "note", "they send two engines"),
+        wrote("i2", "muted", "by the silence of the Präfektur"),
+        wrote("i3", "note", "the Präfektur knows"),
+    ];
+    store.commit(&[Commit { incidents, timeline, ..Commit::default() }]).unwrap();
+    let reader = folder.reader();
+    let ids = |words: &str, sight| -> Vec<String> {
+        let seek = Seek { words: words.to_owned(), ..Seek::default() };
+        let found = reader.search_incidents(&seek, sight, 9).unwrap();
+        found.iter().map(|incident| incident.id.to_string()).collect()
+    };
+    assert_eq!(ids("prafektur engines", Sight::Veiled), ["i1"], "in both notes");
+    assert_eq!(ids("prafektur", Sight::Veiled), ["i1"], "what the program writes is no note");
+    assert_eq!(ids("prafektur", Sight::Whole), ["i1", "i3"], "of the lane for those who may");
+    assert_eq!(ids("", Sight::Veiled), ["i1", "i2"]);
 }

@@ -9,6 +9,10 @@ use serde_json::{Value, json};
 
 use super::child::{Process, Reads};
 
+/// Keys without a letter (W3C `WebDriver`, §17.4.2).
+pub const TAB: &str = "\u{E004}";
+pub const ENTER: &str = "\u{E007}";
+
 /// A browser, driven by its own driver (W3C `WebDriver`).
 pub struct Browser {
     _driver: Process,
@@ -44,7 +48,7 @@ impl Browser {
         let log = json!({ "browser": "ALL" });
         let wanted =
             json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": options, "goog:loggingPrefs": log } } });
-        let client = Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+        let client = Client::builder().no_proxy().tls_certs_only([]).timeout(2 * super::PATIENCE).build().unwrap();
         let mut browser =
             Self { _driver: driver, _profile: profile, client, session: format!("http://127.0.0.1:{port}/session") };
         let id = browser.post("", wanted).await["sessionId"].clone();
@@ -66,6 +70,23 @@ impl Browser {
     pub async fn fill(&self, selector: &str, text: &str) {
         let id = self.element(selector).await;
         self.post(&format!("/element/{id}/value"), json!({ "text": text })).await;
+    }
+
+    /// Presses keys one after the other, as somebody without a mouse does; see [`TAB`] for those that have no letter.
+    pub async fn keys(&self, keys: &str) {
+        let press = |key: char| {
+            let key = key.to_string();
+            [json!({ "type": "keyDown", "value": key }), json!({ "type": "keyUp", "value": key })]
+        };
+        let presses: Vec<Value> = keys.chars().flat_map(press).collect();
+        self.post("/actions", json!({ "actions": [{ "type": "key", "id": "keys", "actions": presses }] })).await;
+    }
+
+    /// Makes the network slow, as a page of another origin finds it; both in bytes a second.
+    pub async fn slow(&self, latency_ms: u32, down: u32, up: u32) {
+        let conditions =
+            json!({ "offline": false, "latency": latency_ms, "download_throughput": down, "upload_throughput": up });
+        self.post("/chromium/network_conditions", json!({ "network_conditions": conditions })).await;
     }
 
     /// What the console of the browser complains about.

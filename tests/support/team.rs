@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use stormbell::domain::id::{IncidentId, hex};
+use stormbell::domain::id::{IncidentId, PostId, hex};
 use stormbell::domain::incident::{Incident, IncidentState, Signature};
 use stormbell::domain::playbook::{Approval, Doing, Followed, Mark, NotDone, Playbook, Statement};
 use stormbell::domain::time::Timestamp;
@@ -89,11 +89,22 @@ impl Team for Pretended {
         Ok(Some(()))
     }
 
-    async fn evidence(&self, _id: IncidentId) -> Result<Vec<Evidence>, BackendError> {
+    async fn evidence(
+        &self,
+        _id: IncidentId,
+        after: Option<(Timestamp, PostId)>,
+        limit: usize,
+    ) -> Result<Vec<Evidence>, BackendError> {
         let post = self.post();
         let kept = Evidence { id: post.id.clone(), at: at(0), hash: [7; 32], post: Some(post) };
         let gone = Evidence { id: "at://2".into(), at: at(5), hash: [9; 32], post: None };
-        Ok(vec![kept, gone])
+        // A flood of further ones, where that many are found.
+        let many = (2..self.found.load(Ordering::Relaxed)).map(|number| {
+            let id = format!("at://{:06}", number + 1).as_str().into();
+            Evidence { id, at: at(9), hash: [1; 32], post: None }
+        });
+        let is_after = |one: &Evidence| after.as_ref().is_none_or(|(at, id)| (one.at, &one.id) > (*at, id));
+        Ok([kept, gone].into_iter().chain(many).filter(is_after).take(limit).collect())
     }
 
     async fn incidents_of(&self, _from: Timestamp, _to: Timestamp) -> Result<Vec<Incident>, BackendError> {

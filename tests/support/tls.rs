@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -37,12 +37,23 @@ pub struct Certified {
 
 /// Another one at each call, for `localhost` and `127.0.0.1`.
 pub fn certified() -> Certified {
+    certified_with(|_| ())
+}
+
+/// One that was over long ago.
+pub fn ended() -> Certified {
+    certified_with(|params| params.not_after = date_time_ymd(2020, 1, 1))
+}
+
+fn certified_with(change: impl FnOnce(&mut CertificateParams)) -> Certified {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
     let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &authority).unwrap();
+    let mut params = CertificateParams::new(names).unwrap();
+    change(&mut params);
+    let certificate = params.signed_by(&key, &authority).unwrap();
     Certified { chain: certificate.pem(), key: key.serialize_pem(), authority: authority.pem() }
 }
 

@@ -13,7 +13,7 @@ pub const MOST_TOKEN_DAYS: u16 = 365;
 /// Tokens of an account, and of all programs that are nobody's.
 pub const TOKENS: usize = 50;
 /// The longest name of a token, in characters.
-const MOST_NAME: usize = 64;
+pub const MOST_TOKEN_NAME: usize = 64;
 
 /// A key that a program sends with what it asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub struct Token {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoToken {
     /// It says nothing, or too much.
-    #[error("a token's name is one line of 1 to {MOST_NAME} characters that says what it is for")]
+    #[error("a token's name is one line of 1 to {MOST_TOKEN_NAME} characters that says what it is for")]
     Name,
     /// For ever, or not at all.
     #[error("a token lasts 1 to {MOST_TOKEN_DAYS} days")]
@@ -51,7 +51,7 @@ pub enum NoToken {
 /// [`NoToken::Name`] for what is no line of text.
 pub fn token_name(text: &str) -> Result<String, NoToken> {
     let name = text.trim();
-    let fits = (1..=MOST_NAME).contains(&name.chars().count()) && clean(name) == name;
+    let fits = (1..=MOST_TOKEN_NAME).contains(&name.chars().count()) && clean(name) == name;
     if fits && !name.contains(char::is_control) { Ok(name.to_owned()) } else { Err(NoToken::Name) }
 }
 

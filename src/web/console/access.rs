@@ -45,8 +45,13 @@ pub(super) struct Says {
 }
 
 impl Says {
-    pub(super) fn problem(problem: &(impl ToString + ?Sized)) -> Self {
-        Self { problem: Some(problem.to_string()), ..Self::default() }
+    pub(super) fn problem(problem: String) -> Self {
+        Self { problem: Some(problem), ..Self::default() }
+    }
+
+    /// Why not, in the reader's words.
+    pub(super) fn denied(f: &Frame, denied: &Denied) -> Self {
+        Self::problem(f.w.denied(denied))
     }
 
     fn status(&self) -> StatusCode {
@@ -74,7 +79,7 @@ pub(super) async fn change_password<B: Backend>(
     let new = fields.secret("new");
     if new != fields.secret("again") {
         let problem = f.w.passwords_differ.to_string();
-        return own(&shared, f, Says::problem(&problem));
+        return own(&shared, f, Says::problem(problem));
     }
     let visitor = visitor(address, &headers);
     match shared.gate.change_password(&caller, fields.secret("old"), new, &visitor).await {
@@ -82,7 +87,10 @@ pub(super) async fn change_password<B: Backend>(
             let done = f.w.password_changed.to_string();
             own(&shared, f, Says { done: Some(done), ..Says::default() })
         }
-        Err(denied) => own(&shared, f, Says::problem(&denied)),
+        Err(denied) => {
+            let says = Says::denied(&f, &denied);
+            own(&shared, f, says)
+        }
     }
 }
 
@@ -90,7 +98,10 @@ pub(super) async fn end_session<B: Backend>(State(shared): App<B>, Posted(f, fie
     let Some(caller) = f.caller.clone() else { return nothing_of(f) };
     match shared.gate.end_session(&caller, fields.get("session")).await {
         Ok(()) => go_to(&f, "account"),
-        Err(denied) => own(&shared, f, Says::problem(&denied)),
+        Err(denied) => {
+            let says = Says::denied(&f, &denied);
+            own(&shared, f, says)
+        }
     }
 }
 
@@ -151,23 +162,26 @@ pub(super) async fn access<B: Backend>(State(shared): App<B>, f: Frame) -> Respo
 
 pub(super) async fn invite<B: Backend>(State(shared): App<B>, Posted(f, fields): Posted) -> Response {
     let Some(caller) = f.caller.clone() else { return nothing_of(f) };
-    let (name, role) = match chosen(&fields) {
+    let (name, role) = match chosen(&f, &fields) {
         Ok(chosen) => chosen,
-        Err(problem) => return everybody(&shared, f, Says::problem(&problem)),
+        Err(problem) => return everybody(&shared, f, Says::problem(problem)),
     };
     match shared.gate.invite(&caller, &name, role).await {
         Ok(secret) => {
             let link = shared.console.as_ref().map(|console| console.invitation_url(&secret));
             everybody(&shared, f, Says { link, ..Says::default() })
         }
-        Err(denied) => everybody(&shared, f, Says::problem(&denied)),
+        Err(denied) => {
+            let says = Says::denied(&f, &denied);
+            everybody(&shared, f, says)
+        }
     }
 }
 
 pub(super) async fn set_role<B: Backend>(State(shared): App<B>, Posted(f, fields): Posted) -> Response {
     let Some(caller) = f.caller.clone() else { return nothing_of(f) };
-    let done = match chosen(&fields) {
-        Ok((name, role)) => shared.gate.set_role(&caller, &name, role).await.map_err(|denied| denied.to_string()),
+    let done = match chosen(&f, &fields) {
+        Ok((name, role)) => shared.gate.set_role(&caller, &name, role).await.map_err(|denied| f.w.denied(&denied)),
         Err(problem) => Err(problem),
     };
     after(&shared, f, done)
@@ -178,9 +192,9 @@ pub(super) async fn set_restricted<B: Backend>(State(shared): App<B>, Posted(f, 
     let done = match AccountName::new(fields.get("name")) {
         Ok(name) => {
             let changed = shared.gate.set_restricted(&caller, &name, fields.get("may") == "yes").await;
-            changed.map_err(|denied| denied.to_string())
+            changed.map_err(|denied| f.w.denied(&denied))
         }
-        Err(wrong) => Err(wrong.to_string()),
+        Err(_) => Err(f.w.no_name()),
     };
     after(&shared, f, done)
 }
@@ -188,8 +202,8 @@ pub(super) async fn set_restricted<B: Backend>(State(shared): App<B>, Posted(f, 
 pub(super) async fn remove<B: Backend>(State(shared): App<B>, Posted(f, fields): Posted) -> Response {
     let Some(caller) = f.caller.clone() else { return nothing_of(f) };
     let done = match AccountName::new(fields.get("name")) {
-        Ok(name) => shared.gate.remove(&caller, &name).await.map_err(|denied: Denied| denied.to_string()),
-        Err(wrong) => Err(wrong.to_string()),
+        Ok(name) => shared.gate.remove(&caller, &name).await.map_err(|denied| f.w.denied(&denied)),
+        Err(_) => Err(f.w.no_name()),
     };
     after(&shared, f, done)
 }
@@ -197,13 +211,13 @@ pub(super) async fn remove<B: Backend>(State(shared): App<B>, Posted(f, fields):
 fn after<B: Backend>(shared: &Arc<Shared<B>>, f: Frame, done: Result<(), String>) -> Response {
     match done {
         Ok(()) => go_to(&f, "access"),
-        Err(problem) => everybody(shared, f, Says::problem(&problem)),
+        Err(problem) => everybody(shared, f, Says::problem(problem)),
     }
 }
 
-fn chosen(fields: &Fields) -> Result<(AccountName, Role), String> {
-    let name = AccountName::new(fields.get("name")).map_err(|wrong| wrong.to_string())?;
-    let role = Role::parse(fields.get("role")).ok_or("there is no such role")?;
+fn chosen(f: &Frame, fields: &Fields) -> Result<(AccountName, Role), String> {
+    let name = AccountName::new(fields.get("name")).or(Err(f.w.no_name()))?;
+    let role = Role::parse(fields.get("role")).ok_or_else(|| f.w.no_such_role.to_string())?;
     Ok((name, role))
 }
 

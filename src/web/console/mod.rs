@@ -9,6 +9,7 @@ mod assets;
 mod calendar;
 mod card;
 mod chart;
+mod denied;
 mod fields;
 mod frame;
 mod handover;
@@ -126,7 +127,7 @@ pub(super) async fn forbidden<B: Backend>(shared: &Arc<Shared<B>>, request: Requ
 pub(super) async fn stranger<B: Backend>(shared: &Arc<Shared<B>>, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
     let Ok(f) = Frame::from_request_parts(&mut parts, shared).await;
-    let why = parts.extensions.get::<Stranger>().map(|Stranger(denied)| denied.to_string());
+    let why = parts.extensions.get::<Stranger>().map(|Stranger(denied)| f.w.denied(denied));
     let text = f.w.no_account.to_string();
     said(f, StatusCode::FORBIDDEN, why.unwrap_or_default(), vec![text])
 }

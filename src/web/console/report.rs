@@ -11,6 +11,7 @@ use axum::response::{Html, IntoResponse, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest as _, Sha256};
+use url::form_urlencoded;
 
 use super::assets;
 use super::card::path;
@@ -27,8 +28,9 @@ use crate::domain::query::field::host;
 use crate::domain::time::{Timestamp, human};
 use crate::web::api::App;
 use crate::web::backend::{Backend, Growth, Moment};
-use crate::web::incidents::write;
+use crate::web::incidents::{Wanted, write};
 use crate::web::report::{GrowthView, Report, Told};
+use crate::web::search::place_of;
 use crate::web::view::TimelineView;
 
 /// Characters of a post, of a sentence, of anything else a stranger chose.
@@ -48,6 +50,8 @@ struct Page {
     f: Frame,
     path: String,
     with_posts: bool,
+    /// Where the report goes on that does not hold all posts.
+    more: Option<String>,
     r: Shown,
 }
 
@@ -79,6 +83,8 @@ struct Shown {
     timeline: Vec<Line>,
     receipts: Vec<Sent>,
     evidence: Vec<Post>,
+    /// What there is to say where these are not all.
+    evidence_cut: Option<String>,
     written: String,
 }
 
@@ -137,7 +143,8 @@ pub(super) async fn show<B: Backend>(
     let asked = Fields::read(query.unwrap_or_default().as_bytes());
     let with_posts = asked.get("posts") != "no";
     let (incident, console) = (IncidentId::from(id.clone()), shared.console.as_ref());
-    let written = write(&*shared.backend, incident, f.sight(), with_posts, console).await;
+    let wanted = Wanted { with_posts, after: place_of(asked.get("after")) };
+    let written = write(&*shared.backend, incident, f.sight(), wanted, console).await;
     let report = match written {
         Ok(Some(report)) => report,
         Ok(None) => return unknown(f),
@@ -153,7 +160,10 @@ pub(super) async fn show<B: Backend>(
         return answer;
     }
     match shown(&f, &report) {
-        Ok(r) => Frame::show(StatusCode::OK, &Page { path: format!("{}/report", path(&id)), with_posts, r, f }),
+        Ok(r) => {
+            let more = report.evidence_next.as_ref().map(|next| more(&f, &id, with_posts, next));
+            Frame::show(StatusCode::OK, &Page { path: format!("{}/report", path(&id)), with_posts, more, r, f })
+        }
         Err(error) => unreadable(f, &error),
     }
 }
@@ -203,6 +213,7 @@ fn shown(f: &Frame, report: &Report) -> serde_json::Result<Shown> {
         timeline: told.timeline.iter().map(|one| entry(f, one)).collect(),
         receipts: receipts(f, report),
         evidence: evidence(f, report),
+        evidence_cut: report.evidence_next.as_ref().map(|_| cut(f, report)),
         written: full(f, &report.written_at),
     })
 }
@@ -395,6 +406,22 @@ fn receipts(f: &Frame, report: &Report) -> Vec<Sent> {
         },
     };
     report.receipts.iter().map(sent).collect()
+}
+
+/// Which posts these are, and that there are others.
+fn cut(f: &Frame, report: &Report) -> String {
+    let last = report.evidence.last().map_or_else(String::new, |one| full(f, &one.at));
+    f.w.evidence_cut.with([("posts", &report.evidence.len().to_string()), ("time", &last)])
+}
+
+/// Where the others are.
+fn more(f: &Frame, id: &str, with_posts: bool, next: &str) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("after", next);
+    if !with_posts {
+        query.append_pair("posts", "no");
+    }
+    format!("{}?{}#evidence-h", f.url(&format!("{}/report", path(id))), query.finish())
 }
 
 fn evidence(f: &Frame, report: &Report) -> Vec<Post> {

@@ -77,7 +77,8 @@ pub(super) fn denied<B: Backend>(
     name: String,
     denied: &Denied,
 ) -> Response {
-    asked(shared, f, status(denied), then, name, Some(denied.to_string()))
+    let problem = f.w.denied(denied);
+    asked(shared, f, status(denied), then, name, Some(problem))
 }
 
 pub(super) async fn enter<B: Backend>(
@@ -130,11 +131,17 @@ pub(super) async fn take_up<B: Backend>(
     }
     let name = match AccountName::new(&typed) {
         Ok(name) => name,
-        Err(wrong) => return page(&shared, f, &secret, typed, Some(wrong.to_string())),
+        Err(_) => {
+            let problem = f.w.no_name();
+            return page(&shared, f, &secret, typed, Some(problem));
+        }
     };
     match shared.gate.take_up(&secret, &name, password, &visitor(address, &headers)).await {
         Ok((name, cookie)) => welcome(&shared, &f, name.as_str(), &cookie, ""),
-        Err(denied) => page(&shared, f, &secret, typed, Some(denied.to_string())),
+        Err(denied) => {
+            let problem = f.w.denied(&denied);
+            page(&shared, f, &secret, typed, Some(problem))
+        }
     }
 }
 
@@ -147,7 +154,7 @@ fn page<B: Backend>(
     problem: Option<String>,
 ) -> Response {
     let Some(invitation) = shared.gate.invited(secret) else {
-        let says = Denied::NoInvitation.to_string();
+        let says = f.w.denied(&Denied::NoInvitation);
         let text = f.w.no_account.to_string();
         return said(f, StatusCode::GONE, says, vec![text]);
     };

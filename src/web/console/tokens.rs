@@ -76,18 +76,21 @@ pub(super) async fn make<B: Backend>(State(shared): App<B>, Posted(f, fields): P
 
 async fn made<B: Backend>(shared: &Arc<Shared<B>>, f: &Frame, fields: &Fields, owner: Owner) -> Says {
     let Some(caller) = &f.caller else { return Says::default() };
-    let Some(role) = Role::parse(fields.get("role")) else { return Says::problem("there is no such role") };
-    let Ok(days) = fields.get("days").parse() else { return Says::problem(&NoToken::Days) };
+    let Some(role) = Role::parse(fields.get("role")) else { return Says::problem(f.w.no_such_role.to_string()) };
+    let Ok(days) = fields.get("days").parse() else { return Says::problem(f.w.no_token(NoToken::Days)) };
     match shared.gate.make_token(caller, Draft { name: fields.get("name"), owner, role, days }).await {
         Ok((token, _)) => Says { token: Some(token), ..Says::default() },
-        Err(denied) => Says::problem(&denied),
+        Err(denied) => Says::denied(f, &denied),
     }
 }
 
 pub(super) async fn revoke_own<B: Backend>(State(shared): App<B>, Posted(f, fields): Posted) -> Response {
     match revoked(&shared, &f, &fields).await {
         Some(Ok(())) => go_to(&f, "account"),
-        Some(Err(denied)) => own(&shared, f, Says::problem(&denied)),
+        Some(Err(denied)) => {
+            let says = Says::denied(&f, &denied);
+            own(&shared, f, says)
+        }
         None => nothing_of(f),
     }
 }
@@ -95,7 +98,10 @@ pub(super) async fn revoke_own<B: Backend>(State(shared): App<B>, Posted(f, fiel
 pub(super) async fn revoke<B: Backend>(State(shared): App<B>, Posted(f, fields): Posted) -> Response {
     match revoked(&shared, &f, &fields).await {
         Some(Ok(())) => go_to(&f, "access"),
-        Some(Err(denied)) => everybody(&shared, f, Says::problem(&denied)),
+        Some(Err(denied)) => {
+            let says = Says::denied(&f, &denied);
+            everybody(&shared, f, says)
+        }
         None => nothing_of(f),
     }
 }

@@ -25,6 +25,29 @@ pub(in crate::web) enum Owner {
     Program,
 }
 
+/// Why somebody may not have the token they ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(in crate::web) enum NotAllowed {
+    /// It would do more than they may.
+    #[error("a token may do no more than whoever makes it; choose a lesser role")]
+    MoreThanMaker,
+    /// They are a program with a token.
+    #[error("a token cannot make tokens; sign in, or send the daemon's own token")]
+    ByToken,
+    /// Nobody needs one.
+    #[error("all is open here: nobody needs a token")]
+    AllIsOpen,
+    /// It would be of whoever has the daemon's own.
+    #[error("the daemon's own token is nobody's; make a token for a program")]
+    Nobodys,
+    /// They have no account.
+    #[error("only accounts make tokens for themselves")]
+    NoAccount,
+    /// It would be a program's.
+    #[error("only admins make tokens for programs")]
+    OnlyAdmins,
+}
+
 /// A token that somebody asks for.
 #[derive(Debug)]
 pub(in crate::web) struct Draft<'a> {
@@ -60,7 +83,7 @@ impl<B: Backend> Gate<B> {
         let (name, lasts) = (token_name(draft.name)?, token_lasts(draft.days)?);
         let account = owner(by, draft.owner)?;
         if draft.role > by.role {
-            return Err(Denied::NotAllowed("a token may do no more than whoever makes it; choose a lesser role"));
+            return Err(NotAllowed::MoreThanMaker.into());
         }
         let secret = random().map_err(|error| Denied::Unavailable(error.to_string()))?;
         let (secret, since, role) = (format!("{PREFIX}{secret}"), self.0.backend.now(), draft.role);
@@ -73,7 +96,7 @@ impl<B: Backend> Gate<B> {
             // As it is now: meanwhile the maker may be less, or gone.
             let needed = if made.account.is_none() { Role::Admin } else { made.role };
             if !maker.is_none_or(|maker| still_is(accounts, &maker, needed)) {
-                return Err(Denied::NotAllowed("a token may do no more than whoever makes it"));
+                return Err(NotAllowed::MoreThanMaker.into());
             }
             if accounts.tokens_of(made.account.as_ref(), since).len() >= TOKENS {
                 return Err(Denied::Full(TOKENS));
@@ -126,18 +149,14 @@ impl<B: Backend> Gate<B> {
 /// Whose a token becomes, where they may make one.
 fn owner(by: &Caller, owner: Owner) -> Result<Option<AccountName>, Denied> {
     match (&by.known, by.pass) {
-        (_, Pass::Token(_)) => {
-            Err(Denied::NotAllowed("a token cannot make tokens; sign in, or send the daemon's own token"))
-        }
-        (Known::Nobody, _) => Err(Denied::NotAllowed("all is open here: nobody needs a token")),
-        (Known::Token, _) if owner == Owner::Maker => {
-            Err(Denied::NotAllowed("the daemon's own token is nobody's; make a token for a program"))
-        }
+        (_, Pass::Token(_)) => Err(NotAllowed::ByToken.into()),
+        (Known::Nobody, _) => Err(NotAllowed::AllIsOpen.into()),
+        (Known::Token, _) if owner == Owner::Maker => Err(NotAllowed::Nobodys.into()),
         (Known::Name(name), _) if owner == Owner::Maker => {
-            AccountName::new(name).map(Some).or(Err(Denied::NotAllowed("only accounts make tokens for themselves")))
+            AccountName::new(name).map(Some).or(Err(NotAllowed::NoAccount.into()))
         }
         _ if by.role == Role::Admin => Ok(None),
-        _ => Err(Denied::NotAllowed("only admins make tokens for programs")),
+        _ => Err(NotAllowed::OnlyAdmins.into()),
     }
 }
 

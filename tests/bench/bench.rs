@@ -38,6 +38,7 @@ mod peers;
 mod replay;
 mod rng;
 mod sink;
+mod soak;
 mod socket;
 mod sources;
 mod stream;
@@ -75,6 +76,8 @@ enum What {
     Sources(sources::Sources),
     /// Memory of the daemon after an hour of stream
     Memory(memory::Memory),
+    /// Half an hour of a full stream: memory, files and SQLite's log do not grow
+    Soak(soak::Soak),
     /// Other programs on the same frames and rules
     Peers(peers::Peers),
     /// What the packs find in labelled posts, and what they find falsely
@@ -98,6 +101,7 @@ fn main() {
         Some(What::Deliveries(deliveries)) => deliveries.run(),
         Some(What::Sources(sources)) => sources.run(),
         Some(What::Memory(memory)) => memory.run(seed),
+        Some(What::Soak(soak)) => soak.run(seed),
         Some(What::Peers(peers)) => peers.run(seed),
         Some(What::Packs(packs)) => packs.run(),
         Some(What::Volume(volume)) => volume.run(seed),

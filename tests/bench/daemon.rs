@@ -1,6 +1,7 @@
 //! The daemon as a hospital runs it: the release binary, a configuration, a database on disk.
 
 use std::fs::{self, File};
+use std::path::PathBuf;
 use std::process::{Child, Command};
 
 use super::corpus::HOSPITAL;
@@ -11,7 +12,7 @@ use super::stream::Stream;
 /// A running daemon; it ends when dropped, and its files with it.
 pub struct Daemon {
     process: Child,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Daemon {
@@ -43,7 +44,17 @@ route = [{{ steps = [{{ notify = ["hook"] }}] }}]
         let mut command = Command::new(env!("CARGO_BIN_EXE_stormbell"));
         command.args(["run", "--config"]).arg(path("stormbell.toml")).env("RUST_LOG", "warn");
         let process = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-        Self { process, _folder: folder }
+        Self { process, folder }
+    }
+
+    /// Where a file of it is.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// How many files it has open.
+    pub fn files(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.process.id())).unwrap().count()
     }
 
     /// A figure of `/proc/…/status`, in bytes.

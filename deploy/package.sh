@@ -78,7 +78,15 @@ done
 # The packs are in the program, too; here they can be read and copied.
 (cd rules && find . -type f -print0) | while IFS= read -rd '' file; do put "rules/$file" "usr/share/stormbell/rules/$file"; done
 
-# What the program is made of.
+# What the program is made of, and on which terms.
+if command -v python3 >/dev/null; then
+  python3 deploy/package/licences.py >"$out/third-party.txt"
+  put "$out/third-party.txt" "$doc/third-party.txt"
+  gzip -9 --no-name "$root/$doc/third-party.txt"
+  rm "$out/third-party.txt"
+else
+  echo "$0: without the licences of libraries: python3 is not installed" >&2
+fi
 if [ -n "$quick" ]; then
   :
 elif command -v cargo-cyclonedx >/dev/null; then

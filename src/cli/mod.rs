@@ -175,6 +175,9 @@ impl Found {
     /// The same as an error.
     fn sound(self) -> anyhow::Result<Config> {
         let summary = self.summary();
+        if self.config.is_none() {
+            show(&self.findings);
+        }
         self.config.context(summary)
     }
 }

@@ -113,6 +113,7 @@ package "$deb" || { cat "$work/dpkg" >&2; die "the package installs"; }
 until_true 60 "active after installation" is_active
 [ "$(in_guest systemctl is-enabled stormbell)" = enabled ] || die "enabled"
 [ "$(in_guest stat -c '%a %U' /etc/stormbell/credentials)" = "700 root" ] || die "a folder for credentials"
+[ "$(in_guest stat -c '%a %U:%G' /etc/stormbell/stormbell.toml)" = "640 root:stormbell-config" ] || die "the configuration is not everybody's to read"
 in_guest stormbell check --config /etc/stormbell/stormbell.toml >/dev/null 2>&1 || die "the sample passes check"
 ok "installed, enabled, active with the sample configuration"
 
@@ -283,7 +284,7 @@ in_guest test -d /var/lib/private/stormbell || die "removal keeps the data"
 in_guest dpkg --purge stormbell >>"$work/dpkg" 2>&1 || die "purged"
 left=$(in_guest find / -xdev -name '*stormbell*' -not -path '/proc/*' -not -path '/var/tmp/*' -not -path '/tmp/*')
 [ -z "$left" ] || die "purge leaves $left"
-if in_guest getent group stormbell-desk >/dev/null; then die "purge leaves the group"; fi
+if in_guest getent group stormbell-desk stormbell-config >/dev/null; then die "purge leaves a group"; fi
 [ "$(of_unit LoadState)" = not-found ] || die "purge leaves the unit"
 if in_guest pgrep -x stormbell >/dev/null; then die "purge leaves a process"; fi
 ok "removed with configuration and data kept; purged without a trace"

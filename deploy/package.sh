@@ -38,7 +38,7 @@ if [ -z "$program" ]; then
   maps="--remap-path-prefix=$here=stormbell --remap-path-prefix=$cargo_home=cargo --remap-path-prefix=$built=target"
   files="-ffile-prefix-map=$here=stormbell -ffile-prefix-map=$cargo_home=cargo -ffile-prefix-map=$built=target"
   RUSTFLAGS="${RUSTFLAGS:-} $maps" CFLAGS="${CFLAGS:-} $files" CXXFLAGS="${CXXFLAGS:-} $files" \
-    cargo build --locked --profile "$profile" --bin stormbell
+    CARGO_INCREMENTAL=0 cargo build --locked --profile "$profile" --bin stormbell
   program=$built/$([ "$profile" = dev ] && echo debug || echo "$profile")/stormbell
 fi
 

@@ -135,7 +135,8 @@ async fn a_clock_that_is_set_by_hours_and_years_tells_nobody_anything_false_and_
         // The second half of a pair that began before.
         tell("did:plc:b", &format!("zqword{jump} too"));
         let incident = opened(&daemon, &topic).await;
-        let told = async || kinds(&requests_to(&sink, HOOK), "incident.opened").iter().filter(|one| **one == topic).count();
+        let told =
+            async || kinds(&requests_to(&sink, HOOK), "incident.opened").iter().filter(|one| **one == topic).count();
         daemon.until(told, |told| *told == 1).await;
         daemon.act(incident["id"].as_str().unwrap(), "ack").await;
     }

@@ -750,7 +750,8 @@ async fn a_start_without_any_network_has_the_state_it_had_and_tells_what_waited_
 
     // No name is known (RFC 6761), as in a building whose resolver is down.
     let sound = std::fs::read_to_string(world.place.path("stormbell.toml")).unwrap();
-    let nameless = sound.replace("localhost", "nowhere.invalid").replace("http://127.0.0.1:", "http://nowhere.invalid:");
+    let nameless =
+        sound.replace("localhost", "nowhere.invalid").replace("http://127.0.0.1:", "http://nowhere.invalid:");
     let nameless = nameless.replace("listen = \"nowhere.invalid", "listen = \"127.0.0.1");
     assert_ne!(nameless, sound);
     world.place.write("stormbell.toml", &nameless);

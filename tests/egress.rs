@@ -11,6 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use base64::Engine as _;
+use stormbell::config::load::{SecretPolicy, load};
 use stormbell::config::model::{Proxy, ReceiverConfig, ReceiverKind, Transport};
 use stormbell::config::secret::Secret;
 use stormbell::domain::message::MessageKind;
@@ -212,7 +213,8 @@ impl Trouble {
             (mails[0].port(), "MAIL"),
             (mails[1].port(), "CLEAR"),
         ];
-        let trouble = Self { private, folder, ports, _held: (vec![silent, hole], waiting), mails: mails, _tasks: tasks };
+        let trouble =
+            Self { private, folder, ports, _held: (vec![silent, hole], waiting), mails: mails, _tasks: tasks };
         trouble.configure();
         trouble
     }
@@ -313,16 +315,14 @@ async fn the_doctor_says_where_each_way_ends_and_what_to_open() {
     // What differs from machine to machine.
     let lines = page.lines().map(|line| match line.split_once("lookup address information: ") {
         Some((before, _)) => format!("{before}lookup address information: …"),
-        None if line.contains(" free for the database") => "  ok      free space: … GB free for the database".to_owned(),
+        None if line.contains(" free for the database") => {
+            "  ok      free space: … GB free for the database".to_owned()
+        }
         None => line.to_owned(),
     });
     let machine = |line: &String| !["clock: ", "IPv6: ", "let chrony "].iter().any(|mark| line.contains(mark));
     let page: Vec<String> = lines.filter(machine).collect();
-    let mut settings = insta::Settings::clone_current();
-    settings.set_snapshot_path("golden");
-    settings.set_prepend_module_to_snapshot(false);
-    settings.set_omit_expression(true);
-    settings.bind(|| insta::assert_snapshot!("cli-doctor", page.join("\n")));
+    golden("cli-doctor", &page.join("\n"));
     assert_eq!(trouble.private.sink.requests().len(), before, "nobody was told anything");
 }
 
@@ -361,6 +361,36 @@ async fn programs_are_told_the_same() {
     let summary = lines.last().unwrap();
     assert_eq!((&summary["type"], &summary["unknown"][0]), (&"summary".into(), &"receiver lost".into()));
     assert_eq!(summary["fit"], false);
+}
+
+#[test]
+fn every_kind_of_source_and_receiver_says_where_it_leads() {
+    let mut page = String::new();
+    for file in ["deploy/sources.toml", "deploy/receivers.toml", "deploy/stormbell.toml"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        let variables = [("HOME", "/nowhere")];
+        let loaded = load(&path, &variables.into_iter().collect(), SecretPolicy::MayBeAbsent);
+        let egresses = loaded.config.unwrap_or_else(|| panic!("{file}: {:?}", loaded.findings)).egresses();
+        writeln!(page, "=== {file}").unwrap();
+        for egress in egresses.known {
+            writeln!(page, "{} {:?}: {}", egress.peer(), egress.speaks, egress.wanted_by.join(", ")).unwrap();
+        }
+        for whose in egresses.secret {
+            writeln!(page, "a secret: {whose}").unwrap();
+        }
+        for (whose, hosts) in egresses.named_there {
+            writeln!(page, "{whose}: {hosts}").unwrap();
+        }
+    }
+    golden("egress", &page);
+}
+
+fn golden(name: &str, page: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("golden");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, page));
 }
 
 #[tokio::test]

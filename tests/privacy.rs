@@ -253,7 +253,10 @@ secret = { file = "secret" }
 /// Receivers that are somebody else's: not cleared, or never to be.
 const ABROAD: [(&str, &str); 10] = [
     ("ntfy", "kind = \"ntfy\"\nurl = \"URL/ntfy\"\ntopic = { file = \"secret\" }\ntoken = { file = \"secret\" }"),
-    ("pushover", "kind = \"pushover\"\nurl = \"URL/pushover\"\ntoken = { file = \"secret\" }\nuser_key = { file = \"secret\" }"),
+    (
+        "pushover",
+        "kind = \"pushover\"\nurl = \"URL/pushover\"\ntoken = { file = \"secret\" }\nuser_key = { file = \"secret\" }",
+    ),
     (
         "sms",
         "kind = \"twilio\"\nurl = \"URL/twilio\"\naccount = \"AC00000000000000000000000000000000\"\n\
@@ -281,13 +284,16 @@ async fn a_planted_secret_and_a_planted_name_are_in_no_log_metric_error_message_
     });
     let here = |path: &str| sink.url(path).to_string().trim_end_matches('/').to_owned();
     let mut config = Config::new(&stream.url(), "").pager(&sink.url("/taken/enqueue"));
-    config = config.and(&STRANGERS.replace("URL", &here("/source")).replace("WS", &here("/source").replace("http", "ws")));
+    config =
+        config.and(&STRANGERS.replace("URL", &here("/source")).replace("WS", &here("/source").replace("http", "ws")));
     for (name, keys) in ABROAD {
         config = config.receiver(name, &keys.replace("URL", &here("/refused")));
         let again = keys.replace("URL", &here("/taken")).replace("\"chat\"", "\"taken-chat\"");
         config = config.receiver(&format!("{name}-taken"), &again);
     }
-    config = config.receiver("log", "kind = \"log\"").and("[heartbeat]\nurl = { file = \"beat\" }\nallow_private = [\"127.0.0.0/8\"]");
+    config = config
+        .receiver("log", "kind = \"log\"")
+        .and("[heartbeat]\nurl = { file = \"beat\" }\nallow_private = [\"127.0.0.0/8\"]");
     let place = Place::new(&config, &[word_rule("fire", "fire", "critical")]);
     let secret = format!("{PLANTED}0123456789abcdef0123456789");
     place.write("secret", &secret);
@@ -318,7 +324,8 @@ async fn a_planted_secret_and_a_planted_name_are_in_no_log_metric_error_message_
     // A stranger at the API, a call that nobody signed, and a reload of a file with a secret in it.
     let (_, stranger) = daemon.ask(reqwest::Method::POST, "/in/s-hook", &format!("{{\"post\":\"{NAME}\"}}")).await;
     let sound = std::fs::read_to_string(place.path("stormbell.toml")).unwrap();
-    place.write("stormbell.toml", &sound.replacen("token = { file = \"secret\" }", &format!("token = \"{secret}\""), 1));
+    place
+        .write("stormbell.toml", &sound.replacen("token = { file = \"secret\" }", &format!("token = \"{secret}\""), 1));
     daemon.signal("HUP");
     daemon.says("SB0407").await;
     place.write("stormbell.toml", &sound);
@@ -328,9 +335,12 @@ async fn a_planted_secret_and_a_planted_name_are_in_no_log_metric_error_message_
         said.push((path, daemon.ask(reqwest::Method::GET, path, "").await.1));
     }
     said.push(("errors", daemon.get(&format!("/api/v1/incidents/{id}/deliveries")).await.to_string()));
-    let sent: String = sink.requests().iter().filter(|one| !one.line.contains("/source/")).map(|one| {
-        format!("{} {}", one.line, String::from_utf8_lossy(&one.body))
-    }).collect();
+    let sent: String = sink
+        .requests()
+        .iter()
+        .filter(|one| !one.line.contains("/source/"))
+        .map(|one| format!("{} {}", one.line, String::from_utf8_lossy(&one.body)))
+        .collect();
     let copy = place.path("copy.db");
     let backup = Command::new(env!("CARGO_BIN_EXE_stormbell"))
         .args(["backup", "--config"])
@@ -355,7 +365,11 @@ async fn a_planted_secret_and_a_planted_name_are_in_no_log_metric_error_message_
     said.push(("the log", daemon.log()));
     said.push(("what was sent", sent));
     for (place, text) in &said {
-        assert!(!text.contains(NAME) && !text.contains("Vexworthy"), "the name is in {place}: {}", around(text, "Vexworthy"));
+        assert!(
+            !text.contains(NAME) && !text.contains("Vexworthy"),
+            "the name is in {place}: {}",
+            around(text, "Vexworthy")
+        );
     }
     said.retain(|(place, _)| *place != "what was sent"); // whoever is called gets the secret that lets us in
     for word in [PLANTED, NOSTR_KEY] {

@@ -25,6 +25,7 @@ use super::desk::{Desk, Request};
 use super::desktops;
 use super::doors::{Web, bind};
 use super::drill;
+use super::forgetting::{forget_old, last_written};
 use super::lessons;
 use super::outbox::{self, Counter, StoreOutbox};
 use super::pipeline;
@@ -53,7 +54,7 @@ use crate::notify::receipts::Receipts;
 use crate::notify::{Receiver, SendError};
 use crate::source::position::Position;
 use crate::source::timing::Timing;
-use crate::store::{Answered, Retention, Store, StoreError, StoreHandle};
+use crate::store::{Answered, Store, StoreError, StoreHandle};
 use crate::telemetry::events;
 use crate::telemetry::metrics::Metrics;
 use crate::web::{self, Live};
@@ -70,8 +71,6 @@ const RECEIVERS_STOP: Duration = Duration::from_secs(8);
 const REST_STOPS: Duration = Duration::from_secs(2);
 const STORE_CLOSES: Duration = Duration::from_secs(2);
 const STORE_ENDS: Duration = Duration::from_secs(1);
-/// Old posts are looked for this often.
-const RETENTION_EVERY: Duration = Duration::from_hours(1);
 
 /// Receipts that should be here are asked for this often.
 const RECEIPTS_EVERY: Duration = Duration::from_secs(1);
@@ -146,6 +145,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
     let (steady, clock) = clocks();
     let (started, metrics) = (clock.now(), counters(&rules));
+    let written = last_written(&config.store.path);
     let (database, restored) = open_database(&config, &rules, started)?;
     let web = bind(&config, open_api, database.access().context("reading who may sign in")?).await?;
     let (console, inlets) = web.as_ref().map(Web::ways).unwrap_or_default();
@@ -164,7 +164,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let statuses = Statuses::new(positions.keys().cloned(), started, reload.as_ref().and_then(Reload::kept));
     let (to_engine, engine_requests) = mpsc::channel(REQUESTS);
 
-    let (mut rest, undelivered) = start_rest(&config, &receivers, &to_engine, &rules, &parts).await;
+    let (mut rest, undelivered) = start_rest(&config, &receivers, &to_engine, &rules, &parts, written).await;
     let Sending { stage: sending, bells, workers: at_work } =
         start_receivers(&config, console.as_ref(), &undelivered, &parts).await?;
     let (pulse, probe) = (Pulse::starting(started), Probe::starting(started));
@@ -332,6 +332,7 @@ async fn start_rest(
     engine: &mpsc::Sender<Request>,
     rules: &watch::Receiver<Arc<RuleSet>>,
     parts: &Parts,
+    written: Option<Timestamp>,
 ) -> (Stage, mpsc::Sender<Undelivered>) {
     let mut rest = Stage::new("rest", REST_STOPS);
     let (undelivered, queue) = mpsc::channel(REQUESTS);
@@ -341,7 +342,8 @@ async fn start_rest(
     rest.tasks.spawn("undelivered", until(rest.stop.clone(), telling));
     let (store, rules) = (config.store.clone(), rules.clone());
     let retention = move |now| privacy::retention(&store, &rules.borrow(), now);
-    rest.tasks.spawn("retention", until(rest.stop.clone(), forget_old(parts.clone(), retention)));
+    let forgetting = forget_old(parts.store.clone(), Arc::clone(&parts.clock), written, retention);
+    rest.tasks.spawn("retention", until(rest.stop.clone(), forgetting));
     (rest, undelivered)
 }
 
@@ -490,21 +492,6 @@ async fn stop_in_order(
         _ = interrupt.recv() => anyhow::bail!("forced by a second SIGINT; the next start resumes from the last commit"),
     }
     result
-}
-
-/// Removes what is older than the configuration allows, hour by hour.
-async fn forget_old(parts: Parts, retention: impl Fn(Timestamp) -> Retention) -> anyhow::Result<()> {
-    let mut timer = tokio::time::interval(RETENTION_EVERY);
-    loop {
-        timer.tick().await;
-        match parts.store.forget(retention(parts.clock.now())).await {
-            // A full disk or a backup that holds the database is no reason to stop listening.
-            Err(error) if error.is_passing() => tracing::warn!(%error, "old posts are kept for another hour"),
-            result => {
-                result.context("forgetting old posts")?;
-            }
-        }
-    }
 }
 
 /// Parked deliveries become incidents, and so do overdue ones. What is lost here on the way down is found again

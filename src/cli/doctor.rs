@@ -79,7 +79,8 @@ impl Doctor {
         show(&findings);
         let egresses = config.egresses();
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let (walked, clock) = runtime.block_on(async { tokio::join!(all(&config, egresses.known, self.within), local::clock()) });
+        let (walked, clock) =
+            runtime.block_on(async { tokio::join!(all(&config, egresses.known, self.within), local::clock()) });
         // A resolver that hangs holds a thread; it must not hold the process.
         runtime.shutdown_background();
         let walked = walked?;
@@ -93,7 +94,11 @@ impl Doctor {
             parts: &parts,
         };
         let mut out = std::io::stdout().lock();
-        if self.json { page::json(&mut out, &seen)? } else { page::write(&mut out, &seen)? }
+        if self.json {
+            page::json(&mut out, &seen)?
+        } else {
+            page::write(&mut out, &seen)?
+        }
         Ok(if seen.is_fit() { Exit::Fine } else { Exit::Failed })
     }
 }

@@ -33,7 +33,9 @@ pub(super) fn parts(config: &Config) -> Vec<Part> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let mut parts = vec![state_folder(folder)];
     parts.extend(space(folder));
-    parts.extend(config.web.as_ref().and_then(|web| web.tls.as_ref()).map(|files| own_certificate(files, SystemClock.now())));
+    parts.extend(
+        config.web.as_ref().and_then(|web| web.tls.as_ref()).map(|files| own_certificate(files, SystemClock.now())),
+    );
     parts.push(ipv6());
     parts
 }
@@ -52,7 +54,8 @@ fn state_folder(folder: &Path) -> Part {
     let name = "state folder";
     let there = nearest(folder);
     let probe = there.join(format!(".stormbell-doctor-{}", std::process::id()));
-    let written = OpenOptions::new().write(true).create_new(true).open(&probe).and_then(|mut file| file.write_all(b"x"));
+    let written =
+        OpenOptions::new().write(true).create_new(true).open(&probe).and_then(|mut file| file.write_all(b"x"));
     // Made by us a moment ago, or not there.
     fs::remove_file(&probe).unwrap_or_default();
     let shown = folder.display();
@@ -90,7 +93,8 @@ fn room(bytes: u64) -> Part {
 
 fn own_certificate(files: &TlsFiles, now: Timestamp) -> Part {
     let name = "certificate";
-    let failed = |words: String, advice: &str| Part { name, state: State::Failed, words, advice: Some(advice.to_owned()) };
+    let failed =
+        |words: String, advice: &str| Part { name, state: State::Failed, words, advice: Some(advice.to_owned()) };
     let certified = match certificate(files) {
         Ok(certified) => certified,
         Err(error) => return failed(error.to_string(), "see `tls` in [web]: browsers and desks get no answer"),
@@ -140,7 +144,8 @@ pub(super) fn secrets(findings: &[Diagnostic]) -> Part {
             state: State::Warning,
             words: format!("{} given by the service manager, and so to the service alone", those(elsewhere.len())),
             advice: Some(
-                "to see whether they are there, say from where: CREDENTIALS_DIRECTORY=FOLDER stormbell doctor".to_owned(),
+                "to see whether they are there, say from where: CREDENTIALS_DIRECTORY=FOLDER stormbell doctor"
+                    .to_owned(),
             ),
         };
     }

@@ -40,7 +40,12 @@ impl Seen<'_> {
 
 /// A page.
 pub(super) fn write(out: &mut impl Write, seen: &Seen<'_>) -> io::Result<()> {
-    writeln!(out, "{}: {} out of here; nothing was sent", seen.file.display(), counted(seen.walked.len() as u64, "way"))?;
+    writeln!(
+        out,
+        "{}: {} out of here; nothing was sent",
+        seen.file.display(),
+        counted(seen.walked.len() as u64, "way")
+    )?;
     for walked in seen.walked {
         let Walked { egress, end } = walked;
         let state = if end.is_ok() { State::Fine } else { State::Failed };
@@ -116,7 +121,9 @@ fn verdict(seen: &Seen<'_>) -> String {
 /// A line of the list for whoever keeps the firewall.
 fn opening(egress: &Egress) -> String {
     let (kind, port, host) = match &egress.transport.proxy {
-        Some(proxy) => ("TCP", proxy.url.port_or_known_default().unwrap_or_default(), proxy.url.host_str().unwrap_or_default()),
+        Some(proxy) => {
+            ("TCP", proxy.url.port_or_known_default().unwrap_or_default(), proxy.url.host_str().unwrap_or_default())
+        }
         None if egress.speaks == Speaks::Datagrams => ("UDP", egress.port, egress.host.as_str()),
         None => ("TCP", egress.port, egress.host.as_str()),
     };

@@ -24,6 +24,7 @@ use tokio::time::timeout;
 use support::child::{Process, Reads};
 use support::mail::MailServer;
 use support::message::{leased, noon};
+use support::proxy::SimProxy;
 use support::sink::SimSink;
 
 /// A receiver behind TLS whose certificate only a private authority vouches for.
@@ -154,13 +155,18 @@ async fn knows_the_password(private: &Private, port: u16) {
 
 /// A proxy that lets nobody through.
 async fn closed_proxy(listener: TcpListener) {
+    let mut connections = JoinSet::new();
     loop {
         let (mut socket, _) = listener.accept().await.unwrap();
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(socket.read_u8().await.unwrap());
-        }
-        drop(socket.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n").await);
+        connections.spawn(async move {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                // Some only look whether anybody is here.
+                let Ok(byte) = socket.read_u8().await else { return };
+                head.push(byte);
+            }
+            drop(socket.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n").await);
+        });
     }
 }
 
@@ -185,6 +191,7 @@ struct Trouble {
     ports: Vec<(u16, &'static str)>,
     _held: (Vec<TcpListener>, Vec<TcpStream>),
     mails: [MailServer; 2],
+    _proxy: SimProxy,
     _tasks: JoinSet<()>,
 }
 
@@ -197,10 +204,9 @@ impl Trouble {
         let (silent, silent_port) = listen().await;
         let (hole, waiting) = black_hole().await;
         let hole_port = hole.local_addr().unwrap().port();
-        let (strict, strict_port) = listen().await;
+        let strict = SimProxy::start(Some(("hosp", "secret"))).await;
         let (closed, closed_port) = listen().await;
         let mut tasks = JoinSet::new();
-        tasks.spawn(proxy(strict));
         tasks.spawn(closed_proxy(closed));
         let mails = [MailServer::with_tls().await, MailServer::start().await];
         let ports = vec![
@@ -208,13 +214,13 @@ impl Trouble {
             (refused_port, "REFUSED"),
             (silent_port, "SILENT"),
             (hole_port, "HOLE"),
-            (strict_port, "STRICT"),
+            (strict.url().port().unwrap(), "STRICT"),
             (closed_port, "CLOSED"),
             (mails[0].port(), "MAIL"),
             (mails[1].port(), "CLEAR"),
         ];
         let trouble =
-            Self { private, folder, ports, _held: (vec![silent, hole], waiting), mails: mails, _tasks: tasks };
+            Self { private, folder, ports, _held: (vec![silent, hole], waiting), mails, _proxy: strict, _tasks: tasks };
         trouble.configure();
         trouble
     }

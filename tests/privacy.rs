@@ -11,7 +11,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 use support::daemon::{Config, Daemon, HOOK, MARK, Place, now, say, word_rule};
 use support::jetstream::{Script, SimJetstream};
-use support::sink::{Act, SimSink};
+use support::sink::{Act, Request, SimSink};
 
 /// What of a patient nobody outside may have.
 const PATIENT: [&str; 4] = ["zzyzx@mail.example", "+1 555 010 4477", "00-778899", "3/4/61"];
@@ -153,7 +153,7 @@ const STRANGERS: &str = r#"
 [[source]]
 name = "s-mastodon"
 kind = "mastodon"
-url = "URL/mastodon"
+url = "ROOT"
 token = { file = "secret" }
 streams = ["public"]
 [[source]]
@@ -207,7 +207,7 @@ name = "s-irc"
 kind = "irc"
 url = "WS/irc"
 password = { file = "secret" }
-channels = ["c"]
+channels = ['#c']
 [[source]]
 name = "s-reddit"
 kind = "forum"
@@ -240,7 +240,7 @@ password = { file = "secret" }
 name = "s-proxy"
 kind = "feed"
 url = "https://feeds.invalid/feed.xml"
-proxy = "URL"
+proxy = "ROOT"
 proxy_user = "hosp"
 proxy_password = { file = "secret" }
 [[source]]
@@ -284,8 +284,12 @@ async fn a_planted_secret_and_a_planted_name_are_in_no_log_metric_error_message_
     });
     let here = |path: &str| sink.url(path).to_string().trim_end_matches('/').to_owned();
     let mut config = Config::new(&stream.url(), "").pager(&sink.url("/taken/enqueue"));
-    config =
-        config.and(&STRANGERS.replace("URL", &here("/source")).replace("WS", &here("/source").replace("http", "ws")));
+    config = config.and(
+        &STRANGERS
+            .replace("URL", &here("/source"))
+            .replace("WS", &here("/source").replace("http", "ws"))
+            .replace("ROOT", &here("/")),
+    );
     for (name, keys) in ABROAD {
         config = config.receiver(name, &keys.replace("URL", &here("/refused")));
         let again = keys.replace("URL", &here("/taken")).replace("\"chat\"", "\"taken-chat\"");
@@ -317,7 +321,7 @@ async fn a_planted_secret_and_a_planted_name_are_in_no_log_metric_error_message_
         let requests = sink.requests();
         let taken = requests.iter().filter(|one| one.line.contains("/taken/")).count();
         let refused = requests.iter().filter(|one| one.line.contains("/refused/")).count();
-        let asked = requests.iter().filter(|one| one.line.contains("/source/")).count();
+        let asked = requests.iter().filter(|one| is_of_source(one)).count();
         taken > ABROAD.len() && refused > ABROAD.len() && asked >= 12
     };
     daemon.until(reached, |reached| *reached).await;
@@ -338,7 +342,7 @@ async fn a_planted_secret_and_a_planted_name_are_in_no_log_metric_error_message_
     let sent: String = sink
         .requests()
         .iter()
-        .filter(|one| !one.line.contains("/source/"))
+        .filter(|one| !is_of_source(one))
         .map(|one| format!("{} {}", one.line, String::from_utf8_lossy(&one.body)))
         .collect();
     let copy = place.path("copy.db");
@@ -381,6 +385,11 @@ async fn a_planted_secret_and_a_planted_name_are_in_no_log_metric_error_message_
     }
     // The evidence has it, for those who answer for it.
     assert!(place.database_holds(NAME));
+}
+
+/// What a source asks for: receivers have one of two paths.
+fn is_of_source(request: &Request) -> bool {
+    !request.line.contains("/taken/") && !request.line.contains("/refused/")
 }
 
 /// Where in a long text a word is.

@@ -539,29 +539,3 @@ pub async fn desktop_shows() -> bool {
     let Ok(desktop) = Receiver::build(&config, None) else { return false };
     !matches!(desktop.probe().await, Err(SendError::Permanent { .. }))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_database_that_is_held_for_long_does_not_end_the_daemon_with_its_old_posts() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.db");
-        let database = Store::open(&path).unwrap();
-        let answered = database.answered();
-        let (clock, metrics): (Arc<dyn Clock>, _) = (Arc::new(SteadyClock::start()), Arc::new(Metrics::default()));
-        let (store, requests) = crate::store::channel(Arc::clone(&clock), Arc::clone(&metrics));
-        let mut storing = Tasks::default();
-        let backup = rusqlite::Connection::open(&path).unwrap();
-        backup.execute_batch("BEGIN IMMEDIATE").unwrap();
-        storing.spawn_blocking("store", move || Ok(crate::store::run(database, requests)?));
-        let live = broadcast::channel(LIVE).0;
-        let parts = Parts { clock, metrics, store: store.clone(), answered, desks: None, live };
-        // The writer's own patience ends after 5 s.
-        let forgetting = timeout(Duration::from_secs(7), forget_old(parts, Retention::from)).await;
-        assert!(forgetting.is_err(), "{forgetting:?}");
-        backup.execute_batch("ROLLBACK").unwrap();
-        assert_eq!(store.forget(Timestamp::default()).await.unwrap(), 0, "the writer goes on");
-    }
-}

@@ -98,7 +98,13 @@ pub(super) fn last_written(database: &Path) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::timeout;
+
     use super::*;
+    use crate::app::clock::SteadyClock;
+    use crate::app::tasks::Tasks;
+    use crate::store::Store;
+    use crate::telemetry::metrics::Metrics;
 
     const HOUR: Duration = Duration::from_hours(1);
     const YEAR: Duration = Duration::from_hours(365 * 24);
@@ -150,5 +156,24 @@ mod tests {
             file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
         }
         assert_eq!(last_written(&database), Some(Timestamp::from_seconds(2000)));
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_held_for_long_does_not_end_the_daemon_with_its_old_posts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let database = Store::open(&path).unwrap();
+        let (clock, metrics): (Arc<dyn Clock>, _) = (Arc::new(SteadyClock::start()), Arc::new(Metrics::default()));
+        let (store, requests) = crate::store::channel(Arc::clone(&clock), metrics);
+        let mut storing = Tasks::default();
+        let backup = rusqlite::Connection::open(&path).unwrap();
+        backup.execute_batch("BEGIN IMMEDIATE").unwrap();
+        storing.spawn_blocking("store", move || Ok(crate::store::run(database, requests)?));
+        // The writer's own patience ends after 5 s.
+        let forgetting = forget_old(store.clone(), clock, None, Retention::from);
+        let forgetting = timeout(Duration::from_secs(7), forgetting).await;
+        assert!(forgetting.is_err(), "{forgetting:?}");
+        backup.execute_batch("ROLLBACK").unwrap();
+        assert_eq!(store.forget(Timestamp::default()).await.unwrap(), 0, "the writer goes on");
     }
 }

@@ -15,7 +15,7 @@ use crate::config::environment::Environment;
 use crate::config::model::{Config, Egress, ReceiverKind, Speaks};
 use crate::domain::quantity::duration;
 use crate::net::way::{Obstacle, walk};
-use crate::notify::Receiver;
+use crate::notify::{BuildError, Receiver, SendError};
 
 /// Test each host that the configuration needs, and say what to open.
 #[derive(Debug, Args)]
@@ -46,7 +46,7 @@ struct Walked {
 enum Stop {
     Obstacle(Obstacle),
     /// A mail server that is there, and no use.
-    Mail(String),
+    Mail(SendError),
 }
 
 /// Something of this machine.
@@ -111,10 +111,12 @@ async fn all(config: &Config, known: Vec<Egress>, within: Duration) -> anyhow::R
         under_way.spawn(async move {
             let mut end = walk(&egress, within).await.map_err(Stop::Obstacle);
             if let (Ok(()), Some(mail)) = (&end, mail) {
-                end = match mail {
-                    Ok(mail) => mail.greet().await.map_err(|error| Stop::Mail(error.to_string())),
-                    Err(error) => Err(Stop::Mail(error.to_string())),
-                };
+                let unfit = |error: BuildError| SendError::Permanent { error: error.to_string() };
+                end = match mail.map_err(unfit) {
+                    Ok(mail) => mail.greet().await,
+                    Err(error) => Err(error),
+                }
+                .map_err(Stop::Mail);
             }
             (place, Walked { egress, end })
         });
@@ -128,7 +130,7 @@ async fn all(config: &Config, known: Vec<Egress>, within: Duration) -> anyhow::R
 }
 
 /// The receiver whose greeting shows whether a mail server's STARTTLS is any good.
-fn mail_server(config: &Config, egress: &Egress) -> Option<Result<Receiver, crate::notify::BuildError>> {
+fn mail_server(config: &Config, egress: &Egress) -> Option<Result<Receiver, BuildError>> {
     let is_it = |kind: &ReceiverKind| match kind {
         ReceiverKind::Smtp(mail) => {
             (&mail.host, mail.port, &mail.ca_file) == (&egress.host, egress.port, &egress.transport.ca_file)

@@ -158,7 +158,7 @@ def cut_all(cuts, kernel, work):
             over = threading.Event()
             workers = run.burst(cut, over)
             # Anywhere in the burst.
-            time.sleep(rng.uniform(0.2, 5))
+            time.sleep(rng.uniform(0.5, 8))
             run.cut()
             over.set()
             for worker in workers:

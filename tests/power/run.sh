@@ -81,7 +81,7 @@ T
 cat >"$root/init" <<'T'
 #!/bin/busybox sh
 /bin/busybox --install -s /bin
-export PATH=/bin HOME=/state STORMBELL_LOG=info
+export PATH=/bin HOME=/state NO_COLOR=1 STORMBELL_LOG=info
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev

@@ -165,8 +165,7 @@ pub(super) fn secrets(findings: &[Diagnostic]) -> Part {
 #[zbus::proxy(
     interface = "org.freedesktop.timedate1",
     default_service = "org.freedesktop.timedate1",
-    default_path = "/org/freedesktop/timedate1",
-    gen_blocking = false
+    default_path = "/org/freedesktop/timedate1"
 )]
 trait TimeDate {
     #[zbus(property, name = "NTPSynchronized")]

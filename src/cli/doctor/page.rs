@@ -1,7 +1,6 @@
 //! What `stormbell doctor` found, for people and for programs.
 
 use std::io::{self, Write};
-use std::net::IpAddr;
 use std::path::Path;
 
 use serde_json::json;
@@ -10,7 +9,10 @@ use super::{Part, State, Stop, Walked};
 use crate::config::model::{Egress, Speaks};
 use crate::domain::message::counted;
 use crate::net::dial::DialError;
+use crate::net::proxy::ProxyError;
 use crate::net::way::Obstacle;
+use crate::net::ws::peer;
+use crate::notify::SendError;
 
 /// All of it.
 pub(super) struct Seen<'a> {
@@ -40,18 +42,13 @@ impl Seen<'_> {
 
 /// A page.
 pub(super) fn write(out: &mut impl Write, seen: &Seen<'_>) -> io::Result<()> {
-    writeln!(
-        out,
-        "{}: {} out of here; nothing was sent",
-        seen.file.display(),
-        counted(seen.walked.len() as u64, "way")
-    )?;
+    writeln!(out, "{}: {} out of here; nothing was sent", seen.file.display(), ways(seen.walked.len()))?;
     for walked in seen.walked {
         let Walked { egress, end } = walked;
         let state = if end.is_ok() { State::Fine } else { State::Failed };
         writeln!(out, "{} {}, for {}", mark(state), way(egress), egress.wanted_by.join(", "))?;
         if let Err(stop) = end {
-            below(out, &words(stop), Some(&advice(stop, egress)))?;
+            below(out, &words(stop, egress), advice(stop, egress).as_deref())?;
         }
     }
     for whose in seen.secret {
@@ -76,12 +73,15 @@ pub(super) fn write(out: &mut impl Write, seen: &Seen<'_>) -> io::Result<()> {
     for (whose, hosts) in seen.named_there {
         writeln!(out, "  TCP 443   for {whose}: {hosts}")?;
     }
-    for walked in seen.walked {
-        if let Some(proxy) = &walked.egress.transport.proxy {
-            let proxy = proxy.url.host_str().unwrap_or_default();
-            writeln!(out, "and at the proxy {proxy}: {}", walked.egress.peer())?;
-        }
+    let mut allowed: Vec<String> = Vec::new();
+    for Walked { egress, .. } in seen.walked {
+        let line = proxy(egress).map(|proxy| format!("  {} by the proxy {proxy}", egress.peer()));
+        allowed.extend(line.filter(|line| !allowed.contains(line)));
     }
+    if !allowed.is_empty() {
+        writeln!(out, "\nto allow, at the proxy")?;
+    }
+    allowed.iter().try_for_each(|line| writeln!(out, "{line}"))?;
     writeln!(out, "\n{}", verdict(seen))
 }
 
@@ -101,6 +101,10 @@ fn below(out: &mut impl Write, words: &str, advice: Option<&str>) -> io::Result<
     advice.map_or(Ok(()), |advice| writeln!(out, "{INDENT}{advice}"))
 }
 
+fn ways(count: usize) -> String {
+    if count == 1 { "1 way".to_owned() } else { format!("{count} ways") }
+}
+
 fn verdict(seen: &Seen<'_>) -> String {
     let wrong = match seen.wrong() {
         0 => String::new(),
@@ -108,7 +112,7 @@ fn verdict(seen: &Seen<'_>) -> String {
     };
     let closed = match seen.closed() {
         0 => String::new(),
-        some => format!("{} of {} closed", some, counted(seen.walked.len() as u64, "way")),
+        some => format!("{some} of {} closed", ways(seen.walked.len())),
     };
     match (closed.as_str(), wrong.as_str()) {
         ("", "") => "all ways are open".to_owned(),
@@ -140,25 +144,33 @@ fn way(egress: &Egress) -> String {
         (Speaks::StartTls, _) => "STARTTLS",
         (Speaks::Datagrams, _) => "UDP, which never answers: its name was looked up",
     };
-    let proxy = egress.transport.proxy.as_ref().and_then(|proxy| crate::net::ws::peer(&proxy.url));
-    let proxy = proxy.map_or_else(String::new, |proxy| format!(", through the proxy {proxy}"));
+    let proxy = proxy(egress).map_or_else(String::new, |proxy| format!(", through the proxy {proxy}"));
     format!("{} ({how}{proxy})", egress.peer())
 }
 
-fn words(stop: &Stop) -> String {
-    match stop {
-        // With all causes.
-        Stop::Obstacle(obstacle) => {
-            let mut words = obstacle.to_string();
-            let mut cause = std::error::Error::source(obstacle);
-            while let Some(deeper) = cause {
-                words = format!("{words}: {deeper}");
-                cause = deeper.source();
-            }
-            words
-        }
-        Stop::Mail(words) => words.clone(),
+/// `host:port` of the proxy that is in between.
+fn proxy(egress: &Egress) -> Option<String> {
+    egress.transport.proxy.as_ref().and_then(|proxy| peer(&proxy.url))
+}
+
+fn words(stop: &Stop, egress: &Egress) -> String {
+    let obstacle = match stop {
+        Stop::Obstacle(obstacle) => obstacle,
+        Stop::Mail(error) => return error.to_string(),
+    };
+    let mut words = match obstacle {
+        // The line above names it, unless that is the proxy.
+        Obstacle::Dial { peer, .. } if *peer == egress.peer() => Vec::new(),
+        Obstacle::Dial { peer, .. } => vec![format!("the proxy {peer}")],
+        Obstacle::Proxy { .. } => Vec::new(),
+        obstacle => vec![obstacle.to_string()],
+    };
+    let mut cause = std::error::Error::source(obstacle);
+    while let Some(deeper) = cause {
+        words.push(deeper.to_string());
+        cause = deeper.source();
     }
+    words.join(": ")
 }
 
 /// The step at which it ended.
@@ -173,59 +185,63 @@ fn step(stop: &Stop) -> &'static str {
     }
 }
 
-/// What to do, in words that whoever keeps the network knows.
-fn advice(stop: &Stop, egress: &Egress) -> String {
-    let port = egress.port;
-    let host = &egress.host;
-    match stop {
-        Stop::Obstacle(Obstacle::Dial { source: DialError::Unknown(_), .. }) => {
-            "let this machine's resolver (/etc/resolv.conf) answer for it, or go by a proxy, which looks names up itself"
-                .to_owned()
-        }
-        Stop::Obstacle(Obstacle::Dial { source: DialError::Private(_), .. }) => {
-            "an address that is a secret leads out of the building, unless `allow_private` lists the network".to_owned()
-        }
-        Stop::Obstacle(Obstacle::Dial { source: DialError::Closed { at, source }, peer }) => match source.kind() {
+/// What to do, in words that whoever keeps the network knows; none where what happened says it.
+fn advice(stop: &Stop, egress: &Egress) -> Option<String> {
+    let plain = |text: &str| Some(text.to_owned());
+    let obstacle = match stop {
+        Stop::Obstacle(obstacle) => obstacle,
+        Stop::Mail(SendError::Permanent { .. }) => return None,
+        Stop::Mail(SendError::Retry { .. }) => return plain(PROVE),
+    };
+    match obstacle {
+        Obstacle::Dial { source: DialError::Unknown(_), .. } => plain(
+            "let this machine's resolver (/etc/resolv.conf) answer for it, or go by a proxy, which looks names up itself",
+        ),
+        Obstacle::Dial { source: DialError::Private(_), .. } => None,
+        Obstacle::Dial { source: DialError::Closed { at, source }, peer } => match source.kind() {
             io::ErrorKind::ConnectionRefused => {
-                format!("something there says no: nobody listens at {peer}, or a firewall rejects; open TCP to it")
+                Some(format!("something there says no: nobody listens, or a firewall rejects; open TCP to {peer}"))
             }
-            io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable if matches!(at.ip(), IpAddr::V6(_)) => {
-                "it has addresses of IPv6 alone, and there is no way by which these are reached".to_owned()
+            io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable if at.is_ipv6() => {
+                plain("it has addresses of IPv6 alone, and there is no way by which these are reached")
             }
-            _ => format!("this is how a firewall looks that swallows what it does not let pass; open TCP to {peer}"),
+            _ => {
+                Some(format!("a firewall that swallows what it does not let pass looks like this; open TCP to {peer}"))
+            }
         },
-        // The words say what to do.
-        Stop::Obstacle(Obstacle::Proxy { .. }) => format!("the proxy's administrators let it connect to {host}:{port}"),
-        Stop::Obstacle(Obstacle::Silent { .. }) => {
-            "something between looks into connections and holds them back, or what listens there speaks something else"
-                .to_owned()
+        Obstacle::Proxy { source: ProxyError::LoginNeeded | ProxyError::LoginRefused, .. } => {
+            plain("look at `proxy_user` and `proxy_password`")
         }
-        Stop::Obstacle(Obstacle::Authorities(_)) => {
-            "install ca-certificates, or name a PEM file with authorities: `ca_file`".to_owned()
+        Obstacle::Proxy { source: ProxyError::Refused { .. }, .. } => {
+            Some(format!("the proxy's administrators let this machine connect to {}", egress.peer()))
         }
-        Stop::Obstacle(Obstacle::Untrusted { .. }) | Stop::Mail(_) => {
-            "where TLS is broken open at the border, or the server is the hospital's own, name its authority in `ca_file`; \
-             of a certificate that is not valid yet or no longer, look at the clock"
-                .to_owned()
-        }
+        Obstacle::Proxy { .. } => plain("look at `proxy`"),
+        Obstacle::Silent { .. } => plain(
+            "something between looks into connections and holds them back, or what listens there speaks something else",
+        ),
+        Obstacle::Authorities(_) => plain("install ca-certificates, or name a PEM file with authorities: `ca_file`"),
+        Obstacle::Untrusted { .. } => plain(PROVE),
     }
 }
+
+/// Of servers that are not believed.
+const PROVE: &str = "where TLS is broken open at the border, or the server is the hospital's own, name its authority in \
+                     `ca_file`; of a certificate that is not valid yet or no longer, look at the clock";
 
 /// One object a line.
 pub(super) fn json(out: &mut impl Write, seen: &Seen<'_>) -> io::Result<()> {
     for Walked { egress, end } in seen.walked {
         let stop = end.as_ref().err();
-        let proxy = egress.transport.proxy.as_ref().and_then(|proxy| crate::net::ws::peer(&proxy.url));
         let line = json!({
             "type": "way",
             "host": egress.host,
             "port": egress.port,
-            "proxy": proxy,
+            "proxy": proxy(egress),
             "for": egress.wanted_by,
             "state": if end.is_ok() { State::Fine } else { State::Failed },
             "ends_at": stop.map(step),
-            "words": stop.map(words),
-            "advice": stop.map(|stop| advice(stop, egress)),
+            "words": stop.map(|stop| words(stop, egress)),
+            "advice": stop.and_then(|stop| advice(stop, egress)),
         });
         writeln!(out, "{line}")?;
     }

@@ -38,7 +38,7 @@ if [ -z "$program" ]; then
   maps="--remap-path-prefix=$here=stormbell --remap-path-prefix=$cargo_home=cargo --remap-path-prefix=$built=target"
   files="-ffile-prefix-map=$here=stormbell -ffile-prefix-map=$cargo_home=cargo -ffile-prefix-map=$built=target"
   RUSTFLAGS="${RUSTFLAGS:-} $maps" CFLAGS="${CFLAGS:-} $files" CXXFLAGS="${CXXFLAGS:-} $files" \
-    cargo build --locked --profile "$profile" --bin stormbell
+    CARGO_INCREMENTAL=0 cargo build --locked --profile "$profile" --bin stormbell
   program=$built/$([ "$profile" = dev ] && echo debug || echo "$profile")/stormbell
 fi
 
@@ -78,7 +78,15 @@ done
 # The packs are in the program, too; here they can be read and copied.
 (cd rules && find . -type f -print0) | while IFS= read -rd '' file; do put "rules/$file" "usr/share/stormbell/rules/$file"; done
 
-# What the program is made of.
+# What the program is made of, and on which terms.
+if command -v python3 >/dev/null; then
+  python3 deploy/package/licences.py >"$out/third-party.txt"
+  put "$out/third-party.txt" "$doc/third-party.txt"
+  gzip -9 --no-name "$root/$doc/third-party.txt"
+  rm "$out/third-party.txt"
+else
+  echo "$0: without the licences of libraries: python3 is not installed" >&2
+fi
 if [ -n "$quick" ]; then
   :
 elif command -v cargo-cyclonedx >/dev/null; then

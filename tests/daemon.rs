@@ -736,3 +736,46 @@ async fn whoever_is_on_call_is_told_and_a_reload_changes_who_comes_next() {
     );
     daemon.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_without_any_network_has_the_state_it_had_and_tells_what_waited_once_there_is_one() {
+    let world = World::new(Script::default(), "").await;
+    let daemon = world.place.start().await;
+    daemon.says("source connected").await;
+    world.stream.push(say(now(), "did:plc:a", "k1", "gunman here"));
+    world.hook.received(1).await;
+    let id = daemon.incidents("threat").await[0]["id"].as_str().unwrap().to_owned();
+    daemon.read_frames(1).await;
+    daemon.stop().await;
+
+    // No name is known (RFC 6761), as in a building whose resolver is down.
+    let sound = std::fs::read_to_string(world.place.path("stormbell.toml")).unwrap();
+    let nameless =
+        sound.replace("localhost", "nowhere.invalid").replace("http://127.0.0.1:", "http://nowhere.invalid:");
+    let nameless = nameless.replace("listen = \"nowhere.invalid", "listen = \"127.0.0.1");
+    assert_ne!(nameless, sound);
+    world.place.write("stormbell.toml", &nameless);
+    let daemon = world.place.start().await;
+    let failed = daemon.says("source.connection.failed").await;
+    assert!(failed.contains("no address is known of it"), "{failed}");
+    let incident = daemon.get(&format!("/api/v1/incidents/{id}")).await;
+    assert_eq!((&incident["state"], &incident["posts"]), (&"open".into(), &1.into()), "{incident}");
+    daemon.act(&id, "ack").await;
+    let (status, reasons) = daemon.ask(Method::GET, "/readyz", "").await;
+    assert_eq!(status, 503, "{reasons}");
+    let waits = async || daemon.metric("stormbell_deliveries_total{receiver=\"hook\",outcome=\"retried\"}").await;
+    daemon.until(waits, |retried| *retried > 0.0).await;
+    daemon.stop().await;
+    assert_eq!(world.hook.requests().len(), 1);
+
+    world.place.write("stormbell.toml", &sound);
+    let daemon = world.place.start().await;
+    daemon.says("source connected").await;
+    world.hook.received(2).await;
+    world.stream.push(say(now(), "did:plc:b", "k2", "nothing"));
+    daemon.read_frames(1).await;
+    assert_eq!(daemon.incidents("threat").await.len(), 1);
+    daemon.stop().await;
+    let told: Vec<_> = world.hook.requests().iter().map(|request| request.json()["type"].clone()).collect();
+    assert_eq!(told, ["incident.opened", "incident.acknowledged"], "each once");
+}

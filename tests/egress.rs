@@ -1,25 +1,30 @@
 //! How a message leaves the building: a private certificate authority, a proxy that
-//! wants a password, and neither by accident.
+//! wants a password, and neither by accident; and how the doctor finds out where it would not.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 mod support;
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use base64::Engine as _;
+use stormbell::config::load::{SecretPolicy, load};
 use stormbell::config::model::{Proxy, ReceiverConfig, ReceiverKind, Transport};
 use stormbell::config::secret::Secret;
 use stormbell::domain::message::MessageKind;
 use stormbell::notify::{Receiver, SendError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use support::child::{Process, Reads};
+use support::mail::MailServer;
 use support::message::{leased, noon};
+use support::proxy::SimProxy;
 use support::sink::SimSink;
 
 /// A receiver behind TLS whose certificate only a private authority vouches for.
@@ -146,4 +151,263 @@ async fn knows_the_password(private: &Private, port: u16) {
     assert!(refused.to_string().contains("proxy authorization required"), "{refused}");
     assert!(!refused.to_string().contains("PLANTED"), "{refused}");
     assert_eq!(private.sink.requests().len(), 1);
+}
+
+/// A proxy that lets nobody through.
+async fn closed_proxy(listener: TcpListener) {
+    let mut connections = JoinSet::new();
+    loop {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        connections.spawn(async move {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                // Some only look whether anybody is here.
+                let Ok(byte) = socket.read_u8().await else { return };
+                head.push(byte);
+            }
+            drop(socket.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n").await);
+        });
+    }
+}
+
+/// A port that swallows whatever comes, as some firewalls do: the kernel drops what is beyond a full queue.
+async fn black_hole() -> (TcpListener, Vec<TcpStream>) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let there = listener.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(Ok(one)) = timeout(Duration::from_millis(200), TcpStream::connect(there)).await {
+        waiting.push(one);
+    }
+    (listener, waiting)
+}
+
+/// Hosts of every kind of trouble, and a configuration that needs all of them.
+struct Trouble {
+    private: Private,
+    folder: tempfile::TempDir,
+    /// Ports, by what golden files call them.
+    ports: Vec<(u16, &'static str)>,
+    _held: (Vec<TcpListener>, Vec<TcpStream>),
+    mails: [MailServer; 2],
+    _proxy: SimProxy,
+    _tasks: JoinSet<()>,
+}
+
+impl Trouble {
+    async fn start() -> Self {
+        let private = Private::start().await;
+        let folder = tempfile::tempdir().unwrap();
+        let (refused, refused_port) = listen().await;
+        drop(refused);
+        let (silent, silent_port) = listen().await;
+        let (hole, waiting) = black_hole().await;
+        let hole_port = hole.local_addr().unwrap().port();
+        let strict = SimProxy::start(Some(("hosp", "secret"))).await;
+        let (closed, closed_port) = listen().await;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(closed_proxy(closed));
+        let mails = [MailServer::with_tls().await, MailServer::start().await];
+        let ports = vec![
+            (private.port, "OPEN"),
+            (refused_port, "REFUSED"),
+            (silent_port, "SILENT"),
+            (hole_port, "HOLE"),
+            (strict.url().port().unwrap(), "STRICT"),
+            (closed_port, "CLOSED"),
+            (mails[0].port(), "MAIL"),
+            (mails[1].port(), "CLEAR"),
+        ];
+        let trouble =
+            Self { private, folder, ports, _held: (vec![silent, hole], waiting), mails, _proxy: strict, _tasks: tasks };
+        trouble.configure();
+        trouble
+    }
+
+    fn port(&self, name: &str) -> u16 {
+        self.ports.iter().find(|(_, known)| *known == name).unwrap().0
+    }
+
+    fn configure(&self) {
+        let path = |name: &str| self.folder.path().join(name);
+        let write = |name: &str, text: &str| {
+            std::fs::write(path(name), text).unwrap();
+            std::fs::set_permissions(path(name), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        };
+        let authority = std::fs::read_to_string(self.private.ca_file.path()).unwrap();
+        write("ours.pem", &authority);
+        write("mails.pem", &std::fs::read_to_string(self.mails[0].ca_file()).unwrap());
+        write("other.pem", &support::tls::certified().authority);
+        write("right", "secret");
+        write("wrong", "PLANTED");
+        write("chat", "https://10.9.8.7/hooks/PLANTED");
+        let at = |name: &str| format!("https://localhost:{}/hook/PLANTED", self.port(name));
+        let through = |proxy: &str, password: &str| {
+            let port = self.port(proxy);
+            format!(
+                "ca_file = \"ours.pem\"\nproxy = \"http://127.0.0.1:{port}\"\nproxy_user = \"hosp\"\nproxy_password = {{ file = \"{password}\" }}"
+            )
+        };
+        let hooks = [
+            ("open", at("OPEN"), "ca_file = \"ours.pem\"".to_owned()),
+            ("also-open", at("OPEN"), "ca_file = \"ours.pem\"".to_owned()),
+            ("wrong-authority", at("OPEN"), "ca_file = \"other.pem\"".to_owned()),
+            ("refused", at("REFUSED"), String::new()),
+            ("no-name", "https://pager.invalid/hook".to_owned(), String::new()),
+            ("silent", at("SILENT"), "ca_file = \"ours.pem\"".to_owned()),
+            ("swallowed", at("HOLE").replace("localhost", "127.0.0.1"), String::new()),
+            ("through", at("OPEN"), through("STRICT", "right")),
+            ("stranger", at("OPEN"), through("STRICT", "wrong")),
+            ("turned-away", at("OPEN"), through("CLOSED", "right")),
+            ("handed-over", at("OPEN").replace("https", "http"), through("CLOSED", "right")),
+        ];
+        let mut text = format!(
+            "schema = 1\nrules = [\"builtin:hospital\"]\n[organization]\nname = \"Mercy General\"\n\
+             [store]\npath = \"state/stormbell.db\"\n\
+             [[source]]\nname = \"sky\"\nkind = \"jetstream\"\nurl = \"ws://127.0.0.1:{}/subscribe\"\n\
+             [[source]]\nname = \"forum\"\nkind = \"feed\"\nurl = \"http://127.0.0.1:{}/feed.xml\"\ntranscripts = true\n",
+            self.port("REFUSED"),
+            self.private.sink.port(),
+        );
+        for (name, url, more) in hooks {
+            write!(text, "[[receiver]]\nname = \"{name}\"\nkind = \"webhook\"\nurl = \"{url}\"\n{more}\n").unwrap();
+        }
+        for (name, port, ca_file) in
+            [("mail", "MAIL", "mails"), ("mail-of-another", "MAIL", "other"), ("mail-in-the-clear", "CLEAR", "mails")]
+        {
+            write!(
+                text,
+                "[[receiver]]\nname = \"{name}\"\nkind = \"smtp\"\nhost = \"localhost\"\nport = {}\ntls = \"starttls\"\n\
+                 ca_file = \"{ca_file}.pem\"\nfrom = \"bell@h.example\"\nto = [\"ann@h.example\"]\n",
+                self.port(port)
+            )
+            .unwrap();
+        }
+        text.push_str(
+            "[[receiver]]\nname = \"collector\"\nkind = \"syslog\"\nurl = \"udp://127.0.0.1:5514\"\n\
+             [[receiver]]\nname = \"chat\"\nkind = \"mattermost\"\nurl = { file = \"chat\" }\nallow_private = [\"10.9.8.7\"]\n\
+             proxy = \"http://127.0.0.1:9\"\n\
+             [[receiver]]\nname = \"lost\"\nkind = \"slack\"\nurl = { credential = \"slack\" }\n",
+        );
+        write("stormbell.toml", &text);
+    }
+
+    /// What the program says, on both outputs, and how it ends.
+    fn doctor(&self, more: &[&str]) -> (String, String, Option<i32>) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stormbell"));
+        command.args(["doctor", "--within", "1s"]).args(more).current_dir(self.folder.path());
+        let output = command.env_clear().output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let (out, err) = (text(output.stdout), text(output.stderr));
+        for said in [&out, &err] {
+            assert!(!said.contains("PLANTED") && !said.contains("hosp:"), "a secret: {said}");
+        }
+        (out, err, output.status.code())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_says_where_each_way_ends_and_what_to_open() {
+    let trouble = Trouble::start().await;
+    let before = trouble.private.sink.requests().len();
+    let (mut page, findings, code) = tokio::task::block_in_place(|| trouble.doctor(&[]));
+    assert_eq!(code, Some(1), "{findings}");
+    assert!(findings.contains("SB0409"), "{findings}");
+    for (port, name) in &trouble.ports {
+        page = page.replace(&port.to_string(), name);
+    }
+    page = page.replace(&trouble.private.sink.port().to_string(), "SINK");
+    // What differs from machine to machine.
+    let lines = page.lines().map(|line| match line.split_once("lookup address information: ") {
+        Some((before, _)) => format!("{before}lookup address information: …"),
+        None if line.contains(" free for the database") => {
+            "  ok      free space: … GB free for the database".to_owned()
+        }
+        None => line.to_owned(),
+    });
+    let machine = |line: &String| !["clock: ", "IPv6: ", "let chrony "].iter().any(|mark| line.contains(mark));
+    let page: Vec<String> = lines.filter(machine).collect();
+    golden("cli-doctor", &page.join("\n"));
+    assert_eq!(trouble.private.sink.requests().len(), before, "nobody was told anything");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_are_told_the_same() {
+    let trouble = Trouble::start().await;
+    let (lines, _, code) = tokio::task::block_in_place(|| trouble.doctor(&["--json"]));
+    assert_eq!(code, Some(1));
+    let lines: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let end = |receiver: &str| {
+        let wanted = serde_json::Value::from(format!("receiver {receiver}"));
+        let line = lines.iter().find(|line| line["for"].as_array().is_some_and(|all| all.contains(&wanted))).unwrap();
+        (line["ends_at"].as_str().map(str::to_owned), line["state"].as_str().unwrap().to_owned())
+    };
+    for (receiver, step) in [
+        ("open", None),
+        ("also-open", None),
+        ("through", None),
+        ("handed-over", None),
+        ("mail", None),
+        ("collector", None),
+        ("wrong-authority", Some("tls")),
+        ("refused", Some("tcp")),
+        ("no-name", Some("name")),
+        ("silent", Some("silent")),
+        ("swallowed", Some("tcp")),
+        ("stranger", Some("proxy")),
+        ("turned-away", Some("proxy")),
+        ("chat", Some("tcp")),
+        ("mail-of-another", Some("smtp")),
+        ("mail-in-the-clear", Some("smtp")),
+    ] {
+        let state = if step.is_none() { "fine" } else { "failed" };
+        assert_eq!(end(receiver), (step.map(str::to_owned), state.to_owned()), "{receiver}");
+    }
+    let summary = lines.last().unwrap();
+    assert_eq!((&summary["type"], &summary["unknown"][0]), (&"summary".into(), &"receiver lost".into()));
+    assert_eq!(summary["fit"], false);
+}
+
+#[test]
+fn every_kind_of_source_and_receiver_says_where_it_leads() {
+    let mut page = String::new();
+    for file in ["deploy/sources.toml", "deploy/receivers.toml", "deploy/stormbell.toml"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        let variables = [("HOME", "/nowhere")];
+        let loaded = load(&path, &variables.into_iter().collect(), SecretPolicy::MayBeAbsent);
+        let egresses = loaded.config.unwrap_or_else(|| panic!("{file}: {:?}", loaded.findings)).egresses();
+        writeln!(page, "=== {file}").unwrap();
+        for egress in egresses.known {
+            writeln!(page, "{} {:?}: {}", egress.peer(), egress.speaks, egress.wanted_by.join(", ")).unwrap();
+        }
+        for whose in egresses.secret {
+            writeln!(page, "a secret: {whose}").unwrap();
+        }
+        for (whose, hosts) in egresses.named_there {
+            writeln!(page, "{whose}: {hosts}").unwrap();
+        }
+    }
+    golden("egress", &page);
+}
+
+fn golden(name: &str, page: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("golden");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, page));
+}
+
+#[tokio::test]
+async fn a_configuration_that_cannot_be_read_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let doctor = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stormbell"));
+        let output = command.arg("doctor").args(arguments).current_dir(folder.path()).env_clear().output().unwrap();
+        (String::from_utf8(output.stderr).unwrap(), output.status.code())
+    };
+    let (said, code) = doctor(&["--config", "nowhere.toml"]);
+    assert_eq!(code, Some(78));
+    assert!(said.contains("nowhere.toml: 1 error; nobody knows which hosts are needed"), "{said}");
 }

@@ -5,12 +5,13 @@
 
 mod support;
 
-use std::process::{Command, Output};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use support::daemon::{Config, Daemon, HOOK, MARK, Place, now, say, word_rule};
 use support::jetstream::{Script, SimJetstream};
-use support::sink::{Act, SimSink};
+use support::sink::{Act, Request, SimSink};
 
 /// What of a patient nobody outside may have.
 const PATIENT: [&str; 4] = ["zzyzx@mail.example", "+1 555 010 4477", "00-778899", "3/4/61"];
@@ -138,4 +139,260 @@ async fn what_is_said_of_a_patient_leaves_for_nobody_and_is_in_no_log_metric_or_
     // Whoever answers for it reads all of it.
     assert!(daemon.get(&format!("/api/v1/incidents/{id}")).await.to_string().contains(PATIENT[1]));
     daemon.stop().await;
+}
+
+/// Who must be named nowhere outside.
+const NAME: &str = "Quillon Vexworthy";
+/// In every secret of the run, and in what may hide one.
+const PLANTED: &str = "pl4ntedsecret";
+/// A key of Nostr, which has no room for words.
+const NOSTR_KEY: &str = "5eedf00d5eedf00d5eedf00d5eedf00d5eedf00d5eedf00d5eedf00d5eedf00d";
+
+/// Sources of every kind that has a secret; their server refuses all of them, and throws back what it was sent.
+const STRANGERS: &str = r#"
+[[source]]
+name = "s-mastodon"
+kind = "mastodon"
+url = "ROOT"
+token = { file = "secret" }
+streams = ["public"]
+[[source]]
+name = "s-nostr"
+kind = "nostr"
+url = "WS/nostr"
+secret_key = { file = "nostr" }
+[[source]]
+name = "s-x"
+kind = "x"
+url = "URL/x"
+token = { file = "secret" }
+monthly_posts = 100
+[[source]]
+name = "s-header"
+kind = "websocket"
+url = "WS/header"
+token = { file = "secret" }
+token_header = "x-api-key"
+[source.fields]
+id = "/id"
+text = "/text"
+author = "/author"
+[[source]]
+name = "s-parameter"
+kind = "websocket"
+url = "WS/parameter"
+token = { file = "secret" }
+token_parameter = "access_token"
+[source.fields]
+id = "/id"
+text = "/text"
+author = "/author"
+[[source]]
+name = "s-discord"
+kind = "discord"
+url = "URL/discord"
+token = { file = "secret" }
+[[source]]
+name = "s-slack"
+kind = "slack"
+url = "URL/slack"
+token = { file = "secret" }
+[[source]]
+name = "s-matrix"
+kind = "matrix"
+url = "URL/matrix"
+token = { file = "secret" }
+[[source]]
+name = "s-irc"
+kind = "irc"
+url = "WS/irc"
+password = { file = "secret" }
+channels = ['#c']
+[[source]]
+name = "s-reddit"
+kind = "forum"
+dialect = "reddit"
+url = "URL/reddit"
+client_id = "abc"
+secret = { file = "secret" }
+contact = "/u/us"
+communities = ["boston"]
+[[source]]
+name = "s-lemmy"
+kind = "forum"
+dialect = "lemmy"
+url = "URL/lemmy"
+token = { file = "secret" }
+[[source]]
+name = "s-discourse"
+kind = "forum"
+dialect = "discourse"
+url = "URL/discourse"
+api_key = { file = "secret" }
+api_username = "us"
+[[source]]
+name = "s-feed"
+kind = "feed"
+url = "URL/feed.xml"
+user = "us"
+password = { file = "secret" }
+[[source]]
+name = "s-proxy"
+kind = "feed"
+url = "https://feeds.invalid/feed.xml"
+proxy = "ROOT"
+proxy_user = "hosp"
+proxy_password = { file = "secret" }
+[[source]]
+name = "s-hook"
+kind = "webhook"
+format = "discourse"
+secret = { file = "secret" }
+"#;
+
+/// Receivers that are somebody else's: not cleared, or never to be.
+const ABROAD: [(&str, &str); 10] = [
+    ("ntfy", "kind = \"ntfy\"\nurl = \"URL/ntfy\"\ntopic = { file = \"secret\" }\ntoken = { file = \"secret\" }"),
+    (
+        "pushover",
+        "kind = \"pushover\"\nurl = \"URL/pushover\"\ntoken = { file = \"secret\" }\nuser_key = { file = \"secret\" }",
+    ),
+    (
+        "sms",
+        "kind = \"twilio\"\nurl = \"URL/twilio\"\naccount = \"AC00000000000000000000000000000000\"\n\
+         token = { file = \"secret\" }\nfrom = \"+15550100000\"\nto = [\"+15550100001\"]",
+    ),
+    ("jsm", "kind = \"jsm\"\nurl = \"URL/jsm\"\napi_key = { file = \"secret\" }"),
+    ("goalert", "kind = \"goalert\"\nurl = \"URL/goalert\"\ntoken = { file = \"secret\" }"),
+    ("slack", "kind = \"slack\"\nurl = { file = \"chat\" }\nallow_private = [\"127.0.0.0/8\"]"),
+    ("teams", "kind = \"teams\"\nurl = { file = \"chat\" }\nallow_private = [\"127.0.0.0/8\"]"),
+    ("discord", "kind = \"discord\"\nurl = { file = \"chat\" }\nallow_private = [\"127.0.0.0/8\"]"),
+    ("matrix", "kind = \"matrix\"\nurl = \"URL/matrix-room\"\ntoken = { file = \"secret\" }\nroom = \"!a:h.example\""),
+    ("alertmanager", "kind = \"alertmanager\"\nurl = \"URL/alertmanager\""),
+];
+
+/// A whole run with all that can go wrong, at the loudest log there is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_planted_secret_and_a_planted_name_are_in_no_log_metric_error_message_backup_or_crash_dump() {
+    let (stream, sink) = (SimJetstream::start(Script::default()).await, SimSink::start().await);
+    // Whatever it is sent, it throws back; sources and one receiver of two are refused, too.
+    sink.otherwise(|request| {
+        let all = format!("{} {:?} {}", request.line, request.headers, String::from_utf8_lossy(&request.body));
+        let refused = [401, 400, 500];
+        let status = refused[request.line.len() % refused.len()];
+        if request.line.contains("/taken/") { Act::Saying(200, all) } else { Act::Saying(status, all) }
+    });
+    let here = |path: &str| sink.url(path).to_string().trim_end_matches('/').to_owned();
+    let mut config = Config::new(&stream.url(), "").pager(&sink.url("/taken/enqueue"));
+    config = config.and(
+        &STRANGERS
+            .replace("URL", &here("/source"))
+            .replace("WS", &here("/source").replace("http", "ws"))
+            .replace("ROOT", &here("/")),
+    );
+    for (name, keys) in ABROAD {
+        config = config.receiver(name, &keys.replace("URL", &here("/refused")));
+        let again = keys.replace("URL", &here("/taken")).replace("\"chat\"", "\"taken-chat\"");
+        config = config.receiver(&format!("{name}-taken"), &again);
+    }
+    config = config
+        .receiver("log", "kind = \"log\"")
+        .and("[heartbeat]\nurl = { file = \"beat\" }\nallow_private = [\"127.0.0.0/8\"]");
+    let place = Place::new(&config, &[word_rule("fire", "fire", "critical")]);
+    let secret = format!("{PLANTED}0123456789abcdef0123456789");
+    place.write("secret", &secret);
+    place.write("nostr", NOSTR_KEY);
+    for (file, path) in [("chat", "refused/chat"), ("taken-chat", "taken/chat"), ("beat", "refused/beat")] {
+        place.write(file, &format!("{}/{secret}", here(&format!("/{path}"))));
+    }
+    // As a shell would start it that wants every core dump, in a folder of its own.
+    let plain = place.command();
+    let mut command = Command::new("sh");
+    command.env_clear().envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.env("STORMBELL_LOG", "trace").current_dir(place.path(""));
+    command.args(["-c", "ulimit -c unlimited; exec \"$0\" \"$@\""]).arg(plain.get_program()).args(plain.get_args());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut daemon = place.start_as(command).await;
+    daemon.says("source=sky").await;
+
+    stream.push(say(now(), "did:plc:eve", "k1", &format!("fire; {NAME} is on ward 3")));
+    let id = one_incident(&daemon).await;
+    let reached = async || {
+        let requests = sink.requests();
+        let taken = requests.iter().filter(|one| one.line.contains("/taken/")).count();
+        let refused = requests.iter().filter(|one| one.line.contains("/refused/")).count();
+        let asked = requests.iter().filter(|one| is_of_source(one)).count();
+        taken > ABROAD.len() && refused > ABROAD.len() && asked >= 12
+    };
+    daemon.until(reached, |reached| *reached).await;
+    // A stranger at the API, a call that nobody signed, and a reload of a file with a secret in it.
+    let (_, stranger) = daemon.ask(reqwest::Method::POST, "/in/s-hook", &format!("{{\"post\":\"{NAME}\"}}")).await;
+    let sound = std::fs::read_to_string(place.path("stormbell.toml")).unwrap();
+    place
+        .write("stormbell.toml", &sound.replacen("token = { file = \"secret\" }", &format!("token = \"{secret}\""), 1));
+    daemon.signal("HUP");
+    daemon.says("SB0407").await;
+    place.write("stormbell.toml", &sound);
+
+    let mut said = vec![("the answer to a stranger", stranger)];
+    for path in ["/metrics", "/readyz", "/api/v1/sources", "/api/v1/status"] {
+        said.push((path, daemon.ask(reqwest::Method::GET, path, "").await.1));
+    }
+    said.push(("errors", daemon.get(&format!("/api/v1/incidents/{id}/deliveries")).await.to_string()));
+    let sent: String = sink
+        .requests()
+        .iter()
+        .filter(|one| !is_of_source(one))
+        .map(|one| format!("{} {}", one.line, String::from_utf8_lossy(&one.body)))
+        .collect();
+    let copy = place.path("copy.db");
+    let backup = Command::new(env!("CARGO_BIN_EXE_stormbell"))
+        .args(["backup", "--config"])
+        .args([place.path("stormbell.toml"), copy.clone()])
+        .env_clear()
+        .env("HOME", place.path(""))
+        .output()
+        .unwrap();
+    assert!(backup.status.success(), "{}", String::from_utf8_lossy(&backup.stderr));
+    said.push(("words of backup", String::from_utf8_lossy(&backup.stderr).into_owned()));
+
+    // A crash: the kernel is asked for a dump, and makes none.
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", daemon.pid())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+    daemon.signal("ABRT");
+    let status = daemon.ended().await;
+    assert_eq!((status.signal(), status.core_dumped()), (Some(6), false));
+    let dumps = std::fs::read_dir(place.path("")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(dumps.filter(|name| name.to_string_lossy().starts_with("core")).count(), 0);
+
+    said.push(("the log", daemon.log()));
+    said.push(("what was sent", sent));
+    for (place, text) in &said {
+        assert!(
+            !text.contains(NAME) && !text.contains("Vexworthy"),
+            "the name is in {place}: {}",
+            around(text, "Vexworthy")
+        );
+    }
+    said.retain(|(place, _)| *place != "what was sent"); // whoever is called gets the secret that lets us in
+    for word in [PLANTED, NOSTR_KEY] {
+        for (place, text) in &said {
+            assert!(!text.contains(word), "{word} is in {place}: {}", around(text, word));
+        }
+        assert!(!place.database_holds(word), "{word} is in the database");
+        assert!(!std::fs::read(&copy).unwrap().windows(word.len()).any(|bytes| bytes == word.as_bytes()));
+    }
+    // The evidence has it, for those who answer for it.
+    assert!(place.database_holds(NAME));
+}
+
+/// What a source asks for: receivers have one of two paths.
+fn is_of_source(request: &Request) -> bool {
+    !request.line.contains("/taken/") && !request.line.contains("/refused/")
+}
+
+/// Where in a long text a word is.
+fn around<'a>(text: &'a str, word: &str) -> &'a str {
+    text.lines().find(|line| line.contains(word)).unwrap_or_default()
 }

@@ -25,6 +25,7 @@ use super::desk::{Desk, Request};
 use super::desktops;
 use super::doors::{Web, bind};
 use super::drill;
+use super::forgetting::{forget_old, last_written};
 use super::lessons;
 use super::outbox::{self, Counter, StoreOutbox};
 use super::pipeline;
@@ -53,7 +54,7 @@ use crate::notify::receipts::Receipts;
 use crate::notify::{Receiver, SendError};
 use crate::source::position::Position;
 use crate::source::timing::Timing;
-use crate::store::{Answered, Retention, Store, StoreError, StoreHandle};
+use crate::store::{Answered, Store, StoreError, StoreHandle};
 use crate::telemetry::events;
 use crate::telemetry::metrics::Metrics;
 use crate::web::{self, Live};
@@ -70,8 +71,6 @@ const RECEIVERS_STOP: Duration = Duration::from_secs(8);
 const REST_STOPS: Duration = Duration::from_secs(2);
 const STORE_CLOSES: Duration = Duration::from_secs(2);
 const STORE_ENDS: Duration = Duration::from_secs(1);
-/// Old posts are looked for this often.
-const RETENTION_EVERY: Duration = Duration::from_hours(1);
 
 /// Receipts that should be here are asked for this often.
 const RECEIPTS_EVERY: Duration = Duration::from_secs(1);
@@ -146,6 +145,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
     let (steady, clock) = clocks();
     let (started, metrics) = (clock.now(), counters(&rules));
+    let written = last_written(&config.store.path);
     let (database, restored) = open_database(&config, &rules, started)?;
     let web = bind(&config, open_api, database.access().context("reading who may sign in")?).await?;
     let (console, inlets) = web.as_ref().map(Web::ways).unwrap_or_default();
@@ -164,7 +164,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let statuses = Statuses::new(positions.keys().cloned(), started, reload.as_ref().and_then(Reload::kept));
     let (to_engine, engine_requests) = mpsc::channel(REQUESTS);
 
-    let (mut rest, undelivered) = start_rest(&config, &receivers, &to_engine, &rules, &parts).await;
+    let (mut rest, undelivered) = start_rest(&config, &receivers, &to_engine, &rules, &parts, written).await;
     let Sending { stage: sending, bells, workers: at_work } =
         start_receivers(&config, console.as_ref(), &undelivered, &parts).await?;
     let (pulse, probe) = (Pulse::starting(started), Probe::starting(started));
@@ -335,6 +335,7 @@ async fn start_rest(
     engine: &mpsc::Sender<Request>,
     rules: &watch::Receiver<Arc<RuleSet>>,
     parts: &Parts,
+    written: Option<Timestamp>,
 ) -> (Stage, mpsc::Sender<Undelivered>) {
     let mut rest = Stage::new("rest", REST_STOPS);
     let (undelivered, queue) = mpsc::channel(REQUESTS);
@@ -344,7 +345,8 @@ async fn start_rest(
     rest.tasks.spawn("undelivered", until(rest.stop.clone(), telling));
     let (store, rules) = (config.store.clone(), rules.clone());
     let retention = move |now| privacy::retention(&store, &rules.borrow(), now);
-    rest.tasks.spawn("retention", until(rest.stop.clone(), forget_old(parts.clone(), retention)));
+    let forgetting = forget_old(parts.store.clone(), Arc::clone(&parts.clock), written, retention);
+    rest.tasks.spawn("retention", until(rest.stop.clone(), forgetting));
     (rest, undelivered)
 }
 
@@ -495,21 +497,6 @@ async fn stop_in_order(
     result
 }
 
-/// Removes what is older than the configuration allows, hour by hour.
-async fn forget_old(parts: Parts, retention: impl Fn(Timestamp) -> Retention) -> anyhow::Result<()> {
-    let mut timer = tokio::time::interval(RETENTION_EVERY);
-    loop {
-        timer.tick().await;
-        match parts.store.forget(retention(parts.clock.now())).await {
-            // A full disk or a backup that holds the database is no reason to stop listening.
-            Err(error) if error.is_passing() => tracing::warn!(%error, "old posts are kept for another hour"),
-            result => {
-                result.context("forgetting old posts")?;
-            }
-        }
-    }
-}
-
 /// Parked deliveries become incidents, and so do overdue ones. What is lost here on the way down is found again
 /// at the next start: the outbox remembers who has not been told.
 async fn tell_engine(
@@ -554,30 +541,4 @@ pub async fn desktop_shows() -> bool {
     let config = ReceiverConfig::new("desktop", ReceiverKind::Desktop);
     let Ok(desktop) = Receiver::build(&config, None) else { return false };
     !matches!(desktop.probe().await, Err(SendError::Permanent { .. }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_database_that_is_held_for_long_does_not_end_the_daemon_with_its_old_posts() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.db");
-        let database = Store::open(&path).unwrap();
-        let answered = database.answered();
-        let (clock, metrics): (Arc<dyn Clock>, _) = (Arc::new(SteadyClock::start()), Arc::new(Metrics::default()));
-        let (store, requests) = crate::store::channel(Arc::clone(&clock), Arc::clone(&metrics));
-        let mut storing = Tasks::default();
-        let backup = rusqlite::Connection::open(&path).unwrap();
-        backup.execute_batch("BEGIN IMMEDIATE").unwrap();
-        storing.spawn_blocking("store", move || Ok(crate::store::run(database, requests)?));
-        let live = broadcast::channel(LIVE).0;
-        let parts = Parts { clock, metrics, store: store.clone(), answered, desks: None, live };
-        // The writer's own patience ends after 5 s.
-        let forgetting = timeout(Duration::from_secs(7), forget_old(parts, Retention::from)).await;
-        assert!(forgetting.is_err(), "{forgetting:?}");
-        backup.execute_batch("ROLLBACK").unwrap();
-        assert_eq!(store.forget(Timestamp::default()).await.unwrap(), 0, "the writer goes on");
-    }
 }

@@ -12,6 +12,7 @@ mod desk;
 mod desktops;
 pub mod doors;
 mod drill;
+mod forgetting;
 pub mod kept;
 pub mod lessons;
 mod outbox;

@@ -10,11 +10,9 @@ use clap::Args;
 use super::{ConfigArgs, Exit, say};
 use crate::app::clock::SystemClock;
 use crate::config::environment::Environment;
-use crate::config::load::{SecretPolicy, find, load};
 use crate::domain::audit::Entry;
 use crate::domain::message::counted;
 use crate::domain::time::Clock as _;
-use crate::report;
 use crate::store::{Contents, Reader, Store, StoreError};
 
 /// Copy the database while the daemon runs.
@@ -98,12 +96,10 @@ impl Restore {
 /// Where the daemon of this configuration has its database.
 fn database(config: &ConfigArgs) -> anyhow::Result<PathBuf> {
     let environment = Environment::of_process();
-    let Some(path) = find(config.config.as_deref(), &environment) else {
-        return environment.store_path().context("there is no configuration file; name it with --config");
-    };
-    let loaded = load(&path, &environment, SecretPolicy::MayBeAbsent);
-    let config = loaded.config.with_context(|| format!("{}: {}", path.display(), report::summary(&loaded.findings)))?;
-    Ok(config.store.path)
+    match config.load(&environment) {
+        Some(found) => Ok(found.sound()?.store.path),
+        None => environment.store_path().context("there is no configuration file; name it with --config"),
+    }
 }
 
 /// To read the database of a daemon that does not run makes files beside it: they are to be the daemon's.

@@ -14,10 +14,8 @@ use tokio::runtime::Builder;
 use super::{ConfigArgs, Exit};
 use crate::app::doors::token_path;
 use crate::config::environment::Environment;
-use crate::config::load::{SecretPolicy, find, load};
 use crate::config::secret::Secret;
 use crate::net::tls::only;
-use crate::report;
 use crate::web::view::{SourceView, StatusView};
 
 /// Show how the running daemon is doing.
@@ -330,10 +328,9 @@ impl DaemonArgs {
         let mut url = self.url.clone();
         let (mut token, mut certificate) = (None, None);
         let mut beside = environment.store_path().map(|path| token_path(&path));
-        if let Some(path) = find(self.config.config.as_deref(), &environment).filter(|_| url.is_none()) {
-            let loaded = load(&path, &environment, SecretPolicy::MayBeAbsent);
-            let config =
-                loaded.config.with_context(|| format!("{}: {}", path.display(), report::summary(&loaded.findings)))?;
+        if let Some(found) = url.is_none().then(|| self.config.load(&environment)).flatten() {
+            let path = found.path.clone();
+            let config = found.sound()?;
             let web = config
                 .web
                 .with_context(|| format!("{} has no [web] table, so the daemon has no API", path.display()))?;

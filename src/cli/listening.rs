@@ -5,15 +5,13 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::check::entries;
-use super::{ConfigArgs, organization_name, say, show};
+use super::{ConfigArgs, organization_name, say};
 use crate::app::rulebook::{Rulebook, default_rules};
 use crate::config::environment::Environment;
-use crate::config::load::{SecretPolicy, find, load};
 use crate::config::model::{RuleEntry, SourceConfig};
 use crate::domain::id::ReceiverName;
 use crate::domain::organization::Organization;
 use crate::domain::route::Routes;
-use crate::report;
 
 /// The configuration, or what stands in for it.
 #[derive(Debug, Args)]
@@ -46,20 +44,10 @@ impl ListeningArgs {
     /// None when the configuration cannot be used; people have been told why.
     pub(super) fn resolve(&self) -> Option<Listening> {
         let environment = Environment::of_process();
-        let mut config = None;
-        if let Some(path) = find(self.config.config.as_deref(), &environment) {
-            let loaded = load(&path, &environment, SecretPolicy::MayBeAbsent);
-            if loaded.config.is_none() {
-                show(&loaded.findings);
-                say(&format!(
-                    "{}: {}; `stormbell check` shows all of them",
-                    path.display(),
-                    report::summary(&loaded.findings)
-                ));
-                return None;
-            }
-            config = loaded.config;
-        }
+        let config = match self.config.load(&environment) {
+            Some(found) => Some(found.config("`stormbell check` shows all of them")?),
+            None => None,
+        };
         let organization = match (&self.org, &config) {
             (Some(name), _) => Organization::named(name.as_str()),
             (None, Some(config)) => config.organization.clone(),

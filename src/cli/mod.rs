@@ -8,6 +8,7 @@ mod check;
 mod client;
 mod demo;
 mod desk;
+mod doctor;
 mod drill;
 mod erase;
 mod explain;
@@ -35,12 +36,16 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
+use crate::config::environment::Environment;
+use crate::config::load::{Loaded, SecretPolicy, find, load};
+use crate::config::model::Config;
 use crate::domain::diagnostic::Diagnostic;
 use crate::domain::message::counted;
-use crate::report::{Colours, render};
+use crate::report::{self as reports, Colours, render};
 
 /// Listens to social streams for a hospital and rings the right people within a second.
 #[derive(Debug, Parser)]
@@ -77,6 +82,8 @@ enum Command {
     Tune(tune::Tune),
     /// Say which rows of a series of counts are unusual
     Volume(volume::Volume),
+    /// Test each host that the configuration needs, and say what to open
+    Doctor(doctor::Doctor),
     /// Show how the running daemon is doing
     Status(client::Status),
     /// List the running daemon's incidents
@@ -134,6 +141,47 @@ struct ConfigArgs {
     config: Option<PathBuf>,
 }
 
+/// A configuration file that was found, and what was read of it.
+struct Found {
+    path: PathBuf,
+    config: Option<Config>,
+    findings: Vec<Diagnostic>,
+}
+
+impl ConfigArgs {
+    /// The configuration as commands read it that do not run by it: secrets need not be there. None where there is no file.
+    fn load(&self, environment: &Environment) -> Option<Found> {
+        let path = find(self.config.as_deref(), environment)?;
+        let Loaded { config, findings } = load(&path, environment, SecretPolicy::MayBeAbsent);
+        Some(Found { path, config, findings })
+    }
+}
+
+impl Found {
+    /// The file, and how much is wrong with it.
+    fn summary(&self) -> String {
+        format!("{}: {}", self.path.display(), reports::summary(&self.findings))
+    }
+
+    /// The configuration; where it cannot be used, people have been shown why, and what that means for them.
+    fn config(self, else_means: &str) -> Option<Config> {
+        if self.config.is_none() {
+            show(&self.findings);
+            say(&format!("{}; {else_means}", self.summary()));
+        }
+        self.config
+    }
+
+    /// The same as an error.
+    fn sound(self) -> anyhow::Result<Config> {
+        let summary = self.summary();
+        if self.config.is_none() {
+            show(&self.findings);
+        }
+        self.config.context(summary)
+    }
+}
+
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Exit {
@@ -183,6 +231,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Backtest(backtest) => backtest.main(),
         Command::Tune(tune) => tune.main(),
         Command::Volume(volume) => volume.main(),
+        Command::Doctor(doctor) => doctor.main(),
         Command::Status(status) => status.main(),
         Command::Incidents(incidents) => incidents.main(),
         Command::Oncall(oncall) => oncall.main(),

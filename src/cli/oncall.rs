@@ -5,15 +5,13 @@ use std::io::{BufWriter, Write};
 use clap::Args;
 
 use super::replay::line;
-use super::{ConfigArgs, Exit, say, show};
+use super::{ConfigArgs, Exit, say};
 use crate::app::clock::SystemClock;
 use crate::config::environment::Environment;
-use crate::config::load::{SecretPolicy, find, load};
 use crate::config::schedule::instant;
 use crate::domain::id::{PersonName, ScheduleName, TeamName};
 use crate::domain::oncall::{People, WallTime};
 use crate::domain::time::{Clock as _, Timestamp, Zone};
-use crate::report;
 use crate::wire::oncall::{MOST_DAYS, Question, ScheduleJson, ShiftJson, answer};
 
 /// Say who is on call now and next, or at another time.
@@ -45,20 +43,12 @@ pub(super) struct Oncall {
 impl Oncall {
     pub(super) fn main(self) -> anyhow::Result<Exit> {
         let environment = Environment::of_process();
-        let Some(path) = find(self.config.config.as_deref(), &environment) else {
+        let Some(found) = self.config.load(&environment) else {
             say("error: there is no configuration file, so there is no schedule; name one with --config");
             return Ok(Exit::Config);
         };
-        let loaded = load(&path, &environment, SecretPolicy::MayBeAbsent);
-        let Some(config) = loaded.config else {
-            show(&loaded.findings);
-            say(&format!(
-                "{}: {}; nobody can be told who is on call",
-                path.display(),
-                report::summary(&loaded.findings)
-            ));
-            return Ok(Exit::Config);
-        };
+        let path = found.path.clone();
+        let Some(config) = found.config("nobody can be told who is on call") else { return Ok(Exit::Config) };
         let home = jiff::tz::TimeZone::get(&config.organization.timezone).map_or_else(|_| Zone::default(), Zone::of);
         let (at, days) = match self.at.as_deref().map(|text| moment(text, &home)).transpose() {
             Ok(Some((at, days))) => (at, self.days.or(days)),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -150,6 +151,7 @@ fn reload(path: PathBuf, environment: Environment, config: &Config, kept: Option
 /// Runs a daemon in this process until it ends.
 pub(super) fn to_the_end(filter: &str, daemon: impl Future<Output = Result<(), Failure>>) -> anyhow::Result<Exit> {
     log::init(filter)?;
+    no_dumps();
     let runtime = Runtime::new()?;
     let result = runtime.block_on(daemon);
     // A notification service that hangs may hold a thread; it must not hold the process.
@@ -162,6 +164,14 @@ pub(super) fn to_the_end(filter: &str, daemon: impl Future<Output = Result<(), F
         }
         Err(Failure::Fatal(error)) => Err(error),
     }
+}
+
+/// What the process holds of posts and secrets goes to no file when it crashes, whoever started it. systemd-coredump,
+/// which is handed dumps whatever the limit, heeds it as well.
+fn no_dumps() {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    // Less is always allowed.
+    setrlimit(Resource::Core, none).unwrap_or_default();
 }
 
 /// What `--org` stands for.

@@ -4,11 +4,15 @@ mod end;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use rustls::RootCertStore;
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::{self, PemObject};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 
 use super::file::read_text;
 use super::model::TlsFiles;
@@ -115,7 +119,51 @@ pub fn certificate(files: &TlsFiles) -> Result<CertifiedKey, CertificateError> {
     }
 }
 
+/// When the server's certificate ends; none when it never does. The library says so only of one that is over: it is asked
+/// as of the last day there is.
+pub fn ends(certified: &CertifiedKey) -> Option<Timestamp> {
+    /// The end of the year 9999, in seconds: `99991231235959Z` is no end (RFC 5280 §4.1.2.5).
+    const LAST: u64 = 253_402_300_799;
+    let parsed = ParsedCertificate::try_from(certified.cert.first()?).ok()?;
+    let last = UnixTime::since_unix_epoch(Duration::from_secs(LAST));
+    let algorithms = default_provider().signature_verification_algorithms.all;
+    let over = verify_server_cert_signed_by_trust_anchor(&parsed, &RootCertStore::empty(), &[], last, algorithms);
+    match over {
+        Err(rustls::Error::InvalidCertificate(rustls::CertificateError::ExpiredContext { not_after, .. })) => {
+            let micros = i64::try_from(not_after.as_secs()).ok()?.checked_mul(1_000_000)?;
+            Some(Timestamp::from_micros(micros))
+        }
+        _ => None,
+    }
+}
+
 fn text(path: &Path) -> Result<String, CertificateError> {
     read_text(path, LIMIT)
         .map_err(|error| CertificateError::Unreadable { path: path.to_owned(), why: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_ends_when_it_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = TlsFiles { certificate: folder.path().join("cert.pem"), key: folder.path().join("key.pem") };
+        for (end, told) in [
+            (date_time_ymd(2027, 3, 1), Some("2027-03-01T00:00:00Z")),
+            (date_time_ymd(2001, 3, 1), Some("2001-03-01T00:00:00Z")),
+        ] {
+            let key = KeyPair::generate().unwrap();
+            let mut parameters = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+            parameters.not_after = end;
+            let own = parameters.self_signed(&key).unwrap();
+            std::fs::write(&files.certificate, own.pem()).unwrap();
+            std::fs::write(&files.key, key.serialize_pem()).unwrap();
+            let ends = ends(&certificate(&files).unwrap());
+            assert_eq!(ends.map(|end| end.to_string()).as_deref(), told);
+        }
+    }
 }

@@ -19,6 +19,7 @@ use crate::domain::volume::Promise;
 
 mod chats;
 mod documents;
+mod egress;
 mod forum;
 mod mastodon;
 mod nostr;
@@ -30,6 +31,7 @@ mod x;
 
 pub use chats::{DiscordConfig, EventsubConfig, IrcConfig, IrcDialect, MatrixConfig, SlackConfig};
 pub use documents::{EventForm, EventstreamsConfig, FeedConfig, Login};
+pub use egress::{Egress, Egresses, Speaks};
 pub use forum::{CommentsConfig, ForumConfig, ForumDialect, YoutubeConfig};
 pub use mastodon::{Dialect, MastodonConfig, TimelineName};
 pub use nostr::NostrConfig;
@@ -282,7 +284,7 @@ pub struct Compression {
 }
 
 /// How a connection leaves the building.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Transport {
     /// HTTP proxy for CONNECT (`http://host:port`), with user and password when it wants them.
     pub proxy: Option<Proxy>,
@@ -317,7 +319,7 @@ impl Reach {
 }
 
 /// An HTTP proxy.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Proxy {
     /// `http://host:port`; holds no credentials.
     pub url: Url,

@@ -3,6 +3,7 @@
 //!
 //! It knows nothing of any source's or receiver's wire and never retries.
 
+pub mod dial;
 pub mod http;
 pub mod inlet;
 pub mod proxy;
@@ -10,4 +11,5 @@ pub mod reach;
 pub mod retry;
 pub mod socket;
 pub mod tls;
+pub mod way;
 pub mod ws;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -20,6 +20,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, handshake::client::Response};
 use url::{Host, Url};
 
+use super::dial::{DialError, dial};
 use super::proxy::{ProxyError, open_tunnel};
 use super::retry::RetryAfter;
 use super::socket::{Link, Socket};
@@ -43,7 +44,7 @@ pub enum ConnectError {
         peer: String,
         /// What the system says.
         #[source]
-        source: io::Error,
+        source: DialError,
     },
     /// The way out of the building is closed.
     #[error("no way through the proxy {proxy}")]
@@ -174,21 +175,10 @@ impl Connector {
 
     /// Tries each address of the name; one that swallows packets may not eat the deadline.
     async fn tcp(&self, url: &Url, peer: &str) -> Result<TcpStream, ConnectError> {
-        let unreachable = |source| ConnectError::Unreachable { peer: peer.to_owned(), source };
         let host = bare_host(url).ok_or(ConnectError::Address)?;
         let port = url.port_or_known_default().ok_or(ConnectError::Address)?;
-        let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for address in lookup_host((host.as_str(), port)).await.map_err(unreachable)? {
-            match timeout(self.within / 3, TcpStream::connect(address)).await {
-                Ok(Ok(tcp)) => {
-                    tcp.set_nodelay(true).map_err(unreachable)?;
-                    return Ok(tcp);
-                }
-                Ok(Err(error)) => failure = error,
-                Err(elapsed) => failure = elapsed.into(),
-            }
-        }
-        Err(unreachable(failure))
+        let tcp = dial(&host, port, self.within / 3, None).await;
+        tcp.map_err(|source| ConnectError::Unreachable { peer: peer.to_owned(), source })
     }
 
     async fn secure(&self, tcp: TcpStream, url: &Url, peer: &str) -> Result<impl Link + use<>, ConnectError> {

@@ -183,6 +183,18 @@ impl Receiver {
         }
     }
 
+    /// Looks whether a mail server becomes a trusted one when it is greeted, which no look at its port tells. Of other kinds
+    /// there is nothing to greet.
+    ///
+    /// # Errors
+    /// [`SendError`]: what a mail would have met.
+    pub async fn greet(&self) -> Result<(), SendError> {
+        match self {
+            Self::Smtp(smtp) => smtp.greet().await,
+            _ => Ok(()),
+        }
+    }
+
     /// How often the service lets itself be called, where it says so and answers 429 beyond.
     pub(crate) fn limit(&self) -> Option<Limit> {
         let limit = |burst, millis| Some(Limit { burst, every: Duration::from_millis(millis) });

@@ -137,7 +137,26 @@ impl Smtp {
         Ok(accepted)
     }
 
+    /// Greets the server as before a mail, TLS included, and says goodbye: no login, no mail.
+    pub(super) async fn greet(&self) -> Result<(), SendError> {
+        match timeout(TOTAL_TIMEOUT, self.greeted()).await {
+            Ok(session) => drop(timeout(QUIT_TIMEOUT, session?.abort()).await),
+            Err(_) => return Err(self.again("no answer in time")),
+        }
+        Ok(())
+    }
+
     async fn session(&self) -> Result<AsyncSmtpConnection, SendError> {
+        let mut session = self.greeted().await?;
+        if let Some((user, password)) = &self.login {
+            let credentials = Credentials::new(user.clone(), password.expose().to_owned());
+            let known = session.auth(DEFAULT_MECHANISMS, &credentials).await;
+            known.map_err(|error| self.verdict(&error, "the login (check `user` and `password`)", &[]))?;
+        }
+        Ok(session)
+    }
+
+    async fn greeted(&self) -> Result<AsyncSmtpConnection, SendError> {
         let hello = ClientId::Domain(self.from.email.domain().to_owned());
         let whole = match &self.tls {
             Tls::Whole(parameters) => Some(parameters.clone()),
@@ -154,11 +173,6 @@ impl Smtp {
             }
             let started = session.starttls(parameters.clone(), &hello).await;
             started.map_err(|error| self.verdict(&error, "STARTTLS", &[]))?;
-        }
-        if let Some((user, password)) = &self.login {
-            let credentials = Credentials::new(user.clone(), password.expose().to_owned());
-            let known = session.auth(DEFAULT_MECHANISMS, &credentials).await;
-            known.map_err(|error| self.verdict(&error, "the login (check `user` and `password`)", &[]))?;
         }
         Ok(session)
     }

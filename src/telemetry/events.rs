@@ -108,7 +108,11 @@ pub fn clock_set(set: &ClockSet) {
 
 /// Nobody can sign in yet; whoever reads this can make the first account, once.
 pub fn first_account(url: &str) {
-    warn!(event = "web.account.first", url, "nobody has an account yet; this link makes the first one, an admin");
+    // In the words, too: people read the journal without its fields.
+    warn!(
+        event = "web.account.first",
+        url, "nobody has an account yet; this link makes the first one, an admin: {url}"
+    );
 }
 
 /// The end of the audit log: what was done before this line is never changed without a trace.

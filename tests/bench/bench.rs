@@ -39,6 +39,7 @@ mod peers;
 mod replay;
 mod rng;
 mod sink;
+mod soak;
 mod socket;
 mod sources;
 mod stream;
@@ -78,6 +79,8 @@ enum What {
     Console(console::Console),
     /// Memory of the daemon after an hour of stream
     Memory(memory::Memory),
+    /// Half an hour of a full stream: memory, files and SQLite's log do not grow
+    Soak(soak::Soak),
     /// Other programs on the same frames and rules
     Peers(peers::Peers),
     /// What the packs find in labelled posts, and what they find falsely
@@ -102,6 +105,7 @@ fn main() {
         Some(What::Sources(sources)) => sources.run(),
         Some(What::Console(console)) => console.run(seed),
         Some(What::Memory(memory)) => memory.run(seed),
+        Some(What::Soak(soak)) => soak.run(seed),
         Some(What::Peers(peers)) => peers.run(seed),
         Some(What::Packs(packs)) => packs.run(),
         Some(What::Volume(volume)) => volume.run(seed),

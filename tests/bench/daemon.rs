@@ -3,6 +3,7 @@
 use std::fs::{self, File, Permissions};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,7 +22,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 pub struct Daemon {
     process: Child,
     console: SocketAddr,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Daemon {
@@ -58,7 +59,7 @@ route = [{{ steps = [{{ notify = ["hook"] }}] }}]
         let mut command = Command::new(env!("CARGO_BIN_EXE_stormbell"));
         command.args(["run", "--config"]).arg(path("stormbell.toml")).env("RUST_LOG", "warn");
         let process = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-        Self { process, console, _folder: folder }
+        Self { process, console, folder }
     }
 
     /// Where its console is, once it is there.
@@ -69,6 +70,16 @@ route = [{{ steps = [{{ notify = ["hook"] }}] }}]
             thread::sleep(Duration::from_millis(20));
         }
         self.console
+    }
+
+    /// Where a file of it is.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// How many files it has open.
+    pub fn files(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.process.id())).unwrap().count()
     }
 
     /// A figure of `/proc/…/status`, in bytes.

@@ -34,6 +34,11 @@ impl Listener {
         self.0.write(Message::text(frame)).unwrap();
     }
 
+    /// Sends what was written and still waits for more.
+    pub fn flush(&mut self) {
+        self.0.flush().unwrap();
+    }
+
     /// Sends a frame, alone, at once.
     pub fn send(&mut self, frame: &str) {
         self.0.send(Message::text(frame)).unwrap();

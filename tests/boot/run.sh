@@ -9,79 +9,9 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 deb=$(realpath "$1")
 cache=${2:-}
-work=$(mktemp -d)
-name=stormbell-boot-$$
-root=$work/root
-pids=()
+extra=
+. "$here/guest.sh"
 
-finish() {
-  code=$?
-  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
-  # The guest's leader ends with its nspawn, and with it everything inside.
-  if [ -s "$work/nspawn" ]; then kill -TERM "$(cat "$work/nspawn")" 2>/dev/null || true; fi
-  for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
-  if [ "$code" != 0 ]; then
-    echo "FAILED (see $work)" >&2
-    journalctl -D "$root"/var/log/journal/* --no-pager -n 25 _SYSTEMD_UNIT=stormbell.service + UNIT=stormbell.service >&2 || true
-  elif [ -z "${STORMBELL_KEEP:-}" ]; then
-    rm -rf --one-file-system "$work"
-  fi
-}
-trap finish EXIT
-began=$SECONDS
-ok() { printf '[%3d s] %s\n' "$((SECONDS - began))" "$*"; }
-die() { printf 'not so: %s\n' "$*" >&2; exit 1; }
-# until_true SECONDS WHAT COMMAND…: what must become true does so within that time.
-until_true() {
-  local patience=$((SECONDS + $1)) what=$2
-  shift 2
-  until "$@"; do
-    [ "$SECONDS" -lt "$patience" ] || die "$what"
-    read -rt 0.1 <> <(:) || true
-  done
-}
-
-# ---- Debian, booted. ---------------------------------------------------------------------
-archive=${cache:-$work}/debian-for-boot.tar
-if [ ! -s "$archive" ]; then
-  mkdir -p "$(dirname "$archive")"
-  mmdebstrap --quiet --variant=minbase --include=systemd,systemd-sysv,dbus,udev,ca-certificates,procps,iproute2 \
-    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
-    --dpkgopt='path-exclude=/usr/share/locale/*' bookworm "$archive.part.tar"
-  mv "$archive.part.tar" "$archive"
-fi
-mkdir -p "$root"
-tar --extract --file "$archive" --directory "$root" --numeric-owner
-mkdir -p "$root/var/log/journal" "$work/world"
-: >"$work/world/hooks"
-
-# A guest that reboots ends its nspawn with 133 (because of --keep-unit); it is started again.
-boots() {
-  while :; do
-    systemd-nspawn -D "$root" --boot --register=no --keep-unit -M "$name" --private-network --link-journal=no \
-      --console=read-only </dev/null >>"$work/console" 2>&1 &
-    echo $! >"$work/nspawn"
-    code=0
-    wait $! || code=$?
-    [ "$code" = 133 ] || return 0
-  done
-}
-boots &
-pids+=($!)
-in_guest() { nsenter -t "$leader" -a -- env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive "$@"; }
-leader=0
-is_up() {
-  local nspawn child
-  nspawn=$(cat "$work/nspawn" 2>/dev/null) || return 1
-  for child in $(cat "/proc/$nspawn/task/$nspawn/children" 2>/dev/null); do
-    if [ "$child" != "$1" ] && [ "$(cat "/proc/$child/comm" 2>/dev/null)" = systemd ]; then
-      leader=$child
-      in_guest systemctl is-system-running --wait >/dev/null 2>&1 && return 0
-      [ "$(in_guest systemctl is-system-running 2>/dev/null)" = degraded ] && return 0
-    fi
-  done
-  return 1
-}
 # The world lives in the guest's network, with the host's Python.
 world() {
   nsenter -t "$leader" -n -- ip link set lo up
@@ -113,8 +43,14 @@ package "$deb" || { cat "$work/dpkg" >&2; die "the package installs"; }
 until_true 60 "active after installation" is_active
 [ "$(in_guest systemctl is-enabled stormbell)" = enabled ] || die "enabled"
 [ "$(in_guest stat -c '%a %U' /etc/stormbell/credentials)" = "700 root" ] || die "a folder for credentials"
+[ "$(in_guest stat -c '%a %U:%G' /etc/stormbell/stormbell.toml)" = "640 root:stormbell-config" ] || die "the configuration is not everybody's to read"
 in_guest stormbell check --config /etc/stormbell/stormbell.toml >/dev/null 2>&1 || die "the sample passes check"
 ok "installed, enabled, active with the sample configuration"
+
+# Whoever reads the journal as everybody does sees the link.
+[[ $(in_guest journalctl -u stormbell --no-pager) =~ "makes the first one, an admin: http://"[^\ ]+/invited/ ]] \
+  || die "the link for the first account is in the journal"
+ok "the journal has the link for the first account, in words"
 
 topics=(fire smoke flood gunfire ransom outage leak strike riot spill)
 mkdir -p "$root/etc/stormbell/rules" "$root/etc/systemd/system/stormbell.service.d"
@@ -267,6 +203,23 @@ tells leak "under a refused upgrade"
 mend_it
 ok "upgraded: configuration and data are kept; a version that refuses the configuration does not stop the running one"
 
+# ---- A journal of its own. ---------------------------------------------------------------
+dropin=$root/etc/systemd/system/stormbell.service.d/journal-namespace.conf
+install -D -m 0644 "$here/../../deploy/journal/journal-namespace.conf" "$dropin"
+install -m 0644 "$here/../../deploy/journal/journald@stormbell.conf" "$root/etc/systemd/journald@stormbell.conf"
+in_guest systemctl daemon-reload
+in_guest systemctl restart stormbell
+until_true 60 "ready with a journal of its own" is_ready
+tells riot "with a journal of its own"
+has_own() { [[ $(in_guest journalctl --namespace=stormbell -u stormbell --no-pager) == *"source connected"* ]]; }
+until_true 30 "the lines are in the journal of its own" has_own
+[ "$(in_guest systemctl is-active systemd-journald@stormbell.service)" = active ] || die "a journald of its own"
+rm "$dropin" "$root/etc/systemd/journald@stormbell.conf"
+in_guest systemctl daemon-reload
+in_guest systemctl restart stormbell
+until_true 60 "ready with the usual journal" is_ready
+ok "the drop-in for a journal of its own"
+
 # ---- Rebooted. ---------------------------------------------------------------------------
 old=$leader
 in_guest systemctl reboot 2>/dev/null || true
@@ -283,7 +236,7 @@ in_guest test -d /var/lib/private/stormbell || die "removal keeps the data"
 in_guest dpkg --purge stormbell >>"$work/dpkg" 2>&1 || die "purged"
 left=$(in_guest find / -xdev -name '*stormbell*' -not -path '/proc/*' -not -path '/var/tmp/*' -not -path '/tmp/*')
 [ -z "$left" ] || die "purge leaves $left"
-if in_guest getent group stormbell-desk >/dev/null; then die "purge leaves the group"; fi
+if in_guest getent group stormbell-desk stormbell-config >/dev/null; then die "purge leaves a group"; fi
 [ "$(of_unit LoadState)" = not-found ] || die "purge leaves the unit"
 if in_guest pgrep -x stormbell >/dev/null; then die "purge leaves a process"; fi
 ok "removed with configuration and data kept; purged without a trace"

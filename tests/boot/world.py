@@ -95,7 +95,8 @@ async def serve(reader, writer):
         if target.path == "/say":
             say(body)
         elif target.path == "/hook":
-            note("hooks", json.dumps({"signed": "webhook-signature" in headers, **json.loads(body)}))
+            known = {"signed": "webhook-signature" in headers, "webhook_id": headers.get("webhook-id")}
+            note("hooks", json.dumps({**known, **json.loads(body)}))
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
         await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::support::{Desk, golden};
 
-const COMMANDS: [&str; 30] = [
+const COMMANDS: [&str; 31] = [
     "run",
     "demo",
     "init",
@@ -17,6 +17,7 @@ const COMMANDS: [&str; 30] = [
     "tune",
     "volume",
     "volume learn",
+    "doctor",
     "status",
     "incidents",
     "oncall",

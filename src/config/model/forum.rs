@@ -76,6 +76,8 @@ impl ForumConfig {
     pub const LOBSTERS: &str = "https://lobste.rs";
     /// Reddit's API.
     pub const REDDIT: &str = "https://oauth.reddit.com";
+    /// Where Reddit hands out tokens.
+    pub const REDDIT_TOKENS: &str = "https://www.reddit.com";
 }
 
 /// A `youtube` source; it has videos to tell of, comments to read, or both.

@@ -1,0 +1,179 @@
+//! What is older than the configuration allows is removed, hour by hour, and by a clock that is believed: posts that were
+//! forgotten by one a year ahead are gone, also once it is put right.
+//!
+//! A clock that leaps ahead by more than a day is believed when it has stood for a day; until then time goes on evenly from
+//! where it was. So nothing is kept for longer than that day. What was last written before a start says where it was: a
+//! machine whose battery is empty leaps while nothing runs.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::time::{Instant, interval};
+
+use crate::domain::time::{Clock, Timestamp};
+use crate::store::{Retention, StoreHandle};
+
+/// How often.
+const EVERY: Duration = Duration::from_hours(1);
+
+/// Further than this no clock drifts, and no sleeping machine is believed at once.
+const LEAP: Duration = Duration::from_hours(24);
+/// So long somebody may need to see that a clock is wrong.
+const STANDS: Duration = Duration::from_hours(24);
+
+/// Removes what is too old, until told to stop. `written` is when the database was written to before this start.
+pub(super) async fn forget_old(
+    store: StoreHandle,
+    clock: Arc<dyn Clock>,
+    written: Option<Timestamp>,
+    retention: impl Fn(Timestamp) -> Retention,
+) -> anyhow::Result<()> {
+    let (began, mut timer, mut believed) = (Instant::now(), interval(EVERY), Believed::since(written));
+    loop {
+        timer.tick().await;
+        let now = believed.now(clock.now(), began.elapsed());
+        if believed.doubts() {
+            tracing::warn!(by = %now, "the clock leapt ahead by more than a day: nothing is forgotten by it before it has stood for one");
+        }
+        match store.forget(retention(now)).await {
+            // A full disk or a backup that holds the database is no reason to stop listening.
+            Err(error) if error.is_passing() => tracing::warn!(%error, "old posts are kept for another hour"),
+            result => {
+                result.context("forgetting old posts")?;
+            }
+        }
+    }
+}
+
+/// Whether the clock is believed.
+#[derive(Debug)]
+pub(super) struct Believed {
+    /// What was believed last, and how long after the start that was. None: there is nothing to lose yet.
+    last: Option<(Timestamp, Duration)>,
+    doubted_since: Option<Duration>,
+}
+
+impl Believed {
+    /// From a time at which the clock was right, as far as anybody knows.
+    pub(super) fn since(known: Option<Timestamp>) -> Self {
+        Self { last: known.map(|known| (known, Duration::ZERO)), doubted_since: None }
+    }
+
+    /// The present; the clock says `clock`, and so much has gone by since the start, evenly.
+    pub(super) fn now(&mut self, clock: Timestamp, since_start: Duration) -> Timestamp {
+        let expected = self.last.map(|(at, then)| at + since_start.saturating_sub(then));
+        let believed = match expected.filter(|expected| clock > *expected + LEAP) {
+            Some(expected) => {
+                let doubted_since = *self.doubted_since.get_or_insert(since_start);
+                if since_start.saturating_sub(doubted_since) < STANDS { expected } else { clock }
+            }
+            None => clock,
+        };
+        if believed == clock {
+            self.doubted_since = None;
+        }
+        self.last = Some((believed, since_start));
+        believed
+    }
+
+    /// Whether it is not now.
+    pub(super) const fn doubts(&self) -> bool {
+        self.doubted_since.is_some()
+    }
+}
+
+/// When a database was written to last, by the clock of then: before anybody opens it.
+pub(super) fn last_written(database: &Path) -> Option<Timestamp> {
+    let mut log = database.as_os_str().to_owned();
+    log.push("-wal");
+    let written = |path: &Path| {
+        let written = path.metadata().ok()?.modified().ok()?;
+        let since_epoch = written.duration_since(std::time::UNIX_EPOCH).ok()?;
+        Some(Timestamp::from_micros(i64::try_from(since_epoch.as_micros()).ok()?))
+    };
+    [written(database), written(Path::new(&log))].into_iter().flatten().max()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::app::clock::SteadyClock;
+    use crate::app::tasks::Tasks;
+    use crate::store::Store;
+    use crate::telemetry::metrics::Metrics;
+
+    const HOUR: Duration = Duration::from_hours(1);
+    const YEAR: Duration = Duration::from_hours(365 * 24);
+
+    fn start() -> Timestamp {
+        Timestamp::parse("2026-11-22T10:00:00Z").unwrap()
+    }
+
+    #[test]
+    fn a_clock_a_year_ahead_is_believed_when_it_has_stood_for_a_day_and_not_before() {
+        let mut believed = Believed::since(Some(start()));
+        assert_eq!(believed.now(start() + HOUR, HOUR), start() + HOUR);
+        for hour in 2..26 {
+            assert_eq!(believed.now(start() + YEAR + HOUR * hour, HOUR * hour), start() + HOUR * hour);
+            assert!(believed.doubts());
+        }
+        assert_eq!(believed.now(start() + YEAR + HOUR * 26, HOUR * 26), start() + YEAR + HOUR * 26);
+        assert!(!believed.doubts());
+    }
+
+    #[test]
+    fn one_that_is_put_right_in_time_was_never_believed() {
+        let mut believed = Believed::since(Some(start()));
+        assert_eq!(believed.now(start() + YEAR, HOUR), start() + HOUR);
+        assert_eq!(believed.now(start() + HOUR * 2, HOUR * 2), start() + HOUR * 2);
+        // The day begins anew.
+        assert_eq!(believed.now(start() + YEAR, HOUR * 20), start() + HOUR * 20);
+        assert_eq!(believed.now(start() + YEAR, HOUR * 43), start() + HOUR * 43);
+    }
+
+    #[test]
+    fn hours_and_whatever_lies_behind_are_believed_at_once() {
+        let mut believed = Believed::since(Some(start()));
+        for at in [start() + HOUR * 12, start(), Timestamp::from_seconds(0)] {
+            assert_eq!(believed.now(at, HOUR), at);
+        }
+        // From 1970 to the present is a leap like any other.
+        assert_eq!(believed.now(start(), HOUR * 2), Timestamp::from_seconds(3600));
+        assert_eq!(Believed::since(None).now(start(), HOUR), start(), "a new database");
+    }
+
+    #[test]
+    fn what_was_written_last_says_when_that_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("stormbell.db");
+        assert_eq!(last_written(&database), None);
+        for (name, seconds) in [("stormbell.db", 1000), ("stormbell.db-wal", 2000)] {
+            let file = std::fs::File::create(folder.path().join(name)).unwrap();
+            file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
+        }
+        assert_eq!(last_written(&database), Some(Timestamp::from_seconds(2000)));
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_held_for_long_does_not_end_the_daemon_with_its_old_posts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let database = Store::open(&path).unwrap();
+        let (clock, metrics): (Arc<dyn Clock>, _) = (Arc::new(SteadyClock::start()), Arc::new(Metrics::default()));
+        let (store, requests) = crate::store::channel(Arc::clone(&clock), metrics);
+        let mut storing = Tasks::default();
+        let backup = rusqlite::Connection::open(&path).unwrap();
+        backup.execute_batch("BEGIN IMMEDIATE").unwrap();
+        storing.spawn_blocking("store", move || Ok(crate::store::run(database, requests)?));
+        // The writer's own patience ends after 5 s.
+        let forgetting = forget_old(store.clone(), clock, None, Retention::from);
+        let forgetting = timeout(Duration::from_secs(7), forgetting).await;
+        assert!(forgetting.is_err(), "{forgetting:?}");
+        backup.execute_batch("ROLLBACK").unwrap();
+        assert_eq!(store.forget(Timestamp::default()).await.unwrap(), 0, "the writer goes on");
+    }
+}

@@ -1,0 +1,178 @@
+//! The daemon under a full stream for half an hour: what must not grow does not. The command judges itself.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+
+use super::corpus::rules::{Set, alarm, alarm_rule, file};
+use super::corpus::{Corpus, Draft};
+use super::daemon::Daemon;
+use super::latency::micros_now;
+use super::sink::Sink;
+use super::stream::{Listener, Stream};
+use super::subject::Queries;
+
+/// How long, in seconds, unless `--seconds` says so.
+const VARIABLE: &str = "STORMBELL_SOAK_SECONDS";
+const USUAL: u64 = 1800;
+/// Until here queues, caches and the memories that are bounded fill up.
+const WARM_UP: f64 = 1.0 / 3.0;
+/// A slope is judged where it is longer than what it is made of: pages come and go.
+const JUDGED_FROM: Duration = Duration::from_mins(10);
+/// What may come to memory in an hour, in bytes.
+const MOST_AN_HOUR: f64 = 1e6;
+/// A connection may be on its way.
+const MORE_FILES: usize = 3;
+/// The longest that SQLite's log of changes may become, in bytes.
+const MOST_WAL: u64 = 64 << 20;
+/// An alarm each so many seconds: it must come through to the end.
+const ALARM_EVERY: u64 = 30;
+/// How often frames are sent in a second, so many at a time.
+const TICKS: u64 = 100;
+
+#[derive(Debug, Parser)]
+pub struct Soak {
+    /// Seconds of stream [default: $STORMBELL_SOAK_SECONDS, or 1800]
+    #[arg(long)]
+    seconds: Option<u64>,
+    /// Frames a second
+    #[arg(long, default_value_t = 5000)]
+    rate: u64,
+    /// Rules, besides the built-in packs
+    #[arg(long, default_value_t = 1000)]
+    rules: usize,
+}
+
+/// What the daemon holds at an instant.
+struct Sample {
+    at: f64,
+    memory: u64,
+    files: usize,
+    wal: u64,
+}
+
+impl Soak {
+    pub fn run(self, seed: u64) {
+        let asked = || std::env::var(VARIABLE).ok().map(|seconds| seconds.parse().expect("seconds, as a number"));
+        let seconds = self.seconds.or_else(asked).unwrap_or(USUAL);
+        let count = (seconds / ALARM_EVERY) as usize + 1;
+        let (stream, sink) = (Stream::open(), Sink::open());
+        let queries = Queries::new(Set::Mixed, self.rules, seed);
+        let queries = queries.written.iter().map(|written| written.query.as_str());
+        let rules = file(queries, 0) + &(0..count).map(alarm_rule).collect::<String>();
+        let daemon = Daemon::start(&stream, &sink, &rules);
+        let mut listener = stream.listener();
+        let over = AtomicBool::new(false);
+        let (samples, sent) = thread::scope(|scope| {
+            let sampler = scope.spawn(|| watch(&daemon, &over));
+            let sender = scope.spawn(|| self.send(seconds, count, &mut listener, seed));
+            let last = format!("alarm-{}", count - 1);
+            while sink.next().topic() != last {}
+            over.store(true, Ordering::Relaxed);
+            (sampler.join().unwrap(), sender.join().unwrap())
+        });
+        judge(&self, &samples, &sent);
+    }
+
+    /// Sends at that pace, an alarm now and then, and the last one at the end.
+    fn send(&self, seconds: u64, count: usize, listener: &mut Listener, seed: u64) -> Sent {
+        let mut corpus = Corpus::new(seed);
+        let (mut frame, mut alarmed, began) = (String::new(), 0, Instant::now());
+        for tick in 0..seconds * TICKS {
+            let due = Duration::from_secs(1) * tick as u32 / TICKS as u32;
+            thread::sleep((began + due).saturating_duration_since(Instant::now()));
+            for _ in 0..self.rate / TICKS {
+                corpus.frame(micros_now(), &mut frame);
+                listener.write(&frame);
+            }
+            if tick % (ALARM_EVERY * TICKS) == 0 && alarmed + 1 < count {
+                corpus.post(micros_now(), &Draft::english(&alarm(alarmed)), &mut frame);
+                listener.write(&frame);
+                alarmed += 1;
+            }
+            listener.flush();
+        }
+        corpus.post(micros_now(), &Draft::english(&alarm(count - 1)), &mut frame);
+        listener.send(&frame);
+        Sent {
+            frames: seconds * TICKS * (self.rate / TICKS),
+            took: began.elapsed(),
+            asked: Duration::from_secs(seconds),
+            account: corpus.account(),
+        }
+    }
+}
+
+/// What went out.
+struct Sent {
+    frames: u64,
+    took: Duration,
+    asked: Duration,
+    account: String,
+}
+
+/// Looks each second.
+fn watch(daemon: &Daemon, over: &AtomicBool) -> Vec<Sample> {
+    let (began, mut samples) = (Instant::now(), Vec::new());
+    let wal = daemon.path("stormbell.db-wal");
+    while !over.load(Ordering::Relaxed) {
+        thread::sleep((began + Duration::from_secs(samples.len() as u64)).saturating_duration_since(Instant::now()));
+        samples.push(Sample {
+            at: began.elapsed().as_secs_f64(),
+            memory: daemon.memory("RssAnon"),
+            files: daemon.files(),
+            wal: length(&wal),
+        });
+    }
+    samples
+}
+
+fn length(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
+
+fn judge(soak: &Soak, samples: &[Sample], sent: &Sent) {
+    let whole = samples.last().unwrap().at;
+    let judged: Vec<&Sample> = samples.iter().filter(|sample| sample.at >= whole * WARM_UP).collect();
+    let slope = slope(&judged) * 3600.0;
+    let files = |samples: &[&Sample]| samples.iter().map(|sample| sample.files).max().unwrap();
+    let (early, late) = judged.split_at(judged.len() / 2);
+    let (files_before, files_after) = (files(early), files(late));
+    let wal = samples.iter().map(|sample| sample.wal).max().unwrap();
+    let megabytes = |bytes: u64| bytes as f64 / 1e6;
+    println!(
+        "soak      {} frames in {:.0} s at {} frames/s with {} rules and the packs ({}): after {:.0} s of warm-up {:.1} MB of its own, {:.1} at the end, {:+.2} MB an hour; {files_before} files, then {files_after}; WAL at most {:.1} MB",
+        sent.frames,
+        sent.took.as_secs_f64(),
+        soak.rate,
+        soak.rules,
+        sent.account,
+        whole * WARM_UP,
+        megabytes(judged[0].memory),
+        megabytes(judged[judged.len() - 1].memory),
+        slope / 1e6,
+        megabytes(wal),
+    );
+    assert!(sent.took < sent.asked.mul_f64(1.02), "the daemon does not keep up with {} frames a second", soak.rate);
+    assert!(files_after <= files_before + MORE_FILES, "files are left open: {files_before}, then {files_after}");
+    assert!(wal < MOST_WAL, "the log of changes is not taken in: {wal} bytes");
+    if Duration::from_secs_f64(whole * (1.0 - WARM_UP)) < JUDGED_FROM {
+        println!("soak      the slope of memory was not judged: {whole:.0} s are too short");
+        return;
+    }
+    assert!(slope < MOST_AN_HOUR, "memory grows by {slope:.0} bytes an hour");
+}
+
+/// Bytes a second, by least squares.
+fn slope(samples: &[&Sample]) -> f64 {
+    let count = samples.len() as f64;
+    let mean = |of: &dyn Fn(&Sample) -> f64| samples.iter().map(|sample| of(sample)).sum::<f64>() / count;
+    let (at, memory) = (mean(&|sample| sample.at), mean(&|sample| sample.memory as f64));
+    let both: f64 = samples.iter().map(|sample| (sample.at - at) * (sample.memory as f64 - memory)).sum();
+    let spread: f64 = samples.iter().map(|sample| (sample.at - at).powi(2)).sum();
+    both / spread
+}

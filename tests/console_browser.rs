@@ -106,7 +106,7 @@ impl World {
 
 /// Whether the page fits into the window, and what axe-core finds.
 async fn judge(browser: &Browser, axe: &str, what: &str) {
-    let wide = browser.run("return document.documentElement.scrollWidth - window.innerWidth").await;
+    let wide = browser.run("const page = document.documentElement; return page.scrollWidth - page.clientWidth").await;
     assert!(wide.as_i64().unwrap() <= 0, "{what} is {wide} px wider than the window");
     // The driver's scripts run beside the page's policy.
     browser.run(axe).await;
@@ -220,8 +220,9 @@ async fn a_crisis_is_seen_taken_and_ended_in_a_real_browser() {
 async fn send(world: &World, browser: &Browser, selector: &str) {
     browser.run("window.before = true; return true").await;
     browser.press(selector).await;
-    let loaded = async || browser.run("return !window.before && document.readyState === 'complete'").await;
-    world.daemon.until(loaded, |loaded: &Value| *loaded == true).await;
+    let loaded =
+        "return [!window.before && document.readyState === 'complete', location.href, document.body?.innerText]";
+    world.daemon.until(async || browser.run(loaded).await, |loaded: &Value| loaded[0] == true).await;
 }
 
 /// Steps, roles, what may be said; then the incident is handed over, and its report read.
@@ -417,8 +418,8 @@ async fn what_answers_a_form_is_fine_small_and_large_by_day_and_by_night() {
         if place == 0 {
             browser.go(&link).await;
             browser.fill("input[name=name]", "ann").await;
-            browser.fill("input[name=password]", "short").await;
-            browser.fill("input[name=again]", "short").await;
+            browser.fill("input[name=password]", PASSWORD).await;
+            browser.fill("input[name=again]", "another horse altogether").await;
             send(&world, &browser, "main button").await;
             shown("refused-password").await;
             browser.fill("input[name=password]", PASSWORD).await;

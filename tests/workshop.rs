@@ -57,7 +57,8 @@ impl World {
 
 /// The diff that a page shows, as whoever applies it has it.
 fn diff_of(page: &str) -> String {
-    let (_, diff) = page.split_once("<pre class=\"diff\">").unwrap_or_else(|| panic!("{page}"));
+    let (_, diff) = page.split_once("<pre class=\"diff\"").unwrap_or_else(|| panic!("{page}"));
+    let (_, diff) = diff.split_once('>').unwrap();
     let escaped = [("&#39;", "'"), ("&#34;", "\""), ("&#60;", "<"), ("&#62;", ">"), ("&#38;", "&")];
     let diff = diff.split("</pre>").next().unwrap().to_owned();
     escaped.into_iter().fold(diff, |text, (escaped, char)| text.replace(escaped, char))

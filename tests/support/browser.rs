@@ -121,10 +121,14 @@ impl Browser {
     /// A picture for whoever wants to look, in the folder that is named.
     pub async fn picture(&self, name: &str) {
         let Some(folder) = std::env::var_os("STORMBELL_PICTURES") else { return };
-        let answer =
-            self.client.get(format!("{}/screenshot", self.session)).send().await.unwrap().text().await.unwrap();
-        let answer: Value = serde_json::from_str(&answer).unwrap();
-        let png = BASE64_STANDARD.decode(answer["value"].as_str().unwrap()).unwrap();
+        // All of the page, also what one would have to scroll to.
+        let size = self
+            .run("return [document.documentElement.clientWidth, Math.min(document.documentElement.scrollHeight, 8000)]")
+            .await;
+        let clip = json!({ "x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 1 });
+        let params = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
+        let shot = self.post("/goog/cdp/execute", json!({ "cmd": "Page.captureScreenshot", "params": params })).await;
+        let png = BASE64_STANDARD.decode(shot["data"].as_str().unwrap()).unwrap();
         std::fs::write(std::path::Path::new(&folder).join(name), png).unwrap();
     }
 }

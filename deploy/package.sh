@@ -5,7 +5,7 @@
 #   deploy/package.sh --profile dev      with another profile: quicker to build, for trying the packages themselves
 #   deploy/package.sh --program FILE     with a program that is built already
 #   deploy/package.sh --only deb         also rpm, tar
-#   deploy/package.sh --quick            the .deb less compressed, and without a list of parts
+#   deploy/package.sh --quick            less compressed, and without a list of parts
 #
 # The same commit gives the same bytes, wherever it lies: times are those of the commit (SOURCE_DATE_EPOCH), and no path of
 # this machine is in what comes out. Needs git; for each package its tool:
@@ -113,7 +113,7 @@ find "$root" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
 if wanted rpm; then
   put deploy/package/copyright "$doc/copyright"
   touch --date="@$SOURCE_DATE_EPOCH" "$root/$doc/copyright"
-  cargo generate-rpm --source-date "$SOURCE_DATE_EPOCH" --output "$out/"
+  cargo generate-rpm ${quick:+--payload-compress none} --source-date "$SOURCE_DATE_EPOCH" --output "$out/"
   rm "$root/$doc/copyright"
 fi
 if wanted deb; then

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use stormbell::app::pipeline::{Workplace, batch};
+use stormbell::app::pipeline::{Reading, Workplace, batch};
 use stormbell::domain::commit::{Commit, Erasure};
 use stormbell::domain::condition::{Condition, Part, Share};
 use stormbell::domain::engine::{Batch, Engine, Input, Item};
@@ -47,7 +47,8 @@ type Read = fn(Vec<Frame>, &Arc<RuleSet>) -> Batch;
 
 fn skimmed(frames: Vec<Frame>, rules: &Arc<RuleSet>) -> Batch {
     let mut workplace = Workplace::default();
-    batch("stream".into(), frames, Format::Jetstream, Arc::clone(rules), &mut workplace)
+    let reading = Reading { source: "stream".into(), format: Format::Jetstream, behind: Duration::ZERO };
+    batch(reading, frames, Arc::clone(rules), &mut workplace)
 }
 
 fn whole(frames: Vec<Frame>, rules: &Arc<RuleSet>) -> Batch {
@@ -189,5 +190,27 @@ proptest! {
         let (skimmed, whole) = (commits(skimmed, &batches, swap), commits(whole, &batches, swap));
         prop_assert_eq!(&skimmed, &whole);
         prop_assert!(ledger(&skimmed).adds_up());
+    }
+}
+
+#[test]
+fn a_clock_that_was_set_back_makes_no_stamp_of_a_source_false() {
+    let now = Timestamp::parse("2026-11-22T10:00:00Z").unwrap();
+    let read = |ahead: Duration, behind: Duration, text: &str| {
+        let stamp = now + ahead;
+        let body = Ok(frames::post(stamp.micros(), "did:plc:a", "k", text).into());
+        let frames = vec![Frame { received_at: Some(now), body }];
+        let reading = Reading { source: "stream".into(), format: Format::Jetstream, behind };
+        batch(reading, frames, rumours(), &mut Workplace::default()).span().map(|(at, _)| at)
+    };
+    let (hour, year) = (Duration::from_hours(1), Duration::from_hours(365 * 24));
+    // Skimmed, and decoded whole.
+    for text in ["soup", MATCHING] {
+        assert_eq!(read(hour * 3, Duration::ZERO, text), Some(now), "a source's clock that runs ahead");
+        assert_eq!(read(year, Duration::ZERO, text), None, "nonsense");
+        assert_eq!(read(hour * 3, hour * 4, text), Some(now + hour * 3), "our clock, set back");
+        assert_eq!(read(year, year + hour, text), Some(now + year), "a year");
+        assert_eq!(read(year, hour, text), None, "an hour is no reason for a year");
+        assert_eq!(read(hour * 3, hour, text), Some(now), "nor for three hours");
     }
 }

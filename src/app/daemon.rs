@@ -146,6 +146,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     let (steady, clock) = clocks();
     let (started, metrics) = (clock.now(), counters(&rules));
     let written = last_written(&config.store.path);
+    written.into_iter().for_each(|written| steady.was_at(written));
     let (database, restored) = open_database(&config, &rules, started)?;
     let web = bind(&config, open_api, database.access().context("reading who may sign in")?).await?;
     let (console, inlets) = web.as_ref().map(Web::ways).unwrap_or_default();
@@ -176,7 +177,8 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
         sources::start(&config, &timing, &positions, &clock, &probe, &around)?;
 
     let frames = stream::unfold(frames, |mut frames| async move { Some((frames.recv().await?, frames)) });
-    let arrived = pipeline::matched(frames, move |source| formats.of(source), rules.clone(), workers());
+    let arrived =
+        pipeline::matched(frames, move |source| formats.of(source), rules.clone(), workers(), steady.behind());
     let desk = Desk {
         engine,
         first,

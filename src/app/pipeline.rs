@@ -9,10 +9,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use tokio::sync::watch;
 
+use super::clock::Behind;
 use crate::domain::engine::{Batch, Frames, Input, Item, Items};
 use crate::domain::event::{Decoded, Passing, Reach, Rejected, SourceEvent};
 use crate::domain::id::SourceName;
@@ -38,6 +40,7 @@ pub fn matched(
     format: impl Fn(&SourceName) -> Format,
     rules: watch::Receiver<Arc<RuleSet>>,
     workers: usize,
+    behind: Behind,
 ) -> impl Stream<Item = Arrived> {
     let workplaces = Workplaces::default();
     let arrived = incoming.map(move |incoming| {
@@ -45,7 +48,8 @@ pub fn matched(
         let work: std::pin::Pin<Box<dyn Future<Output = Arrived> + Send>> = match incoming {
             Incoming::Frames { source, frames, reach } => {
                 let format = format(&source);
-                Box::pin(matched_frames(source, frames, reach, format, rules, workplaces.clone()))
+                let read = Reading { source, format, behind: behind.by() };
+                Box::pin(matched_frames(read, frames, reach, rules, workplaces.clone()))
             }
             Incoming::Connected { source, host, joint, at } => Box::pin(std::future::ready(Arrived {
                 input: Input::Connected { source, joint },
@@ -73,17 +77,16 @@ pub fn matched(
 
 #[allow(clippy::disallowed_methods, reason = "the task is awaited in its place by `buffered`, which owns it")]
 fn matched_frames(
-    source: SourceName,
+    reading: Reading,
     frames: Vec<Frame>,
     reach: Reach,
-    format: Format,
     rules: Arc<RuleSet>,
     workplaces: Workplaces,
 ) -> impl Future<Output = Arrived> + Send {
     let work = tokio::spawn(async move {
         let at = frames.iter().filter_map(|frame| frame.received_at).next_back().or(reach.covered);
         let mut workplace = workplaces.take();
-        let batch = Batch { reach, ..batch(source, frames, format, rules, &mut workplace) };
+        let batch = Batch { reach, ..batch(reading, frames, rules, &mut workplace) };
         workplaces.give_back(workplace);
         Arrived { input: Input::Batch(batch), at, host: None }
     });
@@ -96,25 +99,66 @@ fn matched_frames(
     }
 }
 
+/// How the frames of a source are read.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// Whose they are.
+    pub source: SourceName,
+    /// What it speaks.
+    pub format: Format,
+    /// How far our clock is behind what it once said.
+    pub behind: Duration,
+}
+
+impl Reading {
+    /// Decodes a frame. A decoder believes no stamp that lies ahead of our clock. If that was set back, the same frame is
+    /// read by the clock as it went before: what then is no longer at odds with it has the time that its source says.
+    /// Otherwise a pair of posts would be torn apart by whoever set our clock, and a year behind nothing would be heard.
+    fn decode(&self, bytes: &[u8], received_at: Option<Timestamp>) -> Decoded {
+        let read = self.format.decode(&self.source, bytes, received_at);
+        let Some(now) = received_at.filter(|_| !self.behind.is_zero()) else { return read };
+        let is_at_odds = match &read.event {
+            Ok(event) => time(event) == Some(now),
+            Err(reason) => *reason == Rejected::AbsurdDate,
+        };
+        if !is_at_odds {
+            return read;
+        }
+        let before = now + self.behind;
+        let again = self.format.decode(&self.source, bytes, Some(before));
+        let is_stamped = again.event.as_ref().ok().and_then(time).is_some_and(|at| at < before);
+        if is_stamped { again } else { read }
+    }
+
+    /// Whether skimming says all there is to say.
+    fn believes(&self, passing: &Passing, received_at: Option<Timestamp>) -> bool {
+        let Passing::Post(glimpse) = passing else { return true };
+        self.behind.is_zero() || received_at != Some(glimpse.event_time)
+    }
+}
+
+/// When an event happened, if it says so.
+fn time(event: &SourceEvent) -> Option<Timestamp> {
+    match event {
+        SourceEvent::Post(post) => Some(post.event_time),
+        SourceEvent::PostDeleted { at, .. } | SourceEvent::AuthorDeleted { at, .. } => Some(*at),
+        SourceEvent::Handle { .. } | SourceEvent::Other => None,
+    }
+}
+
 /// Reads and matches frames. A frame that makes the code panic is set aside, so that
 /// reading the stream again after a restart does not die on it again (invariant 5).
-pub fn batch(
-    source: SourceName,
-    frames: Vec<Frame>,
-    format: Format,
-    rules: Arc<RuleSet>,
-    workplace: &mut Workplace,
-) -> Batch {
+pub fn batch(reading: Reading, frames: Vec<Frame>, rules: Arc<RuleSet>, workplace: &mut Workplace) -> Batch {
     let read = frames.iter().map(|frame| {
-        let read = catch_unwind(AssertUnwindSafe(|| item(&source, frame, &format, &rules, workplace)));
+        let read = catch_unwind(AssertUnwindSafe(|| item(&reading, frame, &rules, workplace)));
         read.unwrap_or_else(|_| {
             *workplace = Workplace::default(); // whatever was left half done
             Item::decoded(not_read(Rejected::Poison), frame.received_at, None)
         })
     });
     let read = read.collect();
-    let frames = Box::new(Kept { source: source.clone(), format, frames });
-    Batch::new(source, rules, Items::new(read, frames))
+    let source = reading.source.clone();
+    Batch::new(source, rules, Items::new(read, Box::new(Kept { reading, frames })))
 }
 
 /// What a worker reads with; used again for every batch it takes.
@@ -125,14 +169,15 @@ pub struct Workplace {
     scratch: Scratch,
 }
 
-fn item(source: &SourceName, frame: &Frame, format: &Format, rules: &RuleSet, workplace: &mut Workplace) -> Item {
+fn item(reading: &Reading, frame: &Frame, rules: &RuleSet, workplace: &mut Workplace) -> Item {
     let Workplace { excerpt, buffers, scratch } = workplace;
     let received_at = frame.received_at;
     let bytes = match &frame.body {
         Ok(bytes) => bytes,
         Err(reason) => return Item::decoded(not_read(*reason), received_at, None),
     };
-    let skimmed = format.skim(source, bytes, received_at, excerpt, buffers);
+    let skimmed = reading.format.skim(&reading.source, bytes, received_at, excerpt, buffers);
+    let skimmed = skimmed.filter(|skimmed| reading.believes(&skimmed.passing, received_at));
     let mut taken = None;
     if let Some(Skimmed { cursor, passing }) = skimmed {
         if let Passing::Post(_) = passing {
@@ -142,7 +187,7 @@ fn item(source: &SourceName, frame: &Frame, format: &Format, rules: &RuleSet, wo
             return Item::passed(cursor, received_at, passing);
         }
     }
-    let decoded = format.decode(source, bytes, received_at);
+    let decoded = reading.decode(bytes, received_at);
     if let (None, Ok(SourceEvent::Post(post))) = (skimmed, &decoded.event) {
         excerpt.read(post);
         taken = rules.take(excerpt, scratch);
@@ -157,8 +202,7 @@ const fn not_read(reason: Rejected) -> Decoded {
 /// The frames of a batch, kept until the engine has seen to it.
 #[derive(Debug)]
 struct Kept {
-    source: SourceName,
-    format: Format,
+    reading: Reading,
     frames: Vec<Frame>,
 }
 
@@ -167,7 +211,7 @@ impl Frames for Kept {
         let Some(Frame { received_at, body: Ok(bytes) }) = self.frames.get(place) else {
             return Err(Rejected::Poison);
         };
-        let decode = || self.format.decode(&self.source, bytes, *received_at).event;
+        let decode = || self.reading.decode(bytes, *received_at).event;
         catch_unwind(AssertUnwindSafe(decode)).or(Err(Rejected::Poison))?
     }
 }

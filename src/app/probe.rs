@@ -95,6 +95,7 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
+    use crate::app::clock::Behind;
     use crate::app::pipeline;
     use crate::domain::engine::Input;
     use crate::domain::rule::RuleSet;
@@ -105,7 +106,7 @@ mod tests {
         let now = Timestamp::from_seconds(1_800_000_000);
         let (_rules, rules) = watch::channel(Arc::new(RuleSet::default()));
         let frames = stream::iter([post(now)]);
-        let arrived = pipeline::matched(frames, |_| Format::Jetstream, rules, 1);
+        let arrived = pipeline::matched(frames, |_| Format::Jetstream, rules, 1, Behind::default());
         let arrived = Box::pin(arrived).next().await.unwrap();
         let Input::Batch(batch) = arrived.input else { panic!("no batch") };
         let written = Probe::takes(&batch).unwrap();

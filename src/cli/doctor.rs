@@ -22,9 +22,10 @@ use crate::notify::{BuildError, Receiver, SendError};
 #[command(after_help = "\
 Examples:
   stormbell doctor
-  CREDENTIALS_DIRECTORY=/etc/stormbell/credentials stormbell doctor    with the secrets that the service is given
-Each way out is tried as far as TLS, through the proxy and by the authorities that the configuration names; nothing is
-sent. Exits 0 when all of them are open and this machine is fit, 1 when not, 78 when the configuration cannot be read.")]
+  CREDENTIALS_DIRECTORY=/etc/stormbell/credentials stormbell doctor    with the service's secrets
+Each way out is tried as far as TLS, through the proxy and by the authorities of the configuration;
+nothing is sent. Exits 0 when all are open and this machine is fit, 1 when not, 78 when the
+configuration cannot be read.")]
 pub(super) struct Doctor {
     /// Print one JSON object a line
     #[arg(long)]

@@ -22,6 +22,7 @@ use super::archive;
 use super::input::Recording;
 use super::progress::Progress;
 use super::say;
+use crate::app::clock::Behind;
 use crate::app::clock::SystemClock;
 use crate::app::pipeline::matched;
 use crate::domain::commit::Commit;
@@ -138,7 +139,7 @@ impl<'a> Player<'a> {
             let (which, shared, format) = (which.next().unwrap_or_default(), &shared, format.clone());
             let batches = stream::iter(std::iter::from_fn(move || shared.borrow_mut().next(which)));
             let (_, in_force) = watch::channel(Arc::clone(rules));
-            Box::pin(matched(batches, move |_| format.clone(), in_force, self.threads * 2))
+            Box::pin(matched(batches, move |_| format.clone(), in_force, self.threads * 2, Behind::default()))
         });
         loop {
             let mut span = None;

@@ -29,6 +29,7 @@ impl Engine {
         self.advanced = set.moves(self.advanced);
         self.clock_set_at = set.at;
         self.sources_clock_set(set);
+        self.spikes.exposure.clock_set(set);
         commit.clock_set = Some(commit.clock_set.map_or(set, |before| before.and(set)));
     }
 

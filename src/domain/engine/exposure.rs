@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::domain::incident::Gap;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{ClockSet, Timestamp};
 
 /// Gaps remembered; a season reaches eight weeks back, and a source that is lost more
 /// often than once an hour has other troubles.
@@ -31,10 +31,27 @@ impl Exposure {
     /// A gap ended.
     pub(super) fn ended(&mut self, gap: &Gap) {
         if let (false, Some(to)) = (gap.recovered, gap.to) {
-            self.lost.push_back((gap.from, to));
-            self.changes += 1;
-            if self.lost.len() > MOST {
-                self.lost.pop_front();
+            self.add(gap.from, to);
+        }
+    }
+
+    fn add(&mut self, from: Timestamp, to: Timestamp) {
+        self.lost.push_back((from, to));
+        self.changes += 1;
+        if self.lost.len() > MOST {
+            self.lost.pop_front();
+        }
+    }
+
+    /// The clock was set. Time that it leapt over was not there to be seen, by any source; what is to come after it was set
+    /// back cannot be lost yet.
+    pub(super) fn clock_set(&mut self, set: ClockSet) {
+        match u64::try_from(set.by) {
+            Ok(by) => (0..self.sources).for_each(|_| self.add(set.at - Duration::from_micros(by), set.at)),
+            Err(_) => {
+                self.lost.iter_mut().for_each(|(_, to)| *to = set.at.min(*to));
+                self.lost.retain(|(from, to)| from < to);
+                self.changes += 1;
             }
         }
     }
@@ -78,5 +95,21 @@ mod tests {
         assert!(shares.iter().zip([100.0, 75.0, 50.0, 100.0]).all(|(a, b)| (a - b).abs() < 1e-9), "{shares:?}");
         exposure.sources = 1;
         assert!(share(&exposure, 120).abs() < 1e-9);
+    }
+
+    #[test]
+    fn time_that_the_clock_leapt_over_is_not_seen_until_it_is_set_back() {
+        let at = Timestamp::from_seconds;
+        let set = |by: i64, at: Timestamp| ClockSet { by: by * 1_000_000, at };
+        let mut exposure = Exposure { sources: 2, ..Exposure::default() };
+        exposure.clock_set(set(3600, at(4600)));
+        assert!(exposure.share(at(1000), at(4600)).abs() < 1e-9);
+        assert!((exposure.share(at(1000), at(8200)) - 0.5).abs() < 1e-9);
+        // Half an hour of it is there after all.
+        exposure.clock_set(set(-1800, at(2800)));
+        assert!((exposure.share(at(2800), at(6400)) - 1.0).abs() < 1e-9);
+        assert!(exposure.share(at(1000), at(2800)).abs() < 1e-9);
+        exposure.clock_set(set(-1800, at(1000)));
+        assert!((exposure.share(at(0), at(8200)) - 1.0).abs() < 1e-9);
     }
 }

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, Row};
 
 use super::error::StoreError;
+use super::keys::Keys;
 use super::write::Store;
 use super::{outbox, quotas, silences, stored};
 use crate::domain::commit::{Restored, VolumeState};
@@ -16,7 +17,7 @@ use crate::domain::time::Timestamp;
 impl Store {
     /// The state of the last commit: all that is alive, and sightings from `horizon` (event time) on.
     pub fn restore(&self, horizon: Timestamp) -> Result<Restored, StoreError> {
-        let sql = self.conn();
+        let (sql, keys) = (self.conn(), self.keys());
         let mut cursors = sql.prepare("SELECT name, cursor FROM source WHERE cursor IS NOT NULL")?;
         let cursors = cursors
             .query_map((), |row| Ok((row.get::<_, String>(0)?.into(), Cursor(row.get(1)?))))?
@@ -26,18 +27,19 @@ impl Store {
             .query_map((), |row| Ok((row.get::<_, String>(0)?.into(), row.get::<_, String>(1)?.into())))?
             .collect::<Result<_, _>>()?;
         let mut kept = sql.prepare("SELECT id, author FROM post WHERE json IS NOT NULL")?;
-        let kept = kept
-            .query_map((), |row| Ok((row.get::<_, String>(0)?.into(), row.get::<_, String>(1)?.into())))?
-            .collect::<Result<_, _>>()?;
+        let kept = all(kept.query(())?, |row| {
+            let name = |column| keys.named(&row.get::<_, String>(column)?);
+            Ok((name(0)?.into(), name(1)?.into()))
+        })?;
         let mut tellings =
             sql.prepare("SELECT post, author, at, story, original, words FROM telling WHERE at >= ?1 ORDER BY seq")?;
-        let tellings = tellings.query_map([horizon.micros()], read_telling)?.collect::<Result<_, _>>()?;
+        let tellings = all(tellings.query([horizon.micros()])?, |row| read_telling(keys, row))?;
         let mut sightings = sql.prepare(
             "SELECT rule, sighting.post, source, sighting.author, sighting.at, incident, story
              FROM sighting LEFT JOIN telling ON telling.post = sighting.post
              WHERE sighting.at >= ?1 ORDER BY sighting.seq",
         )?;
-        let sightings = sightings.query_map([horizon.micros()], read_sighting)?.collect::<Result<_, _>>()?;
+        let sightings = all(sightings.query([horizon.micros()])?, |row| read_sighting(keys, row))?;
         Ok(Restored {
             cursors,
             bookmarks,
@@ -47,7 +49,7 @@ impl Store {
             kept,
             tellings,
             sightings,
-            incidents: incidents(sql, "state <> 'resolved' ORDER BY opened_at, id", ())?,
+            incidents: incidents(sql, keys, "state <> 'resolved' ORDER BY opened_at, id", ())?,
             ended: Vec::new(), // see [`Store::ended_since`]
             quotas: quotas::all(sql)?,
             silences: silences::since(sql, horizon)?,
@@ -60,7 +62,7 @@ impl Store {
     /// Incidents that ended since then, oldest end first: for [`Restored::ended`].
     pub fn ended_since(&self, since: Timestamp) -> Result<Vec<Incident>, StoreError> {
         let which = "state = 'resolved' AND detail ->> '$.resolved.at' >= ?1 ORDER BY detail ->> '$.resolved.at', id";
-        incidents(self.conn(), which, [since.micros()])
+        incidents(self.conn(), self.keys(), which, [since.micros()])
     }
 
     /// What rules have learnt.
@@ -79,6 +81,7 @@ pub(super) fn read_volume(row: &Row<'_>) -> rusqlite::Result<VolumeState> {
 /// Incidents; `which` is what follows WHERE.
 pub(super) fn incidents(
     sql: &Connection,
+    keys: &Keys,
     which: &str,
     params: impl rusqlite::Params,
 ) -> Result<Vec<Incident>, StoreError> {
@@ -87,8 +90,7 @@ pub(super) fn incidents(
     let mut incidents = Vec::new();
     while let Some(row) = rows.next()? {
         let (id, detail): (String, String) = (row.get(0)?, row.get(1)?);
-        let incident = stored::incident_from_json(&detail);
-        incidents.push(incident.or(Err(StoreError::Unreadable { table: "incident", id }))?);
+        incidents.push(stored::incident_from_json(&id, &detail, keys)?);
     }
     Ok(incidents)
 }
@@ -115,27 +117,42 @@ pub(super) fn gaps(sql: &Connection, which: &str, params: impl rusqlite::Params)
     Ok(gaps)
 }
 
-fn read_telling(row: &Row<'_>) -> rusqlite::Result<Telling> {
-    let text = |column| row.get::<_, String>(column);
+/// All rows that can be read.
+fn all<T>(
+    mut rows: rusqlite::Rows<'_>,
+    read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        all.extend(StoreError::or_absent(read(row))?);
+    }
+    Ok(all)
+}
+
+fn read_telling(keys: &Keys, row: &Row<'_>) -> Result<Telling, StoreError> {
+    let name: String = row.get(0)?;
+    let original = row.get::<_, Option<String>>(4)?.map(|name| keys.named(&name)).transpose()?;
+    let words = row.get::<_, Option<Vec<u8>>>(5)?.map(|sealed| stored::open_words(keys, &name, &sealed));
     Ok(Telling {
-        post: text(0)?.into(),
-        author: text(1)?.into(),
+        post: keys.named(&name)?.into(),
+        author: keys.named(&row.get::<_, String>(1)?)?.into(),
         at: Timestamp::from_micros(row.get(2)?),
         story: Story(row.get::<_, i64>(3)?.cast_unsigned()),
-        original: row.get::<_, Option<String>>(4)?.map(PostId::from),
-        words: row.get::<_, Option<Vec<u8>>>(5)?.map(|bytes| stored::words_from_bytes(&bytes)),
+        original: original.map(PostId::from),
+        words: words.transpose()?,
     })
 }
 
-fn read_sighting(row: &Row<'_>) -> rusqlite::Result<Sighting> {
+fn read_sighting(keys: &Keys, row: &Row<'_>) -> Result<Sighting, StoreError> {
     let text = |column| row.get::<_, String>(column);
-    let post = PostId::from(text(1)?);
+    let post = PostId::from(keys.named(&text(1)?)?);
+    let author = keys.named(&text(3)?)?.into();
     // From before stories were counted: each post its own.
     let story =
         row.get::<_, Option<i64>>(6)?.map_or_else(|| Story::begun_by(&post), |name| Story(name.cast_unsigned()));
     Ok(Sighting {
         rule: text(0)?.into(),
-        seen: Seen::new(Timestamp::from_micros(row.get(4)?), post, text(3)?.into(), story),
+        seen: Seen::new(Timestamp::from_micros(row.get(4)?), post, author, story),
         source: text(2)?.into(),
         incident: row.get::<_, Option<String>>(5)?.map(IncidentId::from),
     })

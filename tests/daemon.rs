@@ -303,6 +303,7 @@ async fn what_an_author_takes_back_is_gone_from_disk_and_from_later_messages() {
     assert!(opened.to_string().contains("annsecretwords"));
     daemon.until(async || daemon.incidents("threat").await, |incidents| incidents[0]["posts"] == 3).await;
     assert!(["annsecretwords", "bobsecretwords", "evesecretwords"].iter().all(|text| world.place.database_holds(text)));
+    assert!(!["evesecretwords", "did:plc:eve"].iter().any(|text| world.place.in_files(text)), "and none in clear");
 
     world.stream.push(frames::delete(t + 3, "did:plc:ann", "k1"));
     world.stream.push(frames::account_deleted(t + 4, "did:plc:bob"));

@@ -13,7 +13,7 @@ use crate::config::environment::Environment;
 use crate::domain::audit::Entry;
 use crate::domain::message::counted;
 use crate::domain::time::Clock as _;
-use crate::store::{Contents, Reader, Store, StoreError};
+use crate::store::{Contents, Reader, Store, StoreError, With};
 
 /// Copy the database while the daemon runs.
 #[derive(Debug, Args)]
@@ -21,8 +21,10 @@ use crate::store::{Contents, Reader, Store, StoreError};
 Examples:
   stormbell backup /backup/stormbell-monday.db
   stormbell backup --config /etc/stormbell/stormbell.toml /backup/stormbell.db
-The copy is read through before it gets its name. It holds what people wrote, for as long as the copy exists: only its
-owner may read it, and the retention of the database does not reach it. The configuration is not part of it.")]
+The copy is read through before it gets its name; only its owner may read it. What people wrote is sealed in it. The keys
+go into a file of their own in the same folder (stormbell-….keys), in the place of those of the last backup: it opens the
+older copies, too, but for days of which nothing is kept any more. Keep one copy of it, elsewhere than the backups, and the
+newest: whoever keeps old ones keeps what should be gone. The configuration is not part of it.")]
 pub(super) struct Backup {
     #[command(flatten)]
     config: ConfigArgs,
@@ -37,7 +39,7 @@ impl Backup {
         let made = reader.back_up(&self.file);
         drop(reader);
         give_back(&database);
-        let contents = made.map_err(|error| match error {
+        let (contents, keys) = made.map_err(|error| match error {
             StoreError::File { source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists => anyhow::anyhow!(
                 "{} is there already, and was left as it is; give the copy another name",
                 self.file.display()
@@ -45,6 +47,9 @@ impl Backup {
             error => error.into(),
         })?;
         say(&format!("{} holds {}; read through, all is sound", self.file.display(), in_words(&contents)));
+        if let Some(keys) = keys {
+            say(&format!("{} has the keys to it and to older ones, in the place of those before", keys.display()));
+        }
         Ok(Exit::Fine)
     }
 }
@@ -52,38 +57,66 @@ impl Backup {
 /// Put a backup in the place of the database.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
+Examples:
   systemctl stop stormbell && stormbell restore /backup/stormbell-monday.db && systemctl start stormbell
-The database that was there is kept beside it. Sources go on where the backup left them, as far as they still have it,
+  stormbell restore --keys /safe/stormbell-3f2a9c01.keys /backup/stormbell-monday.db
+  stormbell restore --keys /safe/stormbell-3f2a9c01.keys
+  stormbell restore --without-keys
+The keys are those beside the database, if they fit, or those beside the backup, or those of --keys. Without a backup the
+database stays, and gets its keys back; with --without-keys it goes on with new ones when nobody has the old: kept posts,
+alerts and the history's words are gone then, while incidents, messages and what rules have learnt stay. The database that was there is kept beside it. Sources go on where the backup left them, as far as they still have it,
 and messages that waited to be sent when it was made are sent (again), under the names they had: receivers that tell
-repetitions by them, do. Posts that their authors took back since are in it again until retention takes them.")]
+repetitions by them, do. Posts that their authors took back since are in it again until retention takes them; posts of
+days whose keys are destroyed are not.")]
 pub(super) struct Restore {
     #[command(flatten)]
     config: ConfigArgs,
-    /// The backup
-    file: PathBuf,
+    /// The backup; without one the database stays, and gets its keys
+    #[arg(required_unless_present_any = ["keys", "without_keys"])]
+    file: Option<PathBuf>,
+    /// The file of keys, if it lies neither beside the database nor beside the backup
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
+    /// Give up what is sealed, and go on with new keys
+    #[arg(long, conflicts_with = "keys")]
+    without_keys: bool,
 }
 
 impl Restore {
     pub(super) fn main(&self) -> anyhow::Result<Exit> {
         let database = database(&self.config)?;
-        let contents = Contents::of(&self.file).with_context(|| self.file.display().to_string())?;
+        let from = self.file.as_deref().unwrap_or(&database);
+        let contents = Contents::of(from).with_context(|| from.display().to_string())?;
+        let with = match &self.keys {
+            Some(keys) => With::Keys(keys.clone()),
+            None if self.without_keys => With::Nothing,
+            None => With::Found,
+        };
         let noted = Entry {
             at: SystemClock.now(),
             by: "administrator".to_owned(),
             what: "store.restored".to_owned(),
             about: "database".to_owned(),
-            text: format!("from a backup with {}", in_words(&contents)),
+            text: match (&self.file, self.without_keys) {
+                (_, true) => format!("with new keys, without what was sealed: {}", in_words(&contents)),
+                (Some(_), false) => format!("from a backup with {}", in_words(&contents)),
+                (None, false) => "its keys".to_owned(),
+            },
         };
-        let aside = match Store::put_back(&self.file, &database, &noted) {
+        let done = match Store::put_back(self.file.as_deref(), &database, &with, &noted) {
             Err(error @ StoreError::Locked { .. }) => {
                 say(&format!("error: {error}"));
                 return Ok(Exit::Temporary);
             }
             done => done?,
         };
-        say(&format!("{} is now the backup, with {}", database.display(), in_words(&contents)));
-        if let Some(aside) = aside {
+        let is = if self.file.is_some() { "is now the backup" } else { "has its keys" };
+        say(&format!("{} {is}, with {}", database.display(), in_words(&contents)));
+        if done.unreadable > 0 {
+            let posts = counted(u64::try_from(done.unreadable).unwrap_or(u64::MAX), "post");
+            say(&format!("{posts} cannot be read by anybody: the keys of their days are gone; the text was taken out"));
+        }
+        for aside in [done.aside, done.keys_aside].into_iter().flatten() {
             say(&format!("what was there is kept as {}; remove it once all is well", aside.display()));
         }
         if contents.waiting > 0 {

@@ -1,7 +1,5 @@
 //! The certificate by which the web server proves itself: read for the first time, and again when its files change.
 
-mod end;
-
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,11 +75,6 @@ impl CertificateError {
             Self::NoCertificate { .. } | Self::Strangers { .. } => false,
         }
     }
-}
-
-/// Until when the server can prove itself with it; none where that cannot be read out of it.
-pub fn ends(certified: &CertifiedKey) -> Option<Timestamp> {
-    certified.cert.first().and_then(|certificate| end::end(certificate))
 }
 
 /// Reads both files and sees whether they belong together. Blocks on files.

@@ -235,6 +235,9 @@ impl Commit {
     }
 }
 
+/// Of so many posts it is remembered which others they may be the same as.
+pub const CARRIED: usize = 1 << 14;
+
 /// A post that may be the same as another on another network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Carried {
@@ -244,6 +247,12 @@ pub struct Carried {
     pub url: Option<String>,
     /// What it is a copy of.
     pub copy_of: Option<Original>,
+}
+
+impl From<Post> for Carried {
+    fn from(Post { id: post, url, copy_of, .. }: Post) -> Self {
+        Self { post, url, copy_of }
+    }
 }
 
 /// What the engine needs to go on where it stopped.

@@ -9,9 +9,10 @@
 use rusqlite::params;
 
 use super::error::StoreError;
+use super::keys::LENGTH;
 use super::read::{Reader, SourceRecord};
 use super::restore::read_volume;
-use super::stored::post_from_json;
+use super::stored::{open_post, post_from_json};
 use crate::domain::commit::VolumeState;
 use crate::domain::event::Cursor;
 use crate::domain::id::PostId;
@@ -97,23 +98,34 @@ impl Reader {
     /// # Errors
     /// What the disk says.
     pub fn kept_bytes(&self) -> Result<u64, StoreError> {
-        let sum = "SELECT coalesce(sum(octet_length(json) + 1), 0) FROM post WHERE json IS NOT NULL";
-        Ok(self.sql.query_row(sum, (), |row| row.get::<_, i64>(0))?.unsigned_abs())
+        let length = if self.keys.id().is_some() { LENGTH } else { "octet_length(json)" };
+        let sum = format!("SELECT coalesce(sum({length} + 1), 0) FROM post WHERE json IS NOT NULL");
+        Ok(self.sql.query_row(&sum, (), |row| row.get::<_, i64>(0))?.unsigned_abs())
     }
 
-    /// The next kept posts after one, or the first ones, by event time and id.
+    /// The next kept posts after one, or the first ones, by event time, and of one time as they came.
     ///
     /// # Errors
     /// What the disk says.
     pub fn kept_posts(&self, after: Option<&Kept>, limit: usize) -> Result<Vec<Kept>, StoreError> {
         let mut select = self.sql.prepare_cached(
-            "SELECT at, id, json FROM post WHERE json IS NOT NULL AND (at, id) > (?1, ?2) ORDER BY at, id LIMIT ?3",
+            "SELECT at, id, json FROM post
+             WHERE json IS NOT NULL AND (at, rowid) > (?1, coalesce((SELECT rowid FROM post WHERE id = ?2), 0))
+             ORDER BY at, rowid",
         )?;
-        let (at, id) = after.map_or((i64::MIN, ""), |after| (after.at.micros(), after.id.as_str()));
-        let rows = select.query_map(params![at, id, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
-            let id: String = row.get(1)?;
-            Ok(Kept { at: Timestamp::from_micros(row.get(0)?), id: id.into(), json: row.get(2)? })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let (at, name) = match after {
+            Some(after) => (after.at.micros(), self.keys.name(after.id.as_str())?),
+            None => (i64::MIN, String::new()),
+        };
+        let mut rows = select.query(params![at, name])?;
+        let mut kept = Vec::new();
+        while kept.len() < limit {
+            let Some(row) = rows.next()? else { break };
+            let (at, name, sealed): (i64, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            // In a copy of before its key was destroyed.
+            let Some(json) = open_post(&self.keys, &name, &sealed)? else { continue };
+            kept.push(Kept { at: Timestamp::from_micros(at), id: self.keys.named(&name)?.into(), json });
+        }
+        Ok(kept)
     }
 }

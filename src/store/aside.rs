@@ -180,7 +180,7 @@ fn read(store: &Store, receiver: &ReceiverName, id: &DeliveryId, more: u32) -> R
     let query =
         "SELECT id, message, due, give_up, attempts + ?2 AS attempts, person, address FROM outbox WHERE id = ?1";
     let taken = store.conn().query_row(query, params![id.as_str(), more], Taken::read)?;
-    taken.into_leased(receiver, store.conn())
+    taken.into_leased(receiver, store.conn(), store.keys())
 }
 
 impl Writing<'_> {

@@ -4,7 +4,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::StoreError;
 use super::read::Reader;
-use super::stored::incident_from_json;
+use super::sealing::{open_entry, seal_entry};
+use super::stored::is_restricted;
 use super::write::Writing;
 use crate::domain::audit::{Entry, Link, words};
 use crate::domain::time::Timestamp;
@@ -51,12 +52,13 @@ impl Writing<'_> {
         let salt: [u8; 16] = self.sql.query_row("SELECT randomblob(16)", (), |row| row.get(0))?;
         let (number, said) = (before + 1, words(&entry.text, &salt));
         let mut insert = self.sql.prepare_cached(
-            "INSERT INTO audit (seq, at, by, what, about, text, salt, words, hash)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO audit (seq, at, by, what, about, text, words, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?;
         let Entry { at, by, what, about, text } = entry;
         let link = link.then(number, entry, &said);
-        insert.execute(params![number, at.micros(), by, what, about, text, salt, said, link.0])?;
+        let lane = self.lane_of(&about.as_str().into())?;
+        let sealed = seal_entry(self.keys, lane, *at, number, (&salt, text))?;
+        insert.execute(params![number, at.micros(), by, what, about, sealed, said, link.0])?;
         Ok(())
     }
 }
@@ -65,18 +67,22 @@ impl Reader {
     /// The newest entries, newest first; `before` that number, if one is named.
     pub fn audit(&self, before: Option<i64>, most: usize) -> Result<Vec<Kept>, StoreError> {
         let mut select = self.sql.prepare(
-            "SELECT seq, at, by, what, about, ifnull(text, ''), (SELECT detail FROM incident WHERE id = about)
+            "SELECT seq, at, by, what, about, text, (SELECT detail FROM incident WHERE id = about)
              FROM audit WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2",
         )?;
         let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let kept = select.query_map(params![before.unwrap_or(i64::MAX), most], |row| {
-            let at = Timestamp::from_micros(row.get(1)?);
-            let entry = Entry { at, by: row.get(2)?, what: row.get(3)?, about: row.get(4)?, text: row.get(5)? };
+        let mut rows = select.query(params![before.unwrap_or(i64::MAX), most])?;
+        let mut kept = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (number, at) = (row.get(0)?, Timestamp::from_micros(row.get(1)?));
+            let sealed: Option<String> = row.get(5)?;
+            let opened = sealed.map(|sealed| StoreError::or_absent(open_entry(&self.keys, number, &sealed)));
+            let text = opened.transpose()?.flatten().flatten().map(|(_, text)| text).unwrap_or_default();
+            let entry = Entry { at, by: row.get(2)?, what: row.get(3)?, about: row.get(4)?, text };
             let incident: Option<String> = row.get(6)?;
-            let incident = incident.and_then(|detail| incident_from_json(&detail).ok());
-            Ok(Kept { number: row.get(0)?, entry, restricted: incident.is_some_and(|one| one.is_restricted()) })
-        })?;
-        Ok(kept.collect::<Result<_, _>>()?)
+            kept.push(Kept { number, entry, restricted: incident.is_some_and(|detail| is_restricted(&detail)) });
+        }
+        Ok(kept)
     }
 
     /// The last entry's number and link; none when nothing was ever done.
@@ -86,8 +92,13 @@ impl Reader {
 
     /// Follows the chain from its beginning; with `known`, a link that must be in it.
     pub fn verify_audit(&self, known: Option<Link>) -> Result<Verdict, StoreError> {
+        self.follow_audit(known, true)
+    }
+
+    /// The same; without keys, words are not looked at, of which the chain has the hashes.
+    pub(super) fn follow_audit(&self, known: Option<Link>, words_too: bool) -> Result<Verdict, StoreError> {
         let mut select =
-            self.sql.prepare("SELECT seq, at, by, what, about, text, words, hash, salt FROM audit ORDER BY seq")?;
+            self.sql.prepare("SELECT seq, at, by, what, about, text, words, hash FROM audit ORDER BY seq")?;
         let mut rows = select.query(())?;
         let (mut link, mut entries) = (Link::FIRST, 0);
         let mut met = known.is_none_or(|known| known == link);
@@ -100,8 +111,15 @@ impl Reader {
             if number != entries {
                 return broken("entries before it are missing");
             }
-            let salt: Vec<u8> = row.get::<_, Option<Vec<u8>>>(8)?.unwrap_or_default();
-            if text.is_some_and(|text| words(&text, &salt) != said) {
+            let is_said =
+                match text.filter(|_| words_too).map(|sealed| open_entry(&self.keys, number, &sealed)).transpose() {
+                    Ok(Some(Some((salt, text)))) => words(&text, &salt) == said,
+                    // They were erased, or their key was destroyed.
+                    Ok(Some(None) | None) => true,
+                    Err(StoreError::Unreadable { .. }) => false,
+                    Err(error) => return Err(error),
+                };
+            if !is_said {
                 return broken("its words are not those that were written");
             }
             link = link.then(number, &entry, &said);
@@ -183,7 +201,7 @@ mod tests {
         let sound = Verdict::Sound { entries: 5, head };
         assert_eq!(reader.verify_audit(Some(head)).unwrap(), sound);
         let tamper = Connection::open(&path).unwrap();
-        tamper.execute_batch("UPDATE audit SET text = NULL, salt = NULL WHERE seq = 2").unwrap();
+        tamper.execute_batch("UPDATE audit SET text = NULL WHERE seq = 2").unwrap();
         assert_eq!(reader.verify_audit(Some(head)).unwrap(), sound);
         tamper.execute_batch("DELETE FROM audit WHERE seq = 5").unwrap();
         assert!(matches!(reader.verify_audit(None).unwrap(), Verdict::Sound { entries: 4, .. }));

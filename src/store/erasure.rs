@@ -5,20 +5,30 @@
 //! receipt are one transaction. A post's id stays with its hash, or the post would come back when the stream is read
 //! again.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, params};
 use sha2::{Digest as _, Sha256};
 
 use super::audit::head;
 use super::error::StoreError;
 use super::holds::HELD;
+use super::keys::{About, Keys};
 use super::read::Reader;
 use super::retention::{erase, ids};
+use super::sealing::{open_alert, open_entry, reseal_alert};
 use super::write::Writing;
 use super::writer::StoreHandle;
+use super::{restore, stored};
 use crate::domain::audit::{Entry, Link};
 use crate::domain::commit::Erasure;
 use crate::domain::erasure::{ERASED, NotErased, Order, unnamed};
 use crate::domain::id::{AuthorId, PostId, ReceiverName, SourceName, hex};
+use crate::domain::incident::Incident;
+use crate::domain::message::Message;
+
+/// Accounts that are named to choose from, at most.
+const AUTHORS: usize = 10;
 
 /// What an order erased.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,44 +57,51 @@ impl StoreHandle {
 impl Reader {
     /// The accounts of which text of a source is kept, by id, or by handle after `@`.
     pub fn authors_of(&self, name: &str, source: &SourceName) -> Result<Vec<AuthorId>, StoreError> {
-        let which = match name.strip_prefix('@') {
-            Some(_) => "lower(ltrim(json ->> '$.author.handle', '@')) = lower(?1)",
-            None => "author = ?1",
+        let author = if name.starts_with('@') { None } else { Some(self.keys.name(name)?) };
+        let query = "SELECT id, json FROM post WHERE json IS NOT NULL AND (?1 IS NULL OR author = ?1)";
+        let mut select = self.sql.prepare(query)?;
+        let mut rows = select.query([author])?;
+        let wanted = name.strip_prefix('@').map(str::to_lowercase);
+        let fits = |handle: Option<&str>| {
+            let handle = handle.map(|handle| handle.trim_start_matches('@').to_lowercase());
+            wanted.is_none() || handle == wanted
         };
-        let query = format!(
-            "SELECT DISTINCT author FROM post WHERE json IS NOT NULL AND {which} AND json ->> '$.source' = ?2 LIMIT 10"
-        );
-        let mut select = self.sql.prepare(&query)?;
-        let name = name.strip_prefix('@').unwrap_or(name);
-        let authors =
-            select.query_map(params![name, source.as_str()], |row| Ok(AuthorId::from(row.get::<_, String>(0)?)))?;
-        Ok(authors.collect::<Result<_, _>>()?)
+        let mut authors = BTreeSet::new();
+        while authors.len() < AUTHORS {
+            let Some(row) = rows.next()? else { break };
+            let (name, sealed): (String, String) = (row.get(0)?, row.get(1)?);
+            let Some(post) = stored::read_post(&self.keys, &name, &sealed)? else { continue };
+            if post.source == *source && fits(post.author.handle.as_deref()) {
+                authors.insert(post.author.id);
+            }
+        }
+        Ok(authors.into_iter().collect())
     }
 
     /// Whether text of a post is kept.
     pub fn keeps(&self, post: &PostId) -> Result<bool, StoreError> {
         let kept = "SELECT EXISTS (SELECT 1 FROM post WHERE id = ?1 AND json IS NOT NULL)";
-        Ok(self.sql.query_row(kept, [post.as_str()], |row| row.get(0))?)
+        Ok(self.sql.query_row(kept, [self.keys.name(post.as_str())?], |row| row.get(0))?)
     }
 
     /// The hold by which nothing may be erased there, if any.
     pub fn hold_against(&self, what: &Erasure) -> Result<Option<NotErased>, StoreError> {
-        hold_of_one(&self.sql, &serde_json::json!(posts_of(&self.sql, what)?).to_string())
+        hold_of_one(&self.sql, &serde_json::json!(posts_of(&self.sql, &self.keys, what)?).to_string())
     }
 
     /// The handles under which an author stands in kept posts.
     pub fn handles_of(&self, author: &AuthorId) -> Result<Vec<String>, StoreError> {
-        handles(&self.sql, author.as_str())
+        handles(&self.sql, &self.keys, author.as_str())
     }
 }
 
 impl Writing<'_> {
     pub(super) fn erase_by_order(&mut self, order: &Order) -> Result<Result<Receipt, NotErased>, StoreError> {
-        let posts = posts_of(self.sql, &order.what)?;
+        let posts = posts_of(self.sql, self.keys, &order.what)?;
         let (subject, names) = match &order.what {
             Erasure::Post(post) => (post.as_str(), Vec::new()),
             Erasure::Author(author) => {
-                let mut names = handles(self.sql, author.as_str())?;
+                let mut names = handles(self.sql, self.keys, author.as_str())?;
                 names.push(author.to_string());
                 (author.as_str(), names)
             }
@@ -101,13 +118,15 @@ impl Writing<'_> {
         let told = self.told_of(&listed)?;
         let mut rows = vec![("post", posts.len()), ("telling", usize::try_from(words).unwrap_or_default())];
         for post in &posts {
-            erase(self.sql, post)?;
+            erase(self.sql, self.keys, post)?;
         }
         rows.push(("outbox", self.take_out_of_what_waits(&listed)?));
         rows.extend(self.unname(&names)?);
         self.removed_text = true;
 
-        let (subject, posts) = (hashed(subject), posts.iter().map(|post| hashed(post)).collect::<Vec<_>>());
+        let posts =
+            posts.iter().map(|name| Ok(hashed(&self.keys.named(name)?))).collect::<Result<Vec<_>, StoreError>>();
+        let (subject, posts) = (hashed(subject), posts?);
         let Order { what, by, reason, at } = order;
         let what = match what {
             Erasure::Post(_) => "post.erased",
@@ -147,76 +166,109 @@ impl Writing<'_> {
 
     /// Takes an account out of what was counted by it: alerts, and what was said of their incidents.
     fn unname(&self, names: &[String]) -> Result<Vec<(&'static str, usize)>, StoreError> {
-        let listed = serde_json::json!(names).to_string();
-        let incidents = ids(
-            self.sql,
-            "SELECT DISTINCT incident FROM alert WHERE key IN (SELECT value FROM json_each(?1))",
-            [&listed],
-        )?;
-        if incidents.is_empty() {
+        let (alerts, incidents) = self.unname_alerts(names)?;
+        if alerts == 0 {
             return Ok(Vec::new());
         }
-        let about = serde_json::json!(incidents).to_string();
-        let mut rows = vec![("alert", self.unname_alerts(&listed, names)?)];
-        for (table, select, update) in [
-            (
-                "timeline",
-                "SELECT seq, text FROM timeline WHERE incident IN (SELECT value FROM json_each(?1))",
-                "UPDATE timeline SET text = ?2 WHERE seq = ?1",
-            ),
-            (
-                "incident",
-                "SELECT rowid, detail ->> '$.why' FROM incident WHERE id IN (SELECT value FROM json_each(?1))",
-                "UPDATE incident SET detail = json_set(detail, '$.why', ?2) WHERE rowid = ?1",
-            ),
-            (
-                "outbox",
-                "SELECT seq, message ->> '$.incident.why' FROM outbox WHERE incident IN (SELECT value FROM json_each(?1))",
-                "UPDATE outbox SET message = json_set(message, '$.incident.why', ?2) WHERE seq = ?1",
-            ),
-            // Of words that are changed the chain would say so; of those that are gone it holds.
-            (
-                "audit",
-                "SELECT seq, text FROM audit WHERE text IS NOT NULL AND about IN (SELECT value FROM json_each(?1))",
-                "UPDATE audit SET text = NULL, salt = NULL WHERE seq = ?1 AND ?2 IS NOT NULL",
-            ),
-        ] {
-            rows.push((table, self.rewritten(select, update, &about, names)?));
+        let mut rows = [("alert", alerts), ("timeline", 0), ("incident", 0), ("outbox", 0), ("audit", 0)];
+        let [_, (_, timeline), (_, incident), (_, outbox), (_, audit)] = &mut rows;
+        for id in &incidents {
+            *timeline += self.unname_timeline(id, names)?;
+            *incident += self.unname_incident(id, names)?;
+            *outbox += self.unname_messages(id, names)?;
+            *audit += self.unname_audit(id, names)?;
         }
-        Ok(rows)
+        Ok(rows.to_vec())
     }
 
-    fn unname_alerts(&self, listed: &str, names: &[String]) -> Result<usize, StoreError> {
-        let counted = "SELECT seq, why FROM alert WHERE key IN (SELECT value FROM json_each(?1))";
-        self.rewritten(counted, "UPDATE alert SET why = ?2 WHERE seq = ?1", listed, names)?;
-        let key = "UPDATE alert SET key = ?2 WHERE key IN (SELECT value FROM json_each(?1))";
-        Ok(self.sql.execute(key, [listed, ERASED])?)
+    /// The alerts that were changed, and their incidents.
+    fn unname_alerts(&self, names: &[String]) -> Result<(usize, BTreeSet<String>), StoreError> {
+        let mut select =
+            self.sql.prepare("SELECT seq, rule, at, post, why, key, incident FROM alert WHERE key IS NOT NULL")?;
+        let mut update = self.sql.prepare("UPDATE alert SET why = ?2, key = ?3 WHERE seq = ?1")?;
+        let mut rows = select.query(())?;
+        let (mut changed, mut incidents) = (0, BTreeSet::new());
+        while let Some(row) = rows.next()? {
+            let (rule, at, post): (String, i64, Option<String>) = (row.get(1)?, row.get(2)?, row.get(3)?);
+            let sealed: (String, String) = (row.get(4)?, row.get(5)?);
+            let known_by = (rule.as_str(), at, post.as_deref());
+            let (why, key) = open_alert(self.keys, known_by, (&sealed.0, Some(&sealed.1)))?;
+            if !key.is_some_and(|key| names.contains(&key)) {
+                continue;
+            }
+            let unnamed = (&*unnamed(&why, names), ERASED);
+            if let Some((why, key)) = reseal_alert(self.keys, known_by, &sealed.0, unnamed)? {
+                changed += update.execute(params![row.get::<_, i64>(0)?, why, key])?;
+                incidents.insert(row.get(6)?);
+            }
+        }
+        Ok((changed, incidents))
     }
 
-    /// Runs `update` for every row of `select` whose words name the account.
-    fn rewritten(&self, select: &str, update: &str, of: &str, names: &[String]) -> Result<usize, StoreError> {
-        let mut select = self.sql.prepare(select)?;
-        let rows = select.query_map([of], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
-        let rows: Vec<(i64, String)> = rows.collect::<Result<_, _>>()?;
+    fn unname_timeline(&self, incident: &str, names: &[String]) -> Result<usize, StoreError> {
+        let about = About::new("timeline", incident);
         let mut changed = 0;
-        for (row, was) in rows {
+        for (row, sealed) in self.texts("SELECT seq, text FROM timeline WHERE incident = ?1", incident)? {
+            let Some(was) = self.keys.open(about, &sealed)? else { continue };
             let is = unnamed(&was, names);
-            if is != was {
-                changed += self.sql.execute(update, params![row, is])?;
+            if let Some(sealed) = (is != was).then(|| self.keys.reseal(&sealed, about, &is)).transpose()?.flatten() {
+                changed += self.sql.execute("UPDATE timeline SET text = ?2 WHERE seq = ?1", params![row, sealed])?;
             }
         }
         Ok(changed)
     }
+
+    fn unname_incident(&self, id: &str, names: &[String]) -> Result<usize, StoreError> {
+        let Some(incident) = restore::incidents(self.sql, self.keys, "id = ?1", [id])?.pop() else { return Ok(0) };
+        let why = unnamed(&incident.why, names);
+        if why == incident.why {
+            return Ok(0);
+        }
+        let detail = stored::incident_to_json(&Incident { why, ..incident }, self.keys)?;
+        Ok(self.sql.execute("UPDATE incident SET detail = ?2 WHERE id = ?1", [id, &detail])?)
+    }
+
+    fn unname_messages(&self, incident: &str, names: &[String]) -> Result<usize, StoreError> {
+        let mut changed = 0;
+        for (row, message) in self.texts("SELECT seq, message FROM outbox WHERE incident = ?1", incident)? {
+            let message = stored::message_from_json(incident, &message, self.keys)?;
+            let why = unnamed(&message.incident.why, names);
+            if why != message.incident.why {
+                let message = Message { incident: Incident { why, ..message.incident }, ..message };
+                let json = stored::message_to_json(&message, self.keys)?;
+                changed += self.sql.execute("UPDATE outbox SET message = ?2 WHERE seq = ?1", params![row, json])?;
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Of words that are changed the chain would say so; of those that are gone it holds.
+    fn unname_audit(&self, incident: &str, names: &[String]) -> Result<usize, StoreError> {
+        let mut changed = 0;
+        let select = "SELECT seq, text FROM audit WHERE text IS NOT NULL AND about = ?1";
+        for (number, sealed) in self.texts(select, incident)? {
+            let Some((_, was)) = open_entry(self.keys, number, &sealed)? else { continue };
+            if unnamed(&was, names) != was {
+                changed += self.sql.execute("UPDATE audit SET text = NULL WHERE seq = ?1", [number])?;
+            }
+        }
+        Ok(changed)
+    }
+
+    fn texts(&self, select: &str, of: &str) -> Result<Vec<(i64, String)>, StoreError> {
+        let mut select = self.sql.prepare(select)?;
+        let rows = select.query_map([of], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
 }
 
-/// Posts of which text is kept.
-fn posts_of(sql: &Connection, what: &Erasure) -> Result<Vec<String>, StoreError> {
-    match what {
-        Erasure::Post(post) => ids(sql, "SELECT id FROM post WHERE id = ?1 AND json IS NOT NULL", [post.as_str()]),
-        Erasure::Author(author) => {
-            ids(sql, "SELECT id FROM post WHERE author = ?1 AND json IS NOT NULL", [author.as_str()])
-        }
-    }
+/// Posts of which text is kept, by their names.
+fn posts_of(sql: &Connection, keys: &Keys, what: &Erasure) -> Result<Vec<String>, StoreError> {
+    let (query, id) = match what {
+        Erasure::Post(post) => ("SELECT id FROM post WHERE id = ?1 AND json IS NOT NULL", post.as_str()),
+        Erasure::Author(author) => ("SELECT id FROM post WHERE author = ?1 AND json IS NOT NULL", author.as_str()),
+    };
+    ids(sql, query, [keys.name(id)?])
 }
 
 /// The first hold that one of these posts is under.
@@ -232,13 +284,16 @@ fn hold_of_one(sql: &Connection, posts: &str) -> Result<Option<NotErased>, Store
     Ok(held.next().transpose()?)
 }
 
-fn handles(sql: &Connection, author: &str) -> Result<Vec<String>, StoreError> {
-    ids(
-        sql,
-        "SELECT DISTINCT json ->> '$.author.handle' FROM post
-         WHERE author = ?1 AND json ->> '$.author.handle' IS NOT NULL AND json ->> '$.author.handle' <> ''",
-        [author],
-    )
+fn handles(sql: &Connection, keys: &Keys, author: &str) -> Result<Vec<String>, StoreError> {
+    let mut select = sql.prepare("SELECT id, json FROM post WHERE author = ?1 AND json IS NOT NULL")?;
+    let mut rows = select.query([keys.name(author)?])?;
+    let mut handles = BTreeSet::new();
+    while let Some(row) = rows.next()? {
+        let (name, sealed): (String, String) = (row.get(0)?, row.get(1)?);
+        let post = stored::read_post(keys, &name, &sealed)?;
+        handles.extend(post.and_then(|post| post.author.handle).filter(|handle| !handle.is_empty()));
+    }
+    Ok(handles.into_iter().collect())
 }
 
 fn hashed(id: &str) -> String {

@@ -38,7 +38,7 @@ pub enum StoreError {
     Full,
     /// The disk fails, or may only be read; worth another try.
     #[error("the disk of the database cannot be written; nothing is lost yet, look at the disk and at its mount")]
-    Unwritable(#[source] Arc<rusqlite::Error>),
+    Unwritable(#[source] Arc<dyn std::error::Error + Send + Sync>),
     /// The file is damaged.
     #[error("the database is damaged; stop, keep the files for inspection, and restore a backup")]
     Corrupt(#[source] Arc<rusqlite::Error>),
@@ -50,6 +50,44 @@ pub enum StoreError {
         /// What is wrong in it.
         what: String,
     },
+    /// The keys are not where they should be.
+    #[error(
+        "{path} is missing: without these keys nobody can read what {database} holds of posts. Put the newest copy back \
+         (`stormbell restore --keys FILE`; `backup` left it beside the backups), or go on without what was kept \
+         (`stormbell restore --without-keys`): incidents, messages and what rules have learnt stay",
+        path = path.display(), database = database.display()
+    )]
+    NoKeys {
+        /// Where they should be.
+        path: PathBuf,
+        /// What they open.
+        database: PathBuf,
+    },
+    /// The keys are those of another database.
+    #[error(
+        "{path} has the keys of another database, and does not open {database}: give the file that was made with it \
+         (`stormbell restore --keys FILE`)",
+        path = path.display(), database = database.display()
+    )]
+    OtherKeys {
+        /// The file.
+        path: PathBuf,
+        /// What they should open.
+        database: PathBuf,
+    },
+    /// The file of keys is not as it was written.
+    #[error(
+        "{path} is damaged: put the newest copy of these keys back (`stormbell restore --keys FILE`), or go on without what \
+         was kept (`stormbell restore --without-keys`)",
+        path = path.display()
+    )]
+    DamagedKeys {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Nothing could be sealed.
+    #[error("the system has no randomness, or the cryptographic library refused; nothing was written")]
+    Cipher,
     /// A row cannot be read back.
     #[error("a row of {table} cannot be read: {id}")]
     Unreadable {
@@ -78,6 +116,25 @@ impl StoreError {
     /// Whether the very same request may work later, without anybody changing it.
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Busy | Self::Full | Self::Unwritable(_))
+    }
+
+    /// Of the file of keys, which goes to the same disk as the database: what passes there passes here.
+    pub(super) fn keys(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+        use std::io::ErrorKind as Kind;
+        match source.kind() {
+            Kind::StorageFull | Kind::QuotaExceeded => Self::Full,
+            Kind::NotFound | Kind::PermissionDenied => Self::file(path, source),
+            _ => Self::Unwritable(Arc::new(source)),
+        }
+    }
+
+    /// What cannot be read is as if it were not there: one damaged row must stop neither a page nor a start.
+    pub(super) fn or_absent<T>(result: Result<T, Self>) -> Result<Option<T>, Self> {
+        match result {
+            Ok(read) => Ok(Some(read)),
+            Err(Self::Unreadable { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     pub(super) fn file(path: impl Into<PathBuf>, source: std::io::Error) -> Self {

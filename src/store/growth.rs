@@ -97,10 +97,10 @@ impl Reader {
     pub fn stories(&self, id: &IncidentId) -> Result<Vec<StoryRow>, StoreError> {
         let Some(incident) = self.standing(id)? else { return Ok(Vec::new()) };
         // A telling is kept as long as its story may grow; a post without one is a story of its own. The first post that
-        // still has words: the least of its times, written so that they compare as text.
+        // still has words: the least of its times and numbers, written so that they compare as text.
         let mut select = self.sql.prepare_cached(
             "SELECT count(DISTINCT s.post), count(DISTINCT s.author), min(s.at),
-               substr(min(CASE WHEN p.json IS NOT NULL THEN printf('%020d', s.at) || s.post END), 21)
+               substr(min(CASE WHEN p.json IS NOT NULL THEN printf('%020d%020d', s.at, s.seq) || s.post END), 41)
              FROM sighting s LEFT JOIN telling t ON t.post = s.post LEFT JOIN post p ON p.id = s.post
              WHERE s.incident IN (SELECT value FROM json_each(?1)) AND s.copy_of IS NULL
              GROUP BY ifnull(t.story, s.post) ORDER BY 2 DESC, 1 DESC, 3 LIMIT ?2",
@@ -109,7 +109,7 @@ impl Reader {
         let mut stories = Vec::new();
         while let Some(row) = rows.next()? {
             let post: Option<String> = row.get(3)?;
-            let post = existing_posts(&self.sql, post.as_deref())?.pop();
+            let post = existing_posts(&self.sql, &self.keys, post.as_deref())?.pop();
             let (posts, authors): (i64, i64) = (row.get(0)?, row.get(1)?);
             let first = Timestamp::from_micros(row.get(2)?);
             stories.push(StoryRow { post, posts: posts.unsigned_abs(), authors: authors.unsigned_abs(), first });

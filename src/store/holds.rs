@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest as _, Sha256};
 
 use super::error::StoreError;
+use super::keys::{About, Keys};
 use super::read::Reader;
 use super::stored;
 use super::write::Writing;
@@ -97,7 +98,12 @@ impl Writing<'_> {
         Ok(Some(hold))
     }
 
-    fn look_at_held(&self, incident: &IncidentId, by: &str, now: Timestamp) -> Result<Option<Vec<Post>>, StoreError> {
+    pub(super) fn look_at_held(
+        &self,
+        incident: &IncidentId,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<Option<Vec<Post>>, StoreError> {
         if hold_of(self.sql, incident)?.is_none() {
             return Ok(None);
         }
@@ -108,8 +114,10 @@ impl Writing<'_> {
         let mut rows = select.query([incident.as_str()])?;
         let mut posts = Vec::new();
         while let Some(row) = rows.next()? {
-            let post = stored::post_from_json(&row.get::<_, String>(1)?);
-            posts.push(post.or(Err(StoreError::Unreadable { table: "held", id: row.get(0)? }))?);
+            let (name, sealed): (String, String) = (row.get(0)?, row.get(1)?);
+            let Some(json) = self.keys.open(About::new("held", &name), &sealed)? else { continue };
+            let post = stored::post_from_json(&json);
+            posts.push(post.or(Err(StoreError::Unreadable { table: "held", id: name }))?);
         }
         self.note_hold("hold.read", incident, by, format!("{} posts", posts.len()), now)?;
         Ok(Some(posts))
@@ -152,13 +160,14 @@ fn hold_of(sql: &Connection, incident: &IncidentId) -> Result<Option<Hold>, Stor
     Ok(select.query_row([incident.as_str()], read).optional()?)
 }
 
-/// Puts a post's text aside that is about to go, if a hold wants it kept.
-pub(super) fn put_aside(sql: &Connection, post: &str, json: &str) -> Result<(), StoreError> {
+/// Puts a post's text aside that is about to go, if a hold wants it kept: under the key that it has.
+pub(super) fn put_aside(sql: &Connection, keys: &Keys, name: &str, sealed: &str, json: &str) -> Result<(), StoreError> {
+    let Some(resealed) = keys.reseal(sealed, About::new("held", name), json)? else { return Ok(()) };
     let mut insert = sql.prepare_cached(&format!(
         "INSERT INTO held (post, hash, json) SELECT ?1, ?2, ?3
          WHERE EXISTS (SELECT 1 FROM hold) AND EXISTS (SELECT 1 FROM sighting WHERE post = ?1 AND incident IN ({HELD}))
          ON CONFLICT DO NOTHING"
     ))?;
-    insert.execute(params![post, Sha256::digest(json).as_slice(), json])?;
+    insert.execute(params![name, Sha256::digest(json).as_slice(), resealed])?;
     Ok(())
 }

@@ -123,7 +123,7 @@ impl Reader {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let ids = select.query_map(params![rule.as_str(), real, most], |row| row.get::<_, String>(0))?;
         let ids: Vec<String> = ids.collect::<Result<_, _>>()?;
-        existing_posts(&self.sql, ids.iter().map(String::as_str))
+        existing_posts(&self.sql, &self.keys, ids.iter().map(String::as_str))
     }
 
     /// When and whether the last message of an exercise, and the last other one, reached each receiver: the receiver,

@@ -13,6 +13,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::error::StoreError;
+use super::keys::Keys;
 use super::stored;
 use super::write::{Store, Writing, passing};
 use crate::domain::addressee::Recipient;
@@ -161,7 +162,7 @@ impl Writing<'_> {
         let mut leased = Vec::with_capacity(going.len());
         for seq in going {
             let row = take.query_row(params![seq, (now + lease).micros()], Taken::read)?;
-            leased.push(row.into_leased(receiver, self.sql)?);
+            leased.push(row.into_leased(receiver, self.sql, self.keys)?);
         }
         Ok(leased)
     }
@@ -241,21 +242,27 @@ pub(super) fn undelivered(sql: &Connection) -> Result<Vec<Undelivered>, StoreErr
     Ok(rows)
 }
 
-/// Those of the posts that still have their text, in the order asked for.
+/// Those of the posts that still have their text, by their names, in the order asked for. What cannot be read is left out.
 pub(super) fn existing_posts<'a>(
     sql: &Connection,
-    ids: impl IntoIterator<Item = &'a str>,
+    keys: &Keys,
+    names: impl IntoIterator<Item = &'a str>,
 ) -> Result<Vec<Post>, StoreError> {
     let mut select = sql.prepare_cached("SELECT json FROM post WHERE id = ?1 AND json IS NOT NULL")?;
     let mut posts = Vec::new();
-    for id in ids {
-        let json: Option<String> = select.query_row([id], |row| row.get(0)).optional()?;
-        if let Some(json) = json {
-            let post = stored::post_from_json(&json);
-            posts.push(post.or(Err(StoreError::Unreadable { table: "post", id: id.to_owned() }))?);
+    for name in names {
+        let sealed: Option<String> = select.query_row([name], |row| row.get(0)).optional()?;
+        if let Some(sealed) = sealed {
+            posts.extend(StoreError::or_absent(stored::read_post(keys, name, &sealed))?.flatten());
         }
     }
     Ok(posts)
+}
+
+/// Those of an incident's sample.
+fn sample_of(sql: &Connection, keys: &Keys, sample: &[PostId]) -> Result<Vec<Post>, StoreError> {
+    let names = sample.iter().map(|post| keys.name(post.as_str())).collect::<Result<Vec<_>, _>>()?;
+    existing_posts(sql, keys, names.iter().map(String::as_str))
 }
 
 fn read_undelivered(row: &Row<'_>) -> rusqlite::Result<Undelivered> {
@@ -293,13 +300,17 @@ impl Taken {
         })
     }
 
-    pub(super) fn into_leased(self, receiver: &ReceiverName, sql: &Connection) -> Result<Leased, StoreError> {
-        let message = stored::message_from_json(&self.message);
-        let message = message.or(Err(StoreError::Unreadable { table: "outbox", id: self.id.clone() }))?;
+    pub(super) fn into_leased(
+        self,
+        receiver: &ReceiverName,
+        sql: &Connection,
+        keys: &Keys,
+    ) -> Result<Leased, StoreError> {
+        let message = stored::message_from_json(&self.id, &self.message, keys)?;
         // Receivers are other companies' computers, telephones on tables, chats: of what is restricted they learn that it
         // is there.
         let message = Message { incident: message.incident.seen_with(Sight::Veiled), ..message };
-        let sample = existing_posts(sql, message.incident.sample.iter().map(PostId::as_str))?;
+        let sample = sample_of(sql, keys, &message.incident.sample)?;
         let delivery = Delivery {
             id: self.id.into(),
             receiver: receiver.clone(),

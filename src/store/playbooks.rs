@@ -184,25 +184,28 @@ impl Reader {
         limit: usize,
     ) -> Result<Vec<EvidenceRow>, StoreError> {
         let Some(incident) = self.standing(id)? else { return Ok(Vec::new()) };
-        let sample: Vec<&str> = incident.sample.iter().map(PostId::as_str).collect();
+        let sample = self.keys.names(incident.sample.iter().map(PostId::as_str))?;
         // Sightings go when retention ends; those that were shown stay as hashes.
         let mut select = self.sql.prepare_cached(
-            "SELECT id, at, json, hash FROM post WHERE (at, id) > (?3, ?4) AND id IN (
+            "SELECT id, at, json, hash FROM post WHERE (at, rowid) > (?3, coalesce((SELECT rowid FROM post WHERE id = ?4), 0)) AND id IN (
                SELECT post FROM sighting WHERE incident IN (SELECT value FROM json_each(?1))
-               UNION SELECT value FROM json_each(?2)) ORDER BY at, id LIMIT ?5",
+               UNION SELECT value FROM json_each(?2)) ORDER BY at, rowid LIMIT ?5",
         )?;
-        let sample = serde_json::json!(sample).to_string();
-        let (at, after) = after.map_or((i64::MIN, ""), |(at, id)| (at.micros(), id.as_str()));
+        let (at, after) = match after {
+            Some((at, id)) => (at.micros(), self.keys.name(id.as_str())?),
+            None => (i64::MIN, String::new()),
+        };
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut rows = select.query(params![names(&incident), sample, at, after, limit])?;
         let mut evidence = Vec::new();
         while let Some(row) = rows.next()? {
-            let json: Option<String> = row.get(2)?;
+            let (name, sealed): (String, Option<String>) = (row.get(0)?, row.get(2)?);
+            let json = sealed.map(|sealed| stored::open_post(&self.keys, &name, &sealed)).transpose()?.flatten();
             let hash = match &json {
                 Some(json) => Sha256::digest(json).into(),
-                None => row.get(3)?,
+                None => row.get::<_, Option<_>>(3)?.unwrap_or_default(),
             };
-            let id: PostId = row.get::<_, String>(0)?.into();
+            let id: PostId = self.keys.named(&name)?.into();
             let post = json.as_deref().map(stored::post_from_json).transpose();
             let post = post.or(Err(StoreError::Unreadable { table: "post", id: id.to_string() }))?;
             evidence.push(EvidenceRow { id, at: Timestamp::from_micros(row.get(1)?), hash, post });

@@ -11,8 +11,10 @@ use rusqlite::{Connection, OpenFlags, params};
 
 use super::error::StoreError;
 use super::growth::names;
+use super::keys::{About, Keys};
 use super::outbox::{OutboxState, existing_posts};
-use super::{migrate, restore};
+use super::sealing::open_alert;
+use super::{migrate, restore, stored};
 use crate::domain::event::{Cursor, Ledger, Rejected};
 use crate::domain::id::{IncidentId, PostId, ReceiverName, RuleId, SourceName};
 use crate::domain::incident::{Gap, Incident, IncidentState, Severity};
@@ -28,6 +30,7 @@ const ALERTS_SHOWN: i64 = 200;
 #[derive(Debug)]
 pub struct Reader {
     pub(super) sql: Connection,
+    pub(super) keys: Keys,
 }
 
 /// All that is kept about one incident.
@@ -143,33 +146,34 @@ impl Reader {
             Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         sql.busy_timeout(Duration::from_secs(5))?;
         sql.pragma_update(None, "temp_store", "memory")?;
-        migrate::check(&sql, path)?;
-        Ok(Self { sql })
+        let ring = migrate::ring(&sql, migrate::check(&sql, path)?)?;
+        let keys = ring.map_or_else(Keys::none, |ring| Keys::wanted(path, ring));
+        Ok(Self { sql, keys })
     }
 
     /// Incidents, newest first; of one state or of all.
     pub fn incidents(&self, state: Option<IncidentState>, limit: usize) -> Result<Vec<Incident>, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let which = "(?1 IS NULL OR state = ?1) ORDER BY opened_at DESC, id LIMIT ?2";
-        restore::incidents(&self.sql, which, params![state.map(IncidentState::as_str), limit])
+        restore::incidents(&self.sql, &self.keys, which, params![state.map(IncidentState::as_str), limit])
     }
 
     /// One incident as it stands.
     pub fn standing(&self, id: &IncidentId) -> Result<Option<Incident>, StoreError> {
-        Ok(restore::incidents(&self.sql, "id = ?1", [id.as_str()])?.pop())
+        Ok(restore::incidents(&self.sql, &self.keys, "id = ?1", [id.as_str()])?.pop())
     }
 
     /// Exercises that were opened since a time, newest first.
     pub fn exercises(&self, since: Timestamp) -> Result<Vec<Incident>, StoreError> {
         let which = "opened_at >= ?1 AND json_extract(detail, '$.exercise') ORDER BY opened_at DESC, id LIMIT 1000";
-        restore::incidents(&self.sql, which, [since.micros()])
+        restore::incidents(&self.sql, &self.keys, which, [since.micros()])
     }
 
     /// Incidents that are not over, and those that began or ended between two instants; the newest first.
     pub fn incidents_of(&self, from: Timestamp, to: Timestamp) -> Result<Vec<Incident>, StoreError> {
         let which = "state <> 'resolved' OR opened_at BETWEEN ?1 AND ?2
              OR json_extract(detail, '$.resolved.at') BETWEEN ?1 AND ?2 ORDER BY opened_at DESC, id LIMIT 2000";
-        restore::incidents(&self.sql, which, [from.micros(), to.micros()])
+        restore::incidents(&self.sql, &self.keys, which, [from.micros(), to.micros()])
     }
 
     /// Messages that were given up between two instants, the newest first, each with its incident.
@@ -189,9 +193,10 @@ impl Reader {
         // What was found before incidents became one stays under the names it had then.
         let ids = names(&incident);
         let (timeline, alerts) = (self.timeline(id)?, self.alerts(&ids)?);
-        let mut posts: Vec<String> = incident.sample.iter().map(ToString::to_string).collect();
+        let sample = incident.sample.iter().map(|post| self.keys.name(post.as_str()));
+        let mut posts = sample.collect::<Result<Vec<String>, _>>()?;
         let mut select = self.sql.prepare_cached(
-            "SELECT post FROM sighting WHERE incident IN (SELECT value FROM json_each(?1)) GROUP BY post ORDER BY max(at) DESC, post LIMIT ?2",
+            "SELECT post FROM sighting WHERE incident IN (SELECT value FROM json_each(?1)) GROUP BY post ORDER BY max(at) DESC, min(seq) LIMIT ?2",
         )?;
         for post in select.query_map(params![ids, POSTS_SHOWN], |row| row.get::<_, String>(0))? {
             let post = post?;
@@ -199,7 +204,7 @@ impl Reader {
                 posts.push(post);
             }
         }
-        let posts = existing_posts(&self.sql, posts.iter().map(String::as_str))?;
+        let posts = existing_posts(&self.sql, &self.keys, posts.iter().map(String::as_str))?;
         Ok(Some(IncidentRecord { incident, timeline, alerts, posts }))
     }
 
@@ -271,16 +276,18 @@ impl Reader {
     fn timeline(&self, id: &IncidentId) -> Result<Vec<TimelineRow>, StoreError> {
         let mut select =
             self.sql.prepare_cached("SELECT at, what, by, text FROM timeline WHERE incident = ?1 ORDER BY seq")?;
-        let rows = select.query_map([id.as_str()], |row| {
-            Ok(TimelineRow {
+        let mut rows = select.query([id.as_str()])?;
+        let mut timeline = Vec::new();
+        while let Some(row) = rows.next()? {
+            let about = About::new("timeline", id.as_str());
+            timeline.push(TimelineRow {
                 at: Timestamp::from_micros(row.get(0)?),
                 what: row.get(1)?,
                 by: row.get(2)?,
-                text: row.get(3)?,
-            })
-        })?;
-        let rows = rows.collect::<Result<_, _>>()?;
-        Ok(rows)
+                text: stored::words_of(&self.keys, about, &row.get::<_, String>(3)?)?,
+            });
+        }
+        Ok(timeline)
     }
 
     /// Of incidents, named by an array of JSON.
@@ -296,16 +303,20 @@ impl Reader {
             let Some(severity) = Severity::parse(&severity) else {
                 return Err(StoreError::Unreadable { table: "alert", id: rule });
             };
+            let (at, post): (i64, Option<String>) = (row.get(0)?, row.get(6)?);
+            let sealed: (String, Option<String>) = (row.get(7)?, row.get(8)?);
+            let (why, key) = open_alert(&self.keys, (&rule, at, post.as_deref()), (&sealed.0, sealed.1.as_deref()))?;
+            let post = post.map(|name| StoreError::or_absent(self.keys.named(&name))).transpose()?.flatten();
             alerts.push(AlertRow {
-                at: Timestamp::from_micros(row.get(0)?),
+                at: Timestamp::from_micros(at),
                 rule: rule.into(),
                 severity,
                 condition: row.get(3)?,
                 posts: row.get::<_, i64>(4)?.unsigned_abs(),
                 authors: row.get::<_, i64>(5)?.unsigned_abs(),
-                post: row.get::<_, Option<String>>(6)?.map(PostId::from),
-                why: row.get(7)?,
-                key: row.get(8)?,
+                post: post.map(PostId::from),
+                why,
+                key,
                 expected: row.get(9)?,
                 upper: row.get::<_, Option<i64>>(10)?.map(i64::unsigned_abs),
                 within: row.get::<_, Option<i64>>(11)?.map(|micros| Duration::from_micros(micros.unsigned_abs())),

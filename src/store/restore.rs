@@ -1,23 +1,23 @@
 //! What the engine needs to go on where it stopped.
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, Row, params};
 
 use super::error::StoreError;
+use super::keys::Keys;
 use super::write::Store;
 use super::{outbox, quotas, silences, stored};
-use crate::domain::commit::{Carried, Restored, VolumeState};
+use crate::domain::commit::{CARRIED, Carried, Restored, VolumeState};
 use crate::domain::condition::Seen;
 use crate::domain::event::{Cursor, DownReason};
-use crate::domain::id::{AuthorId, IncidentId, PostId};
+use crate::domain::id::{IncidentId, PostId};
 use crate::domain::incident::{Gap, Incident, Sighting};
-use crate::domain::post::Original;
 use crate::domain::story::{Story, Telling};
 use crate::domain::time::Timestamp;
 
 impl Store {
     /// The state of the last commit: all that is alive, and sightings from `horizon` (event time) on.
     pub fn restore(&self, horizon: Timestamp) -> Result<Restored, StoreError> {
-        let sql = self.conn();
+        let (sql, keys) = (self.conn(), self.keys());
         let mut cursors = sql.prepare("SELECT name, cursor FROM source WHERE cursor IS NOT NULL")?;
         let cursors = cursors
             .query_map((), |row| Ok((row.get::<_, String>(0)?.into(), Cursor(row.get(1)?))))?
@@ -27,25 +27,26 @@ impl Store {
             .query_map((), |row| Ok((row.get::<_, String>(0)?.into(), row.get::<_, String>(1)?.into())))?
             .collect::<Result<_, _>>()?;
         let mut kept = sql.prepare("SELECT id, author FROM post WHERE json IS NOT NULL")?;
-        let kept = kept
-            .query_map((), |row| Ok((row.get::<_, String>(0)?.into(), row.get::<_, String>(1)?.into())))?
-            .collect::<Result<_, _>>()?;
+        let kept = all(kept.query(())?, |row| {
+            let name = |column| keys.named(&row.get::<_, String>(column)?);
+            Ok((name(0)?.into(), name(1)?.into()))
+        })?;
         let mut tellings =
             sql.prepare("SELECT post, author, at, story, original, words FROM telling WHERE at >= ?1 ORDER BY seq")?;
-        let tellings = tellings.query_map([horizon.micros()], read_telling)?.collect::<Result<_, _>>()?;
+        let tellings = all(tellings.query([horizon.micros()])?, |row| read_telling(keys, row))?;
         let mut sightings = sql.prepare(
             "SELECT rule, sighting.post, source, sighting.author, sighting.at, incident, story, copy_of
              FROM sighting LEFT JOIN telling ON telling.post = sighting.post
              WHERE sighting.at >= ?1 ORDER BY sighting.seq",
         )?;
-        let sightings = sightings.query_map([horizon.micros()], read_sighting)?.collect::<Result<_, _>>()?;
+        let sightings = all(sightings.query([horizon.micros()])?, |row| read_sighting(keys, row))?;
+        // What may be the same as others is known only once it is opened: of the newest, as many as the engine remembers.
         let mut carried = sql.prepare(
-            "SELECT post.id, json ->> '$.url', json ->> '$.copy_of.id', json ->> '$.copy_of.author'
-             FROM sighting JOIN post ON post.id = sighting.post
-             WHERE sighting.at >= ?1 AND json IS NOT NULL AND (post.id LIKE 'https://%' OR json ->> '$.copy_of' IS NOT NULL)
-             GROUP BY post.id ORDER BY min(sighting.seq)",
+            "SELECT post.id, json FROM (SELECT post, min(seq) AS seq FROM sighting WHERE at >= ?1 GROUP BY post ORDER BY 2 DESC LIMIT ?2) AS taken
+             JOIN post ON post.id = taken.post WHERE json IS NOT NULL ORDER BY taken.seq",
         )?;
-        let carried = carried.query_map([horizon.micros()], read_carried)?.collect::<Result<_, _>>()?;
+        let newest = params![horizon.micros(), i64::try_from(CARRIED).unwrap_or(i64::MAX)];
+        let carried = all(carried.query(newest)?, |row| read_carried(keys, row))?.into_iter().flatten().collect();
         Ok(Restored {
             cursors,
             bookmarks,
@@ -56,7 +57,7 @@ impl Store {
             tellings,
             sightings,
             carried,
-            incidents: incidents(sql, "state <> 'resolved' ORDER BY opened_at, id", ())?,
+            incidents: incidents(sql, keys, "state <> 'resolved' ORDER BY opened_at, id", ())?,
             ended: Vec::new(), // see [`Store::ended_since`]
             quotas: quotas::all(sql)?,
             silences: silences::since(sql, horizon)?,
@@ -69,7 +70,7 @@ impl Store {
     /// Incidents that ended since then, oldest end first: for [`Restored::ended`].
     pub fn ended_since(&self, since: Timestamp) -> Result<Vec<Incident>, StoreError> {
         let which = "state = 'resolved' AND detail ->> '$.resolved.at' >= ?1 ORDER BY detail ->> '$.resolved.at', id";
-        incidents(self.conn(), which, [since.micros()])
+        incidents(self.conn(), self.keys(), which, [since.micros()])
     }
 
     /// What rules have learnt.
@@ -88,6 +89,7 @@ pub(super) fn read_volume(row: &Row<'_>) -> rusqlite::Result<VolumeState> {
 /// Incidents; `which` is what follows WHERE.
 pub(super) fn incidents(
     sql: &Connection,
+    keys: &Keys,
     which: &str,
     params: impl rusqlite::Params,
 ) -> Result<Vec<Incident>, StoreError> {
@@ -96,8 +98,7 @@ pub(super) fn incidents(
     let mut incidents = Vec::new();
     while let Some(row) = rows.next()? {
         let (id, detail): (String, String) = (row.get(0)?, row.get(1)?);
-        let incident = stored::incident_from_json(&detail);
-        incidents.push(incident.or(Err(StoreError::Unreadable { table: "incident", id }))?);
+        incidents.push(stored::incident_from_json(&id, &detail, keys)?);
     }
     Ok(incidents)
 }
@@ -124,36 +125,51 @@ pub(super) fn gaps(sql: &Connection, which: &str, params: impl rusqlite::Params)
     Ok(gaps)
 }
 
-fn read_telling(row: &Row<'_>) -> rusqlite::Result<Telling> {
-    let text = |column| row.get::<_, String>(column);
+/// All rows that can be read.
+fn all<T>(
+    mut rows: rusqlite::Rows<'_>,
+    read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        all.extend(StoreError::or_absent(read(row))?);
+    }
+    Ok(all)
+}
+
+fn read_telling(keys: &Keys, row: &Row<'_>) -> Result<Telling, StoreError> {
+    let name: String = row.get(0)?;
+    let original = row.get::<_, Option<String>>(4)?.map(|name| keys.named(&name)).transpose()?;
+    let words = row.get::<_, Option<Vec<u8>>>(5)?.map(|sealed| stored::open_words(keys, &name, &sealed));
     Ok(Telling {
-        post: text(0)?.into(),
-        author: text(1)?.into(),
+        post: keys.named(&name)?.into(),
+        author: keys.named(&row.get::<_, String>(1)?)?.into(),
         at: Timestamp::from_micros(row.get(2)?),
         story: Story(row.get::<_, i64>(3)?.cast_unsigned()),
-        original: row.get::<_, Option<String>>(4)?.map(PostId::from),
-        words: row.get::<_, Option<Vec<u8>>>(5)?.map(|bytes| stored::words_from_bytes(&bytes)),
+        original: original.map(PostId::from),
+        words: words.transpose()?,
     })
 }
 
-fn read_carried(row: &Row<'_>) -> rusqlite::Result<Carried> {
-    let author = row.get::<_, Option<String>>(3)?.map(AuthorId::from);
-    let original = row.get::<_, Option<String>>(2)?;
-    let copy_of = original.map(|original| Original { post: original.into(), author });
-    Ok(Carried { post: row.get::<_, String>(0)?.into(), url: row.get(1)?, copy_of })
+fn read_carried(keys: &Keys, row: &Row<'_>) -> Result<Option<Carried>, StoreError> {
+    let (name, sealed): (String, String) = (row.get(0)?, row.get(1)?);
+    let post = stored::read_post(keys, &name, &sealed)?;
+    Ok(post.filter(|post| post.copy_of.is_some() || post.url.is_some()).map(Carried::from))
 }
 
-fn read_sighting(row: &Row<'_>) -> rusqlite::Result<Sighting> {
+fn read_sighting(keys: &Keys, row: &Row<'_>) -> Result<Sighting, StoreError> {
     let text = |column| row.get::<_, String>(column);
-    let post = PostId::from(text(1)?);
+    let post = PostId::from(keys.named(&text(1)?)?);
+    let author = keys.named(&text(3)?)?.into();
+    let copy_of = row.get::<_, Option<String>>(7)?.map(|name| keys.named(&name)).transpose()?;
     // From before stories were counted: each post its own.
     let story =
         row.get::<_, Option<i64>>(6)?.map_or_else(|| Story::begun_by(&post), |name| Story(name.cast_unsigned()));
     Ok(Sighting {
         rule: text(0)?.into(),
-        seen: Seen::new(Timestamp::from_micros(row.get(4)?), post, text(3)?.into(), story),
+        seen: Seen::new(Timestamp::from_micros(row.get(4)?), post, author, story),
         source: text(2)?.into(),
         incident: row.get::<_, Option<String>>(5)?.map(IncidentId::from),
-        copy_of: row.get::<_, Option<String>>(7)?.map(PostId::from),
+        copy_of: copy_of.map(PostId::from),
     })
 }

@@ -7,8 +7,12 @@ use sha2::{Digest, Sha256};
 
 use super::error::StoreError;
 use super::holds::{HELD, not_held, put_aside};
+use super::keys::Keys;
+use super::sealing::Horizons;
+use super::stored;
 use super::write::{Store, Writing, integer};
 use crate::domain::id::{RuleId, Topic};
+use crate::domain::lane::is_restricted;
 use crate::domain::route::Glob;
 use crate::domain::time::Timestamp;
 
@@ -60,6 +64,8 @@ struct Instants {
     longer: String,
     /// All topics, as JSON.
     by_topic: String,
+    /// What is older is kept of no topic.
+    horizons: Horizons,
 }
 
 impl Store {
@@ -83,7 +89,7 @@ impl Writing<'_> {
             return Ok(Forgotten { posts, more: true });
         }
         self.forget_sightings(&instants)?;
-        let Instants { usual, newest, by_topic, .. } = instants;
+        let Instants { usual, newest, by_topic, horizons, .. } = instants;
         for statement in of_incidents() {
             self.sql.execute(&statement, params![usual, newest, by_topic])?;
         }
@@ -95,6 +101,7 @@ impl Writing<'_> {
         ] {
             self.sql.execute(statement, [usual])?;
         }
+        self.forgotten = Some(horizons);
         Ok(Forgotten { posts, more: false })
     }
 
@@ -127,7 +134,7 @@ impl Writing<'_> {
 
     fn erase_all(&mut self, posts: &[String]) -> Result<usize, StoreError> {
         for post in posts {
-            self.removed_text |= erase(self.sql, post)?;
+            self.removed_text |= erase(self.sql, self.keys, post)?;
         }
         Ok(posts.len())
     }
@@ -172,12 +179,25 @@ impl Writing<'_> {
                 by_topic.insert(topic, before.micros().into());
             }
         }
+        let horizon = |of_lane: bool| {
+            let topics = by_topic.iter().filter(|(topic, _)| is_restricted(topic) == of_lane);
+            let oldest = topics.filter_map(|(_, before)| before.as_i64()).min();
+            Timestamp::from_micros(oldest.unwrap_or(usual))
+        };
+        let horizons = Horizons { general: horizon(false).min(retention.usual), restricted: horizon(true) };
         let newest = retention.by_topic.iter().map(|(_, before)| before.micros()).fold(usual, i64::max);
         let longer: BTreeMap<&String, i64> =
             by_rule.iter().filter(|(_, before)| **before < usual).map(|(rule, before)| (rule, *before)).collect();
         let longer = serde_json::json!(longer).to_string();
         let shorter = by_rule.into_iter().filter(|(_, before)| *before > usual).collect();
-        Ok(Instants { usual, newest, shorter, longer, by_topic: serde_json::Value::from(by_topic).to_string() })
+        Ok(Instants {
+            usual,
+            newest,
+            shorter,
+            longer,
+            by_topic: serde_json::Value::from(by_topic).to_string(),
+            horizons,
+        })
     }
 }
 
@@ -197,7 +217,7 @@ fn of_incidents() -> Vec<String> {
         ),
         ("DELETE FROM timeline", "at", "timeline.incident", None, ""),
         // Who did what when stays, and the chain holds; the words go as those of the history do.
-        ("UPDATE audit SET text = NULL, salt = NULL", "at", "audit.about", None, "AND text IS NOT NULL"),
+        ("UPDATE audit SET text = NULL", "at", "audit.about", None, "AND text IS NOT NULL"),
         ("DELETE FROM followed", "at", "followed.incident", None, ""),
         // Whether it was real stays: it is the rule's record.
         ("UPDATE judgement SET reason = ''", "at", "judgement.incident", None, "AND reason <> ''"),
@@ -214,26 +234,33 @@ fn of_incidents() -> Vec<String> {
     .collect()
 }
 
-/// Removes a post's text and keeps the hash; whether there was any.
-pub(super) fn erase(sql: &Connection, id: &str) -> Result<bool, StoreError> {
+/// Removes the text of a post by its name and keeps the hash; whether there was any.
+pub(super) fn erase(sql: &Connection, keys: &Keys, name: &str) -> Result<bool, StoreError> {
     let mut select = sql.prepare_cached("SELECT json FROM post WHERE id = ?1 AND json IS NOT NULL")?;
-    let Some(row) = select.query_map([id], |row| row.get::<_, String>(0))?.next() else { return Ok(false) };
-    let json = row?;
-    put_aside(sql, id, &json)?;
-    let hash = Sha256::digest(json.as_bytes());
+    let Some(row) = select.query_map([name], |row| row.get::<_, String>(0))?.next() else { return Ok(false) };
+    let sealed = row?;
+    let hash: [u8; 32] = match stored::open_post(keys, name, &sealed) {
+        Ok(Some(json)) => {
+            put_aside(sql, keys, name, &sealed, &json)?;
+            Sha256::digest(&json).into()
+        }
+        // Nobody knows what it was, but that it is to go.
+        Ok(None) | Err(StoreError::Unreadable { .. }) => [0; 32],
+        Err(error) => return Err(error),
+    };
     let mut update = sql.prepare_cached("UPDATE post SET json = NULL, hash = ?2 WHERE id = ?1")?;
-    update.execute(params![id, hash.as_slice()])?;
+    update.execute(params![name, hash])?;
     // Whoever has a dictionary can read the hashes of its words.
     let mut words = sql.prepare_cached("UPDATE telling SET words = x'' WHERE post = ?1 AND words IS NOT NULL")?;
-    words.execute([id])?;
+    words.execute([name])?;
     Ok(true)
 }
 
-/// Removes the text of all posts of an author; whether there was any.
-pub(super) fn erase_author(sql: &Connection, author: &str) -> Result<bool, StoreError> {
-    let posts = ids(sql, "SELECT id FROM post WHERE author = ?1 AND json IS NOT NULL", [author])?;
-    for id in &posts {
-        erase(sql, id)?;
+/// Removes the text of all posts of an author by its name; whether there was any.
+pub(super) fn erase_author(sql: &Connection, keys: &Keys, name: &str) -> Result<bool, StoreError> {
+    let posts = ids(sql, "SELECT id FROM post WHERE author = ?1 AND json IS NOT NULL", [name])?;
+    for post in &posts {
+        erase(sql, keys, post)?;
     }
     Ok(!posts.is_empty())
 }

@@ -2,10 +2,14 @@
 //!
 //! Not the JSON of webhooks: that one leaves out what only the engine needs
 //! (escalations, what people were told). Fields are only ever added, with a default,
-//! so that a database from before an upgrade stays readable.
+//! so that a database from before an upgrade stays readable. What strangers wrote and
+//! who they are is sealed in it (see [`super::keys`]); the rest can be asked for in SQL.
 
 use serde::{Deserialize, Serialize};
 
+use super::error::StoreError;
+use super::keys::{About, Keys};
+use super::ring::Lane;
 use crate::domain::addressee::{Addressee, Recipient};
 use crate::domain::id::{PostId, RuleId, SourceName, Topic};
 use crate::domain::incident::{
@@ -22,52 +26,88 @@ use crate::wire::post::PostJson;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Unreadable;
 
-pub(super) fn incident_to_json(incident: &Incident) -> String {
-    json(&IncidentJson::from(incident))
+/// What stands where a key is destroyed.
+const GONE: &str = "no longer kept";
+/// What stands where something was changed in the database.
+const BROKEN: &str = "cannot be read: it is not what was written";
+
+/// What is sealed of an incident.
+const INCIDENT: &str = "incident";
+
+pub(super) fn incident_to_json(incident: &Incident, keys: &Keys) -> Result<String, StoreError> {
+    Ok(json(&IncidentJson::sealed(incident, keys)?))
 }
 
-pub(super) fn incident_from_json(text: &str) -> Result<Incident, Unreadable> {
-    parse::<IncidentJson>(text)?.into_incident()
+/// The incident of a row.
+pub(super) fn incident_from_json(id: &str, text: &str, keys: &Keys) -> Result<Incident, StoreError> {
+    let unreadable = || StoreError::Unreadable { table: INCIDENT, id: id.to_owned() };
+    let opened = parse::<IncidentJson>(text).or(Err(unreadable()))?.opened(keys)?;
+    opened.into_incident().or(Err(unreadable()))
 }
 
-pub(super) fn message_to_json(message: &Message) -> String {
-    json(&MessageJson {
+/// Whether what is kept of an incident is for few.
+pub(super) fn is_restricted(text: &str) -> bool {
+    let incident = parse::<IncidentJson>(text).and_then(IncidentJson::into_incident);
+    incident.is_ok_and(|incident| incident.is_restricted())
+}
+
+pub(super) fn message_to_json(message: &Message, keys: &Keys) -> Result<String, StoreError> {
+    Ok(json(&MessageJson {
         kind: message.kind.as_str().to_owned(),
         at: message.at.micros(),
-        incident: (&message.incident).into(),
+        incident: IncidentJson::sealed(&message.incident, keys)?,
+    }))
+}
+
+/// The message of a row.
+pub(super) fn message_from_json(id: &str, text: &str, keys: &Keys) -> Result<Message, StoreError> {
+    let unreadable = || StoreError::Unreadable { table: "outbox", id: id.to_owned() };
+    let MessageJson { kind, at, incident } = parse(text).or(Err(unreadable()))?;
+    Ok(Message {
+        kind: MessageKind::parse(&kind).ok_or_else(unreadable)?,
+        at: Timestamp::from_micros(at),
+        incident: incident.opened(keys)?.into_incident().or(Err(unreadable()))?,
     })
 }
 
-pub(super) fn message_from_json(text: &str) -> Result<Message, Unreadable> {
-    let MessageJson { kind, at, incident } = parse(text)?;
-    Ok(Message {
-        kind: MessageKind::parse(&kind).ok_or(Unreadable)?,
-        at: Timestamp::from_micros(at),
-        incident: incident.into_incident()?,
-    })
+/// Words of a row that stays without its text once the key is destroyed.
+pub(super) fn words_of(keys: &Keys, about: About<'_>, sealed: &str) -> Result<String, StoreError> {
+    let opened = StoreError::or_absent(keys.open(about, sealed))?;
+    Ok(opened.map_or_else(|| BROKEN.to_owned(), |text| text.unwrap_or_else(|| GONE.to_owned())))
+}
+
+/// Seals the text of a post.
+pub(super) fn seal_post(keys: &Keys, lane: Lane, at: Timestamp, name: &str, json: &str) -> Result<String, StoreError> {
+    keys.seal(lane, at, About::new("post", name), json)
+}
+
+/// The JSON of a post; none when its key is destroyed.
+pub(super) fn open_post(keys: &Keys, name: &str, sealed: &str) -> Result<Option<String>, StoreError> {
+    keys.open(About::new("post", name), sealed)
+}
+
+/// The post itself; none when its key is destroyed.
+pub(super) fn read_post(keys: &Keys, name: &str, sealed: &str) -> Result<Option<Post>, StoreError> {
+    let unreadable = || StoreError::Unreadable { table: "post", id: name.to_owned() };
+    let post = open_post(keys, name, sealed)?.map(|json| post_from_json(&json));
+    post.transpose().or(Err(unreadable()))
 }
 
 pub(super) fn post_to_json(post: &Post) -> String {
     json(&PostJson::from(post))
 }
 
-/// What is known of an author, to be merged into a post's JSON: what is not named there stays.
-pub(super) fn author_to_patch(author: &Author) -> String {
-    #[derive(Serialize)]
-    struct Patch<'a> {
-        author: Known<'a>,
-    }
-    #[derive(Serialize)]
-    struct Known<'a> {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        handle: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        name: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        followers: Option<u64>,
-    }
-    let Author { handle, name, followers, .. } = author;
-    json(&Patch { author: Known { handle: handle.as_deref(), name: name.as_deref(), followers: *followers } })
+/// A post with what is known of its author: what is not, stays.
+pub(super) fn with_author(post: Post, author: &Author) -> Post {
+    let Author { handle, name, followers, .. } = author.clone();
+    let was = post.author;
+    let author = Author {
+        id: was.id,
+        handle: handle.or(was.handle),
+        name: name.or(was.name),
+        followers: followers.or(was.followers),
+    };
+    Post { author, ..post }
 }
 
 pub(super) fn post_from_json(text: &str) -> Result<Post, Unreadable> {
@@ -75,12 +115,26 @@ pub(super) fn post_from_json(text: &str) -> Result<Post, Unreadable> {
     parse::<PostJson<'_>>(text)?.into_post(&SourceName::from("unknown")).or(Err(Unreadable))
 }
 
-pub(super) fn words_to_bytes(words: &[u32]) -> Vec<u8> {
-    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+/// Seals the hashes of a post's words: whoever has a dictionary can read them.
+pub(super) fn seal_words(
+    keys: &Keys,
+    lane: Lane,
+    at: Timestamp,
+    name: &str,
+    words: &[u32],
+) -> Result<Vec<u8>, StoreError> {
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    Ok(keys.seal(lane, at, About::new("telling", name), bytes)?.into_bytes())
 }
 
-pub(super) fn words_from_bytes(bytes: &[u8]) -> Box<[u32]> {
-    bytes.as_chunks().0.iter().map(|&word| u32::from_le_bytes(word)).collect()
+/// Those of a row; none of a text that is gone.
+pub(super) fn open_words(keys: &Keys, name: &str, sealed: &[u8]) -> Result<Box<[u32]>, StoreError> {
+    let Ok(sealed) = str::from_utf8(sealed) else { return Ok(Box::default()) };
+    if sealed.is_empty() {
+        return Ok(Box::default());
+    }
+    let bytes = keys.open_bytes(About::new("telling", name), sealed)?.unwrap_or_default();
+    Ok(bytes.as_chunks().0.iter().map(|&word| u32::from_le_bytes(word)).collect())
 }
 
 /// Structs of strings and numbers always have a JSON form; were that ever wrong, the
@@ -255,6 +309,36 @@ struct EscalationJson {
     due: Option<i64>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     muted: bool,
+}
+
+impl IncidentJson {
+    /// Under the key of its newest day.
+    fn sealed(incident: &Incident, keys: &Keys) -> Result<Self, StoreError> {
+        let Self { why, sample, notable, .. } = Self::from(incident);
+        let (lane, at) = (Lane::of(incident.is_restricted()), incident.opened_at.max(incident.last_post_at));
+        let about = About::new(INCIDENT, incident.id.as_str());
+        let seal = |text: &str| keys.seal(lane, at, about, text);
+        let named = |NotableJson { author, what }| Ok(NotableJson { author, what: seal(&what)? });
+        Ok(Self {
+            why: seal(&why)?,
+            sample: sample.iter().map(|id| keys.name(id)).collect::<Result<_, _>>()?,
+            notable: notable.into_iter().map(named).collect::<Result<_, StoreError>>()?,
+            ..Self::from(incident)
+        })
+    }
+
+    fn opened(self, keys: &Keys) -> Result<Self, StoreError> {
+        let about = About::new(INCIDENT, &self.id);
+        let named = |NotableJson { author, what }| Ok(NotableJson { author, what: words_of(keys, about, &what)? });
+        let why = words_of(keys, about, &self.why)?;
+        let notable = self.notable.into_iter().map(named).collect::<Result<_, StoreError>>()?;
+        let mut sample = Vec::with_capacity(self.sample.len());
+        for name in self.sample {
+            // From before the keys were lost: nothing else knows the post either.
+            sample.extend(StoreError::or_absent(keys.named(&name))?);
+        }
+        Ok(Self { why, sample, notable, ..self })
+    }
 }
 
 impl From<&Incident> for IncidentJson {
@@ -448,11 +532,31 @@ mod tests {
 
     #[test]
     fn messages_come_back_as_they_were() {
+        let keys = Keys::anew(std::path::Path::new("a.db")).unwrap();
         for kind in MessageKind::ALL {
             let message = Message { kind, at: Timestamp::from_micros(1), incident: incident() };
-            assert_eq!(message_from_json(&message_to_json(&message)), Ok(message));
+            let json = message_to_json(&message, &keys).unwrap();
+            assert_eq!(message_from_json("m", &json, &keys).unwrap(), message);
+            for word in ["because", "journalist", "ann.example", "at://1"] {
+                assert!(!json.contains(word), "{word} is in {json}");
+            }
         }
-        assert_eq!(incident_from_json(&incident_to_json(&incident())), Ok(incident()));
+        let json = incident_to_json(&incident(), &keys).unwrap();
+        assert_eq!(incident_from_json("i1", &json, &keys).unwrap(), incident());
+    }
+
+    #[test]
+    fn what_is_known_of_an_author_leaves_the_rest_as_it_was() {
+        let author = |handle: Option<&str>, followers| Author {
+            id: "a".into(),
+            handle: handle.map(str::to_owned),
+            name: Some("Ann".to_owned()),
+            followers,
+        };
+        let post = Post::plain("p".into(), "s".into(), "a".into(), "t".to_owned(), Timestamp::default());
+        let post = with_author(post, &author(Some("ann"), Some(5)));
+        assert_eq!(post.author, author(Some("ann"), Some(5)));
+        assert_eq!(with_author(post, &author(None, Some(6))).author, author(Some("ann"), Some(6)));
     }
 
     #[test]
@@ -488,7 +592,8 @@ mod tests {
     #[test]
     fn nonsense_is_refused() {
         for text in ["", "{}", "[]", r#"{"kind":"incident.eaten","at":1,"incident":{}}"#] {
-            assert_eq!(message_from_json(text), Err(Unreadable), "{text}");
+            let read = message_from_json("m", text, &Keys::none());
+            assert!(matches!(read, Err(StoreError::Unreadable { table: "outbox", .. })), "{text}");
         }
     }
 }

@@ -10,7 +10,10 @@ use super::answered::Answered;
 use super::error::StoreError;
 use super::files::{self, Lock};
 use super::holds::put_aside;
+use super::keys::{About, Keys};
 use super::retention::{erase, erase_author};
+use super::ring::Lane;
+use super::sealing::{Horizons, seal_alert};
 use super::{migrate, quotas, silences, stored};
 use crate::domain::audit::Entry;
 use crate::domain::cap::Quota;
@@ -34,6 +37,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Store {
     conn: Connection,
+    keys: Keys,
     /// Text that was removed may still stand in the write-ahead log.
     text_in_log: bool,
     answered: Answered,
@@ -46,17 +50,23 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Locked`] while another process has it, [`StoreError::TooNew`] and
-    /// [`StoreError::NotOurs`] when it must not be touched, and what the disk says.
+    /// [`StoreError::NotOurs`] when it must not be touched, [`StoreError::NoKeys`] and its like when its keys are not
+    /// beside it, and what the disk says.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let lock = files::prepare(path)?;
-        Self::open_under(path, lock)
+        Self::open_under(path, lock, None)
     }
 
-    /// Opens what is locked.
-    pub(super) fn open_under(path: &Path, lock: Lock) -> Result<Self, StoreError> {
+    /// Opens what is locked; with other keys than those beside it, if there are any.
+    pub(super) fn open_under(path: &Path, lock: Lock, keys: Option<Keys>) -> Result<Self, StoreError> {
         let mut conn = Connection::open(path)?;
         conn.busy_timeout(BUSY_TIMEOUT)?;
         migrate::claim(&conn, path)?;
+        let keys = match (keys, migrate::ring(&conn, migrate::check(&conn, path)?)?) {
+            (Some(keys), _) => keys,
+            (None, Some(ring)) => Keys::beside(path, &ring)?,
+            (None, None) => Keys::begin(path)?,
+        };
         conn.set_prepared_statement_cache_capacity(64);
         // A page must survive a power cut once its commit returned: WAL alone promises that only with FULL.
         conn.pragma_update(None, "journal_mode", "wal")?;
@@ -69,14 +79,14 @@ impl Store {
         conn.pragma_update(None, "trusted_schema", "off")?;
         // After a flood the log gives its space back.
         conn.pragma_update(None, "journal_size_limit", 32 * 1024 * 1024)?;
-        migrate::migrate(&mut conn, path)?;
+        migrate::migrate(&mut conn, path, &keys)?;
         let answered = Answered::take_over(path, &conn)?;
         // The lock says that whoever leased them is dead: a page must not wait for its lease to run out.
         let free = conn.execute("UPDATE outbox SET state = 'pending', leased_until = NULL WHERE state = 'leased'", ());
         // On a full disk it waits all the same, which is better than not to start.
         free.map(drop).map_err(StoreError::from).or_else(passing)?;
         // What the last run removed before it was killed may still stand in the log.
-        let mut store = Self { conn, text_in_log: true, answered, _lock: lock };
+        let mut store = Self { conn, keys, text_in_log: true, answered, _lock: lock };
         store.scrub().or_else(passing)?;
         Ok(store)
     }
@@ -116,12 +126,19 @@ impl Store {
         work: impl FnOnce(&mut Writing<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut writing = Writing { sql: &transaction, removed_text: false };
+        let mut writing = Writing { sql: &transaction, keys: &self.keys, removed_text: false, forgotten: None };
         let answer = work(&mut writing)?;
-        let removed_text = writing.removed_text;
+        let (removed_text, unused) = (writing.removed_text, writing.unused_keys()?);
+        // Keys come before what they seal, and go after it.
+        self.keys.save()?;
         transaction.commit()?;
+        self.keys.destroy(&unused);
         self.text_in_log |= removed_text;
         Ok(answer)
+    }
+
+    pub(super) const fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     pub(super) fn conn(&self) -> &Connection {
@@ -132,8 +149,11 @@ impl Store {
 /// A transaction under way.
 pub(super) struct Writing<'a> {
     pub(super) sql: &'a Transaction<'a>,
+    pub(super) keys: &'a Keys,
     /// Whether any post's text was removed or replaced.
     pub(super) removed_text: bool,
+    /// Everything older was forgotten, so keys may go.
+    pub(super) forgotten: Option<Horizons>,
 }
 
 impl Writing<'_> {
@@ -161,13 +181,16 @@ impl Writing<'_> {
             crowded_out: _,
         } = commit;
         clock_set.iter().try_for_each(|set| self.clock_set(set))?;
-        posts.iter().try_for_each(|post| self.post(post))?;
-        tellings.iter().try_for_each(|telling| self.telling(telling))?;
+        let restricted = self.restricted_posts(commit)?;
+        let lane = |post: &PostId| Lane::of(restricted.contains(post));
+        posts.iter().try_for_each(|post| self.post(post, lane(&post.id)))?;
+        tellings.iter().try_for_each(|telling| self.telling(telling, lane(&telling.post)))?;
         sightings.iter().try_for_each(|sighting| self.sighting(sighting))?;
+        restricted.iter().try_for_each(|post| self.restrict(post))?;
         for erasure in erased {
             let gone = match erasure {
-                Erasure::Post(post) => erase(self.sql, post.as_str())?,
-                Erasure::Author(author) => erase_author(self.sql, author.as_str())?,
+                Erasure::Post(post) => erase(self.sql, self.keys, &self.keys.name(post.as_str())?)?,
+                Erasure::Author(author) => erase_author(self.sql, self.keys, &self.keys.name(author.as_str())?)?,
             };
             self.removed_text |= gone;
         }
@@ -192,55 +215,73 @@ impl Writing<'_> {
     /// author who took something back must not see it return for even a second. By the same
     /// right what was written earlier never replaces what its author says now: versions may
     /// come in any order.
-    fn post(&mut self, post: &Post) -> Result<(), StoreError> {
-        let at = post.event_time.micros();
+    fn post(&mut self, post: &Post, lane: Lane) -> Result<(), StoreError> {
+        let (name, at) = (self.keys.name(post.id.as_str())?, post.event_time.micros());
         let mut known = self.sql.prepare_cached("SELECT json, at FROM post WHERE id = ?1")?;
         let row = |row: &Row<'_>| Ok((row.get::<_, Option<String>>(0)?, row.get::<_, i64>(1)?));
         let is = stored::post_to_json(post);
-        if let Some((was, written)) = known.query_row([post.id.as_str()], row).optional()? {
-            let Some(was) = was.filter(|_| written <= at) else { return Ok(()) };
+        let mut lane = lane;
+        if let Some((sealed, written)) = known.query_row([&name], row).optional()? {
+            let Some(sealed) = sealed.filter(|_| written <= at) else { return Ok(()) };
             self.removed_text = true;
-            let says_the_same = |was: Post| was.text == post.text && was.media_text == post.media_text;
-            if was != is && !stored::post_from_json(&was).is_ok_and(says_the_same) {
-                put_aside(self.sql, post.id.as_str(), &was)?;
+            // Once there, always there.
+            lane = self.keys.lane_of(&sealed)?.map_or(lane, |was| was.max(lane));
+            if let Some(was) = stored::open_post(self.keys, &name, &sealed)?.filter(|was| *was != is) {
+                let says_the_same = |was: Post| was.text == post.text && was.media_text == post.media_text;
+                if !stored::post_from_json(&was).is_ok_and(says_the_same) {
+                    put_aside(self.sql, self.keys, &name, &sealed, &was)?;
+                }
             }
         }
         let mut upsert = self.sql.prepare_cached(
             "INSERT INTO post (id, author, at, json) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (id) DO UPDATE SET author = excluded.author, at = excluded.at, json = excluded.json",
         )?;
-        upsert.execute(params![post.id.as_str(), post.author.id.as_str(), at, is])?;
+        let author = self.keys.name(post.author.id.as_str())?;
+        let sealed = stored::seal_post(self.keys, lane, post.event_time, &name, &is)?;
+        upsert.execute(params![name, author, at, sealed])?;
         Ok(())
     }
 
     /// What is known of an author goes into the evidence they wrote; what is not stays as it was.
     fn author(&self, author: &Author) -> Result<(), StoreError> {
-        let mut update = self
-            .sql
-            .prepare_cached("UPDATE post SET json = json_patch(json, ?2) WHERE author = ?1 AND json IS NOT NULL")?;
-        update.execute(params![author.id.as_str(), stored::author_to_patch(author)])?;
+        let mut select = self.sql.prepare_cached("SELECT id, json FROM post WHERE author = ?1 AND json IS NOT NULL")?;
+        let name = self.keys.name(author.id.as_str())?;
+        let rows = select.query_map([name], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let rows: Vec<(String, String)> = rows.collect::<Result<_, _>>()?;
+        let mut update = self.sql.prepare_cached("UPDATE post SET json = ?2 WHERE id = ?1")?;
+        for (name, sealed) in rows {
+            let Some(post) = stored::read_post(self.keys, &name, &sealed)? else { continue };
+            let json = stored::post_to_json(&stored::with_author(post, author));
+            if let Some(sealed) = self.keys.reseal(&sealed, About::new("post", &name), &json)? {
+                update.execute([name, sealed])?;
+            }
+        }
         Ok(())
     }
 
-    fn telling(&self, telling: &Telling) -> Result<(), StoreError> {
+    fn telling(&self, telling: &Telling, lane: Lane) -> Result<(), StoreError> {
         let Telling { post, author, at, story, original, words } = telling;
         let mut insert = self.sql.prepare_cached(
             "INSERT INTO telling (post, author, at, story, original, words) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT (post) DO NOTHING",
         )?;
+        let name = self.keys.name(post.as_str())?;
+        let words = words.as_deref().map(|words| stored::seal_words(self.keys, lane, *at, &name, words));
         insert.execute(params![
-            post.as_str(),
-            author.as_str(),
+            name,
+            self.keys.name(author.as_str())?,
             at.micros(),
             story.0.cast_signed(),
-            original.as_ref().map(PostId::as_str),
-            words.as_deref().map(stored::words_to_bytes),
+            original.as_ref().map(|post| self.keys.name(post.as_str())).transpose()?,
+            words.transpose()?,
         ])?;
         Ok(())
     }
 
     fn sighting(&self, sighting: &Sighting) -> Result<(), StoreError> {
         let Sighting { rule, seen, source, incident, copy_of } = sighting; // the telling has the story
+        let post = self.keys.name(seen.post.as_str())?;
         let mut upsert = self.sql.prepare_cached(
             "INSERT INTO sighting (rule, post, source, author, at, incident, copy_of)
              VALUES (?1, ?2, ?3, ?4, ?5, coalesce(?6, (SELECT incident FROM sighting WHERE rule = ?1 AND post = ?7)), ?7)
@@ -249,16 +290,16 @@ impl Writing<'_> {
         let incident = incident.as_ref().map(IncidentId::as_str);
         if incident.is_some() {
             let copies = "UPDATE sighting SET incident = ?3 WHERE copy_of = ?2 AND rule = ?1";
-            self.sql.prepare_cached(copies)?.execute(params![rule.as_str(), seen.post.as_str(), incident])?;
+            self.sql.prepare_cached(copies)?.execute(params![rule.as_str(), post, incident])?;
         }
         upsert.execute(params![
             rule.as_str(),
-            seen.post.as_str(),
+            post,
             source.as_str(),
-            seen.author.as_str(),
+            self.keys.name(seen.author.as_str())?,
             seen.at.micros(),
             incident,
-            copy_of.as_ref().map(PostId::as_str)
+            copy_of.as_ref().map(|post| self.keys.name(post.as_str())).transpose()?
         ])?;
         Ok(())
     }
@@ -268,6 +309,7 @@ impl Writing<'_> {
             "INSERT INTO alert (at, rule, severity, topic, condition, incident, new_incident, posts, authors, within, post, why, observed, expected, upper, key)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) ON CONFLICT DO NOTHING",
         )?;
+        let sealed = seal_alert(self.keys, self.lane_of_alert(alert)?, alert)?;
         insert.execute(params![
             alert.at.micros(),
             alert.rule.as_str(),
@@ -279,12 +321,12 @@ impl Writing<'_> {
             integer(alert.posts),
             integer(alert.authors),
             alert.within.map(micros),
-            alert.post.as_ref().map(PostId::as_str),
-            alert.why,
+            sealed.post,
+            sealed.why,
             alert.volume.map(|volume| integer(volume.observed)),
             alert.volume.map(|volume| volume.expected),
             alert.volume.map(|volume| integer(volume.upper)),
-            alert.key,
+            sealed.key,
         ])?;
         Ok(())
     }
@@ -294,7 +336,7 @@ impl Writing<'_> {
             "INSERT INTO incident (id, state, opened_at, detail) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (id) DO UPDATE SET state = excluded.state, opened_at = excluded.opened_at, detail = excluded.detail",
         )?;
-        let detail = stored::incident_to_json(incident);
+        let detail = stored::incident_to_json(incident, self.keys)?;
         let (state, opened_at) = (incident.state.as_str(), incident.opened_at.micros());
         upsert.execute(params![incident.id.as_str(), state, opened_at, detail])?;
         Ok(())
@@ -315,7 +357,8 @@ impl Writing<'_> {
         let mut insert = self
             .sql
             .prepare_cached("INSERT INTO timeline (incident, at, what, by, text) VALUES (?1, ?2, ?3, ?4, ?5)")?;
-        insert.execute(params![incident.as_str(), at.micros(), what, by, text])?;
+        let sealed = self.keys.seal(self.lane_of(incident)?, *at, About::new("timeline", incident.as_str()), text)?;
+        insert.execute(params![incident.as_str(), at.micros(), what, by, sealed])?;
         let (what, about) = (format!("incident.{what}"), incident.to_string());
         self.audit(&Entry { at: *at, by: by.clone(), what, about, text: text.clone() })
     }
@@ -334,7 +377,7 @@ impl Writing<'_> {
             id.as_str(),
             receiver.as_str(),
             incident,
-            stored::message_to_json(message),
+            stored::message_to_json(message, self.keys)?,
             due.micros(),
             give_up.micros(),
             person,

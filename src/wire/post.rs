@@ -72,7 +72,8 @@ pub struct PostJson<'a> {
 }
 
 /// The JSON of the post that a copy repeats.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Original)]
 pub struct OriginalJson<'a> {
     /// Its id, or its address.
     #[serde(borrow)]

@@ -142,3 +142,39 @@ fn on_a_new_machine_there_is_nothing_to_put_aside() {
     assert_eq!((restored.code, kept(&desk)), (0, before), "{}", restored.err);
     assert!(!restored.err.contains("kept as"), "{}", restored.err);
 }
+
+#[test]
+fn keys_that_are_lost_are_put_back_or_done_without() {
+    let desk = desk();
+    let path = desk.path().join("state/stormbell.db");
+    let mut store = Store::open(&path).unwrap();
+    store.commit(&[posts(&["first"])]).unwrap();
+    store.close().unwrap();
+    let made = desk.run(&["backup", "copy.db"]);
+    assert_eq!(made.code, 0, "{}", made.err);
+    let names: Vec<_> = std::fs::read_dir(desk.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    let keys =
+        names.iter().find_map(|name| name.to_str().filter(|name| name.ends_with(".keys"))).expect("keys").to_owned();
+    assert!(made.err.contains(&format!("{keys} has the keys to it and to older ones")), "{}", made.err);
+
+    let own = desk.path().join("state/stormbell.db.keys");
+    std::fs::remove_file(&own).unwrap();
+    let missing = desk.run(&["replay", "state/stormbell.db"]);
+    assert!(missing.code != 0 && missing.err.contains("stormbell restore --keys FILE"), "{}", missing.err);
+    assert_eq!(desk.run(&["restore"]).code, 64, "a backup, or keys, or none");
+    let back = desk.run(&["restore", "--keys", &keys]);
+    assert_eq!(back.code, 0, "{}", back.err);
+    assert!(back.err.contains("state/stormbell.db has its keys, with 0 incidents and 1 post"), "{}", back.err);
+    assert!(own.is_file() && desk.run(&["replay", "state/stormbell.db"]).code == 0);
+
+    std::fs::remove_file(&own).unwrap();
+    std::fs::remove_file(desk.path().join(&keys)).unwrap();
+    let refused = desk.run(&["restore", "copy.db"]);
+    assert!(refused.code == 1 && refused.err.contains("is missing"), "{}", refused.err);
+    let on = desk.run(&["restore", "--without-keys"]);
+    assert_eq!(on.code, 0, "{}", on.err);
+    assert!(on.err.contains("1 post cannot be read by anybody"), "{}", on.err);
+    assert_eq!((kept(&desk), own.is_file()), (0, true));
+    let reader = Reader::open(&path).unwrap();
+    assert!(matches!(reader.verify_audit(None).unwrap(), AuditVerdict::Sound { entries: 2, .. }));
+}

@@ -81,7 +81,10 @@ fn every_table_is_on_the_page_for_data_protection() {
     let privacy = page("privacy.md");
     let rows: String = privacy.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next()).collect();
     let schema: String = documents(files("src/store/schema", ".sql")).into_iter().map(|script| script.text).collect();
-    let tables: Vec<&str> = table.captures_iter(&schema).map(|found| found.get(1).unwrap().as_str()).collect();
+    let gone = Regex::new(r"(?m)^DROP TABLE (\w+)").unwrap();
+    let gone: BTreeSet<&str> = gone.captures_iter(&schema).map(|found| found.get(1).unwrap().as_str()).collect();
+    let tables = table.captures_iter(&schema).map(|found| found.get(1).unwrap().as_str());
+    let tables: Vec<&str> = tables.filter(|table| !gone.contains(table)).collect();
     assert!(tables.len() >= 15, "{tables:?}");
     for table in tables {
         assert!(format!("`{rows}").contains(&format!("`{table}`")), "data protection has no row for {table}");

@@ -9,5 +9,6 @@ mod opening;
 mod outbox;
 mod privacy;
 mod restart;
+mod sealed;
 mod support;
 mod writer;

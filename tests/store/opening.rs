@@ -26,7 +26,7 @@ fn the_files_are_private_to_their_owner() {
     let state = folder.db().parent().unwrap().to_owned();
     assert_eq!(mode(&state), 0o700);
     let files: Vec<_> = std::fs::read_dir(state).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert_eq!(files.len(), 5, "database, log, shared memory, lock, notes of answers: {files:?}");
+    assert_eq!(files.len(), 6, "database, its keys, log, shared memory, lock, notes of answers: {files:?}");
     for file in files {
         assert_eq!(mode(&file), 0o600, "{}", file.display());
     }

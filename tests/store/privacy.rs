@@ -80,7 +80,7 @@ fn told_of_ann(folder: &Folder) -> StoreHandle {
         .unwrap();
     store.finish(&"told".into(), &Attempt::Delivered, at(200)).unwrap();
     store.close().unwrap();
-    assert!(folder.contains("overheard") && folder.contains("ann.example"), "the check must be able to fail");
+    assert!(folder.keeps("overheard") && folder.keeps("ann.example"));
     writer(folder)
 }
 
@@ -97,7 +97,7 @@ async fn an_author_is_erased_with_a_receipt_and_comes_back_with_new_posts_only()
     }
     drop(reader);
 
-    let before = sound(&folder);
+    let (before, sealed) = (sound(&folder), folder.sealed());
     let receipt = handle.erase(order(Erasure::Author("ann".into()))).await.unwrap().unwrap();
     let Receipt { subject, posts, rows, told, entry, hash } = &receipt;
     assert_eq!((subject.len(), posts.len()), (64, 2));
@@ -118,8 +118,8 @@ async fn an_author_is_erased_with_a_receipt_and_comes_back_with_new_posts_only()
     let news = vec![known("p1", "ann", "overheard-at-the-door"), post("p4", "ann", "new-words")];
     handle.commit(Commit { posts: news, ..Commit::default() }).await.unwrap();
     handle.close().await.unwrap();
-    assert!(!folder.contains("overheard") && !folder.contains("ann.example"));
-    assert!(folder.contains("stays") && folder.contains("bob.example") && folder.contains("new-words"));
+    assert!(!folder.keeps("overheard") && !folder.keeps("ann.example") && folder.left_of(&sealed).is_empty());
+    assert!(folder.keeps("stays") && folder.keeps("bob.example") && folder.keeps("new-words"));
     let leased = lease(&mut folder.open(), "pager", 5).remove(0);
     assert_eq!(leased.delivery.message.incident.sample, ["p3".into()]);
     assert_eq!(leased.delivery.message.incident.why, "3 posts within 10 min by ‘[erased]’");
@@ -129,10 +129,12 @@ async fn an_author_is_erased_with_a_receipt_and_comes_back_with_new_posts_only()
 async fn one_post_is_erased_and_the_others_of_its_author_stay() {
     let folder = Folder::new();
     let handle = told_of_ann(&folder);
+    let sealed = folder.sealed();
     let receipt = handle.erase(order(Erasure::Post("p1".into()))).await.unwrap().unwrap();
     assert_eq!(receipt.posts, std::slice::from_ref(&receipt.subject));
     handle.close().await.unwrap();
-    assert!(!folder.contains("overheard-at-the-door") && folder.contains("overheard-in-the-tail"));
+    assert!(!folder.keeps("overheard-at-the-door") && folder.keeps("overheard-in-the-tail"));
+    assert!(folder.left_of(&sealed).is_empty());
 }
 
 #[tokio::test]
@@ -175,6 +177,7 @@ async fn what_is_held_outlives_retention_and_erasure_and_its_authors_wish_out_of
     assert_eq!(held, ["stays", "overheard-at-the-door"]);
     assert_eq!(handle.look_at_held("before".into(), "roe".to_owned(), at(700)).await.unwrap(), None);
 
+    let sealed = folder.sealed();
     let released = handle.release("i".into(), "roe".to_owned(), "settled".to_owned(), at(800)).await.unwrap();
     assert_eq!(released, Some(hold("i")));
     assert_eq!(handle.release("i".into(), "roe".to_owned(), "settled".to_owned(), at(800)).await.unwrap(), None);
@@ -184,8 +187,9 @@ async fn what_is_held_outlives_retention_and_erasure_and_its_authors_wish_out_of
     handle.forget(at(600)).await.unwrap();
     handle.close().await.unwrap();
     for gone in ["overheard", "stays", "edited", "merged-words"] {
-        assert!(!folder.contains(gone), "{gone}");
+        assert!(!folder.keeps(gone), "{gone}");
     }
+    assert!(folder.left_of(&sealed).is_empty());
     sound(&folder);
 }
 
@@ -227,7 +231,7 @@ async fn each_topic_is_kept_as_long_as_it_says_and_the_shortest_wins() {
     };
     let left = |folder: &Folder| -> Vec<&str> {
         let all = ["care", "long", "gone", "usual", "both", "none"];
-        all.into_iter().filter(|id| folder.contains(&format!("text-of-{id}-"))).collect()
+        all.into_iter().filter(|id| folder.keeps(&format!("text-of-{id}-"))).collect()
     };
     let history = |folder: &Folder| {
         ["i-care", "i-long", "i-usual"].map(|id| {

@@ -1,5 +1,6 @@
 //! Small builders, and a database in a folder of its own.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -55,12 +56,7 @@ pub(crate) fn incident(id: &str, state: IncidentState, sample: &[&str]) -> Incid
         anew: None,
         muted: None,
         revision: 1,
-        told: Told {
-            severity: Severity::Critical,
-            authors: 2,
-            notable: 0,
-            receivers: std::collections::BTreeSet::new(),
-        },
+        told: Told { severity: Severity::Critical, authors: 2, notable: 0, receivers: BTreeSet::new() },
         escalations: vec![],
     }
 }
@@ -150,12 +146,43 @@ impl Folder {
         Reader::open(&self.db()).unwrap()
     }
 
+    /// Whether a kept post has the text.
+    pub(crate) fn keeps(&self, text: &str) -> bool {
+        let kept = self.reader().kept_posts(None, usize::MAX).unwrap();
+        kept.iter().any(|kept| kept.json.contains(text))
+    }
+
+    /// Everything that is sealed in the tables, as it lies there.
+    pub(crate) fn sealed(&self) -> BTreeSet<String> {
+        let sql = rusqlite::Connection::open(self.db()).unwrap();
+        let query =
+            "SELECT json FROM post WHERE json IS NOT NULL UNION SELECT json FROM held UNION SELECT why FROM alert
+                     UNION SELECT text FROM timeline UNION SELECT text FROM audit WHERE text IS NOT NULL";
+        let mut select = sql.prepare(query).unwrap();
+        select.query_map((), |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+
+    /// What was in the tables, is no more, and stands in a file all the same: the beginning of it or the end. Before is
+    /// what [`Folder::sealed`] said.
+    pub(crate) fn left_of(&self, before: &BTreeSet<String>) -> Vec<String> {
+        let now = self.sealed();
+        let all = self.bytes();
+        // Characters are bytes here, and long ones lie in several pages.
+        let part =
+            |text: &String| [text[..text.len().min(80)].to_owned(), text[text.len().saturating_sub(60)..].to_owned()];
+        let gone = before.difference(&now).flat_map(part);
+        gone.filter(|part| memchr::memmem::find(&all, part.as_bytes()).is_some()).collect()
+    }
+
     /// Whether the text stands anywhere in any file beside the database.
     pub(crate) fn contains(&self, text: &str) -> bool {
-        std::fs::read_dir(self.db().parent().unwrap()).unwrap().any(|entry| {
-            let bytes = std::fs::read(entry.unwrap().path()).unwrap();
-            bytes.windows(text.len()).any(|window| window == text.as_bytes())
-        })
+        memchr::memmem::find(&self.bytes(), text.as_bytes()).is_some()
+    }
+
+    /// All files beside the database, and itself.
+    fn bytes(&self) -> Vec<u8> {
+        let files = std::fs::read_dir(self.db().parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(|path| path.is_file()).flat_map(|path| std::fs::read(path).unwrap()).collect()
     }
 }
 

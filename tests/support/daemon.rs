@@ -15,6 +15,7 @@ use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
 use stormbell::app::clock::SystemClock;
 use stormbell::domain::time::Clock;
+use stormbell::store::Reader;
 use tempfile::TempDir;
 use tokio::net::UnixDatagram;
 use tokio::sync::watch;
@@ -190,8 +191,20 @@ impl Place {
         self.folder.path().join(name)
     }
 
-    /// Whether any file of the database holds the text.
+    /// Whether a kept post has the text, or any file of the database holds it in clear.
     pub fn database_holds(&self, text: &str) -> bool {
+        self.keeps(text) || self.in_files(text)
+    }
+
+    /// Whether a kept post has the text.
+    fn keeps(&self, text: &str) -> bool {
+        let Ok(reader) = Reader::open(&self.path("state/stormbell.db")) else { return false };
+        let kept = reader.kept_posts(None, usize::MAX).unwrap_or_default();
+        kept.iter().any(|kept| kept.json.contains(text))
+    }
+
+    /// Whether any file of the database holds the text in clear.
+    pub fn in_files(&self, text: &str) -> bool {
         let files = std::fs::read_dir(self.path("state")).unwrap().map(|entry| entry.unwrap().path());
         let holds = |path: PathBuf| {
             let bytes = std::fs::read(path).unwrap();

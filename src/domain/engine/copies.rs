@@ -14,14 +14,12 @@
 //! thousand people's posts one author's); to make both one record (either can be deleted alone).
 
 use super::recent::Latest;
-use crate::domain::commit::Carried;
+use crate::domain::commit::{CARRIED, Carried};
 use crate::domain::id::{AuthorId, PostId};
 use crate::domain::key::Key;
 use crate::domain::post::{Author, Original, Post};
 use crate::domain::story::{Stories, Story};
 
-/// Posts of which a second address or a copy is known.
-const KNOWN: usize = 1 << 14;
 /// How handles of accounts end that Bridgy Fed holds for authors of the fediverse; before it stands their own host.
 const HELD: &str = ".ap.brid.gy";
 
@@ -37,7 +35,7 @@ pub(super) struct Copies {
 
 impl Copies {
     pub(super) fn new() -> Self {
-        Self { by_address: Latest::new(KNOWN), copies: Latest::new(KNOWN), held: Latest::new(KNOWN) }
+        Self { by_address: Latest::new(CARRIED), copies: Latest::new(CARRIED), held: Latest::new(CARRIED) }
     }
 
     /// It is known now who an author is, by the word of their network.

@@ -111,8 +111,8 @@ impl Reader {
         let fits = |incident: &Incident| {
             let sought = [incident.id.as_str(), &incident.title, &incident.why].join(" ");
             let topics: Vec<&str> = incident.topics().map(|(topic, _)| topic.as_str()).collect();
-            let noted = notes.get(incident.id.as_str()).map_or("", String::as_str);
-            let there = folded(&format!("{sought} {} {noted}", topics.join(" ")));
+            let written = notes.get(incident.id.as_str()).map_or("", String::as_str);
+            let there = folded(&format!("{sought} {} {written}", topics.join(" ")));
             let there: BTreeSet<String> = there.into_iter().collect();
             (sight == Sight::Whole || !incident.is_restricted())
                 && seek.severity.is_none_or(|severity| incident.severity == severity)

@@ -21,9 +21,13 @@ use super::stream::{Listener, Stream};
 
 /// The answer of a page comes within this, or the run ends.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How often calm and crowd take turns.
+const TURNS: usize = 4;
 /// A byte of a slow request comes this often.
 const DRIP: Duration = Duration::from_secs(1);
 
+/// In so many parts of it.
+const SLICES: usize = 100;
 /// Who was turned away and comes back does so after this.
 const AGAIN: Duration = Duration::from_secs(10);
 
@@ -86,10 +90,10 @@ impl Console {
             println!("slow      only {slow} connections: this process may not open more files");
         }
         let (mut calm, mut beside, mut open) = (Vec::new(), Vec::new(), Vec::new());
-        for _ in 0..3 {
-            calm.extend(world.pages(self.pages / 3));
+        for _ in 0..TURNS {
+            calm.extend(world.pages(self.pages / TURNS));
             let crowd = Crowd::start(world.address, slow, again);
-            beside.extend(world.pages(self.pages / 3));
+            beside.extend(world.pages(self.pages / TURNS));
             open.push(crowd.open());
             drop(crowd);
         }
@@ -214,18 +218,20 @@ impl Crowd {
             move || {
                 while !stop.load(Ordering::Relaxed) {
                     let began = Instant::now();
-                    for (place, one) in all.iter_mut().enumerate() {
-                        match one {
-                            Client::There(connection) if !drips(connection) => *one = Client::Gone(Instant::now()),
-                            Client::Gone(since) if again.is_some_and(|again| since.elapsed() > again) => {
-                                *one = Client::There(begin(address));
+                    // Spread over the second, as from as many machines.
+                    for (slice, clients) in all.chunks_mut(count.div_ceil(SLICES)).enumerate() {
+                        thread::sleep((DRIP / SLICES as u32 * slice as u32).saturating_sub(began.elapsed()));
+                        for one in clients {
+                            match one {
+                                Client::There(connection) if !drips(connection) => *one = Client::Gone(Instant::now()),
+                                Client::Gone(since) if again.is_some_and(|again| since.elapsed() > again) => {
+                                    *one = Client::There(begin(address));
+                                }
+                                Client::There(_) | Client::Gone(_) => {}
                             }
-                            Client::There(_) | Client::Gone(_) => {}
                         }
-                        // Spread over the second, as from as many machines.
-                        let due = DRIP.mul_f64(place as f64 / count as f64);
-                        thread::sleep(due.saturating_sub(began.elapsed()));
                     }
+                    thread::sleep(DRIP.saturating_sub(began.elapsed()));
                     let there = all.iter().filter(|one| matches!(one, Client::There(_))).count();
                     open.store(there, Ordering::Relaxed);
                 }
@@ -258,7 +264,7 @@ fn begin(address: SocketAddr) -> TcpStream {
 }
 
 /// One more byte; whether the other end is still there.
-fn drips(connection: &mut TcpStream) -> bool {
+fn drips(mut connection: &TcpStream) -> bool {
     let there = match connection.read(&mut [0; 64]) {
         Ok(length) => length > 0,
         Err(error) => error.kind() == ErrorKind::WouldBlock,

@@ -129,12 +129,9 @@ pub(super) async fn take_up<B: Backend>(
         let problem = f.w.passwords_differ.to_string();
         return page(&shared, f, &secret, typed, Some(problem));
     }
-    let name = match AccountName::new(&typed) {
-        Ok(name) => name,
-        Err(_) => {
-            let problem = f.w.no_name();
-            return page(&shared, f, &secret, typed, Some(problem));
-        }
+    let Ok(name) = AccountName::new(&typed) else {
+        let problem = f.w.no_name();
+        return page(&shared, f, &secret, typed, Some(problem));
     };
     match shared.gate.take_up(&secret, &name, password, &visitor(address, &headers)).await {
         Ok((name, cookie)) => welcome(&shared, &f, name.as_str(), &cookie, ""),

@@ -23,8 +23,8 @@ use super::model::{
 use super::naming::{names, names_beside};
 use super::organization::organization as organization_of;
 use super::people::{Way, people};
-pub use super::reference::SecretPolicy;
 use super::reference::Surroundings;
+pub use super::reference::{ABSENT, OPEN_TO_ALL, SecretPolicy};
 use super::route::{Known, routes};
 use super::table::{Checked, Noted, Table, TextKind, Value, all, read};
 use super::web::web;

@@ -15,6 +15,11 @@ const HOW: &str = "write { credential = \"name\" }, { file = \"path\" } or { env
 /// No secret is longer, in bytes.
 const LIMIT: u64 = 64 << 10;
 
+/// The code of a secret that is not there.
+pub const ABSENT: &str = "SB0409";
+/// The code of a file with a secret that every user of the machine can read.
+pub const OPEN_TO_ALL: &str = "SB0410";
+
 /// What it means when a secret (or another file on this machine alone) is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretPolicy {
@@ -59,7 +64,7 @@ pub(super) fn secret(value: &Value<'_>, around: &Surroundings<'_>) -> Checked<Se
         return value.error("SB0408", format!("`{key}` must name one place of the secret"), HOW);
     };
     find(&place, around)?.or_else(|missing| {
-        value.note(around.secrets.level(), "SB0409", format!("`{key}`: {}", missing.message), &missing.help);
+        value.note(around.secrets.level(), ABSENT, format!("`{key}`: {}", missing.message), &missing.help);
         match around.secrets {
             SecretPolicy::Required => Err(Noted),
             SecretPolicy::MayBeAbsent => Ok(Secret::new(String::new())),
@@ -89,7 +94,7 @@ pub(super) fn secret_file(value: &Value<'_>, around: &Surroundings<'_>) -> Check
             let name = credential_name(&place)?;
             let folder = around.environment.path("CREDENTIALS_DIRECTORY").ok_or_else(|| no_credentials(name));
             folder.map(|folder| Some(folder.join(name))).or_else(|missing| {
-                value.note(around.secrets.level(), "SB0409", format!("`{key}`: {}", missing.message), &missing.help);
+                value.note(around.secrets.level(), ABSENT, format!("`{key}`: {}", missing.message), &missing.help);
                 if around.secrets == SecretPolicy::Required { Err(Noted) } else { Ok(None) }
             })
         }
@@ -175,6 +180,6 @@ fn warn_if_open_to_all(place: &Value<'_>, path: &Path) {
     let Ok(metadata) = path.metadata() else { return }; // reading it will say why
     if metadata.is_file() && metadata.permissions().mode() & OTHERS != 0 {
         let message = format!("every user of this machine can get at {}", path.display());
-        place.note(Level::Warning, "SB0410", message, &format!("run: chmod 600 {}", path.display()));
+        place.note(Level::Warning, OPEN_TO_ALL, message, &format!("run: chmod 600 {}", path.display()));
     }
 }

@@ -218,6 +218,9 @@ rm "$dropin" "$root/etc/systemd/journald@stormbell.conf"
 in_guest systemctl daemon-reload
 in_guest systemctl restart stormbell
 until_true 60 "ready with the usual journal" is_ready
+# What is in it is journald's to keep; here nothing may be left in the end.
+in_guest systemctl stop systemd-journald@stormbell.service 'systemd-journald@stormbell.socket' 'systemd-journald-varlink@stormbell.socket' 2>/dev/null || true
+in_guest sh -c 'rm -rf /var/log/journal/*.stormbell'
 ok "the drop-in for a journal of its own"
 
 # ---- Rebooted. ---------------------------------------------------------------------------

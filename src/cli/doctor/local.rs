@@ -12,6 +12,7 @@ use zbus::proxy::CacheProperties;
 use super::{Part, State};
 use crate::app::clock::SystemClock;
 use crate::config::certificate::{certificate, ends};
+use crate::config::load::{ABSENT, OPEN_TO_ALL};
 use crate::config::model::{Config, TlsFiles};
 use crate::domain::diagnostic::Diagnostic;
 use crate::domain::message::counted;
@@ -126,7 +127,7 @@ fn ipv6() -> Part {
 /// What the configuration's secrets lack; each is told in full where it was found.
 pub(super) fn secrets(findings: &[Diagnostic]) -> Part {
     let name = "secrets";
-    let absent = findings.iter().filter(|finding| finding.code == "SB0409");
+    let absent = findings.iter().filter(|finding| finding.code == ABSENT);
     let (elsewhere, missing): (Vec<_>, Vec<_>) =
         absent.partition(|finding| finding.message.contains("$CREDENTIALS_DIRECTORY is not set"));
     let those = |some: usize| if some == 1 { "1 is".to_owned() } else { format!("{some} are") };
@@ -149,7 +150,7 @@ pub(super) fn secrets(findings: &[Diagnostic]) -> Part {
             ),
         };
     }
-    let open = findings.iter().filter(|finding| finding.code == "SB0410").count() as u64;
+    let open = findings.iter().filter(|finding| finding.code == OPEN_TO_ALL).count() as u64;
     if open > 0 {
         return Part {
             name,

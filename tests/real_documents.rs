@@ -378,9 +378,9 @@ impl Shaarli {
             text.replace(SHAARLI, &format!("{place}/www"))
         };
         copy(Path::new(SHAARLI), &folder.join("www"), &instead);
-        ["data", "cache", "pagecache", "tmp", "www/cache"]
-            .iter()
-            .for_each(|part| fs::create_dir_all(folder.join(part)).unwrap());
+        for part in ["data", "cache", "pagecache", "tmp", "www/cache"] {
+            fs::create_dir_all(folder.join(part)).unwrap();
+        }
         let settings = json!({
             "credentials": { "login": "rita", "hash": "none", "salt": "none" },
             "api": { "enabled": true, "secret": Self::SECRET },

@@ -511,7 +511,7 @@ impl MediaWiki {
         php.args(["-d", "error_reporting=0"])
             .arg(format!("{MEDIAWIKI}/maintenance/{}", arguments[0]))
             .args(&arguments[1..]);
-        if self.settings().exists() {
+        if self.settings().try_exists().unwrap() {
             php.env("MW_CONFIG_FILE", self.settings());
         }
         let words = self.folder.join("words");

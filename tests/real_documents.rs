@@ -378,9 +378,9 @@ impl Shaarli {
             text.replace(SHAARLI, &format!("{place}/www"))
         };
         copy(Path::new(SHAARLI), &folder.join("www"), &instead);
-        ["data", "cache", "pagecache", "tmp", "www/cache"]
-            .iter()
-            .for_each(|part| fs::create_dir_all(folder.join(part)).unwrap());
+        for part in ["data", "cache", "pagecache", "tmp", "www/cache"] {
+            fs::create_dir_all(folder.join(part)).unwrap();
+        }
         let settings = json!({
             "credentials": { "login": "rita", "hash": "none", "salt": "none" },
             "api": { "enabled": true, "secret": Self::SECRET },
@@ -511,7 +511,7 @@ impl MediaWiki {
         php.args(["-d", "error_reporting=0"])
             .arg(format!("{MEDIAWIKI}/maintenance/{}", arguments[0]))
             .args(&arguments[1..]);
-        if self.settings().exists() {
+        if self.settings().try_exists().unwrap() {
             php.env("MW_CONFIG_FILE", self.settings());
         }
         let words = self.folder.join("words");

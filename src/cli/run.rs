@@ -93,7 +93,7 @@ impl Run {
         to_the_end(filter, async move {
             let config = if path.is_some() { config } else { with_desktop(config).await };
             let reload = path.map(|path| reload(path, environment, &config, kept));
-            daemon::run(Setup {
+            Box::pin(daemon::run(Setup {
                 reload,
                 config,
                 rules,
@@ -102,7 +102,7 @@ impl Run {
                 timing: Timing::default(),
                 stop: CancellationToken::new(),
                 listening: None,
-            })
+            }))
             .await
         })
     }

@@ -228,13 +228,14 @@ fn frame_bytes(table: &Table<'_>, usual: usize) -> Checked<usize> {
 
 /// How many frames are read in a second at most. Frames are handed on by the hundred, so that fewer would be pauses of minutes.
 fn rate(value: &Value<'_>) -> Checked<NonZeroU32> {
-    match u32::try_from(value.count(0)?).ok().and_then(NonZeroU32::new).filter(|rate| RATES.contains(&rate.get())) {
-        Some(rate) => Ok(rate),
-        None => {
+    let rate = u32::try_from(value.count(0)?).ok().and_then(NonZeroU32::new);
+    rate.filter(|rate| RATES.contains(&rate.get())).map_or_else(
+        || {
             let help = "write a number from 10 to 1000000; without the key there is no limit";
             value.error("SB0005", "`max_frames_per_second` is out of range", help)
-        }
-    }
+        },
+        Ok,
+    )
 }
 
 fn collections(value: &Value<'_>) -> Checked<Vec<String>> {

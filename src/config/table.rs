@@ -155,6 +155,7 @@ pub struct Table<'d> {
 
 impl<'d> Table<'d> {
     /// The same table, in which these keys are known, too.
+    #[must_use]
     pub fn also_with(&self, common: &'static [&'static str]) -> Self {
         Self { text: self.text, entries: self.entries, span: self.span(), name: self.name.clone(), common }
     }

@@ -10,6 +10,7 @@
 //! `https://mostr.pub/objects/EVENT` by `https://mostr.pub/users/KEY`.
 
 use super::sanity::MAX_LINK_BYTES;
+use crate::domain::id::hex;
 use crate::domain::post::{Author, Original};
 use crate::wire::bech32;
 
@@ -52,7 +53,7 @@ fn key_of(author: &Author) -> Option<String> {
     id.map(ToOwned::to_owned).or_else(|| {
         let name = author.handle.as_deref()?.split('@').next()?;
         let bytes = bech32::parse("npub", name).filter(|bytes| bytes.len() == 32)?;
-        Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+        Some(hex(&bytes, 32))
     })
 }
 

@@ -77,7 +77,9 @@ fn a_bridged_post_on_two_networks_is_one_post_with_two_links_whichever_comes_fir
             assert_eq!(evidence(&sim), [first.id.as_str(), second.id.as_str()]);
             assert_eq!(sim.model.posts.len(), 2);
             sim.crash();
-            [first, second].iter().for_each(|post| read(&mut sim, post));
+            for post in [first, second] {
+                read(&mut sim, post);
+            }
             assert_eq!(counted(&sim), (1, 1, 0), "read again");
             read(&mut sim, &post("at://2", "bob", at(0), REPORT));
             assert_eq!(counted(&sim), (2, 2, 1), "somebody else is somebody else");
@@ -132,7 +134,9 @@ fn deleting_one_of_both_leaves_the_other_and_neither_comes_back() {
             read(&mut sim, second);
             delete(&mut sim, gone.id.as_str());
             assert_eq!(sim.model.erased, [Erasure::Post(gone.id.clone())]);
-            [first, second].iter().for_each(|post| read(&mut sim, post));
+            for post in [first, second] {
+                read(&mut sim, post);
+            }
             assert_eq!(counted(&sim), (1, 1, 0));
         }
         let mut sim = sim();

@@ -20,6 +20,8 @@ use crate::domain::key::Key;
 use crate::domain::post::{Author, Original, Post};
 use crate::domain::story::{Stories, Story};
 
+/// Longer names, in bytes, are not remembered: real ones have a hundred.
+const LONGEST: usize = 512;
 /// How handles of accounts end that Bridgy Fed holds for authors of the fediverse; before it stands their own host.
 const HELD: &str = ".ap.brid.gy";
 
@@ -28,14 +30,14 @@ pub(super) struct Copies {
     /// Posts by the address at which people read them, where that is not their id.
     by_address: Latest<Key, PostId>,
     /// The first copy of a post, by the word of a bridge.
-    copies: Latest<Key, PostId>,
+    first: Latest<Key, PostId>,
     /// Whose account a bridge holds: the name and the host of the author whose words it carries, with a point between.
     held: Latest<Key, Box<str>>,
 }
 
 impl Copies {
     pub(super) fn new() -> Self {
-        Self { by_address: Latest::new(CARRIED), copies: Latest::new(CARRIED), held: Latest::new(CARRIED) }
+        Self { by_address: Latest::new(CARRIED), first: Latest::new(CARRIED), held: Latest::new(CARRIED) }
     }
 
     /// It is known now who an author is, by the word of their network.
@@ -48,17 +50,17 @@ impl Copies {
 
     /// Whether a bridge says so. Where it only holds the account, the address is its author's word: of no other host's.
     fn vouches(&self, author: &AuthorId, original: &Original) -> bool {
-        let is_theirs = |whose: &Box<str>| {
+        let is_theirs = |whose: &str| {
             let host = host(original.post.as_str()).and_then(|host| whose.strip_suffix(host));
             host.is_some_and(|name| name.ends_with('.') && name.len() > 1)
         };
-        original.author.is_some() || self.held.get(&Key::of(author)).is_some_and(is_theirs)
+        original.author.is_some() || self.held.get(&Key::of(author)).is_some_and(|whose| is_theirs(whose))
     }
 
     /// Posts that count already if this one does: a rule that took one of them does not count it again. Remembers it.
     pub(super) fn halves(&mut self, post: &Post, story: Story, stories: &Stories) -> Vec<PostId> {
         self.name(&post.id, post.url.as_deref());
-        let mut halves: Vec<&PostId> = self.copies.get(&Key::of(&post.id)).into_iter().collect();
+        let mut halves: Vec<&PostId> = self.first.get(&Key::of(&post.id)).into_iter().collect();
         let mut vouched = false;
         if let Some(original) = &post.copy_of {
             vouched = self.vouches(&post.author.id, original);
@@ -66,7 +68,7 @@ impl Copies {
             if vouched || post.quote_of.is_none() && post.repost_of.is_none() {
                 let original = self.named(&original.post);
                 halves.push(original);
-                halves.extend(self.copies.get(&Key::of(original)));
+                halves.extend(self.first.get(&Key::of(original)));
             }
         }
         let says_the_same = |other: &PostId| stories.story_of(other, post.event_time) == Some(story);
@@ -93,8 +95,8 @@ impl Copies {
     /// A bridge says that this is a copy of that.
     fn copied(&mut self, original: &Original, copy: &PostId) {
         let key = Key::of(self.named(&original.post));
-        if self.copies.get(&key).is_none() {
-            self.copies.insert(key, copy.clone());
+        if copy.as_str().len() <= LONGEST && self.first.get(&key).is_none() {
+            self.first.insert(key, copy.clone());
         }
     }
 
@@ -102,13 +104,13 @@ impl Copies {
     fn name(&mut self, post: &PostId, url: Option<&str>) {
         let is_its = |url: &&str| *url != post.as_str() && host(url).is_some() && host(url) == host(post.as_str());
         let Some(address) = url.filter(is_its).map(Key::of) else { return };
-        if self.by_address.get(&address).is_none() {
+        if post.as_str().len() <= LONGEST && self.by_address.get(&address).is_none() {
             self.by_address.insert(address, post.clone());
             // What was said to be a copy of what is there, is one of the post.
-            if let Some(copy) = self.copies.get(&address).cloned()
-                && self.copies.get(&Key::of(post)).is_none()
+            if let Some(copy) = self.first.get(&address).cloned()
+                && self.first.get(&Key::of(post)).is_none()
             {
-                self.copies.insert(Key::of(post), copy);
+                self.first.insert(Key::of(post), copy);
             }
         }
     }

@@ -184,7 +184,7 @@ impl Engine {
             return;
         }
         if post.author.handle.is_none() {
-            post.author.handle = self.handles.get(&post.author.id).map(|handle| handle.to_string());
+            post.author.handle = self.handles.get(&post.author.id).map(ToString::to_string);
         }
         if !taken.hits.is_empty() {
             self.evidence.insert(key);

@@ -9,7 +9,7 @@ const GENERALIZED_TIME: u8 = 0x18;
 /// Version, which is there in all but the first version of certificates.
 const VERSION: u8 = 0xA0;
 
-/// When it ends; none for what is no certificate.
+/// When it ends; none for what never does, or is no certificate.
 pub(super) fn end(certificate: &[u8]) -> Option<Timestamp> {
     let (whole, _) = element(certificate, SEQUENCE)?;
     let (signed, _) = element(whole, SEQUENCE)?;
@@ -72,11 +72,11 @@ mod tests {
             ((2049, 12, 31), "2049-12-31T00:00:00Z"),
             // From then on the year has four digits.
             ((2050, 1, 1), "2050-01-01T00:00:00Z"),
-            ((9999, 12, 31), "9999-12-31T00:00:00Z"),
         ] {
             let end = end(&of((1999, 1, 1), end_of)).unwrap();
             assert_eq!(end.to_string(), expected);
         }
+        assert!(end(&of((1999, 1, 1), (9999, 12, 31))).is_none(), "the date that stands for no end (§4.1.2.5)");
     }
 
     #[test]

@@ -268,7 +268,7 @@ async fn a_name_is_no_proof_of_who_has_the_account() {
         assert!(account.contains(&format!(": {name}</h1>")), "{name}: {account}");
     }
     let page = world.sign_in(&mut eve, named("a b", "", false, "s 4")).await;
-    assert!(is_out(&page) && page.text.contains("a name has"), "{}", page.text);
+    assert!(is_out(&page) && page.text.contains("A name has"), "{}", page.text);
     // Whoever is removed here comes back only as somebody new.
     root.order("/access/remove", &[("name", "s3")]).await;
     let page = world.sign_in(&mut Visitor::new(&world.server), named("bob", "", false, "s3")).await;

@@ -166,14 +166,23 @@ async fn the_daemon_renews_its_certificate_and_its_commands_know_it() {
     assert!(ask(&new.authority).await.is_ok() && ask(&old.authority).await.is_err());
 
     // Long before browsers refuse it, people know.
-    let left = async || daemon.metric("stormbell_certificate_left_seconds").await;
-    daemon.until(left, |left| *left > 0.0).await;
+    let metrics = format!("https://localhost:{}/metrics", daemon.port());
+    let left = async |authority: &str| {
+        let page = trusting(authority).get(&metrics).send().await.unwrap().text().await.unwrap();
+        let line = page.lines().find_map(|line| line.strip_prefix("stormbell_certificate_left_seconds "));
+        line.map(|value| value.parse::<i64>().unwrap())
+    };
+    daemon.until(async || left(&new.authority).await, |left| left.is_some_and(|left| left > 0)).await;
     let over = ended();
     place.write("tls/chain.pem", &over.chain);
     place.write("tls/key.pem", &over.key);
     daemon.signal("HUP");
     daemon.says("ends soon").await;
-    daemon.until(left, |left| *left < 0.0).await;
+    // Who looks at no certificate still gets an answer.
+    let careless =
+        Client::builder().no_proxy().timeout(PATIENCE).tls_danger_accept_invalid_certs(true).build().unwrap();
+    let page = careless.get(&metrics).send().await.unwrap().text().await.unwrap();
+    assert!(page.contains("\nstormbell_certificate_left_seconds -"), "{page}");
     place.write("tls/chain.pem", &new.chain);
     place.write("tls/key.pem", &new.key);
     daemon.signal("HUP");

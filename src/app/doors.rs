@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use url::Url;
 
 use super::certificate::Certificate;
@@ -21,6 +23,8 @@ use crate::wire::link::Console;
 /// What signs links, and what the secrets of subscriptions are made of, beside the database. Without this file all links
 /// made so far are void, and a new one is made.
 const LINK_KEY: &str = "link-key";
+/// Connections that wait to be let in; Linux has room for as many unless told otherwise (`net.core.somaxconn`).
+const QUEUE: u32 = 4096;
 
 /// What listens, and to whom.
 pub(super) struct Web {
@@ -42,9 +46,9 @@ impl Web {
 /// The API's socket and keys, taken before anything else runs.
 pub(super) async fn bind(config: &Config, open_api: bool, accounts: Accounts) -> Result<Option<Web>, Failure> {
     let Some(web) = &config.web else { return Ok(None) };
-    let listener = TcpListener::bind(web.listen).await;
-    let listener =
-        listener.with_context(|| format!("[web] listen = \"{}\"", web.listen)).map_err(Failure::Temporary)?;
+    let listener = listening(web.listen)
+        .with_context(|| format!("[web] listen = \"{}\"", web.listen))
+        .map_err(Failure::Temporary)?;
     let kept = |path: &Path, what: &str| web::token(path).with_context(|| format!("{what} in {}", path.display()));
     let token = match &web.token {
         Some(token) => token.clone(),
@@ -66,6 +70,16 @@ pub(super) async fn bind(config: &Config, open_api: bool, accounts: Accounts) ->
     let served = tls.as_ref().map(Certificate::served);
     let doors = Doors { access, tls: served, proxy, oidc, accounts, console, hooks: hooks(config), inlets };
     Ok(Some(Web { listener, doors, certificate: tls }))
+}
+
+/// Takes the address. Who comes while others are being let in waits in a queue of the kernel's; when that is full, their
+/// browser tries again after seconds.
+fn listening(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // As after a restart, when old connections still end.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(QUEUE)
 }
 
 /// The socket at which the proxy is believed. Whoever reaches the file may knock; the kernel says who is the proxy.

@@ -66,10 +66,14 @@ impl Console {
     fn viewers(&self, world: &World) -> Vec<TcpStream> {
         let before = world.daemon.memory("VmRSS");
         let mut watching: Vec<TcpStream> = (0..self.viewers).map(|_| world.ask("/api/v1/events")).collect();
-        watching.iter_mut().for_each(|one| until(one, "event: missed"));
+        for one in &mut watching {
+            until(one, "event: missed");
+        }
         let idle = world.daemon.memory("VmRSS");
         world.happens(self.open);
-        watching.iter_mut().for_each(|one| until(one, "event: incident"));
+        for one in &mut watching {
+            until(one, "event: incident");
+        }
         let told = world.daemon.memory("VmRSS");
         let more = |at: u64| at.saturating_sub(before) as f64 / 1e6;
         println!(

@@ -145,6 +145,8 @@ async fn what_is_said_of_a_patient_leaves_for_nobody_and_is_in_no_log_metric_or_
 const NAME: &str = "Quillon Vexworthy";
 /// In every secret of the run, and in what may hide one.
 const PLANTED: &str = "pl4ntedsecret";
+/// Of everybody.
+const SECRET: &str = "pl4ntedsecret0123456789abcdef0123456789";
 /// A key of Nostr, which has no room for words.
 const NOSTR_KEY: &str = "5eedf00d5eedf00d5eedf00d5eedf00d5eedf00d5eedf00d5eedf00d5eedf00d";
 
@@ -271,11 +273,9 @@ const ABROAD: [(&str, &str); 10] = [
     ("alertmanager", "kind = \"alertmanager\"\nurl = \"URL/alertmanager\""),
 ];
 
-/// A whole run with all that can go wrong, at the loudest log there is.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_planted_secret_and_a_planted_name_are_in_no_log_metric_error_message_backup_or_crash_dump() {
-    let (stream, sink) = (SimJetstream::start(Script::default()).await, SimSink::start().await);
-    // Whatever it is sent, it throws back; sources and one receiver of two are refused, too.
+/// Sources and receivers of every kind with a secret. Whatever their server is sent, it throws back; sources are refused, and
+/// so is one receiver of two.
+fn among_strangers(stream: &SimJetstream, sink: &SimSink) -> Place {
     sink.otherwise(|request| {
         let all = format!("{} {:?} {}", request.line, request.headers, String::from_utf8_lossy(&request.body));
         let refused = [401, 400, 500];
@@ -283,108 +283,119 @@ async fn a_planted_secret_and_a_planted_name_are_in_no_log_metric_error_message_
         if request.line.contains("/taken/") { Act::Saying(200, all) } else { Act::Saying(status, all) }
     });
     let here = |path: &str| sink.url(path).to_string().trim_end_matches('/').to_owned();
-    let mut config = Config::new(&stream.url(), "").pager(&sink.url("/taken/enqueue"));
-    config = config.and(
-        &STRANGERS
-            .replace("URL", &here("/source"))
-            .replace("WS", &here("/source").replace("http", "ws"))
-            .replace("ROOT", &here("/")),
-    );
+    let strangers = STRANGERS.replace("URL", &here("/source")).replace("ROOT", &here("/"));
+    let strangers = strangers.replace("WS", &here("/source").replace("http", "ws"));
+    let mut config = Config::new(&stream.url(), "").pager(&sink.url("/taken/enqueue")).and(&strangers);
     for (name, keys) in ABROAD {
         config = config.receiver(name, &keys.replace("URL", &here("/refused")));
         let again = keys.replace("URL", &here("/taken")).replace("\"chat\"", "\"taken-chat\"");
         config = config.receiver(&format!("{name}-taken"), &again);
     }
-    config = config
-        .receiver("log", "kind = \"log\"")
-        .and("[heartbeat]\nurl = { file = \"beat\" }\nallow_private = [\"127.0.0.0/8\"]");
+    let beat = "[heartbeat]\nurl = { file = \"beat\" }\nallow_private = [\"127.0.0.0/8\"]";
+    config = config.receiver("log", "kind = \"log\"").and(beat);
     let place = Place::new(&config, &[word_rule("fire", "fire", "critical")]);
-    let secret = format!("{PLANTED}0123456789abcdef0123456789");
-    place.write("secret", &secret);
+    place.write("secret", SECRET);
     place.write("nostr", NOSTR_KEY);
-    for (file, path) in [("chat", "refused/chat"), ("taken-chat", "taken/chat"), ("beat", "refused/beat")] {
-        place.write(file, &format!("{}/{secret}", here(&format!("/{path}"))));
+    for (file, path) in [("chat", "/refused/chat"), ("taken-chat", "/taken/chat"), ("beat", "/refused/beat")] {
+        place.write(file, &format!("{}/{SECRET}", here(path)));
     }
-    // As a shell would start it that wants every core dump, in a folder of its own.
+    place
+}
+
+/// As a shell would start it that wants every core dump, in a folder of its own, at the loudest log there is.
+fn loud(place: &Place) -> Command {
     let plain = place.command();
     let mut command = Command::new("sh");
     command.env_clear().envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.env("STORMBELL_LOG", "trace").current_dir(place.path(""));
     command.args(["-c", "ulimit -c unlimited; exec \"$0\" \"$@\""]).arg(plain.get_program()).args(plain.get_args());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut daemon = place.start_as(command).await;
-    daemon.says("source=sky").await;
+    command
+}
 
-    stream.push(say(now(), "did:plc:eve", "k1", &format!("fire; {NAME} is on ward 3")));
-    let id = one_incident(&daemon).await;
-    let reached = async || {
-        let requests = sink.requests();
-        let taken = requests.iter().filter(|one| one.line.contains("/taken/")).count();
-        let refused = requests.iter().filter(|one| one.line.contains("/refused/")).count();
-        let asked = requests.iter().filter(|one| is_of_source(one)).count();
-        taken > ABROAD.len() && refused > ABROAD.len() && asked >= 12
-    };
-    daemon.until(reached, |reached| *reached).await;
-    // A stranger at the API, a call that nobody signed, and a reload of a file with a secret in it.
-    let (_, stranger) = daemon.ask(reqwest::Method::POST, "/in/s-hook", &format!("{{\"post\":\"{NAME}\"}}")).await;
+/// A reload of a file with a secret in it.
+async fn reloads_a_secret(place: &Place, daemon: &Daemon) {
     let sound = std::fs::read_to_string(place.path("stormbell.toml")).unwrap();
-    place
-        .write("stormbell.toml", &sound.replacen("token = { file = \"secret\" }", &format!("token = \"{secret}\""), 1));
+    let plain = format!("token = \"{SECRET}\"");
+    place.write("stormbell.toml", &sound.replacen("token = { file = \"secret\" }", &plain, 1));
     daemon.signal("HUP");
     daemon.says("SB0407").await;
     place.write("stormbell.toml", &sound);
+}
 
+/// What the daemon says to whoever asks.
+async fn answers(daemon: &Daemon, incident: &str) -> Vec<(&'static str, String)> {
+    // A call that nobody signed.
+    let (_, stranger) = daemon.ask(reqwest::Method::POST, "/in/s-hook", &format!("{{\"post\":\"{NAME}\"}}")).await;
     let mut said = vec![("the answer to a stranger", stranger)];
     for path in ["/metrics", "/readyz", "/api/v1/sources", "/api/v1/status"] {
         said.push((path, daemon.ask(reqwest::Method::GET, path, "").await.1));
     }
-    said.push(("errors", daemon.get(&format!("/api/v1/incidents/{id}/deliveries")).await.to_string()));
-    let sent: String = sink
-        .requests()
-        .iter()
-        .filter(|one| !is_of_source(one))
-        .map(|one| format!("{} {}", one.line, String::from_utf8_lossy(&one.body)))
-        .collect();
-    let copy = place.path("copy.db");
-    let backup = Command::new(env!("CARGO_BIN_EXE_stormbell"))
-        .args(["backup", "--config"])
-        .args([place.path("stormbell.toml"), copy.clone()])
-        .env_clear()
-        .env("HOME", place.path(""))
-        .output()
-        .unwrap();
-    assert!(backup.status.success(), "{}", String::from_utf8_lossy(&backup.stderr));
-    said.push(("words of backup", String::from_utf8_lossy(&backup.stderr).into_owned()));
+    said.push(("errors", daemon.get(&format!("/api/v1/incidents/{incident}/deliveries")).await.to_string()));
+    said
+}
 
-    // A crash: the kernel is asked for a dump, and makes none.
+/// A copy of the database, and what was said to it.
+fn backed_up(place: &Place) -> (Vec<u8>, String) {
+    let copy = place.path("copy.db");
+    let mut backup = Command::new(env!("CARGO_BIN_EXE_stormbell"));
+    backup.args(["backup", "--config"]).args([place.path("stormbell.toml"), copy.clone()]);
+    let output = backup.env_clear().env("HOME", place.path("")).output().unwrap();
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{words}");
+    (std::fs::read(copy).unwrap(), words)
+}
+
+/// A crash: the kernel is asked for a dump, and makes none.
+async fn crashes_without_a_dump(place: &Place, daemon: &mut Daemon) {
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", daemon.pid())).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
     daemon.signal("ABRT");
     let status = daemon.ended().await;
     assert_eq!((status.signal(), status.core_dumped()), (Some(6), false));
-    let dumps = std::fs::read_dir(place.path("")).unwrap().map(|entry| entry.unwrap().file_name());
-    assert_eq!(dumps.filter(|name| name.to_string_lossy().starts_with("core")).count(), 0);
+    let files = std::fs::read_dir(place.path("")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(files.filter(|name| name.to_string_lossy().starts_with("core")).count(), 0);
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_planted_secret_and_a_planted_name_are_in_no_log_metric_error_message_backup_or_crash_dump() {
+    let (stream, sink) = (SimJetstream::start(Script::default()).await, SimSink::start().await);
+    let place = among_strangers(&stream, &sink);
+    let mut daemon = place.start_as(loud(&place)).await;
+    daemon.says("source=sky").await;
+    stream.push(say(now(), "did:plc:eve", "k1", &format!("fire; {NAME} is on ward 3")));
+    let id = one_incident(&daemon).await;
+    let reached = async || {
+        let requests = sink.requests();
+        let count = |path: &str| requests.iter().filter(|one| one.line.contains(path)).count();
+        let asked = requests.iter().filter(|one| is_of_source(one)).count();
+        count("/taken/") > ABROAD.len() && count("/refused/") > ABROAD.len() && asked >= 12
+    };
+    daemon.until(reached, |reached| *reached).await;
+    reloads_a_secret(&place, &daemon).await;
+    let mut said = answers(&daemon, &id).await;
+    let (copy, words) = backed_up(&place);
+    said.push(("words of backup", words));
+    crashes_without_a_dump(&place, &mut daemon).await;
     said.push(("the log", daemon.log()));
-    said.push(("what was sent", sent));
-    for (place, text) in &said {
-        assert!(
-            !text.contains(NAME) && !text.contains("Vexworthy"),
-            "the name is in {place}: {}",
-            around(text, "Vexworthy")
-        );
+
+    for request in sink.requests().iter().filter(|one| !is_of_source(one)) {
+        let body = String::from_utf8_lossy(&request.body);
+        assert!(!body.contains("Vexworthy"), "the name was sent to {}: {body}", request.line);
     }
-    said.retain(|(place, _)| *place != "what was sent"); // whoever is called gets the secret that lets us in
-    for word in [PLANTED, NOSTR_KEY] {
+    // Whoever is called gets the secret that lets us in; nobody else has it.
+    for word in [PLANTED, NOSTR_KEY, "Vexworthy"] {
         for (place, text) in &said {
             assert!(!text.contains(word), "{word} is in {place}: {}", around(text, word));
         }
-        assert!(!place.database_holds(word), "{word} is in the database");
-        assert!(!std::fs::read(&copy).unwrap().windows(word.len()).any(|bytes| bytes == word.as_bytes()));
     }
-    // The evidence has it, for those who answer for it.
-    assert!(place.database_holds(NAME));
+    let holds = |word: &str| copy.windows(word.len()).any(|bytes| bytes == word.as_bytes());
+    for word in [PLANTED, NOSTR_KEY] {
+        assert!(!place.database_holds(word) && !holds(word), "{word} is in the database or its copy");
+    }
+    // The evidence has the name, for those who answer for it.
+    assert!(holds(NAME));
 }
 
 /// What a source asks for: receivers have one of two paths.

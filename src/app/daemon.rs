@@ -143,10 +143,8 @@ impl Parts {
 pub async fn run(setup: Setup) -> Result<(), Failure> {
     let Setup { config, rules, files, reload, open_api, timing, stop, listening } = setup;
     let mut signals = Signals::listen()?;
-    let (steady, clock) = clocks();
+    let (steady, clock, written) = clocks(&config.store.path);
     let (started, metrics) = (clock.now(), counters(&rules));
-    let written = last_written(&config.store.path);
-    written.into_iter().for_each(|written| steady.was_at(written));
     let (database, restored) = open_database(&config, &rules, started)?;
     let web = bind(&config, open_api, database.access().context("reading who may sign in")?).await?;
     let (console, inlets) = web.as_ref().map(Web::ways).unwrap_or_default();
@@ -156,8 +154,7 @@ pub async fn run(setup: Setup) -> Result<(), Failure> {
     storing.spawn_blocking("store", move || Ok(crate::store::run(database, requests)?));
 
     let receivers: Vec<ReceiverName> = config.receivers.iter().map(|receiver| receiver.name.clone()).collect();
-    let mut engine = engine(&config, &rules, &receivers);
-    let positions = positions(&config, &restored);
+    let (mut engine, positions) = (engine(&config, &rules, &receivers), positions(&config, &restored));
     let (exercise, first) = restore(&mut engine, restored, started);
     let (rules_in_force, rules) = watch::channel(rules);
     let (shelves, files) = watch::channel(Arc::new(Shelf { files, refused: Vec::new() }));
@@ -243,11 +240,15 @@ fn counters(rules: &RuleSet) -> Arc<Metrics> {
     Arc::new(metrics)
 }
 
-/// One clock: as the engine's task sets it, and as everybody reads it.
-fn clocks() -> (Arc<SteadyClock>, Arc<dyn Clock>) {
+/// One clock: as the engine's task sets it, and as everybody reads it; and when the database was written to last.
+fn clocks(database: &Path) -> (Arc<SteadyClock>, Arc<dyn Clock>, Option<Timestamp>) {
     let steady = Arc::new(SteadyClock::start());
+    let written = last_written(database);
+    if let Some(written) = written {
+        steady.was_at(written);
+    }
     let clock = Arc::<SteadyClock>::clone(&steady);
-    (steady, clock)
+    (steady, clock, written)
 }
 
 /// The database, with what the last run left in it.

@@ -96,9 +96,9 @@ impl Doctor {
         };
         let mut out = std::io::stdout().lock();
         if self.json {
-            page::json(&mut out, &seen)?
+            page::json(&mut out, &seen)?;
         } else {
-            page::write(&mut out, &seen)?
+            page::write(&mut out, &seen)?;
         }
         Ok(if seen.is_fit() { Exit::Fine } else { Exit::Failed })
     }

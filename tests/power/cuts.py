@@ -12,6 +12,7 @@ import http.client
 import json
 import pathlib
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -188,6 +189,8 @@ def cut_all(cuts, kernel, work):
         world.wait()
 
 
+# Whoever ends this ends the guest as well.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 if sys.argv[1] == "topics":
     for cut in range(int(sys.argv[2])):
         for number in range(EACH):

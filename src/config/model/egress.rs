@@ -115,14 +115,18 @@ impl Egresses {
             SourceKind::Feed(config) => return self.feed(whose, config),
             SourceKind::Forum(config) => return self.forum(whose, config),
             SourceKind::Youtube(config) => {
-                config.videos.iter().for_each(|feed| self.feed(whose, feed));
-                config.comments.iter().for_each(|comments| self.url(whose, &comments.url, &comments.transport));
+                if let Some(feed) = &config.videos {
+                    self.feed(whose, feed);
+                }
+                if let Some(comments) = &config.comments {
+                    self.url(whose, &comments.url, &comments.transport);
+                }
                 return;
             }
             // It is called, and calls nobody.
             SourceKind::Webhook(_) => return,
         };
-        urls.iter().for_each(|url| self.url(whose, url, transport));
+        self.urls(whose, urls, transport);
     }
 
     fn feed(&mut self, whose: &str, config: &FeedConfig) {
@@ -150,9 +154,7 @@ impl Egresses {
             ReceiverKind::Webhook { url, transport, .. } | ReceiverKind::PagerDuty { url, transport, .. } => {
                 self.url(whose, url, transport);
             }
-            ReceiverKind::Alertmanager { urls, transport, .. } => {
-                urls.iter().for_each(|url| self.url(whose, url, transport));
-            }
+            ReceiverKind::Alertmanager { urls, transport, .. } => self.urls(whose, urls, transport),
             ReceiverKind::Ntfy(ntfy) => self.url(whose, &ntfy.url, &ntfy.transport),
             ReceiverKind::Opsgenie(opsgenie) => self.url(whose, &opsgenie.url, &opsgenie.transport),
             ReceiverKind::GoAlert(goalert) => self.url(whose, &goalert.url, &goalert.transport),
@@ -191,6 +193,12 @@ impl Egresses {
         match Url::parse(address.expose()) {
             Ok(url) if url.has_host() => self.url(whose, &url, transport),
             _ => self.secret.push(whose.to_owned()),
+        }
+    }
+
+    fn urls(&mut self, whose: &str, urls: &[Url], transport: &Transport) {
+        for url in urls {
+            self.url(whose, url, transport);
         }
     }
 

@@ -46,14 +46,15 @@ impl Exposure {
     /// The clock was set. Time that it leapt over was not there to be seen, by any source; what is to come after it was set
     /// back cannot be lost yet.
     pub(super) fn clock_set(&mut self, set: ClockSet) {
-        match u64::try_from(set.by) {
-            Ok(by) => (0..self.sources).for_each(|_| self.add(set.at - Duration::from_micros(by), set.at)),
-            Err(_) => {
-                self.lost.iter_mut().for_each(|(_, to)| *to = set.at.min(*to));
-                self.lost.retain(|(from, to)| from < to);
-                self.changes += 1;
-            }
+        if let Ok(by) = u64::try_from(set.by) {
+            (0..self.sources).for_each(|_| self.add(set.at - Duration::from_micros(by), set.at));
+            return;
         }
+        for (_, to) in &mut self.lost {
+            *to = set.at.min(*to);
+        }
+        self.lost.retain(|(from, to)| from < to);
+        self.changes += 1;
     }
 
     /// The share of a span that was seen, each source as good as another: 0 to 1.

@@ -1,5 +1,7 @@
 //! `backup` and `restore`: what was there is there again, and nothing that is damaged or in use is taken.
 
+use std::path::Path;
+
 use stormbell::domain::audit::Entry;
 use stormbell::domain::commit::Commit;
 use stormbell::domain::post::Post;
@@ -153,8 +155,8 @@ fn keys_that_are_lost_are_put_back_or_done_without() {
     let made = desk.run(&["backup", "copy.db"]);
     assert_eq!(made.code, 0, "{}", made.err);
     let names: Vec<_> = std::fs::read_dir(desk.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
-    let keys =
-        names.iter().find_map(|name| name.to_str().filter(|name| name.ends_with(".keys"))).expect("keys").to_owned();
+    let is_one = |name: &&str| Path::new(name).extension().is_some_and(|extension| extension == "keys");
+    let keys = names.iter().find_map(|name| name.to_str().filter(is_one)).expect("keys").to_owned();
     assert!(made.err.contains(&format!("{keys} has the keys to it and to older ones")), "{}", made.err);
 
     let own = desk.path().join("state/stormbell.db.keys");

@@ -168,8 +168,10 @@ impl Folder {
         let now = self.sealed();
         let all = self.bytes();
         // Characters are bytes here, and long ones lie in several pages.
-        let part =
-            |text: &String| [text[..text.len().min(80)].to_owned(), text[text.len().saturating_sub(60)..].to_owned()];
+        let part = |text: &String| {
+            let (begin, end) = (text.len().min(80), text.len().saturating_sub(60));
+            [text.get(..begin), text.get(end..)].map(|part| part.unwrap().to_owned())
+        };
         let gone = before.difference(&now).flat_map(part);
         gone.filter(|part| memchr::memmem::find(&all, part.as_bytes()).is_some()).collect()
     }

@@ -227,7 +227,7 @@ mod tests {
         let alert = record.alerts.first().unwrap();
         assert_eq!((alert.why.as_str(), alert.key.as_deref()), ("plantedreason", Some("plantedkey")));
         assert_eq!((record.timeline.first().unwrap().text.as_str(), record.posts.len()), ("plantednote", 2));
-        assert_eq!(reader.evidence(&"i".into()).unwrap().len(), 2);
+        assert_eq!(reader.evidence(&"i".into(), None, 10).unwrap().len(), 2);
         assert!(matches!(reader.verify_audit(None).unwrap(), AuditVerdict::Sound { entries: 1, .. }));
         assert_eq!(reader.audit(None, 9).unwrap().first().unwrap().entry.text, "plantednote");
         drop((store, reader));

@@ -48,7 +48,7 @@ fn dated(id: &str, day: i64, text: &str) -> Post {
 
 fn of_rule(rule: &str, post: &Post, incident: Option<&str>) -> Sighting {
     let seen = Seen::new(post.event_time, post.id.clone(), post.author.id.clone(), Story::begun_by(&post.id));
-    Sighting { rule: rule.into(), seen, source: "bluesky".into(), incident: incident.map(Into::into) }
+    Sighting { rule: rule.into(), seen, source: "bluesky".into(), incident: incident.map(Into::into), copy_of: None }
 }
 
 /// A post with everything that strangers can write, and all that is made of it.

@@ -150,7 +150,7 @@ mod tests {
 
     /// As the program before this one left it.
     fn in_clear(path: &Path) {
-        let conn = of_schema(path, 16);
+        let conn = of_schema(path, usize::try_from(SEALED).unwrap() - 1);
         let post = |id: &str, text: &str| {
             let post =
                 Post::plain(id.into(), "s".into(), "did:planted".into(), text.to_owned(), Timestamp::from_micros(7));

@@ -133,7 +133,7 @@ impl Reader {
         while let Some(row) = rows.next()? {
             let (incident, sealed): (String, String) = (row.get(0)?, row.get(1)?);
             let text = words_of(&self.keys, About::new("timeline", &incident), &sealed)?;
-            *notes.entry(incident).or_default() += &format!(" {text}");
+            notes.entry(incident).or_default().extend([" ", &text]);
         }
         Ok(notes)
     }

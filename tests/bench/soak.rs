@@ -36,7 +36,7 @@ const TICKS: u64 = 100;
 
 #[derive(Debug, Parser)]
 pub struct Soak {
-    /// Seconds of stream [default: $STORMBELL_SOAK_SECONDS, or 1800]
+    /// Seconds of stream [default: `$STORMBELL_SOAK_SECONDS`, or 1800]
     #[arg(long)]
     seconds: Option<u64>,
     /// Frames a second

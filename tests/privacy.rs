@@ -394,8 +394,8 @@ async fn a_planted_secret_and_a_planted_name_are_in_no_log_metric_error_message_
     for word in [PLANTED, NOSTR_KEY] {
         assert!(!place.database_holds(word) && !holds(word), "{word} is in the database or its copy");
     }
-    // The evidence has the name, for those who answer for it.
-    assert!(holds(NAME));
+    // The evidence has the name, for those who answer for it and have the keys.
+    assert!(place.database_holds(NAME) && !place.in_files(NAME) && !holds(NAME));
 }
 
 /// What a source asks for: receivers have one of two paths.

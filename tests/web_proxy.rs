@@ -132,7 +132,7 @@ async fn whoever_the_proxy_names_is_in_and_acts_by_that_name() {
 async fn strangers_are_told_that_they_have_no_account() {
     let behind = Behind::new(None).await;
     for (name, words) in
-        [("eve", "there is no account eve"), ("api", "a name has"), ("a\u{e4}", "a name has"), ("", "a name has")]
+        [("eve", "There is no account eve"), ("api", "A name has"), ("a\u{e4}", "A name has"), ("", "A name has")]
     {
         let page = behind.get("/", name).await;
         assert!(page.starts_with("HTTP/1.1 403") && page.contains(words), "{name}: {page}");

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use stormbell::app::clock::SystemClock;
 use stormbell::domain::time::Clock;
 use support::child::{Process, Reads};
+use support::database;
 use support::sink::SimSink;
 
 const RULES: &str = r#"
@@ -35,6 +36,8 @@ count = { at_least = 2, distinct = "author", within = "10m" }
 
 /// What the author takes back. The word is in no other text.
 const TAKEN_BACK: &str = "Gunman at St Brigids, say the zebrafinches";
+/// Where the daemon keeps it.
+const DATABASE: &str = "data/stormbell.db";
 /// One pixel.
 const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
@@ -103,8 +106,9 @@ async fn posts_on_a_real_server_page_once_and_deleted_ones_are_forgotten() {
     assert_eq!(sink.requests().len(), 2);
 
     daemon.stop();
-    assert!(finds(folder.path(), "shooter inside"), "the evidence is kept");
-    assert!(!finds(folder.path(), "zebrafinch"), "the deleted text is still in a file");
+    let database = folder.path().join(DATABASE);
+    assert!(database::keeps(&database, "shooter inside"), "the evidence is kept");
+    assert!(!database::holds(&database, "zebrafinch"), "the deleted text is still there");
     assert!(bridge.ended().0.success() && servers.ended().0.success());
 }
 
@@ -140,7 +144,7 @@ async fn the_firehose_of_a_real_server_pages_and_its_deletions_follow() {
     let ledger = &daemon.ask(&["status", "--json"])[0]["sources"][0]["ledger"];
     assert_eq!(ledger["rejected"].as_object().map_or(0, serde_json::Map::len), 0, "{ledger}");
     daemon.stop();
-    assert!(!finds(folder.path(), "zebrafinch"), "the deleted text is still in a file");
+    assert!(!database::holds(&folder.path().join(DATABASE), "zebrafinch"), "the deleted text is still there");
     assert!(servers.ended().0.success());
 }
 
@@ -174,7 +178,7 @@ async fn a_firehose_of_another_make_pages_and_follows_edits_and_deletions() {
     let id = incident["id"].as_str().unwrap();
     daemon.incident_when(id, |incident| sample_ids(incident) == [&edited["uri"]]).await;
     daemon.stop();
-    assert!(!finds(folder.path(), "zebrafinch"), "the deleted text is still in a file");
+    assert!(!database::holds(&folder.path().join(DATABASE), "zebrafinch"), "the deleted text is still there");
 }
 
 /// A Python that has arroba: what `.ci/run` installed, or an installation of our own; none where that fails.
@@ -201,13 +205,6 @@ fn python_with_arroba(folder: &Path) -> Option<PathBuf> {
 
 fn sample_ids(incident: &Value) -> Vec<&Value> {
     incident["sample"].as_array().unwrap().iter().map(|post| &post["id"]).collect()
-}
-
-/// Whether a file the daemon wrote holds the words.
-fn finds(folder: &Path, words: &str) -> bool {
-    let files = fs::read_dir(folder.join("data")).unwrap();
-    let mut texts = files.map(|file| fs::read(file.unwrap().path()).unwrap());
-    texts.any(|text| text.windows(words.len()).any(|window| window == words.as_bytes()))
 }
 
 /// Where the servers' packages are, and the Node to run them with.
@@ -269,7 +266,7 @@ impl Daemon {
             name = "St. Brigid's Hospital"
             aliases = ["St Brigids", "Saint Brigid's"]
             [store]
-            path = "data/stormbell.db"
+            path = "{DATABASE}"
             [[source]]
             name = "bluesky"
             kind = "{kind}"

@@ -15,14 +15,13 @@ use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
 use stormbell::app::clock::SystemClock;
 use stormbell::domain::time::Clock;
-use stormbell::store::Reader;
 use tempfile::TempDir;
 use tokio::net::UnixDatagram;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use url::Url;
 
-use super::{PATIENCE, frames};
+use super::{PATIENCE, database, frames};
 
 /// What `PagerDuty` knows us by.
 pub const ROUTING_KEY: &str = "plantedroutingkey0123456789abcdef";
@@ -193,24 +192,12 @@ impl Place {
 
     /// Whether a kept post has the text, or any file of the database holds it in clear.
     pub fn database_holds(&self, text: &str) -> bool {
-        self.keeps(text) || self.in_files(text)
-    }
-
-    /// Whether a kept post has the text.
-    fn keeps(&self, text: &str) -> bool {
-        let Ok(reader) = Reader::open(&self.path("state/stormbell.db")) else { return false };
-        let kept = reader.kept_posts(None, usize::MAX).unwrap_or_default();
-        kept.iter().any(|kept| kept.json.contains(text))
+        database::holds(&self.path("state/stormbell.db"), text)
     }
 
     /// Whether any file of the database holds the text in clear.
     pub fn in_files(&self, text: &str) -> bool {
-        let files = std::fs::read_dir(self.path("state")).unwrap().map(|entry| entry.unwrap().path());
-        let holds = |path: PathBuf| {
-            let bytes = std::fs::read(path).unwrap();
-            bytes.windows(text.len()).any(|window| window == text.as_bytes())
-        };
-        files.filter(|path| path.is_file()).any(holds)
+        database::in_clear(&self.path("state/stormbell.db"), text)
     }
 
     /// The program, with nothing of our own environment that it would heed.

@@ -14,6 +14,7 @@ pub mod browser;
 pub mod child;
 pub mod clock;
 pub mod daemon;
+pub mod database;
 pub mod events;
 pub mod firehose;
 pub mod forum;

@@ -165,6 +165,7 @@ async fn a_firehose_of_another_make_pages_and_follows_edits_and_deletions() {
     let (ann, bob) = (account("ann"), account("bob"));
     let sink = SimSink::start().await;
     let daemon = Daemon::start(folder.path(), "atproto", &format!("ws://127.0.0.1:{port}"), &sink);
+    host.line_with("subscribed");
 
     let rumour = pds.post(&ann, json!({ "text": TAKEN_BACK })).await;
     let edited = pds.post(&bob, json!({ "text": "nothing to see here" })).await;

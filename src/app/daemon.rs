@@ -25,7 +25,7 @@ use super::desk::{Desk, Request};
 use super::desktops;
 use super::doors::{Web, bind};
 use super::drill;
-use super::forgetting::{forget_old, last_written};
+use super::forgetting::{forget_old, last_written, often};
 use super::lessons;
 use super::outbox::{self, Counter, StoreOutbox};
 use super::pipeline;
@@ -347,8 +347,12 @@ async fn start_rest(
     let telling = tell_engine(abandoned, queue, engine.clone(), parts.clone());
     rest.tasks.spawn("undelivered", until(rest.stop.clone(), telling));
     let (store, rules) = (config.store.clone(), rules.clone());
+    let often = often(store.shortest_retention());
     let retention = move |now| privacy::retention(&store, &rules.borrow(), now);
-    let forgetting = forget_old(parts.store.clone(), Arc::clone(&parts.clock), written, retention);
+    let engine = engine.clone();
+    // An engine that is gone has nothing to forget.
+    let gone = async move |gone| engine.send(Request::Forgotten(gone)).await.unwrap_or_default();
+    let forgetting = forget_old(parts.store.clone(), Arc::clone(&parts.clock), written, often, retention, gone);
     rest.tasks.spawn("retention", until(rest.stop.clone(), forgetting));
     (rest, undelivered)
 }

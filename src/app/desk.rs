@@ -25,6 +25,7 @@ use crate::domain::commit::{Commit, Erasure, VolumeState};
 use crate::domain::engine::{Command, Engine, Exercise, Input, Outcome, Refused, STORAGE};
 use crate::domain::id::{IncidentId, ReceiverName, SourceName};
 use crate::domain::incident::{Incident, IncidentState, Severity, TimelineEntry};
+use crate::domain::key::Key;
 use crate::domain::lane::Sight;
 use crate::domain::message::{Delivery, Undelivered};
 use crate::domain::oncall::People;
@@ -65,6 +66,8 @@ pub(super) enum Request {
     /// What is to be erased, with the names by which alerts may have counted its author; told when memory has forgotten
     /// it and all that was decided before is on disk.
     Erase(Erasure, Vec<String>, oneshot::Sender<()>),
+    /// Posts and authors of whom nothing is kept any more.
+    Forgotten(Vec<Key>),
     /// A delivery that will never arrive.
     Undelivered(Undelivered),
     /// A delivery that should have arrived.
@@ -272,6 +275,10 @@ impl Desk {
             Request::Erase(what, names, asker) => {
                 let outcome = self.engine.step(Input::Erase(what, names), now);
                 pending.answers.push(answer(asker, ()));
+                self.took(outcome, pending);
+            }
+            Request::Forgotten(gone) => {
+                let outcome = self.engine.step(Input::Forgotten(gone), now);
                 self.took(outcome, pending);
             }
             Request::Undelivered(undelivered) => {

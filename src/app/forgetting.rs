@@ -1,36 +1,50 @@
-//! What is older than the configuration allows is removed, hour by hour, and by a clock that is believed: posts that were
+//! What is older than the configuration allows is removed, hour by hour or more often, and by a clock that is believed: posts that were
 //! forgotten by one a year ahead are gone, also once it is put right.
 //!
 //! A clock that leaps ahead by more than a day is believed when it has stood for a day; until then time goes on evenly from
 //! where it was. So nothing is kept for longer than that day. What was last written before a start says where it was: a
 //! machine whose battery is empty leaps while nothing runs.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::time::{Instant, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use crate::domain::key::Key;
 use crate::domain::time::{Clock, Timestamp};
 use crate::store::{Retention, StoreHandle};
 
-/// How often.
-const EVERY: Duration = Duration::from_hours(1);
+/// How often at most and at least.
+const EVERY: RangeInclusive<Duration> = Duration::from_mins(1)..=Duration::from_hours(1);
+/// What is too old stands for this part of its time at most.
+const PART: u32 = 10;
 
 /// Further than this no clock drifts, and no sleeping machine is believed at once.
 const LEAP: Duration = Duration::from_hours(24);
 /// So long somebody may need to see that a clock is wrong.
 const STANDS: Duration = Duration::from_hours(24);
 
-/// Removes what is too old, until told to stop. `written` is when the database was written to before this start.
+/// How often what is kept so long is looked through.
+pub(super) fn often(shortest_retention: Duration) -> Duration {
+    (shortest_retention / PART).clamp(*EVERY.start(), *EVERY.end())
+}
+
+/// Removes what is too old, so `often`, until told to stop, and tells `gone` the names. `written` is when the database was
+/// written to before this start.
 pub(super) async fn forget_old(
     store: StoreHandle,
     clock: Arc<dyn Clock>,
     written: Option<Timestamp>,
+    often: Duration,
     retention: impl Fn(Timestamp) -> Retention,
+    gone: impl AsyncFn(Vec<Key>),
 ) -> anyhow::Result<()> {
-    let (began, mut timer, mut believed) = (Instant::now(), interval(EVERY), Believed::since(written));
+    let (began, mut timer, mut believed) = (Instant::now(), interval(often), Believed::since(written));
+    // After a sleep once is enough.
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         timer.tick().await;
         let now = believed.now(clock.now(), began.elapsed());
@@ -39,10 +53,8 @@ pub(super) async fn forget_old(
         }
         match store.forget(retention(now)).await {
             // A full disk or a backup that holds the database is no reason to stop listening.
-            Err(error) if error.is_passing() => tracing::warn!(%error, "old posts are kept for another hour"),
-            result => {
-                result.context("forgetting old posts")?;
-            }
+            Err(error) if error.is_passing() => tracing::warn!(%error, "old posts are kept until the next round"),
+            result => gone(result.context("forgetting old posts")?.gone).await,
         }
     }
 }
@@ -103,7 +115,7 @@ mod tests {
     use super::*;
     use crate::app::clock::SteadyClock;
     use crate::app::tasks::Tasks;
-    use crate::store::Store;
+    use crate::store::{Forgotten, Store};
     use crate::telemetry::metrics::Metrics;
 
     const HOUR: Duration = Duration::from_hours(1);
@@ -147,6 +159,12 @@ mod tests {
     }
 
     #[test]
+    fn what_is_kept_for_less_than_hours_is_not_kept_for_an_hour_more() {
+        let minutes = |minutes| often(Duration::from_mins(minutes)).as_secs();
+        assert_eq!([1, 10, 60, 600, 60 * 24 * 30].map(minutes), [60, 60, 360, 3600, 3600]);
+    }
+
+    #[test]
     fn what_was_written_last_says_when_that_was() {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("stormbell.db");
@@ -170,10 +188,10 @@ mod tests {
         backup.execute_batch("BEGIN IMMEDIATE").unwrap();
         storing.spawn_blocking("store", move || Ok(crate::store::run(database, requests)?));
         // The writer's own patience ends after 5 s.
-        let forgetting = forget_old(store.clone(), clock, None, Retention::from);
+        let forgetting = forget_old(store.clone(), clock, None, HOUR, Retention::from, async |_| ());
         let forgetting = timeout(Duration::from_secs(7), forgetting).await;
         assert!(forgetting.is_err(), "{forgetting:?}");
         backup.execute_batch("ROLLBACK").unwrap();
-        assert_eq!(store.forget(Timestamp::default()).await.unwrap(), 0, "the writer goes on");
+        assert_eq!(store.forget(Timestamp::default()).await.unwrap(), Forgotten::default(), "the writer goes on");
     }
 }

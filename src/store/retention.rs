@@ -1,6 +1,6 @@
 //! Forgetting: what authors take back, and what is older than the hospital may keep.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
@@ -12,6 +12,7 @@ use super::sealing::Horizons;
 use super::stored;
 use super::write::{Store, Writing, integer};
 use crate::domain::id::{RuleId, Topic};
+use crate::domain::key::Key;
 use crate::domain::lane::is_restricted;
 use crate::domain::route::Glob;
 use crate::domain::time::Timestamp;
@@ -20,10 +21,12 @@ use crate::domain::time::Timestamp;
 const POSTS_AT_ONCE: usize = 500;
 
 /// What one round of forgetting did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Forgotten {
     /// Posts whose text is gone now.
     pub posts: usize,
+    /// The names of those, and of authors of whom no text is left.
+    pub gone: Vec<Key>,
     /// There is more to do: call again.
     pub more: bool,
 }
@@ -84,9 +87,10 @@ impl Store {
 impl Writing<'_> {
     pub(super) fn forget(&mut self, retention: &Retention) -> Result<Forgotten, StoreError> {
         let instants = self.instants(retention)?;
-        let posts = self.erase_old(&instants)?;
+        let old = self.erase_old(&instants)?;
+        let (posts, gone) = (old.len(), self.gone(&old)?);
         if posts == POSTS_AT_ONCE {
-            return Ok(Forgotten { posts, more: true });
+            return Ok(Forgotten { posts, gone, more: true });
         }
         self.forget_sightings(&instants)?;
         let Instants { usual, newest, by_topic, horizons, .. } = instants;
@@ -102,13 +106,13 @@ impl Writing<'_> {
             self.sql.execute(statement, [usual])?;
         }
         self.forgotten = Some(horizons);
-        Ok(Forgotten { posts, more: false })
+        Ok(Forgotten { posts, gone, more: false })
     }
 
     /// Erases old posts, so many at most. Of a post of several topics the shortest time counts, so those of short times are
     /// found by their rules alone, and the others are only asked about once their usual time is over: the writer must not
     /// look at every post of a month each hour.
-    fn erase_old(&mut self, instants: &Instants) -> Result<usize, StoreError> {
+    fn erase_old(&mut self, instants: &Instants) -> Result<Vec<String>, StoreError> {
         let Instants { usual, shorter, longer, .. } = instants;
         let not_held = not_held();
         let of_usual = format!(
@@ -119,24 +123,42 @@ impl Writing<'_> {
                AND {not_held} ORDER BY at LIMIT ?3"
         );
         let mut old = ids(self.sql, &of_usual, params![usual, longer, integer(POSTS_AT_ONCE as u64)])?;
-        let mut posts = self.erase_all(&old)?;
+        self.erase_all(&old)?;
         let of_rule = format!(
             "SELECT post.id FROM sighting JOIN post ON post.id = sighting.post
              WHERE sighting.rule = ?1 AND post.at >= ?2 AND post.at < ?3 AND json IS NOT NULL AND {not_held} LIMIT ?4"
         );
         for (rule, before) in shorter {
-            let room = integer(POSTS_AT_ONCE.saturating_sub(posts) as u64);
-            old = ids(self.sql, &of_rule, params![rule, usual, before, room])?;
-            posts += self.erase_all(&old)?;
+            let room = integer(POSTS_AT_ONCE.saturating_sub(old.len()) as u64);
+            let shorter = ids(self.sql, &of_rule, params![rule, usual, before, room])?;
+            self.erase_all(&shorter)?;
+            old.extend(shorter);
         }
-        Ok(posts)
+        Ok(old)
     }
 
-    fn erase_all(&mut self, posts: &[String]) -> Result<usize, StoreError> {
+    fn erase_all(&mut self, posts: &[String]) -> Result<(), StoreError> {
         for post in posts {
             self.removed_text |= erase(self.sql, self.keys, post)?;
         }
-        Ok(posts.len())
+        Ok(())
+    }
+
+    /// What is known of those posts no more, and of their authors if nothing else of theirs is left.
+    fn gone(&self, posts: &[String]) -> Result<Vec<Key>, StoreError> {
+        let mut authors = BTreeSet::new();
+        for post in posts {
+            authors.extend(ids(self.sql, "SELECT author FROM post WHERE id = ?1", [post])?);
+        }
+        let left = "SELECT author FROM post WHERE author = ?1 AND json IS NOT NULL LIMIT 1";
+        let mut gone: Vec<&String> = posts.iter().collect();
+        for author in &authors {
+            if ids(self.sql, left, [author])?.is_empty() {
+                gone.push(author);
+            }
+        }
+        // A name that cannot be read was not remembered either.
+        Ok(gone.into_iter().filter_map(|name| Some(Key::of(&*self.keys.named(name).ok()?))).collect())
     }
 
     /// Sightings go with the text of their post.

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::error::StoreError;
 use super::keeper::Keeper;
 use super::outbox::{next_due, overdue};
-use super::retention::Retention;
+use super::retention::{Forgotten, Retention};
 use super::write::{Store, Writing, passing};
 use crate::domain::commit::Commit;
 use crate::domain::id::{DeliveryId, ReceiverName};
@@ -236,15 +236,16 @@ impl StoreHandle {
     }
 
     /// Forgets all that is older, in portions between which others get their turn; answers
-    /// with the number of posts whose text is gone now. See [`Store::forget`].
-    pub async fn forget(&self, retention: impl Into<Retention>) -> Result<usize, StoreError> {
-        let (retention, mut posts) = (Arc::new(retention.into()), 0);
+    /// with all of it. See [`Store::forget`].
+    pub async fn forget(&self, retention: impl Into<Retention>) -> Result<Forgotten, StoreError> {
+        let (retention, mut all) = (Arc::new(retention.into()), Forgotten::default());
         loop {
             let retention = Arc::clone(&retention);
             let round = self.job(move |writing| writing.forget(&retention)).await?;
-            posts += round.posts;
+            all.posts += round.posts;
+            all.gone.extend(round.gone);
             if !round.more {
-                return Ok(posts);
+                return Ok(all);
             }
         }
     }

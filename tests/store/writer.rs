@@ -62,7 +62,7 @@ async fn waiting_commits_share_a_transaction_and_each_is_answered() {
     assert_eq!(ids(&handle.lease(&"pager".into(), at(1), LEASE, 1).await.unwrap()), ["d"]);
     let parked = Attempt::Parked { error: "no".to_owned() };
     assert!(handle.finish(&"d".into(), parked, at(1)).await.unwrap().is_some());
-    assert_eq!(handle.forget(at(500)).await.unwrap(), 100);
+    assert_eq!(handle.forget(at(500)).await.unwrap().posts, 100);
     handle.close().await.unwrap();
     writers.join_next().await.unwrap().unwrap().unwrap();
     assert!(matches!(handle.commit(numbered(1)).await, Err(StoreError::Closed)));

@@ -16,6 +16,7 @@ mod by_rule;
 mod capped;
 mod clock;
 mod copies;
+mod evidence;
 mod exercise;
 mod exposure;
 mod flow;
@@ -67,6 +68,7 @@ use archived::Archived;
 pub use batch::{Batch, Frames, Item, Items};
 use by_rule::ByRule;
 use copies::Copies;
+use evidence::Evidence;
 pub use exercise::Exercise;
 use follows::Follows;
 use held::Holds;
@@ -108,7 +110,7 @@ pub struct Engine {
     sample: Option<NonZeroU64>,
     /// Posts and authors of which the store holds text; of the sample only what was kept before
     /// this start, for the rest is known by its name.
-    evidence: Recent,
+    evidence: Evidence,
     /// Handles that identity events told.
     handles: Latest<AuthorId, Box<str>>,
     copies: Copies,
@@ -181,6 +183,8 @@ pub enum Input {
     Silence(Order),
     /// A person has something erased; with the names by which an alert may have counted its author.
     Erase(Erasure, Vec<String>),
+    /// The disk keeps nothing of these posts and authors any more.
+    Forgotten(Vec<Key>),
     /// A delivery that will never arrive.
     Undelivered(Undelivered),
     /// A delivery about something critical that should have arrived; it is still tried.
@@ -308,7 +312,7 @@ impl Engine {
             deleted: Recent::new(1 << 16),
             stories: Stories::default(),
             sample: None,
-            evidence: Recent::new(usize::MAX),
+            evidence: Evidence::default(),
             handles: Latest::new(1 << 14),
             copies: Copies::new(),
             live: BTreeMap::new(),
@@ -337,7 +341,7 @@ impl Engine {
     /// no more memory than one that reads for an hour. What authors take back is followed all the same,
     /// as far back as copies of it would be known.
     pub fn without_store(&mut self) {
-        self.evidence = Recent::new(1 << 17);
+        self.evidence = Evidence::at_most(1 << 17);
     }
 
     /// Goes on where the last commit left off: windows are rebuilt from the sightings,
@@ -427,6 +431,7 @@ impl Engine {
             }
             Input::Silence(order) => outcome.silence = Some(self.silence(order, now, commit)),
             Input::Erase(what, names) => self.erase(&what, &names, commit),
+            Input::Forgotten(gone) => self.evidence.forget(&gone),
             Input::Undelivered(undelivered) => self.undelivered(undelivered, now, commit),
             Input::Overdue(overdue) => self.overdue(overdue, now, commit),
             Input::Swap { rules, routes, receivers, lessons } => {

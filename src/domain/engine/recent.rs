@@ -29,6 +29,11 @@ impl Recent {
         new
     }
 
+    /// Those it remembers, each once, the older half first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Key> {
+        self.old.iter().chain(&self.young).copied()
+    }
+
     pub(super) fn contains(&self, key: Key) -> bool {
         self.young.contains(&key) || self.old.contains(&key)
     }

@@ -122,9 +122,7 @@ impl Live {
     /// Counts what another counted.
     fn take_in(&mut self, other: Self, now: Timestamp) {
         let Self { incident: from, authors, stories, posts, .. } = other;
-        let shared = posts.iter().filter(|post| self.posts.contains(post)).count() as u64;
-        let room = Self::EXACT_POSTS.saturating_sub(self.posts.len());
-        self.posts.extend(posts.into_iter().take(room));
+        let shared = posts.iter().filter(|&post| !self.posts.insert(post)).count() as u64;
         self.authors.unite(&authors);
         self.stories.unite(&stories);
         let incident = &mut self.incident;

@@ -18,11 +18,12 @@ use std::time::Duration;
 pub(super) use by_daemon::Notice;
 pub(super) use told::send;
 
+use super::recent::Recent;
 use super::storage::STORAGE;
 use crate::domain::condition::Seen;
 use crate::domain::id::{IncidentId, Topic, typeable};
 use crate::domain::incident::{Incident, IncidentState, OWN, Severity, Signature, TimelineEntry, Told};
-use crate::domain::key::{Key, Keys};
+use crate::domain::key::Key;
 use crate::domain::tally::Tally;
 use crate::domain::terms::Terms;
 use crate::domain::time::Timestamp;
@@ -39,7 +40,7 @@ pub(super) struct Live {
     pub(super) incident: Incident,
     authors: Tally,
     stories: Tally,
-    posts: Keys,
+    posts: Recent,
     news: News,
 }
 
@@ -66,15 +67,16 @@ enum Weight {
 }
 
 impl Live {
-    /// Posts told apart; beyond it (a flood) every sighting counts as a post.
-    const EXACT_POSTS: usize = 100_000;
+    /// Of that many posts, the last ones, it knows that it counted them: a table of 2^13 is filled, and kept twice. A post
+    /// that comes again after a flood of more, for another rule, counts as another one.
+    const REMEMBERED: usize = 7000;
 
     pub(super) fn new(incident: Incident) -> Self {
         Self {
             incident,
             authors: Tally::default(),
             stories: Tally::default(),
-            posts: Keys::default(),
+            posts: Recent::new(Self::REMEMBERED),
             news: News::None,
         }
     }
@@ -98,12 +100,8 @@ impl Live {
 
     /// Counts a sighting, each post once; false when nothing changed.
     pub(super) fn add(&mut self, seen: &Seen) -> bool {
-        let post = Key::of(&seen.post);
-        if self.posts.contains(&post) {
+        if !self.posts.insert(Key::of(&seen.post)) {
             return false;
-        }
-        if self.posts.len() < Self::EXACT_POSTS {
-            self.posts.insert(post);
         }
         self.authors.insert(Key::of(&seen.author));
         self.stories.insert(Key::of(&seen.story));

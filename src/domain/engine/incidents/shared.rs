@@ -105,7 +105,7 @@ impl Engine {
 impl Live {
     /// Whether a post is one of its, as far as they are remembered.
     fn has(&self, seen: &Seen) -> bool {
-        self.posts.contains(&seen.post_key)
+        self.posts.contains(seen.post_key)
     }
 
     /// How many of an alert's posts are its, if they are so many that the alert is about the same.

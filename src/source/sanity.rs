@@ -158,6 +158,11 @@ pub(super) fn claimed_time(claim: Timestamp, event_time: Timestamp) -> Result<Ti
     Ok(claim)
 }
 
+/// The same, and the event's own time when it cannot be.
+pub(super) fn claimed_or(claim: Option<Timestamp>, event_time: Timestamp) -> Timestamp {
+    claim.filter(|&claim| claimed_time(claim, event_time).is_ok()).unwrap_or(event_time)
+}
+
 /// The first texts that together stay within [`MAX_TEXT_BYTES`]: matching takes time for
 /// every word, and one post must not take it from all others.
 pub(super) fn within_budget(mut texts: Vec<String>) -> Vec<String> {

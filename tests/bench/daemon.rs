@@ -8,6 +8,8 @@ use std::process::{Child, Command};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use super::corpus::HOSPITAL;
 use super::machine::folder;
 use super::sink::Sink;
@@ -15,8 +17,15 @@ use super::stream::Stream;
 
 /// By which the API knows us.
 pub const TOKEN: &str = "a-token-for-the-benchmark";
+/// What most hospitals leave as it is.
+pub const USUAL: &str = "store.retention = \"30d\"";
 /// Longer than a start takes.
 const PATIENCE: Duration = Duration::from_mins(2);
+
+/// A stream, as the configuration names it.
+pub fn source(stream: &Stream) -> String {
+    format!("[[source]]\nname = \"bluesky\"\nkind = \"jetstream\"\nurl = \"{}\"\n", stream.url())
+}
 
 /// A running daemon; it ends when dropped, and its files with it.
 pub struct Daemon {
@@ -28,12 +37,11 @@ pub struct Daemon {
 impl Daemon {
     /// Starts it with a file of rules, and the built-in pack.
     pub fn start(stream: &Stream, sink: &Sink, rules: &str) -> Self {
-        let source = format!("[[source]]\nname = \"bluesky\"\nkind = \"jetstream\"\nurl = \"{}\"\n", stream.url());
-        Self::of(&source, sink, rules)
+        Self::of(&source(stream), USUAL, sink, rules)
     }
 
-    /// The same on other sources, `[[source]]` and what belongs to each.
-    pub fn of(sources: &str, sink: &Sink, rules: &str) -> Self {
+    /// The same on other sources, `[[source]]` and what belongs to each, and with other settings, as dotted keys.
+    pub fn of(sources: &str, settings: &str, sink: &Sink, rules: &str) -> Self {
         let folder = folder();
         let path = |name: &str| folder.path().join(name);
         let (database, token, hook) = (path("stormbell.db"), path("token"), sink.url());
@@ -43,10 +51,11 @@ impl Daemon {
             r#"schema = 1
 rules = ["builtin:hospital", "rules.toml"]
 organization = {{ name = "{HOSPITAL}" }}
-store = {{ path = "{}", retention = "30d" }}
+store.path = "{}"
 web = {{ listen = "{console}", token = {{ file = "{}" }} }}
 receiver = [{{ name = "hook", kind = "webhook", url = "{hook}" }}]
 route = [{{ steps = [{{ notify = ["hook"] }}] }}]
+{settings}
 {sources}"#,
             database.display(),
             token.display()
@@ -70,6 +79,14 @@ route = [{{ steps = [{{ notify = ["hook"] }}] }}]
             thread::sleep(Duration::from_millis(20));
         }
         self.console
+    }
+
+    /// A command as people give it, and the JSON that it prints.
+    pub fn command(&self, arguments: &[&str]) -> Vec<Value> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stormbell"));
+        let output = command.args(arguments).arg("--config").arg(self.path("stormbell.toml")).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
     /// Where a file of it is.

@@ -1,5 +1,10 @@
 //! The daemon under a full stream for half an hour: what must not grow does not. The command judges itself.
+//!
+//! Two things grow with what is found, and are meant to: an incident tells its authors apart as long as it goes on, and
+//! of every post that is kept its name is known. So somebody is at work, who resolves what is five minutes old and would
+//! have it begin anew, and posts are kept for ten minutes: then as much ends as begins.
 
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +15,7 @@ use clap::Parser;
 
 use super::corpus::rules::{Set, alarm, alarm_rule, file};
 use super::corpus::{Corpus, Draft};
-use super::daemon::Daemon;
+use super::daemon::{Daemon, source};
 use super::latency::micros_now;
 use super::sink::Sink;
 use super::stream::{Listener, Stream};
@@ -18,9 +23,16 @@ use super::subject::Queries;
 
 /// How long, in seconds, unless `--seconds` says so.
 const VARIABLE: &str = "STORMBELL_SOAK_SECONDS";
-const USUAL: u64 = 1800;
-/// Until here queues, caches and the memories that are bounded fill up.
-const WARM_UP: f64 = 1.0 / 3.0;
+const LONG: u64 = 3000;
+/// Until here queues, caches and the memories that are bounded fill up: which rules took the last half million posts is
+/// known after twenty minutes.
+const WARM_UP: f64 = 0.4;
+/// For how long things are kept.
+const KEPT: &str = "store.retention = \"10m\"\nincidents.reopen_within = \"0s\"";
+/// What is open for so long is resolved …
+const RESOLVED_AFTER: Duration = Duration::from_mins(5);
+/// … when somebody looks, so often.
+const LOOKED_EVERY: Duration = Duration::from_secs(10);
 /// A slope is judged where it is longer than what it is made of: pages come and go.
 const JUDGED_FROM: Duration = Duration::from_mins(10);
 /// What may come to memory in an hour, in bytes.
@@ -36,7 +48,7 @@ const TICKS: u64 = 100;
 
 #[derive(Debug, Parser)]
 pub struct Soak {
-    /// Seconds of stream [default: `$STORMBELL_SOAK_SECONDS`, or 1800]
+    /// Seconds of stream [default: `$STORMBELL_SOAK_SECONDS`, or 3000]
     #[arg(long)]
     seconds: Option<u64>,
     /// Frames a second
@@ -58,24 +70,25 @@ struct Sample {
 impl Soak {
     pub fn run(self, seed: u64) {
         let asked = || std::env::var(VARIABLE).ok().map(|seconds| seconds.parse().expect("seconds, as a number"));
-        let seconds = self.seconds.or_else(asked).unwrap_or(USUAL);
+        let seconds = self.seconds.or_else(asked).unwrap_or(LONG);
         let count = (seconds / ALARM_EVERY) as usize + 1;
         let (stream, sink) = (Stream::open(), Sink::open());
         let queries = Queries::new(Set::Mixed, self.rules, seed);
         let queries = queries.written.iter().map(|written| written.query.as_str());
         let rules = file(queries, 0) + &(0..count).map(alarm_rule).collect::<String>();
-        let daemon = Daemon::start(&stream, &sink, &rules);
+        let daemon = Daemon::of(&source(&stream), KEPT, &sink, &rules);
         let mut listener = stream.listener();
         let over = AtomicBool::new(false);
-        let (samples, sent) = thread::scope(|scope| {
+        let (samples, resolved, sent) = thread::scope(|scope| {
             let sampler = scope.spawn(|| watch(&daemon, &over));
+            let team = scope.spawn(|| resolve(&daemon, &over));
             let sender = scope.spawn(|| self.send(seconds, count, &mut listener, seed));
             let last = format!("alarm-{}", count - 1);
             while sink.next().topic() != last {}
             over.store(true, Ordering::Relaxed);
-            (sampler.join().unwrap(), sender.join().unwrap())
+            (sampler.join().unwrap(), team.join().unwrap(), sender.join().unwrap())
         });
-        judge(&self, &samples, &sent);
+        judge(&self, &samples, resolved, &sent);
     }
 
     /// Sends at that pace, an alarm now and then, and the last one at the end.
@@ -115,6 +128,24 @@ struct Sent {
     account: String,
 }
 
+/// Ends what has been open for long; how many that were.
+fn resolve(daemon: &Daemon, over: &AtomicBool) -> usize {
+    let (mut open, mut resolved) = (HashMap::<String, Instant>::new(), 0);
+    while !over.load(Ordering::Relaxed) {
+        let looked = Instant::now();
+        let ids = daemon.command(&["incidents", "--state", "open", "--json"]).into_iter();
+        let ids: HashSet<String> = ids.map(|incident| incident["id"].as_str().unwrap().to_owned()).collect();
+        open.retain(|id, _| ids.contains(id));
+        ids.into_iter().for_each(|id| _ = open.entry(id).or_insert(looked));
+        for (id, _) in open.iter().filter(|(_, since)| since.elapsed() >= RESOLVED_AFTER) {
+            daemon.command(&["resolve", id, "--by", "soak"]);
+            resolved += 1;
+        }
+        thread::sleep(LOOKED_EVERY.saturating_sub(looked.elapsed()));
+    }
+    resolved
+}
+
 /// Looks each second.
 fn watch(daemon: &Daemon, over: &AtomicBool) -> Vec<Sample> {
     let (began, mut samples) = (Instant::now(), Vec::new());
@@ -135,7 +166,7 @@ fn length(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
-fn judge(soak: &Soak, samples: &[Sample], sent: &Sent) {
+fn judge(soak: &Soak, samples: &[Sample], resolved: usize, sent: &Sent) {
     let whole = samples.last().unwrap().at;
     let judged: Vec<&Sample> = samples.iter().filter(|sample| sample.at >= whole * WARM_UP).collect();
     let slope = slope(&judged) * 3600.0;
@@ -145,7 +176,7 @@ fn judge(soak: &Soak, samples: &[Sample], sent: &Sent) {
     let wal = samples.iter().map(|sample| sample.wal).max().unwrap();
     let megabytes = |bytes: u64| bytes as f64 / 1e6;
     println!(
-        "soak      {} frames in {:.0} s at {} frames/s with {} rules and the packs ({}): after {:.0} s of warm-up {:.1} MB of its own, {:.1} at the end, {:+.2} MB an hour; {files_before} files, then {files_after}; WAL at most {:.1} MB",
+        "soak      {} frames in {:.0} s at {} frames/s with {} rules and the packs ({}), {resolved} incidents resolved: after {:.0} s of warm-up {:.1} MB of its own, {:.1} at the end, {:+.2} MB an hour; {files_before} files, then {files_after}; WAL at most {:.1} MB",
         sent.frames,
         sent.took.as_secs_f64(),
         soak.rate,

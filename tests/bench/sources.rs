@@ -23,7 +23,7 @@ use stormbell::source::{Format, Frame, feed};
 use tokio_tungstenite::tungstenite;
 
 use super::corpus::rules::{alarm_rule, file};
-use super::daemon::Daemon;
+use super::daemon::{Daemon, USUAL};
 use super::measure::timed;
 use super::sink::Sink;
 
@@ -123,12 +123,12 @@ impl Sources {
             format!("[[source]]\nname = \"s{number}\"\nkind = \"{kind}\"\nurl = \"{url}\"\n")
         };
         let rules = format!("{}{}", file(std::iter::empty(), 0), alarm_rule(0));
-        let none = Daemon::of(&source(0), &sink, &rules);
+        let none = Daemon::of(&source(0), USUAL, &sink, &rules);
         connections.recv().unwrap();
         let one = settled(&none);
         drop(none);
         let sources: String = (0..self.idle).map(source).collect();
-        let daemon = Daemon::of(&sources, &sink, &rules);
+        let daemon = Daemon::of(&sources, USUAL, &sink, &rules);
         (0..self.idle).for_each(|_| connections.recv().unwrap());
         let all = settled(&daemon);
         println!(

@@ -1,8 +1,11 @@
 //! Erasure and retention: text must be gone from the files.
 
+use std::collections::HashSet;
+
 use stormbell::domain::commit::{Commit, Erasure};
 use stormbell::domain::id::PostId;
 use stormbell::domain::incident::IncidentState;
+use stormbell::domain::key::Key;
 use stormbell::domain::message::Attempt;
 use stormbell::store::OutboxState;
 
@@ -79,7 +82,8 @@ fn an_older_version_that_comes_late_replaces_nothing() {
 fn after_the_retention_time_texts_are_gone_and_incidents_remain() {
     let folder = Folder::new();
     let mut store = folder.open();
-    let posts = (0..1200).map(|n| post(&format!("p{n}"), "a", "an-old-text")).collect();
+    let author = |n| if n == 7 { "bob" } else { "a" };
+    let posts = (0..1200).map(|n| post(&format!("p{n}"), author(n), "an-old-text")).collect();
     let mut young = post("young", "a", "a-young-text");
     young.event_time = at(1000);
     store
@@ -114,6 +118,9 @@ fn after_the_retention_time_texts_are_gone_and_incidents_remain() {
         rounds.push(store.forget(at(500)).unwrap());
     }
     assert_eq!(rounds.iter().map(|round| round.posts).collect::<Vec<_>>(), [500, 500, 200]);
+    let gone: HashSet<Key> = rounds.into_iter().flat_map(|round| round.gone).collect();
+    let names = (0..1200).map(|n| format!("p{n}")).chain(["bob".to_owned()]);
+    assert_eq!(gone, names.map(|name| Key::of(&*name)).collect(), "of one author there is something left");
     store.scrub().unwrap();
     assert!(!folder.keeps("an-old-text") && folder.keeps("a-young-text") && folder.left_of(&before).is_empty());
     assert_eq!(store.restore(at(0)).unwrap().sightings, [sighting("young", 1000, None)]);

@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use super::lenient::{Text, items, lenient, lenient_item, text};
 use super::plain;
 use super::sanity::{
-    MAX_LINK_BYTES, MAX_TAG_BYTES, MAX_TEXT_BYTES, cut, event_time, keep, parse_object, within_budget,
+    MAX_LINK_BYTES, MAX_TAG_BYTES, MAX_TEXT_BYTES, claimed_or, cut, event_time, keep, parse_object, within_budget,
 };
 use crate::domain::event::{Cursor, Decoded, Rejected, SourceEvent};
 use crate::domain::id::{AuthorId, PostId, SourceName};
@@ -176,7 +176,7 @@ fn message(
     let at = event_time(stamp, received_at)?;
     let mut post = Post::plain(post_id(channel, id), source.clone(), author, String::new(), at);
     post.version = edited.map(|(_, stamp)| stamp.into_owned());
-    post.created_at = created.min(at);
+    post.created_at = claimed_or(Some(created), at).min(at);
     let guild = text(message.guild_id);
     post.url = Some(format!("https://discord.com/channels/{}/{channel}/{id}", guild.as_deref().unwrap_or("@me")));
     post.author.handle = text(user.username).map(bounded);

@@ -68,6 +68,8 @@ fn an_edit_counts_when_it_was_made_and_a_preview_is_no_edit() {
     let edited = update.replace(r#""edited_timestamp":null"#, r#""edited_timestamp":"2026-11-22T15:38:17+00:00""#);
     assert_eq!(post(&edited).version.as_deref(), Some("2026-11-22T15:38:17+00:00"));
     assert_eq!(post(&edited).event_time.micros(), 1_795_361_897_000_000);
+    let long_ago = post(&edited.replace("2026-11-22T15:38:15.123000", "1012-11-22T15:38:15.123000"));
+    assert_eq!(long_ago.created_at, long_ago.event_time, "a date that cannot be could not be read again");
     let partial = r#"{"op":0,"t":"MESSAGE_UPDATE","d":{"id":"1","channel_id":"20","embeds":[]}}"#;
     assert_eq!(event(partial), Ok(SourceEvent::Other));
 }

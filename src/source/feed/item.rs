@@ -8,7 +8,7 @@ use super::transcript::Transcript;
 use crate::domain::key::Key;
 use crate::domain::time::Timestamp;
 use crate::source::html::{Plain, plain};
-use crate::source::sanity::{MAX_ITEMS, MAX_LINK_BYTES, MAX_TAG_BYTES, claimed_or_received, claimed_time, cut, keep};
+use crate::source::sanity::{MAX_ITEMS, MAX_LINK_BYTES, MAX_TAG_BYTES, claimed_or, claimed_or_received, cut, keep};
 use crate::wire::post::{AuthorJson, PostJson};
 
 /// Longer ids are replaced by a digest, in bytes.
@@ -126,11 +126,7 @@ impl Item {
             id: id.into(),
             source: None,
             url: self.link.as_deref().map(Cow::Borrowed),
-            created_at: claim
-                .filter(|claim| claimed_time(*claim, event_time).is_ok())
-                .unwrap_or(event_time)
-                .to_string()
-                .into(),
+            created_at: claimed_or(claim, event_time).to_string().into(),
             event_time: Some(event_time.to_string().into()),
             author: AuthorJson {
                 id: global_author(author, site).into(),

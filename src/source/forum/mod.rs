@@ -40,7 +40,7 @@ use super::html::absolute;
 use super::line::Line;
 use super::plain::links;
 use super::sanity::{
-    MAX_LINK_BYTES, MAX_TAG_BYTES, claimed_or_received, claimed_time, cut, keep, parse_object_of, within_budget,
+    MAX_LINK_BYTES, MAX_TAG_BYTES, claimed_or, claimed_or_received, cut, keep, parse_object_of, within_budget,
 };
 use crate::config::model::{ForumConfig, ForumDialect};
 use crate::domain::event::Rejected;
@@ -157,7 +157,7 @@ impl Reading<'_> {
         let words: Vec<&str> = words.into_iter().flatten().map(str::trim).filter(|words| !words.is_empty()).collect();
         let text = cut(&words.join("\n")).to_owned();
         let mut post = Post::plain(id, self.source.clone(), author, text, at);
-        post.created_at = created.filter(|claim| claimed_time(*claim, at).is_ok()).unwrap_or(at);
+        post.created_at = claimed_or(created, at);
         for link in links(&post.text) {
             keep(&mut post.links, &link, MAX_LINK_BYTES);
         }

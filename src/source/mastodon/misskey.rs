@@ -31,7 +31,7 @@ use crate::source::http::{Http, Request, refused};
 use crate::source::line::Line;
 use crate::source::plain::links;
 use crate::source::sanity::{
-    MAX_LINK_BYTES, MAX_TAG_BYTES, claimed_or_received, claimed_time, cut, keep, parse_object_of, within_budget,
+    MAX_LINK_BYTES, MAX_TAG_BYTES, claimed_or, claimed_or_received, cut, keep, parse_object_of, within_budget,
 };
 use crate::source::supervise::{End, Failure, Wire};
 use crate::source::talk::{Limits, Talk, Turn, converse};
@@ -86,7 +86,7 @@ pub(super) fn note(
     let mut post = Post {
         version: edited.map(|edited| edited.to_string()),
         url,
-        created_at: claim.filter(|&claim| claimed_time(claim, at).is_ok()).unwrap_or(at),
+        created_at: claimed_or(claim, at),
         copy_of: carried(id.as_str(), &author),
         author,
         kind,

@@ -35,7 +35,7 @@ use crate::domain::post::{Author, Post, PostKind};
 use crate::domain::time::Timestamp;
 use crate::source::bridge::carried;
 use crate::source::sanity::{
-    MAX_ITEMS, MAX_LINK_BYTES, MAX_TAG_BYTES, claimed_or_received, claimed_time, cut, keep, parse_any, parse_object,
+    MAX_ITEMS, MAX_LINK_BYTES, MAX_TAG_BYTES, claimed_or, claimed_or_received, cut, keep, parse_any, parse_object,
     within_budget,
 };
 
@@ -149,7 +149,7 @@ fn status(
     let mut post = Post {
         version: text(status, "edited_at").map(|edited| edited.chars().take(64).collect()),
         url,
-        created_at: created.filter(|&claim| claimed_time(claim, at).is_ok()).unwrap_or(at),
+        created_at: claimed_or(created, at),
         kind,
         reply_to,
         quote_of,

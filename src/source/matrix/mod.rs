@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 
 use super::lenient::{Text, lenient, text};
 use super::plain;
-use super::sanity::{claimed_or_received, cut, parse_object, within_budget};
+use super::sanity::{claimed_or, claimed_or_received, cut, parse_object, within_budget};
 use crate::domain::event::{Cursor, Decoded, Rejected, SourceEvent};
 use crate::domain::id::{PostId, SourceName};
 use crate::domain::post::{Post, PostKind};
@@ -159,7 +159,7 @@ impl Message<'_> {
         post.has_media = is_media;
         post.version = replaced.is_some().then(|| self.own.to_owned());
         post.url = Some(address(self.room, first));
-        post.created_at = self.stamp.min(at);
+        post.created_at = claimed_or(Some(self.stamp), at).min(at);
         post.author.handle = Some(self.sender.trim_start_matches('@').to_owned());
         post.kind = if reply_to.is_some() { PostKind::Reply } else { PostKind::Post };
         post.reply_to = reply_to.map(|other| id(self.room, &other));

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use super::lenient::{items, lenient, lenient_item, text};
 use super::plain;
 use super::sanity::{
-    MAX_LINK_BYTES, MAX_TAG_BYTES, MAX_TEXT_BYTES, cut, event_time, keep, parse_object, within_budget,
+    MAX_LINK_BYTES, MAX_TAG_BYTES, MAX_TEXT_BYTES, claimed_or, cut, event_time, keep, parse_object, within_budget,
 };
 use crate::domain::event::{Cursor, Decoded, Rejected, SourceEvent};
 use crate::domain::id::{AuthorId, PostId, SourceName};
@@ -168,7 +168,7 @@ impl Place<'_> {
         let at = self.at(happened.or(Some(&ts)))?;
         let author = AuthorId::from(format!("slack:{}/{user}", self.team));
         let mut post = Post::plain(self.id(&ts), self.source.clone(), author, String::new(), at);
-        post.created_at = time(&ts).map_or(at, |claimed| claimed.min(at));
+        post.created_at = claimed_or(time(&ts), at).min(at);
         // Previews of links change a message, too; only its author gives it a new version.
         post.version = edited.map(Cow::into_owned);
         let (team, channel) = (&self.team, &self.channel);

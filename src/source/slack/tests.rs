@@ -71,6 +71,8 @@ fn changes_and_deletions_name_the_message_they_are_about() {
     let edit = post(changed);
     assert_eq!((edit.id.as_str(), edit.version.as_deref()), ("slack:C1/1795361895.000200", Some("1795361899.000000")));
     assert_eq!(edit.event_time.micros(), 1_795_361_899_000_300);
+    let long_ago = post(&changed.replace(r#""ts":"1795361895.000200""#, r#""ts":"1795361.000200""#));
+    assert_eq!(long_ago.created_at, long_ago.event_time, "a date that cannot be could not be read again");
     let preview = changed.replace(r#","edited":{"ts":"1795361899.000000"}"#, "");
     assert_eq!(post(&preview).version, None, "the same version as before");
     let tombstone = changed.replace(r#""user":"U1""#, r#""subtype":"tombstone","user":"USLACKBOT""#);

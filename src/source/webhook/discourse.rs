@@ -20,7 +20,7 @@ use crate::domain::time::Timestamp;
 use crate::source::html::plain;
 use crate::source::lenient::items;
 use crate::source::sanity::{
-    MAX_LINK_BYTES, MAX_TAG_BYTES, claimed_or_received, claimed_time, cut, keep, parse_any, parse_object, within_budget,
+    MAX_LINK_BYTES, MAX_TAG_BYTES, claimed_or, claimed_or_received, cut, keep, parse_any, parse_object, within_budget,
 };
 
 /// No name of an event or address of a forum is longer, in bytes.
@@ -163,7 +163,7 @@ impl Reading<'_> {
         let words = Key::of(&post.text).bits();
         post.version =
             Some(format!("{} {words:016x} {}", number(written.version).unwrap_or_default(), event == "post_recovered"));
-        post.created_at = created.filter(|claim| claimed_time(*claim, at).is_ok()).unwrap_or(at);
+        post.created_at = claimed_or(created, at);
         post.author.handle = handle;
         post.author.name = word(written.name).filter(|name| !name.is_empty() && name.len() <= MAX_TAG_BYTES);
         post.url = self.page(own.as_deref());

@@ -19,7 +19,7 @@ use crate::domain::time::Timestamp;
 use crate::source::lenient::{items, lenient};
 use crate::source::plain::links;
 use crate::source::sanity::{
-    MAX_ITEMS, MAX_LINK_BYTES, MAX_TAG_BYTES, claimed_time, cut, event_time, keep, parse_object, parse_object_of,
+    MAX_ITEMS, MAX_LINK_BYTES, MAX_TAG_BYTES, claimed_or, cut, event_time, keep, parse_object, parse_object_of,
 };
 use crate::source::websocket::time;
 
@@ -273,7 +273,7 @@ impl Reading<'_> {
         let author = AuthorId::from(author);
         let mut post = Post::plain(name, self.source.clone(), author, cut(text).to_owned(), self.at);
         let claim = word(self.what.created_time).as_deref().and_then(claimed);
-        post.created_at = claim.filter(|claim| claimed_time(*claim, self.at).is_ok()).unwrap_or(self.at);
+        post.created_at = claimed_or(claim, self.at);
         post.links = links(&post.text);
         post.tags = tags(&post.text);
         post

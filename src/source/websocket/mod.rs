@@ -16,7 +16,7 @@ use crate::domain::key::Key;
 use crate::domain::post::{Author, Post, PostKind};
 use crate::domain::time::Timestamp;
 use crate::source::sanity::{
-    MAX_ITEMS, MAX_LINK_BYTES, MAX_TAG_BYTES, claimed_or_received, claimed_time, cut, event_time, keep, parse_any,
+    MAX_ITEMS, MAX_LINK_BYTES, MAX_TAG_BYTES, claimed_or, claimed_or_received, cut, event_time, keep, parse_any,
     within_budget,
 };
 use crate::wire::pointer::{Pointer, scalar};
@@ -79,7 +79,7 @@ impl Reading<'_> {
         Ok(Post {
             version: Some(version),
             url: self.text(&fields.url).filter(|url| is_web_address(url)),
-            created_at: self.claim().filter(|&claim| claimed_time(claim, at).is_ok()).unwrap_or(at),
+            created_at: claimed_or(self.claim(), at),
             author: Author {
                 id: author,
                 handle: self.text(&fields.handle).map(|handle| handle.trim_start_matches('@').to_owned()),

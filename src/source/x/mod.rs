@@ -26,7 +26,7 @@ use serde_json::value::RawValue;
 
 use super::lenient::{items, lenient, lenient_item, text};
 use super::sanity::{
-    MAX_LINK_BYTES, MAX_TAG_BYTES, MAX_TEXT_BYTES, claimed_time, cut, event_time, keep, parse_object, within_budget,
+    MAX_LINK_BYTES, MAX_TAG_BYTES, MAX_TEXT_BYTES, claimed_or, cut, event_time, keep, parse_object, within_budget,
 };
 use crate::domain::event::{Cursor, Decoded, Rejected, SourceEvent};
 use crate::domain::id::{AuthorId, PostId, SourceName};
@@ -205,7 +205,7 @@ impl Read<'_> {
         let said = text(self.data.created_at).and_then(|text| Timestamp::parse(&text).ok());
         let at = event_time(said.or_else(|| made_at(this)).ok_or(Rejected::MissingField)?, self.received_at)?;
         let mut post = Post::plain(name(first), self.source.clone(), author(writer), String::new(), at);
-        post.created_at = said.filter(|said| claimed_time(*said, at).is_ok()).unwrap_or(at);
+        post.created_at = claimed_or(said, at);
         // All versions have the first one's name.
         post.version = (first != this).then(|| this.to_string());
         self.writer(&mut post, this, writer);

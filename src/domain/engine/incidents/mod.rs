@@ -187,3 +187,22 @@ pub(super) fn entry(incident: &IncidentId, at: Timestamp, what: &'static str, by
 fn incident_id(topic: &Topic, opened_by: &str, at: Timestamp) -> IncidentId {
     IncidentId::from(format!("inc-{}", typeable(&format!("{topic}\n{opened_by}\n{}", at.micros()))))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::story::Story;
+
+    #[test]
+    fn in_a_flood_a_post_of_two_rules_counts_once_and_memory_is_bounded() {
+        let (now, title) = (Timestamp::from_seconds(0), String::new);
+        let mut live = Live::new(blank("i".into(), "fire".into(), Severity::High, title(), title(), now));
+        for number in 0..100_000_u64 {
+            let (post, author) = (format!("p{number}").into(), format!("a{number}").into());
+            let seen = Seen::new(now, post, author, Story::begun_by(&"p0".into()));
+            assert_eq!([live.add(&seen), live.add(&seen)], [true, false]);
+        }
+        assert_eq!((live.incident.posts, live.incident.stories), (100_000, 1));
+        assert!(live.posts.iter().count() <= 2 * Live::REMEMBERED);
+    }
+}

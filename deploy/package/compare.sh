@@ -12,9 +12,13 @@ case ${1:-} in
   *) work=$(realpath -m "$1"); shift ;;
 esac
 mkdir -p "$work"
-for clone in "$work/one" "$work/a-folder-with-another-name/two"; do
+clones=("$work/one" "$work/a-folder-with-another-name/two")
+# Both before anything is built: the tree here may go on meanwhile.
+for clone in "${clones[@]}"; do
   rm -rf "$clone"
   git clone --quiet --no-hardlinks "$here" "$clone"
+done
+for clone in "${clones[@]}"; do
   echo "==> $clone"
   (cd "$clone" && env -u CARGO_TARGET_DIR deploy/package.sh "$@" >package.log 2>&1) || { tail -n 30 "$clone/package.log" >&2; exit 1; }
   # The next one compiles everything anew.

@@ -54,7 +54,9 @@ mod tests {
     fn what_is_kept_no_more_is_forgotten_unless_it_came_again_since() {
         let (ann, bob, cat) = (Key::of("ann"), Key::of("bob"), Key::of("cat"));
         let mut evidence = Evidence::default();
-        [ann, bob, cat].into_iter().for_each(|key| evidence.insert(key));
+        for key in [ann, bob, cat] {
+            evidence.insert(key);
+        }
         evidence.forget(&[ann]);
         assert!(evidence.contains(ann), "it was on its way to the disk when that was said");
         evidence.insert(bob);

@@ -136,7 +136,9 @@ fn resolve(daemon: &Daemon, over: &AtomicBool) -> usize {
         let ids = daemon.command(&["incidents", "--state", "open", "--json"]).into_iter();
         let ids: HashSet<String> = ids.map(|incident| incident["id"].as_str().unwrap().to_owned()).collect();
         open.retain(|id, _| ids.contains(id));
-        ids.into_iter().for_each(|id| _ = open.entry(id).or_insert(looked));
+        for id in ids {
+            open.entry(id).or_insert(looked);
+        }
         for (id, _) in open.iter().filter(|(_, since)| since.elapsed() >= RESOLVED_AFTER) {
             daemon.command(&["resolve", id, "--by", "soak"]);
             resolved += 1;

@@ -93,7 +93,7 @@ done
 
 # What the program is made of, and on which terms.
 if command -v python3 >/dev/null; then
-  python3 deploy/package/licences.py >"$out/third-party.txt"
+  python3 deploy/package/licences.py ${target:+"$target"} >"$out/third-party.txt"
   put "$out/third-party.txt" "$doc/third-party.txt"
   gzip -9 --no-name "$root/$doc/third-party.txt"
   rm "$out/third-party.txt"

@@ -68,8 +68,7 @@ impl Browser {
 
     /// Types into a field.
     pub async fn fill(&self, selector: &str, text: &str) {
-        let id = self.element(selector).await;
-        self.post(&format!("/element/{id}/value"), json!({ "text": text })).await;
+        self.on(selector, "value", json!({ "text": text })).await;
     }
 
     /// Presses keys one after the other, as somebody without a mouse does; see [`TAB`] for those that have no letter.
@@ -96,10 +95,14 @@ impl Browser {
     }
 
     pub async fn post(&self, path: &str, body: Value) -> Value {
-        let request = self.client.post(format!("{}{path}", self.session)).body(body.to_string());
-        let answer: Value = serde_json::from_str(&request.send().await.unwrap().text().await.unwrap()).unwrap();
+        let answer = self.ask(path, &body).await;
         assert!(answer["value"]["error"].is_null(), "{path}: {answer:#}");
         answer["value"].clone()
+    }
+
+    async fn ask(&self, path: &str, body: &Value) -> Value {
+        let request = self.client.post(format!("{}{path}", self.session)).body(body.to_string());
+        serde_json::from_str(&request.send().await.unwrap().text().await.unwrap()).unwrap()
     }
 
     /// What the element shows.
@@ -109,8 +112,19 @@ impl Browser {
     }
 
     pub async fn press(&self, selector: &str) {
-        let id = self.element(selector).await;
-        self.post(&format!("/element/{id}/click"), json!({})).await;
+        self.on(selector, "click", json!({})).await;
+    }
+
+    /// Does something to an element; to its successor if the page renewed itself in between.
+    async fn on(&self, selector: &str, what: &str, body: Value) {
+        loop {
+            let path = format!("/element/{}/{what}", self.element(selector).await);
+            let answer = self.ask(&path, &body).await;
+            if answer["value"]["error"] != "stale element reference" {
+                assert!(answer["value"]["error"].is_null(), "{path}: {answer:#}");
+                return;
+            }
+        }
     }
 
     async fn element(&self, selector: &str) -> String {

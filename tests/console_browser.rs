@@ -264,6 +264,11 @@ const STOPS: &str = "[...document.querySelectorAll('a[href], button, input:not([
 /// Goes through the page by the key that goes on: every stop is reached, in the order of the page, and shows that it has
 /// the focus.
 async fn goes_round(browser: &Browser, what: &str) {
+    while !went_round(browser, what).await {}
+}
+
+/// The same; false when the page renewed itself meanwhile, and has other stops.
+async fn went_round(browser: &Browser, what: &str) -> bool {
     browser
         .run(&format!("window.stops = {STOPS}; window.scrollTo(0, 0); document.activeElement.blur(); return 0"))
         .await;
@@ -278,8 +283,11 @@ async fn goes_round(browser: &Browser, what: &str) {
         }
         let stop = "const one = window.last = document.activeElement; const style = getComputedStyle(one); const box = one.getBoundingClientRect(); \
             return [window.stops.indexOf(one), style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2, \
-            box.bottom > 0 && box.top < innerHeight, one.outerHTML.slice(0, 120)]";
+            box.bottom > 0 && box.top < innerHeight, one.outerHTML.slice(0, 120), window.stops.every((one) => one.isConnected)]";
         let stop = browser.run(stop).await;
+        if stop[4] != true {
+            return false;
+        }
         assert_eq!(
             (&stop[1], &stop[2]),
             (&Value::Bool(true), &Value::Bool(true)),
@@ -289,6 +297,7 @@ async fn goes_round(browser: &Browser, what: &str) {
     }
     let all: Vec<i64> = (0..i64::try_from(count).unwrap()).collect();
     assert_eq!(reached, all, "{what}");
+    true
 }
 
 /// On to an element, by the key that goes on.

@@ -3,8 +3,7 @@
 use std::process::ExitCode;
 
 /// A daemon runs for months, its threads free what others allocated, and a little of it stays for days: glibc's allocator,
-/// which has an area for each of twelve threads, then holds a third more than is used, and more by the hour
-/// (BENCHMARKS.md, the soak).
+/// which has areas for its threads, then holds more than is used, and more by the hour.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -1,5 +1,5 @@
-//! What is older than the configuration allows is removed, hour by hour or more often, and by a clock that is believed: posts that were
-//! forgotten by one a year ahead are gone, also once it is put right.
+//! What is older than the configuration allows is removed, hour by hour or more often, and by a clock that is believed:
+//! posts that were forgotten by one a year ahead are gone, also once it is put right.
 //!
 //! A clock that leaps ahead by more than a day is believed when it has stood for a day; until then time goes on evenly from
 //! where it was. So nothing is kept for longer than that day. What was last written before a start says where it was: a

@@ -58,7 +58,7 @@ static ENGINE: LazyLock<Option<Engine>> = LazyLock::new(|| {
     Some(Engine { forms, memory })
 });
 
-/// The forms, and what a search needs: 13 MB, so whoever searches waits for the one before. The expression itself would
+/// The forms, and what a search needs: megabytes, so whoever searches waits for the one before. The expression itself would
 /// keep that for every thread.
 struct Engine {
     forms: meta::Regex,

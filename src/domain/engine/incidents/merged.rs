@@ -122,7 +122,11 @@ impl Live {
     /// Counts what another counted.
     fn take_in(&mut self, other: Self, now: Timestamp) {
         let Self { incident: from, authors, stories, posts, .. } = other;
-        let shared = posts.iter().filter(|&post| !self.posts.insert(post)).count() as u64;
+        // Counted before any is added: what is added may push out what both have.
+        let shared = posts.iter().filter(|&post| self.posts.contains(post)).count() as u64;
+        for post in posts.iter() {
+            self.posts.insert(post);
+        }
         self.authors.unite(&authors);
         self.stories.unite(&stories);
         let incident = &mut self.incident;
@@ -192,4 +196,29 @@ fn taken_over(stays: &Incident, goes: &Incident) -> Option<Signature> {
     let (severity, by) = goes.taken()?;
     let is_gravest = severity >= stays.severity.max(goes.severity);
     Some(by).filter(|_| is_gravest && stays.taken().is_none_or(|(other, _)| other < severity))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::blank;
+    use super::*;
+    use crate::domain::condition::Seen;
+    use crate::domain::story::Story;
+
+    #[test]
+    fn what_both_have_counts_once_also_where_more_comes_than_is_remembered() {
+        let now = Timestamp::from_seconds(0);
+        let with = |posts: &mut dyn Iterator<Item = String>| {
+            let mut live =
+                Live::new(blank("i".into(), "fire".into(), Severity::High, String::new(), String::new(), now));
+            for post in posts {
+                live.add(&Seen::new(now, post.into(), "ann".into(), Story::begun_by(&"p".into())));
+            }
+            live
+        };
+        let mut live = with(&mut (0..10_000).map(|number| format!("p{number}")));
+        let own = (0..7000).map(|number| format!("q{number}"));
+        live.take_in(with(&mut own.chain((0..5000).map(|number| format!("p{number}")))), now);
+        assert_eq!(live.incident.posts, 17_000);
+    }
 }

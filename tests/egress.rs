@@ -372,8 +372,20 @@ async fn programs_are_told_the_same() {
 #[test]
 fn every_kind_of_source_and_receiver_says_where_it_leads() {
     let mut page = String::new();
-    for file in ["deploy/sources.toml", "deploy/receivers.toml", "deploy/stormbell.toml"] {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    let folder = tempfile::tempdir().unwrap();
+    // Chats that send us on to another host of theirs.
+    let chats = ["discord", "slack"].map(|kind| {
+        format!("[[source]]\nname = \"{kind}\"\nkind = \"{kind}\"\ntoken = {{ credential = \"{kind}\" }}\n")
+    });
+    let chats = format!(
+        "schema = 1\nrules = [\"builtin:hospital\"]\n[organization]\nname = \"St. Brigid’s\"\n{}",
+        chats.concat()
+    );
+    std::fs::write(folder.path().join("chats.toml"), chats).unwrap();
+    let tree = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let files = ["deploy/sources.toml", "deploy/receivers.toml", "deploy/stormbell.toml"].map(|file| (tree, file));
+    for (folder, file) in files.into_iter().chain([(folder.path(), "chats.toml")]) {
+        let path = folder.join(file);
         let variables = [("HOME", "/nowhere")];
         let loaded = load(&path, &variables.into_iter().collect(), SecretPolicy::MayBeAbsent);
         let egresses = loaded.config.unwrap_or_else(|| panic!("{file}: {:?}", loaded.findings)).egresses();

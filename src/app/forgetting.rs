@@ -32,8 +32,8 @@ pub(super) fn often(shortest_retention: Duration) -> Duration {
     (shortest_retention / PART).clamp(*EVERY.start(), *EVERY.end())
 }
 
-/// Removes what is too old, so `often`, until told to stop, and tells `gone` the names. `written` is when the database was
-/// written to before this start.
+/// Removes what is too old, so `often`, until told to stop, and tells `gone` the names, portion by portion: also
+/// of a round that ends halfway. `written` is when the database was written to before this start.
 pub(super) async fn forget_old(
     store: StoreHandle,
     clock: Arc<dyn Clock>,
@@ -51,10 +51,22 @@ pub(super) async fn forget_old(
         if believed.doubts() {
             tracing::warn!(by = %now, "the clock leapt ahead by more than a day: nothing is forgotten by it before it has stood for one");
         }
-        match store.forget(retention(now)).await {
-            // A full disk or a backup that holds the database is no reason to stop listening.
-            Err(error) if error.is_passing() => tracing::warn!(%error, "old posts are kept until the next round"),
-            result => gone(result.context("forgetting old posts")?.gone).await,
+        let retention = retention(now);
+        loop {
+            match store.forget(retention.clone()).await {
+                Ok(portion) => {
+                    gone(portion.gone).await;
+                    if !portion.more {
+                        break;
+                    }
+                }
+                // A full disk or a backup that holds the database is no reason to stop listening.
+                Err(error) if error.is_passing() => {
+                    tracing::warn!(%error, "old posts are kept until the next round");
+                    break;
+                }
+                Err(error) => return Err(error).context("forgetting old posts"),
+            }
         }
     }
 }

@@ -235,19 +235,10 @@ impl StoreHandle {
         self.job(move |writing| next_due(writing.sql, &receiver)).await
     }
 
-    /// Forgets all that is older, in portions between which others get their turn; answers
-    /// with all of it. See [`Store::forget`].
+    /// See [`Store::forget`]: a portion, so that others get their turn before the next.
     pub async fn forget(&self, retention: impl Into<Retention>) -> Result<Forgotten, StoreError> {
-        let (retention, mut all) = (Arc::new(retention.into()), Forgotten::default());
-        loop {
-            let retention = Arc::clone(&retention);
-            let round = self.job(move |writing| writing.forget(&retention)).await?;
-            all.posts += round.posts;
-            all.gone.extend(round.gone);
-            if !round.more {
-                return Ok(all);
-            }
-        }
+        let retention = retention.into();
+        self.job(move |writing| writing.forget(&retention)).await
     }
 
     /// Ends the writer once all that was asked before is on disk, and closes the database.

@@ -21,6 +21,8 @@ pub struct DiscordConfig {
 impl DiscordConfig {
     /// Discord's own.
     pub const DEFAULT_URL: &str = "https://discord.com/api/v10";
+    /// What Discord's own names as its gateway; a session goes on at one below it.
+    pub const GATEWAY: &str = "wss://gateway.discord.gg";
 }
 
 /// An `irc` or `twitch` source.
@@ -111,4 +113,6 @@ pub struct SlackConfig {
 impl SlackConfig {
     /// Slack's own.
     pub const DEFAULT_URL: &str = "https://slack.com/api";
+    /// What Slack's own names for a connection, as a rule.
+    pub const SOCKETS: &str = "wss://wss-primary.slack.com";
 }

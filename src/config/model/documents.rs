@@ -28,6 +28,10 @@ pub struct FeedConfig {
 }
 
 impl FeedConfig {
+    /// Where `YouTube`'s feeds are.
+    pub const YOUTUBE: &str = "https://www.youtube.com";
+    /// The hub of `YouTube`'s feeds, which do not name it; its documentation does.
+    pub const YOUTUBE_HUB: &str = "https://pubsubhubbub.appspot.com/subscribe";
     /// How often without a setting, at most.
     pub const USUAL: Duration = Duration::from_mins(10);
     /// How often without a setting while a hub pushes.

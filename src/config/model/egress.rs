@@ -3,8 +3,8 @@
 use url::{Host, Url};
 
 use super::{
-    Chat, Config, FeedConfig, ForumConfig, ForumDialect, ReceiverKind, SourceKind, Syslog, SyslogWay, TlsMode,
-    Transport,
+    Chat, Config, DiscordConfig, FeedConfig, ForumConfig, ReceiverKind, SlackConfig, SourceKind, Syslog, SyslogWay,
+    TlsMode, Transport,
 };
 use crate::config::secret::Secret;
 
@@ -101,10 +101,17 @@ impl Egresses {
                 (std::slice::from_ref(&config.url), &config.transport)
             }
             SourceKind::Discord(config) => {
+                self.leads_on(
+                    whose,
+                    &config.url,
+                    (DiscordConfig::DEFAULT_URL, DiscordConfig::GATEWAY),
+                    &config.transport,
+                );
                 self.later(whose, "the gateway that Discord names, gateway.discord.gg or below it");
                 (std::slice::from_ref(&config.url), &config.transport)
             }
             SourceKind::Slack(config) => {
+                self.leads_on(whose, &config.url, (SlackConfig::DEFAULT_URL, SlackConfig::SOCKETS), &config.transport);
                 self.later(whose, "the host that Slack names for each connection, below slack.com");
                 (std::slice::from_ref(&config.url), &config.transport)
             }
@@ -131,8 +138,10 @@ impl Egresses {
 
     fn feed(&mut self, whose: &str, config: &FeedConfig) {
         self.url(whose, &config.url, &config.transport);
-        if config.push {
-            self.later(whose, "the hub that the feed names (YouTube's is pubsubhubbub.appspot.com)");
+        if config.push
+            && !self.leads_on(whose, &config.url, (FeedConfig::YOUTUBE, FeedConfig::YOUTUBE_HUB), &config.transport)
+        {
+            self.later(whose, "the hub that the feed names");
         }
         if config.transcripts {
             self.later(whose, "the hosts on which transcripts of its recordings are");
@@ -141,12 +150,7 @@ impl Egresses {
 
     fn forum(&mut self, whose: &str, config: &ForumConfig) {
         self.url(whose, &config.url, &config.transport);
-        if matches!(config.dialect, ForumDialect::Reddit { .. })
-            && config.url.as_str().starts_with(ForumConfig::REDDIT)
-            && let Ok(tokens) = Url::parse(ForumConfig::REDDIT_TOKENS)
-        {
-            self.url(whose, &tokens, &config.transport);
-        }
+        self.leads_on(whose, &config.url, (ForumConfig::REDDIT, ForumConfig::REDDIT_TOKENS), &config.transport);
     }
 
     fn receiver(&mut self, whose: &str, kind: &ReceiverKind) {
@@ -181,6 +185,18 @@ impl Egresses {
                 self.add(whose, host.clone(), *port, speaks, transport);
             }
             ReceiverKind::Desktop | ReceiverKind::Log => {}
+        }
+    }
+
+    /// Of a public service it is known where it sends us on to, before it says so. Whether it was that service.
+    fn leads_on(&mut self, whose: &str, url: &Url, (service, to): (&str, &str), transport: &Transport) -> bool {
+        let (service, to) = (Url::parse(service).ok(), Url::parse(to).ok());
+        match (service, to) {
+            (Some(service), Some(to)) if service.origin() == url.origin() => {
+                self.url(whose, &to, transport);
+                true
+            }
+            _ => false,
         }
     }
 

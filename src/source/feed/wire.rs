@@ -46,7 +46,6 @@ const SELDOM: Duration = Duration::from_hours(1);
 /// Most links that one header is searched for.
 const MOST_LINKS: usize = 100;
 /// What `YouTube`'s documentation names.
-const YOUTUBE_HUB: &str = "https://pubsubhubbub.appspot.com/subscribe";
 const YOUTUBE_TOPIC: &str = "https://www.youtube.com/xml/feeds/videos.xml";
 const ACCEPTED: &str = "application/atom+xml, application/rss+xml, application/feed+json, application/rdf+xml, application/xml;q=0.9, */*;q=0.5";
 
@@ -444,7 +443,7 @@ pub(super) fn hub_of(document: &Document, url: &Url) -> Option<Hub> {
     let channel = url.query_pairs().find_map(|(key, channel)| (key == "channel_id").then_some(channel));
     if let (Some("www.youtube.com"), Some(channel)) = (url.host_str(), channel) {
         let topic = Url::parse_with_params(YOUTUBE_TOPIC, [("channel_id", channel)]).ok()?;
-        return Some(Hub { url: YOUTUBE_HUB.to_owned(), topic: topic.into() });
+        return Some(Hub { url: FeedConfig::YOUTUBE_HUB.to_owned(), topic: topic.into() });
     }
     let hub = document.hub.as_ref().filter(|hub| may_be_sent_to(hub, url))?;
     let topic = document.own_url.as_ref().unwrap_or(url);

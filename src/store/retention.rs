@@ -17,8 +17,9 @@ use crate::domain::lane::is_restricted;
 use crate::domain::route::Glob;
 use crate::domain::time::Timestamp;
 
-/// Posts erased in one transaction, so that pages do not wait behind a month of posts.
-const POSTS_AT_ONCE: usize = 500;
+/// Posts erased in one transaction, and rows of each other table changed, so that pages do not wait behind a month of
+/// posts, and SQLite's log takes in no more than that.
+const AT_ONCE: usize = 500;
 
 /// What one round of forgetting did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -89,24 +90,12 @@ impl Writing<'_> {
         let instants = self.instants(retention)?;
         let old = self.erase_old(&instants)?;
         let (posts, gone) = (old.len(), self.gone(&old)?);
-        if posts == POSTS_AT_ONCE {
-            return Ok(Forgotten { posts, gone, more: true });
+        // What else there is goes with its posts, and so after them.
+        let more = posts == AT_ONCE || self.forget_sightings(&instants)? || self.forget_beside(&instants)?;
+        if !more {
+            self.forgotten = Some(instants.horizons);
         }
-        self.forget_sightings(&instants)?;
-        let Instants { usual, newest, by_topic, horizons, .. } = instants;
-        for statement in of_incidents() {
-            self.sql.execute(&statement, params![usual, newest, by_topic])?;
-        }
-        for statement in [
-            "DELETE FROM telling WHERE at < ?1",
-            "DELETE FROM handover WHERE at < ?1",
-            "DELETE FROM gap WHERE to_at < ?1",
-            "DELETE FROM silence WHERE until < ?1",
-        ] {
-            self.sql.execute(statement, [usual])?;
-        }
-        self.forgotten = Some(horizons);
-        Ok(Forgotten { posts, gone, more: false })
+        Ok(Forgotten { posts, gone, more })
     }
 
     /// Erases old posts, so many at most. Of a post of several topics the shortest time counts, so those of short times are
@@ -122,14 +111,14 @@ impl Writing<'_> {
                  FROM sighting WHERE sighting.post = post.id), ?1)
                AND {not_held} ORDER BY at LIMIT ?3"
         );
-        let mut old = ids(self.sql, &of_usual, params![usual, longer, integer(POSTS_AT_ONCE as u64)])?;
+        let mut old = ids(self.sql, &of_usual, params![usual, longer, integer(AT_ONCE as u64)])?;
         self.erase_all(&old)?;
         let of_rule = format!(
             "SELECT post.id FROM sighting JOIN post ON post.id = sighting.post
              WHERE sighting.rule = ?1 AND post.at >= ?2 AND post.at < ?3 AND json IS NOT NULL AND {not_held} LIMIT ?4"
         );
         for (rule, before) in shorter {
-            let room = integer(POSTS_AT_ONCE.saturating_sub(old.len()) as u64);
+            let room = integer(AT_ONCE.saturating_sub(old.len()) as u64);
             let shorter = ids(self.sql, &of_rule, params![rule, usual, before, room])?;
             self.erase_all(&shorter)?;
             old.extend(shorter);
@@ -161,25 +150,41 @@ impl Writing<'_> {
         Ok(gone.into_iter().filter_map(|name| Some(Key::of(&*self.keys.named(name).ok()?))).collect())
     }
 
-    /// Sightings go with the text of their post.
-    fn forget_sightings(&self, instants: &Instants) -> Result<(), StoreError> {
+    /// A portion of what is neither a post nor of one; whether there may be more.
+    fn forget_beside(&self, instants: &Instants) -> Result<bool, StoreError> {
+        let Instants { usual, newest, by_topic, .. } = instants;
+        let mut more = false;
+        for statement in of_incidents() {
+            more |= self.sql.execute(&statement, params![usual, newest, by_topic])? >= AT_ONCE;
+        }
+        let telling = portion("DELETE FROM", "telling", "", "at < ?1");
+        more |= self.sql.execute(&telling, [usual])? >= AT_ONCE;
+        for statement in [
+            "DELETE FROM handover WHERE at < ?1",
+            "DELETE FROM gap WHERE to_at < ?1",
+            "DELETE FROM silence WHERE until < ?1",
+        ] {
+            self.sql.execute(statement, [usual])?;
+        }
+        Ok(more)
+    }
+
+    /// Sightings go with the text of their post: a portion of them; whether there may be more.
+    fn forget_sightings(&self, instants: &Instants) -> Result<bool, StoreError> {
         let Instants { usual, shorter, longer, .. } = instants;
         let goes = format!(
             "(incident IS NULL OR incident NOT IN ({HELD}))
              AND NOT EXISTS (SELECT 1 FROM post WHERE id = sighting.post AND json IS NOT NULL)"
         );
-        self.sql.execute(
-            &format!(
-                "DELETE FROM sighting WHERE at < ?1
-                   AND at < coalesce((SELECT value FROM json_each(?2) WHERE key = rule), ?1) AND {goes}"
-            ),
-            params![usual, longer],
-        )?;
+        let of_usual =
+            format!("at < ?1 AND at < coalesce((SELECT value FROM json_each(?2) WHERE key = rule), ?1) AND {goes}");
+        let of_usual = portion("DELETE FROM", "sighting", "", &of_usual);
+        let mut more = self.sql.execute(&of_usual, params![usual, longer])? >= AT_ONCE;
+        let of_rule = portion("DELETE FROM", "sighting", "", &format!("rule = ?1 AND at < ?2 AND {goes}"));
         for (rule, before) in shorter {
-            let of_rule = format!("DELETE FROM sighting WHERE rule = ?1 AND at < ?2 AND {goes}");
-            self.sql.execute(&of_rule, params![rule, before])?;
+            more |= self.sql.execute(&of_rule, params![rule, before])? >= AT_ONCE;
         }
-        Ok(())
+        Ok(more)
     }
 
     fn instants(&self, retention: &Retention) -> Result<Instants, StoreError> {
@@ -223,6 +228,11 @@ impl Writing<'_> {
     }
 }
 
+/// A statement that changes so many rows at most.
+fn portion(verb: &str, table: &str, set: &str, which: &str) -> String {
+    format!("{verb} {table} {set} WHERE rowid IN (SELECT rowid FROM {table} WHERE {which} LIMIT {AT_ONCE})")
+}
+
 /// What goes with its incident's topic, once that is over and unless it is held.
 fn of_incidents() -> Vec<String> {
     let over = "NOT EXISTS (SELECT 1 FROM incident WHERE id = about AND state <> 'resolved')";
@@ -231,27 +241,33 @@ fn of_incidents() -> Vec<String> {
     [
         // An alert knows its topic itself.
         (
-            "DELETE FROM alert",
+            "DELETE FROM",
+            "alert",
+            "",
             "at",
             "alert.incident",
             Some("coalesce((SELECT value FROM json_each(?3) WHERE key = alert.topic), ?1)"),
             "",
         ),
-        ("DELETE FROM timeline", "at", "timeline.incident", None, ""),
+        ("DELETE FROM", "timeline", "", "at", "timeline.incident", None, ""),
         // Who did what when stays, and the chain holds; the words go as those of the history do.
-        ("UPDATE audit SET text = NULL", "at", "audit.about", None, "AND text IS NOT NULL"),
-        ("DELETE FROM followed", "at", "followed.incident", None, ""),
+        ("UPDATE", "audit", "SET text = NULL", "at", "audit.about", None, "AND text IS NOT NULL"),
+        ("DELETE FROM", "followed", "", "at", "followed.incident", None, ""),
         // Whether it was real stays: it is the rule's record.
-        ("UPDATE judgement SET reason = ''", "at", "judgement.incident", None, "AND reason <> ''"),
-        ("DELETE FROM outbox", "finished_at", "outbox.incident", None, "AND (state = 'delivered' OR told = 1)"),
+        ("UPDATE", "judgement", "SET reason = ''", "at", "judgement.incident", None, "AND reason <> ''"),
+        ("DELETE FROM", "outbox", "", "finished_at", "outbox.incident", None, "AND (state = 'delivered' OR told = 1)"),
     ]
     .into_iter()
-    .map(|(change, at, about, own, more)| {
+    .map(|(verb, table, set, at, about, own, more)| {
         let before = own.unwrap_or(before).replace("about", about);
         // Messages of an incident that goes on have been told; what is left of them is for looking back.
-        let over =
-            if change.ends_with("outbox") { String::new() } else { format!("AND {}", over.replace("about", about)) };
-        format!("{change} WHERE {at} < ?2 AND {at} < {before} {over} {more} AND {about} NOT IN ({HELD})")
+        let over = if table == "outbox" { String::new() } else { format!("AND {}", over.replace("about", about)) };
+        let which = format!("{at} < ?2 AND {at} < {before} {over} {more} AND {about} NOT IN ({HELD})");
+        // People write these, so they are few; and they have no row ids.
+        if matches!(table, "followed" | "judgement") {
+            return format!("{verb} {table} {set} WHERE {which}");
+        }
+        portion(verb, table, set, &which)
     })
     .collect()
 }

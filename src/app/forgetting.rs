@@ -32,8 +32,9 @@ pub(super) fn often(shortest_retention: Duration) -> Duration {
     (shortest_retention / PART).clamp(*EVERY.start(), *EVERY.end())
 }
 
-/// Removes what is too old, so `often`, until told to stop, and tells `gone` the names, portion by portion: also
-/// of a round that ends halfway. `written` is when the database was written to before this start.
+/// Removes what is too old, so `often`, until told to stop, and tells `gone` the names after each round, also one
+/// that ends halfway. Not sooner: of what is on its way to the disk just then, the disk does not know, and who hears of
+/// the next portion at once takes it for gone. `written` is when the database was written to before this start.
 pub(super) async fn forget_old(
     store: StoreHandle,
     clock: Arc<dyn Clock>,
@@ -51,11 +52,11 @@ pub(super) async fn forget_old(
         if believed.doubts() {
             tracing::warn!(by = %now, "the clock leapt ahead by more than a day: nothing is forgotten by it before it has stood for one");
         }
-        let retention = retention(now);
+        let (retention, mut names) = (retention(now), Vec::new());
         loop {
             match store.forget(retention.clone()).await {
                 Ok(portion) => {
-                    gone(portion.gone).await;
+                    names.extend(portion.gone);
                     if !portion.more {
                         break;
                     }
@@ -68,6 +69,7 @@ pub(super) async fn forget_old(
                 Err(error) => return Err(error).context("forgetting old posts"),
             }
         }
+        gone(names).await;
     }
 }
 

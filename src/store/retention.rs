@@ -157,7 +157,7 @@ impl Writing<'_> {
         for statement in of_incidents() {
             more |= self.sql.execute(&statement, params![usual, newest, by_topic])? >= AT_ONCE;
         }
-        let telling = portion("DELETE FROM", "telling", "", "at < ?1");
+        let telling = portion("DELETE FROM telling", "telling", "at < ?1");
         more |= self.sql.execute(&telling, [usual])? >= AT_ONCE;
         for statement in [
             "DELETE FROM handover WHERE at < ?1",
@@ -178,9 +178,9 @@ impl Writing<'_> {
         );
         let of_usual =
             format!("at < ?1 AND at < coalesce((SELECT value FROM json_each(?2) WHERE key = rule), ?1) AND {goes}");
-        let of_usual = portion("DELETE FROM", "sighting", "", &of_usual);
+        let of_usual = portion("DELETE FROM sighting", "sighting", &of_usual);
         let mut more = self.sql.execute(&of_usual, params![usual, longer])? >= AT_ONCE;
-        let of_rule = portion("DELETE FROM", "sighting", "", &format!("rule = ?1 AND at < ?2 AND {goes}"));
+        let of_rule = portion("DELETE FROM sighting", "sighting", &format!("rule = ?1 AND at < ?2 AND {goes}"));
         for (rule, before) in shorter {
             more |= self.sql.execute(&of_rule, params![rule, before])? >= AT_ONCE;
         }
@@ -228,9 +228,9 @@ impl Writing<'_> {
     }
 }
 
-/// A statement that changes so many rows at most.
-fn portion(verb: &str, table: &str, set: &str, which: &str) -> String {
-    format!("{verb} {table} {set} WHERE rowid IN (SELECT rowid FROM {table} WHERE {which} LIMIT {AT_ONCE})")
+/// A statement that changes so many rows of a table at most.
+fn portion(change: &str, table: &str, which: &str) -> String {
+    format!("{change} WHERE rowid IN (SELECT rowid FROM {table} WHERE {which} LIMIT {AT_ONCE})")
 }
 
 /// What goes with its incident's topic, once that is over and unless it is held.
@@ -241,33 +241,32 @@ fn of_incidents() -> Vec<String> {
     [
         // An alert knows its topic itself.
         (
-            "DELETE FROM",
-            "alert",
-            "",
+            "DELETE FROM alert",
             "at",
             "alert.incident",
             Some("coalesce((SELECT value FROM json_each(?3) WHERE key = alert.topic), ?1)"),
             "",
         ),
-        ("DELETE FROM", "timeline", "", "at", "timeline.incident", None, ""),
+        ("DELETE FROM timeline", "at", "timeline.incident", None, ""),
         // Who did what when stays, and the chain holds; the words go as those of the history do.
-        ("UPDATE", "audit", "SET text = NULL", "at", "audit.about", None, "AND text IS NOT NULL"),
-        ("DELETE FROM", "followed", "", "at", "followed.incident", None, ""),
+        ("UPDATE audit SET text = NULL", "at", "audit.about", None, "AND text IS NOT NULL"),
+        ("DELETE FROM followed", "at", "followed.incident", None, ""),
         // Whether it was real stays: it is the rule's record.
-        ("UPDATE", "judgement", "SET reason = ''", "at", "judgement.incident", None, "AND reason <> ''"),
-        ("DELETE FROM", "outbox", "", "finished_at", "outbox.incident", None, "AND (state = 'delivered' OR told = 1)"),
+        ("UPDATE judgement SET reason = ''", "at", "judgement.incident", None, "AND reason <> ''"),
+        ("DELETE FROM outbox", "finished_at", "outbox.incident", None, "AND (state = 'delivered' OR told = 1)"),
     ]
     .into_iter()
-    .map(|(verb, table, set, at, about, own, more)| {
+    .map(|(change, at, about, own, more)| {
+        let (table, _) = about.split_once('.').unwrap_or((about, ""));
         let before = own.unwrap_or(before).replace("about", about);
         // Messages of an incident that goes on have been told; what is left of them is for looking back.
         let over = if table == "outbox" { String::new() } else { format!("AND {}", over.replace("about", about)) };
         let which = format!("{at} < ?2 AND {at} < {before} {over} {more} AND {about} NOT IN ({HELD})");
         // People write these, so they are few; and they have no row ids.
         if matches!(table, "followed" | "judgement") {
-            return format!("{verb} {table} {set} WHERE {which}");
+            return format!("{change} WHERE {which}");
         }
-        portion(verb, table, set, &which)
+        portion(change, table, &which)
     })
     .collect()
 }

@@ -124,11 +124,16 @@ pub(super) fn last_written(database: &Path) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
+    use tokio::sync::mpsc;
     use tokio::time::timeout;
 
     use super::*;
     use crate::app::clock::SteadyClock;
     use crate::app::tasks::Tasks;
+    use crate::domain::commit::Commit;
+    use crate::domain::post::Post;
     use crate::store::{Forgotten, Store};
     use crate::telemetry::metrics::Metrics;
 
@@ -207,5 +212,27 @@ mod tests {
         assert!(forgetting.is_err(), "{forgetting:?}");
         backup.execute_batch("ROLLBACK").unwrap();
         assert_eq!(store.forget(Timestamp::default()).await.unwrap(), Forgotten::default(), "the writer goes on");
+    }
+
+    #[tokio::test]
+    async fn what_goes_in_several_portions_is_told_once_and_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut database = Store::open(&folder.path().join("a.db")).unwrap();
+        let name = |number| format!("p{number}");
+        let old = |number| Post::plain(name(number).into(), "sky".into(), "ann".into(), "old".to_owned(), start());
+        database.commit(&[Commit { posts: (0..1200).map(old).collect(), ..Commit::default() }]).unwrap();
+        let (clock, metrics): (Arc<dyn Clock>, _) = (Arc::new(SteadyClock::start()), Arc::new(Metrics::default()));
+        let (store, requests) = crate::store::channel(Arc::clone(&clock), metrics);
+        let mut storing = Tasks::default();
+        storing.spawn_blocking("store", move || Ok(crate::store::run(database, requests)?));
+        let (told, mut heard) = mpsc::channel(1);
+        let gone = async |names: Vec<Key>| told.send(names).await.unwrap();
+        let forgetting = forget_old(store, clock, None, HOUR, |_| Retention::from(start() + HOUR), gone);
+        let first = tokio::select! {
+            first = heard.recv() => first.unwrap(),
+            ended = forgetting => panic!("{ended:?}"),
+        };
+        let names: HashSet<Key> = (0..1200).map(name).chain(["ann".to_owned()]).map(|name| Key::of(&*name)).collect();
+        assert_eq!(first.into_iter().collect::<HashSet<Key>>(), names);
     }
 }

@@ -56,9 +56,11 @@ impl Browser {
         browser
     }
 
-    /// Goes to an address.
+    /// Goes to an address, and waits until the page is drawn: what is typed before, the browser throws away.
     pub async fn go(&self, url: &str) {
         self.post("/url", json!({ "url": url })).await;
+        let drawn = "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => done(null)))";
+        self.post("/execute/async", json!({ "script": drawn, "args": [] })).await;
     }
 
     /// What a script returns.

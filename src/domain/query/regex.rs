@@ -14,7 +14,8 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::{LazyLock, OnceLock};
 
-use regex_automata::{meta, util::syntax};
+use regex_automata::util::{iter::Searcher, syntax};
+use regex_automata::{Input, meta};
 use regex_syntax::hir::{Class, Hir, HirKind, Look, Repetition};
 
 use crate::domain::text::Words;
@@ -138,7 +139,13 @@ impl Regex {
 
     /// Where it matches in a normalised text, from left to right.
     pub fn find_iter<'t>(&self, normalised: &'t str) -> impl Iterator<Item = Range<usize>> + use<'_, 't> {
-        self.engine().into_iter().flat_map(move |engine| engine.find_iter(normalised)).map(|found| found.range())
+        // The memory of a search grows with what it meets, and the engine would keep it for each of a thousand rules.
+        // Places are only asked for where there is a match, so each time has its own.
+        let places = move |engine| {
+            let (mut cache, mut searcher) = (meta::Regex::create_cache(engine), Searcher::new(Input::new(normalised)));
+            std::iter::from_fn(move || searcher.advance(|input| Ok(engine.search_with(&mut cache, input))))
+        };
+        self.engine().into_iter().flat_map(places).map(|found| found.range())
     }
 
     /// A pattern without look-around that matches wherever this one does, and elsewhere too:

@@ -3,6 +3,9 @@
 //! Two things grow with what is found, and are meant to: an incident tells its authors apart as long as it goes on, and
 //! of every post that is kept its name is known. So somebody is at work, who resolves what is five minutes old and would
 //! have it begin anew, and posts are kept for ten minutes: then as much ends as begins.
+//!
+//! Others are bounded, and full only when enough was sent: a rule that counts knows its last thousand posts, which takes
+//! hours of a rule that takes one a minute. So the warm-up is a stream as fast as the daemon reads it.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -23,10 +26,11 @@ use super::subject::Queries;
 
 /// How long, in seconds, unless `--seconds` says so.
 const VARIABLE: &str = "STORMBELL_SOAK_SECONDS";
-const LONG: u64 = 3000;
-/// Until here queues, caches and the memories that are bounded fill up: which rules took the last half million posts is
-/// known after twenty minutes.
-const WARM_UP: f64 = 0.4;
+const LONG: u64 = 4200;
+/// Until here the stream comes as fast as it is read, so that what is bounded fills up …
+const FULL_SPEED: f64 = 0.35;
+/// … and until here what was kept of it goes again: all that is known is of the stream that is judged.
+const WARM_UP: f64 = 0.57;
 /// For how long things are kept.
 const KEPT: &str = "store.retention = \"10m\"\nincidents.reopen_within = \"0s\"";
 /// What is open for so long is resolved …
@@ -45,13 +49,15 @@ const MOST_WAL: u64 = 64 << 20;
 const ALARM_EVERY: u64 = 30;
 /// How often frames are sent in a second, so many at a time.
 const TICKS: u64 = 100;
+/// Frames that go out together in the warm-up.
+const AT_ONCE: u64 = 1000;
 
 #[derive(Debug, Parser)]
 pub struct Soak {
-    /// Seconds of stream [default: `$STORMBELL_SOAK_SECONDS`, or 3000]
+    /// Seconds of stream [default: `$STORMBELL_SOAK_SECONDS`, or 4200]
     #[arg(long)]
     seconds: Option<u64>,
-    /// Frames a second
+    /// Frames a second after the warm-up
     #[arg(long, default_value_t = 5000)]
     rate: u64,
     /// Rules, besides the built-in packs
@@ -71,7 +77,9 @@ impl Soak {
     pub fn run(self, seed: u64) {
         let asked = || std::env::var(VARIABLE).ok().map(|seconds| seconds.parse().expect("seconds, as a number"));
         let seconds = self.seconds.or_else(asked).unwrap_or(LONG);
-        let count = (seconds / ALARM_EVERY) as usize + 1;
+        let fast = Duration::from_secs(seconds).mul_f64(FULL_SPEED);
+        let paced = seconds - fast.as_secs();
+        let count = (paced / ALARM_EVERY) as usize + 1;
         let (stream, sink) = (Stream::open(), Sink::open());
         let queries = Queries::new(Set::Mixed, self.rules, seed);
         let queries = queries.written.iter().map(|written| written.query.as_str());
@@ -82,7 +90,7 @@ impl Soak {
         let (samples, resolved, sent) = thread::scope(|scope| {
             let sampler = scope.spawn(|| watch(&daemon, &over));
             let team = scope.spawn(|| resolve(&daemon, &over));
-            let sender = scope.spawn(|| self.send(seconds, count, &mut listener, seed));
+            let sender = scope.spawn(|| self.send(fast, paced, count, &mut listener, seed));
             let last = format!("alarm-{}", count - 1);
             while sink.next().topic() != last {}
             over.store(true, Ordering::Relaxed);
@@ -91,11 +99,21 @@ impl Soak {
         judge(&self, &samples, resolved, &sent);
     }
 
-    /// Sends at that pace, an alarm now and then, and the last one at the end.
-    fn send(&self, seconds: u64, count: usize, listener: &mut Listener, seed: u64) -> Sent {
+    /// Sends as fast as it is read for a while, then for so many seconds at that pace, an alarm now and then, and the last
+    /// one at the end.
+    fn send(&self, fast: Duration, paced: u64, count: usize, listener: &mut Listener, seed: u64) -> Sent {
         let mut corpus = Corpus::new(seed);
-        let (mut frame, mut alarmed, began) = (String::new(), 0, Instant::now());
-        for tick in 0..seconds * TICKS {
+        let (mut frame, mut alarmed, began, mut at_once) = (String::new(), 0, Instant::now(), 0);
+        while began.elapsed() < fast {
+            for _ in 0..AT_ONCE {
+                corpus.frame(micros_now(), &mut frame);
+                listener.write(&frame);
+            }
+            listener.flush();
+            at_once += AT_ONCE;
+        }
+        let (at_full_speed, began) = (at_once as f64 / began.elapsed().as_secs_f64(), Instant::now());
+        for tick in 0..paced * TICKS {
             let due = Duration::from_secs(1) * tick as u32 / TICKS as u32;
             thread::sleep((began + due).saturating_duration_since(Instant::now()));
             for _ in 0..self.rate / TICKS {
@@ -112,9 +130,11 @@ impl Soak {
         corpus.post(micros_now(), &Draft::english(&alarm(count - 1)), &mut frame);
         listener.send(&frame);
         Sent {
-            frames: seconds * TICKS * (self.rate / TICKS),
+            at_once,
+            at_full_speed,
+            frames: paced * TICKS * (self.rate / TICKS),
             took: began.elapsed(),
-            asked: Duration::from_secs(seconds),
+            asked: Duration::from_secs(paced),
             account: corpus.account(),
         }
     }
@@ -122,6 +142,10 @@ impl Soak {
 
 /// What went out.
 struct Sent {
+    /// As fast as it was read, and how fast that was, in frames a second.
+    at_once: u64,
+    at_full_speed: f64,
+    /// At the pace.
     frames: u64,
     took: Duration,
     asked: Duration,
@@ -178,7 +202,9 @@ fn judge(soak: &Soak, samples: &[Sample], resolved: usize, sent: &Sent) {
     let wal = samples.iter().map(|sample| sample.wal).max().unwrap();
     let megabytes = |bytes: u64| bytes as f64 / 1e6;
     println!(
-        "soak      {} frames in {:.0} s at {} frames/s with {} rules and the packs ({}), {resolved} incidents resolved: after {:.0} s of warm-up {:.1} MB of its own, {:.1} at the end, {:+.2} MB an hour; {files_before} files, then {files_after}; WAL at most {:.1} MB",
+        "soak      {} frames at {:.0} frames/s, then {} in {:.0} s at {} frames/s with {} rules and the packs ({}), {resolved} incidents resolved: after {:.0} s of warm-up {:.1} MB of its own, {:.1} at the end, {:+.2} MB an hour; {files_before} files, then {files_after}; WAL at most {:.1} MB",
+        sent.at_once,
+        sent.at_full_speed,
         sent.frames,
         sent.took.as_secs_f64(),
         soak.rate,

@@ -25,7 +25,7 @@ use support::child::{Process, Reads};
 use support::mail::MailServer;
 use support::message::{leased, noon};
 use support::proxy::SimProxy;
-use support::sink::SimSink;
+use support::sink::{Act, SimSink};
 
 /// A receiver behind TLS whose certificate only a private authority vouches for.
 struct Private {
@@ -369,6 +369,71 @@ async fn programs_are_told_the_same() {
     assert_eq!(summary["fit"], false);
 }
 
+/// A server of all kinds, which names hosts at two ports more.
+async fn sends_on(open: u16, closed: u16) -> SimSink {
+    let server = SimSink::start().await;
+    let page = |text: String| Act::Page(200, Vec::new(), text.into_bytes());
+    let feed = |hub: String| Act::Page(200, vec![("link", format!("<{hub}>; rel=\"hub\""))], b"<rss></rss>".to_vec());
+    server.otherwise(move |request| match request.line.split(' ').nth(1).unwrap() {
+        "/realm/.well-known/openid-configuration" => page(format!(
+            r#"{{"token_endpoint":"http://localhost:{open}/token","jwks_uri":"http://localhost:{closed}/keys"}}"#
+        )),
+        // An instance of before 2022.
+        "/api/v1/instance" => page(format!(r#"{{"urls":{{"streaming_api":"ws://localhost:{open}"}}}}"#)),
+        "/blog" => feed(format!("http://127.0.0.1:{open}/hub")),
+        // Another host of this network: the daemon does not go there because a feed says so.
+        "/inwards" => feed(format!("http://10.9.8.7:{open}/hub")),
+        "/lonely" => page(r#"{"version":"https://jsonfeed.org/version/1.1","items":[]}"#.to_owned()),
+        "/login" => page("<!doctype html><html><title>Who are you?</title></html>".to_owned()),
+        _ => Act::Answer(404),
+    });
+    server
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_names_further_hosts_is_asked_without_a_secret_and_they_are_tried() {
+    let (open, open_port) = listen().await;
+    let (closed, closed_port) = listen().await;
+    drop(closed);
+    let server = sends_on(open_port, closed_port).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = format!(
+        "schema = 1\nrules = [\"builtin:hospital\"]\norganization = {{ name = \"Mercy General\" }}\n\
+         store = {{ path = \"bell.db\" }}\n\
+         [web]\nlisten = \"127.0.0.1:0\"\npublic_url = \"https://bell.example\"\n\
+         [web.oidc]\nissuer = \"{}\"\nclient_id = \"bell\"\nclient_secret = {{ file = \"planted\" }}\n\
+         roles = {{ crisis = \"admin\" }}\n\
+         [[source]]\nname = \"instance\"\nkind = \"mastodon\"\nurl = \"{}\"\ntoken = {{ file = \"planted\" }}\n",
+        server.url("/realm"),
+        server.url("/"),
+    );
+    for name in ["blog", "inwards", "lonely", "login", "gone"] {
+        let url = server.url(&format!("/{name}"));
+        write!(config, "[[source]]\nname = \"{name}\"\nkind = \"feed\"\nurl = \"{url}\"\npush = true\n").unwrap();
+    }
+    for (name, text) in [("stormbell.toml", config.as_str()), ("planted", "PLANTED")] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stormbell"));
+    command.args(["doctor", "--within", "5s"]).current_dir(folder.path()).env_clear();
+    let output = tokio::task::block_in_place(|| command.output().unwrap());
+    let mut page = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{page}{}", String::from_utf8_lossy(&output.stderr));
+    for (port, name) in [(server.port(), "SERVER"), (open_port, "OPEN"), (closed_port, "CLOSED")] {
+        page = page.replace(&port.to_string(), name);
+    }
+    // What is said of this machine differs.
+    let (ways, rest) = page.split_once("this machine\n").unwrap();
+    let (_, list) = rest.split_once("\n\n").unwrap();
+    golden("cli-doctor-further", &format!("{ways}{list}"));
+    for request in server.requests() {
+        assert!(!format!("{request:?}").contains("PLANTED"), "{request:?}");
+    }
+    drop(open);
+}
+
 #[test]
 fn every_kind_of_source_and_receiver_says_where_it_leads() {
     let mut page = String::new();
@@ -396,8 +461,9 @@ fn every_kind_of_source_and_receiver_says_where_it_leads() {
         for whose in egresses.secret {
             writeln!(page, "a secret: {whose}").unwrap();
         }
-        for (whose, hosts) in egresses.named_there {
-            writeln!(page, "{whose}: {hosts}").unwrap();
+        for onward in egresses.onward {
+            let asked = onward.named_in.map_or_else(String::new, |by| format!(" ({:?}: {})", by.document, by.url));
+            writeln!(page, "{}: {}{asked}", onward.whose, onward.hosts).unwrap();
         }
     }
     golden("egress", &page);

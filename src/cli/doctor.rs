@@ -2,6 +2,7 @@
 //! has what the daemon wants of it. Nothing is said to a receiver, and nobody is told anything.
 
 mod local;
+mod onward;
 mod page;
 
 use std::time::Duration;
@@ -12,7 +13,7 @@ use tokio::task::JoinSet;
 
 use super::{ConfigArgs, Exit, say, show};
 use crate::config::environment::Environment;
-use crate::config::model::{Config, Egress, ReceiverKind, Speaks};
+use crate::config::model::{Config, Egress, Egresses, Onward, ReceiverKind, Speaks};
 use crate::domain::quantity::duration;
 use crate::net::way::{Obstacle, walk};
 use crate::notify::{BuildError, Receiver, SendError};
@@ -23,8 +24,10 @@ use crate::notify::{BuildError, Receiver, SendError};
 Examples:
   stormbell doctor
   CREDENTIALS_DIRECTORY=/etc/stormbell/credentials stormbell doctor    with the service's secrets
-Each way out is tried as far as TLS, through the proxy and by the authorities of the configuration;
-nothing is sent. Exits 0 when all are open and this machine is fit, 1 when not, 78 when the
+Each way out is tried as far as TLS, through the proxy and by the authorities of the configuration.
+Where a server names further hosts in a document that anybody may read (a sign-in's provider, an
+instance of Mastodon, a feed with a hub) it is asked for it, and they are tried, too. No secret is
+sent, and nobody is told anything. Exits 0 when all are open and this machine is fit, 1 when not, 78 when the
 configuration cannot be read.")]
 pub(super) struct Doctor {
     /// Print one JSON object a line
@@ -41,6 +44,13 @@ pub(super) struct Doctor {
 struct Walked {
     egress: Egress,
     end: Result<(), Stop>,
+}
+
+/// Where hosts are that a server names, and were not found out.
+struct Unnamed {
+    onward: Onward,
+    /// Why not, where somebody was asked.
+    why: Option<String>,
 }
 
 /// Why a way is closed.
@@ -78,22 +88,17 @@ impl Doctor {
         let (path, findings) = (found.path.clone(), found.findings.clone());
         let Some(config) = found.config("nobody knows which hosts are needed") else { return Ok(Exit::Config) };
         show(&findings);
-        let egresses = config.egresses();
+        let mut egresses = config.egresses();
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let (walked, clock) =
-            runtime.block_on(async { tokio::join!(all(&config, egresses.known, self.within), local::clock()) });
+        let (found, clock) =
+            runtime.block_on(async { tokio::join!(ways(&config, &mut egresses, self.within), local::clock()) });
         // A resolver that hangs holds a thread; it must not hold the process.
         runtime.shutdown_background();
-        let walked = walked?;
+        let (walked, unnamed) = found?;
         let mut parts = local::parts(&config);
         parts.extend([clock, local::secrets(&findings)]);
-        let seen = page::Seen {
-            file: &path,
-            walked: &walked,
-            secret: &egresses.secret,
-            named_there: &egresses.named_there,
-            parts: &parts,
-        };
+        let seen =
+            page::Seen { file: &path, walked: &walked, secret: &egresses.secret, unnamed: &unnamed, parts: &parts };
         let mut out = std::io::stdout().lock();
         if self.json {
             page::json(&mut out, &seen)?;
@@ -102,6 +107,30 @@ impl Doctor {
         }
         Ok(if seen.is_fit() { Exit::Fine } else { Exit::Failed })
     }
+}
+
+/// Goes all ways, and those that servers name meanwhile; also where hosts are that nobody named.
+async fn ways(
+    config: &Config,
+    egresses: &mut Egresses,
+    within: Duration,
+) -> anyhow::Result<(Vec<Walked>, Vec<Unnamed>)> {
+    let onward = std::mem::take(&mut egresses.onward);
+    let (walked, answers) = tokio::join!(all(config, egresses.known.clone(), within), onward::ask(onward, within));
+    let (mut walked, mut unnamed) = (walked?, Vec::new());
+    let first = egresses.known.len();
+    for (onward, answer) in answers {
+        match (answer, &onward.named_in) {
+            (Ok(urls), Some(named_in)) => {
+                for url in urls {
+                    egresses.url(&onward.whose, &url, &named_in.transport);
+                }
+            }
+            (answer, _) => unnamed.push(Unnamed { onward, why: answer.err().flatten() }),
+        }
+    }
+    walked.extend(all(config, egresses.known.split_off(first), within).await?);
+    Ok((walked, unnamed))
 }
 
 /// Goes all ways at once; what is found comes in their order.

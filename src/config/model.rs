@@ -31,7 +31,7 @@ mod x;
 
 pub use chats::{DiscordConfig, EventsubConfig, IrcConfig, IrcDialect, MatrixConfig, SlackConfig};
 pub use documents::{EventForm, EventstreamsConfig, FeedConfig, Login};
-pub use egress::{Egress, Egresses, Speaks};
+pub use egress::{Egress, Egresses, NamedIn, Naming, Onward, Speaks};
 pub use forum::{CommentsConfig, ForumConfig, ForumDialect, YoutubeConfig};
 pub use mastodon::{Dialect, MastodonConfig, TimelineName};
 pub use nostr::NostrConfig;

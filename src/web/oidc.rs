@@ -184,14 +184,13 @@ impl Provider {
 
     async fn ask_about(&self) -> Result<About, Failed> {
         let issuer = self.config.issuer();
-        let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
         let Metadata {
             issuer: named,
             authorization_endpoint,
             token_endpoint,
             jwks_uri,
             token_endpoint_auth_methods_supported,
-        } = self.get(&url).await?;
+        } = self.get(&self.config.discovery()).await?;
         if named != issuer {
             return Err(Failed::Unproven("it calls itself by another name than `issuer`"));
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{Part, State, Stop, Walked};
+use super::{Part, State, Stop, Unnamed, Walked};
 use crate::config::model::{Egress, Speaks};
 use crate::domain::message::counted;
 use crate::net::dial::DialError;
@@ -20,8 +20,8 @@ pub(super) struct Seen<'a> {
     pub(super) walked: &'a [Walked],
     /// Whose host is a secret that is not there.
     pub(super) secret: &'a [String],
-    /// Who is sent on to hosts that a server names.
-    pub(super) named_there: &'a [(String, &'static str)],
+    /// Who is sent on to hosts that a server names, and did not.
+    pub(super) unnamed: &'a [Unnamed],
     pub(super) parts: &'a [Part],
 }
 
@@ -42,7 +42,7 @@ impl Seen<'_> {
 
 /// A page.
 pub(super) fn write(out: &mut impl Write, seen: &Seen<'_>) -> io::Result<()> {
-    writeln!(out, "{}: {} out of here; nothing was sent", seen.file.display(), ways(seen.walked.len()))?;
+    writeln!(out, "{}: {} out of here; nobody was told anything", seen.file.display(), ways(seen.walked.len()))?;
     for walked in seen.walked {
         let Walked { egress, end } = walked;
         let state = if end.is_ok() { State::Fine } else { State::Failed };
@@ -70,8 +70,9 @@ pub(super) fn write(out: &mut impl Write, seen: &Seen<'_>) -> io::Result<()> {
         }
     }
     lines.iter().try_for_each(|line| writeln!(out, "  {line}"))?;
-    for (whose, hosts) in seen.named_there {
-        writeln!(out, "  TCP 443   for {whose}: {hosts}")?;
+    for Unnamed { onward, why } in seen.unnamed {
+        let why = why.as_ref().map_or_else(String::new, |why| format!(" (asked: {why})"));
+        writeln!(out, "  TCP 443   for {}: {}{why}", onward.whose, onward.hosts)?;
     }
     let mut allowed: Vec<String> = Vec::new();
     for Walked { egress, .. } in seen.walked {
@@ -256,7 +257,11 @@ pub(super) fn json(out: &mut impl Write, seen: &Seen<'_>) -> io::Result<()> {
         "closed": seen.closed(),
         "wrong": seen.wrong(),
         "unknown": seen.secret,
-        "named_there": seen.named_there.iter().map(|(whose, hosts)| json!({ "for": whose, "hosts": hosts })).collect::<Vec<_>>(),
+        "named_there": seen.unnamed.iter().map(unnamed).collect::<Vec<_>>(),
     });
     writeln!(out, "{line}")
+}
+
+fn unnamed(Unnamed { onward, why }: &Unnamed) -> serde_json::Value {
+    json!({ "for": onward.whose, "hosts": onward.hosts, "words": why })
 }

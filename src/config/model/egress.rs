@@ -3,8 +3,8 @@
 use url::{Host, Url};
 
 use super::{
-    Chat, Config, DiscordConfig, FeedConfig, ForumConfig, ReceiverKind, SlackConfig, SourceKind, Syslog, SyslogWay,
-    TlsMode, Transport,
+    Chat, Config, Dialect, DiscordConfig, FeedConfig, ForumConfig, ReceiverKind, SlackConfig, SourceKind, Syslog,
+    SyslogWay, TlsMode, Transport,
 };
 use crate::config::secret::Secret;
 
@@ -56,8 +56,41 @@ pub struct Egresses {
     pub known: Vec<Egress>,
     /// Whose place is a secret that is not there.
     pub secret: Vec<String>,
-    /// Who is sent on by a server to hosts that it names only then, and which.
-    pub named_there: Vec<(String, &'static str)>,
+    /// Who is sent on by a server.
+    pub onward: Vec<Onward>,
+}
+
+/// Somebody who is sent on by a server to hosts that it names only then.
+#[derive(Clone, Debug)]
+pub struct Onward {
+    /// As in [`Egress::wanted_by`].
+    pub whose: String,
+    /// Which hosts these are.
+    pub hosts: &'static str,
+    /// What names them, where anybody may ask for it.
+    pub named_in: Option<NamedIn>,
+}
+
+/// A document that names hosts.
+#[derive(Clone, Debug)]
+pub struct NamedIn {
+    /// What kind of document it is.
+    pub document: Naming,
+    /// Where it is; of an instance, where the instance is.
+    pub url: Url,
+    /// How to get there, and to the hosts it names.
+    pub transport: Transport,
+}
+
+/// What names hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Naming {
+    /// What an `OpenID` provider says of itself: where its tokens and keys are.
+    Provider,
+    /// What an instance of Mastodon says of itself: where its streams are.
+    Instance,
+    /// A feed: where it is pushed from.
+    Feed,
 }
 
 impl Config {
@@ -75,8 +108,10 @@ impl Config {
         }
         if let Some(oidc) = self.web.as_ref().and_then(|web| web.oidc.as_ref()) {
             found.url("sign-in", &oidc.issuer, &oidc.transport);
-            let where_to = "where the provider's discovery document says that tokens and keys are";
-            found.named_there.push(("sign-in".to_owned(), where_to));
+            let hosts = "where the provider's discovery document says that tokens and keys are";
+            if let Ok(document) = Url::parse(&oidc.discovery()) {
+                found.named_in("sign-in", hosts, Naming::Provider, (&document, &oidc.transport));
+            }
         }
         found
     }
@@ -116,7 +151,10 @@ impl Egresses {
                 (std::slice::from_ref(&config.url), &config.transport)
             }
             SourceKind::Mastodon(config) => {
-                self.later(whose, "the host of its streams, where the instance names another than its own");
+                if config.dialect == Dialect::Mastodon {
+                    let hosts = "the host of its streams, where the instance names another than its own";
+                    self.named_in(whose, hosts, Naming::Instance, (&config.url, &config.transport));
+                }
                 (std::slice::from_ref(&config.url), &config.transport)
             }
             SourceKind::Feed(config) => return self.feed(whose, config),
@@ -141,7 +179,7 @@ impl Egresses {
         if config.push
             && !self.leads_on(whose, &config.url, (FeedConfig::YOUTUBE, FeedConfig::YOUTUBE_HUB), &config.transport)
         {
-            self.later(whose, "the hub that the feed names");
+            self.named_in(whose, "the hub that the feed names", Naming::Feed, (&config.url, &config.transport));
         }
         if config.transcripts {
             self.later(whose, "the hosts on which transcripts of its recordings are");
@@ -201,7 +239,12 @@ impl Egresses {
     }
 
     fn later(&mut self, whose: &str, hosts: &'static str) {
-        self.named_there.push((whose.to_owned(), hosts));
+        self.onward.push(Onward { whose: whose.to_owned(), hosts, named_in: None });
+    }
+
+    fn named_in(&mut self, whose: &str, hosts: &'static str, document: Naming, (url, transport): (&Url, &Transport)) {
+        let named_in = NamedIn { document, url: url.clone(), transport: transport.clone() };
+        self.onward.push(Onward { whose: whose.to_owned(), hosts, named_in: Some(named_in) });
     }
 
     /// An address that is a secret. Of it no more than the host is told.
@@ -218,7 +261,8 @@ impl Egresses {
         }
     }
 
-    fn url(&mut self, whose: &str, url: &Url, transport: &Transport) {
+    /// Adds where an address leads.
+    pub fn url(&mut self, whose: &str, url: &Url, transport: &Transport) {
         let host = match url.host() {
             Some(Host::Domain(name)) => name.to_owned(),
             Some(Host::Ipv4(address)) => address.to_string(),

@@ -60,6 +60,11 @@ impl OidcConfig {
     pub fn issuer(&self) -> &str {
         &self.written_issuer
     }
+
+    /// Where it says what it is (`OpenID` Connect Discovery 1.0, §4).
+    pub fn discovery(&self) -> String {
+        format!("{}/.well-known/openid-configuration", self.written_issuer.trim_end_matches('/'))
+    }
 }
 
 /// A proxy that lets people in and says who they are.

@@ -29,6 +29,7 @@ pub use self::item::Item;
 pub(in crate::source) use self::item::gone_line;
 pub use self::transcript::words as transcript_words;
 pub(super) use self::wire::Feed;
+pub use self::wire::hub;
 use crate::domain::time::Timestamp;
 
 /// Most items of one document; the others are not looked at. The longest known windows have a few hundred.

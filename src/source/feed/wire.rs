@@ -17,7 +17,7 @@ use url::{Host, Url};
 use super::item::{Item, gone_line};
 use super::known::{Extent, Hub, Known, News};
 use super::push::Push;
-use super::{Document, transcript};
+use super::{Document, NotAFeed, transcript};
 use crate::config::model::{self, FeedConfig, Transport};
 use crate::domain::event::{Bookmark, Cursor, DownReason, Joint, Reach};
 use crate::domain::key::Key;
@@ -448,6 +448,16 @@ pub(super) fn hub_of(document: &Document, url: &Url) -> Option<Hub> {
     let hub = document.hub.as_ref().filter(|hub| may_be_sent_to(hub, url))?;
     let topic = document.own_url.as_ref().unwrap_or(url);
     Some(Hub { url: hub.as_str().to_owned(), topic: topic.as_str().to_owned() })
+}
+
+/// The hub that an answer from `url` names, where the daemon would go there.
+///
+/// # Errors
+/// [`NotAFeed`].
+pub fn hub(body: &[u8], headers: &HeaderMap, url: &Url) -> Result<Option<Url>, NotAFeed> {
+    let document = super::read(body, header(headers, &CONTENT_TYPE).as_deref(), url)?;
+    let hub = link(headers, "hub", url).or(document.hub);
+    Ok(hub.filter(|hub| may_be_sent_to(hub, url)))
 }
 
 /// Whether a hub may be told the secret that it is to sign with: over TLS, or where the configuration itself reads

@@ -39,6 +39,10 @@ use crate::source::sanity::{
     within_budget,
 };
 
+/// What an instance says of itself, the newest first, and where in it the address of its streams is (a JSON pointer).
+pub const STREAMS_NAMED_IN: [(&str, &str); 2] =
+    [("api/v2/instance", "/configuration/urls/streaming"), ("api/v1/instance", "/urls/streaming_api")];
+
 /// No name of a post or an author is longer, in bytes.
 const MAX_ID_BYTES: usize = 4096;
 

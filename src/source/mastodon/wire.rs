@@ -119,9 +119,7 @@ impl Session<'_> {
     /// Where the instance has its streams; none when it has none.
     async fn streaming(&self, line: &Line) -> Result<Option<Url>, End> {
         let mut said = None;
-        for (path, place) in
-            [("api/v2/instance", "/configuration/urls/streaming"), ("api/v1/instance", "/urls/streaming_api")]
-        {
+        for (path, place) in super::STREAMS_NAMED_IN {
             let answer = self.asked.get(path, &[], line).await?;
             if answer.status.is_success() {
                 let document: Value = serde_json::from_slice(&answer.body).unwrap_or_default();

@@ -446,6 +446,14 @@ async fn a_reload_takes_what_is_sound_and_refuses_what_is_not() {
     daemon.signal("HUP");
     daemon.says_times("configuration reloaded", 2).await;
     assert_eq!(daemon.get("/api/v1/rules").await.as_array().unwrap().len(), 2);
+
+    // What only a start takes over is not passed over in silence.
+    let path = world.place.path("stormbell.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("[store]\n", "[store]\nretention = \"1d\"\n")).unwrap();
+    daemon.signal("HUP");
+    let line = daemon.says("not taken over until a restart").await;
+    assert!(line.contains("tables=\"store\""), "{line}");
     daemon.stop().await;
 }
 

@@ -10,6 +10,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use support::daemon::{Config, Daemon, HOOK, MARK, Place, now, say, word_rule};
+use support::frames::delete;
 use support::jetstream::{Script, SimJetstream};
 use support::sink::{Act, Request, SimSink};
 
@@ -87,6 +88,38 @@ async fn an_author_is_erased_by_one_command_unless_an_incident_is_held_and_stays
         .output()
         .unwrap();
     assert!(audit.status.success(), "the receipt's entry is in the log: {}", String::from_utf8_lossy(&audit.stderr));
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_what_a_hold_keeps_though_it_was_taken_back_nobody_is_told_that_nothing_is_kept() {
+    let stream = SimJetstream::start(Script::default()).await;
+    let config = Config::new(&stream.url(), "");
+    let place = Place::new(&config, &[word_rule("fire", "fire", "high")]);
+    let daemon = place.start().await;
+    daemon.says("source connected").await;
+    stream.push(say(now(), "did:plc:eve", "k1", "fire here"));
+    let id = one_incident(&daemon).await;
+    done(&place, &daemon, &["hold", "add", &id, "--approved-by", "Dr. Roe", "--reason", "law suit"]);
+    stream.push(delete(now(), "did:plc:eve", "k1"));
+    let held = async || done(&place, &daemon, &["hold", "posts", &id]);
+    daemon.until(held, |held| held.contains("fire here")).await;
+
+    let post = "at://did:plc:eve/app.bsky.feed.post/k1";
+    for subject in [&["--author", "did:plc:eve", "--source", "sky"][..], &["--post", post]] {
+        let refused = ask(&place, &daemon, &[&["erase", "--reason", "her request"], subject].concat());
+        let words = String::from_utf8(refused.stderr).unwrap();
+        assert!(!refused.status.success() && words.contains("held (approved by Dr. Roe)"), "{words}");
+    }
+    for subject in
+        [&["--author", "did:plc:eve", "--source", "elsewhere"][..], &["--author", "did:plc:ann", "--source", "sky"]]
+    {
+        let nothing = ask(&place, &daemon, &[&["erase", "--reason", "her request"], subject].concat());
+        assert!(String::from_utf8(nothing.stderr).unwrap().contains("nothing of that is kept"));
+    }
+    done(&place, &daemon, &["hold", "remove", &id, "--reason", "settled"]);
+    let nothing = ask(&place, &daemon, &["erase", "--reason", "her request", "--post", post]);
+    assert!(String::from_utf8(nothing.stderr).unwrap().contains("nothing of that is kept"));
     daemon.stop().await;
 }
 

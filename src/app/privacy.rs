@@ -30,6 +30,10 @@ pub(super) fn retention(store: &StoreConfig, rules: &RuleSet, now: Timestamp) ->
 impl Privacy for Daemon {
     async fn erase(&self, order: Erase) -> Result<Option<ReceiptView>, BackendError> {
         let Erase { subject, by, reason } = order;
+        let taken_back = subject.clone();
+        if let Some(held) = self.read(move |reader| reader.hold_on_taken_back(|post| is_of(post, &taken_back))).await? {
+            return Err(BackendError::Conflict(held.to_string()));
+        }
         let Some((what, names)) = self.kept_of(subject).await? else { return Ok(None) };
         let asked = what.clone();
         if let Some(held) = self.read(move |reader| reader.hold_against(&asked)).await? {
@@ -110,6 +114,22 @@ impl Daemon {
         let mut names = self.read(move |reader| reader.handles_of(&id)).await?;
         names.push(author.to_string());
         Ok(Some((Erasure::Author(author), names)))
+    }
+}
+
+/// Whether an order of erasure means a post.
+fn is_of(post: &Post, subject: &Subject) -> bool {
+    let bare = |handle: &str| handle.trim_start_matches('@').to_lowercase();
+    match subject {
+        Subject::Post(id) => post.id == *id,
+        Subject::Author { name, source } => {
+            let handle = post.author.handle.as_deref();
+            post.source.as_str() == source
+                && match name.strip_prefix('@') {
+                    Some(wanted) => handle.is_some_and(|handle| bare(handle) == bare(wanted)),
+                    None => post.author.id.as_str() == name,
+                }
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! New rules and routes without a restart, all or nothing (invariant 7).
 
 use std::future::pending;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -40,6 +40,30 @@ pub struct Reload {
     pub store: StoreConfig,
     /// Where what works is kept, if anywhere.
     pub kept: Option<Kept>,
+    /// What a restart alone changes.
+    pub standing: Standing,
+}
+
+/// The tables of the configuration that only a start takes over, as they were at this one.
+#[derive(Clone, Debug, Default)]
+pub struct Standing(toml::Table);
+
+impl Standing {
+    const KEYS: [&str; 6] = ["drill", "heartbeat", "receiver", "source", "store", "web"];
+
+    /// Those of a file. Whether it can be used is for others to say.
+    pub fn of(path: &Path) -> Self {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let mut all: toml::Table = text.parse().unwrap_or_default();
+        all.retain(|key, _| Self::KEYS.contains(&key));
+        Self(all)
+    }
+
+    /// The tables that are other ones in a file.
+    fn changed(&self, path: &Path) -> Vec<&'static str> {
+        let new = Self::of(path);
+        Self::KEYS.into_iter().filter(|key| self.0.get(*key) != new.0.get(*key)).collect()
+    }
 }
 
 /// What a reload changes.
@@ -78,6 +102,10 @@ impl Again {
                 if sent.is_ok() && swapped.await.is_ok() {
                     shelves.send_replace(Arc::new(Shelf { files, refused: Vec::new() }));
                     events::reload_done(count);
+                    let waiting = self.reload.standing.changed(&self.reload.path);
+                    if !waiting.is_empty() {
+                        events::reload_not_all(&waiting.join(", "));
+                    }
                     self.reload.keep().await;
                 }
             }

@@ -11,7 +11,7 @@ use reqwest::{Client, Method, StatusCode};
 use serde::Deserialize;
 use tokio::runtime::Builder;
 
-use super::{ConfigArgs, Exit};
+use super::{ConfigArgs, Exit, Refused};
 use crate::app::doors::token_path;
 use crate::config::environment::Environment;
 use crate::config::secret::Secret;
@@ -270,7 +270,8 @@ fn give(daemon: &DaemonArgs, id: &str, action: &str, body: &serde_json::Value) -
 pub(super) fn who(by: Option<String>) -> anyhow::Result<String> {
     let environment = Environment::of_process();
     let user = || environment.get("USER").and_then(|user| user.to_str()).map(ToOwned::to_owned);
-    by.or_else(user).context("who are you? Say it with --by NAME")
+    let words = || Refused { exit: Exit::Usage, words: "who are you? Say it with --by NAME".to_owned() };
+    Ok(by.or_else(user).ok_or_else(words)?)
 }
 
 /// An RFC 3339 time without the fraction, for people.

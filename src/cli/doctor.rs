@@ -27,8 +27,8 @@ Examples:
 Each way out is tried as far as TLS, through the proxy and by the authorities of the configuration.
 Where a server names further hosts in a document that anybody may read (a sign-in's provider, an
 instance of Mastodon, a feed with a hub) it is asked for it, and they are tried, too. No secret is
-sent, and nobody is told anything. Exits 0 when all are open and this machine is fit, 1 when not, 78 when the
-configuration cannot be read.")]
+sent, and nobody is told anything. Exits 0 when all are open and this machine is fit, 1 when not, 78
+when the configuration cannot be read.")]
 pub(super) struct Doctor {
     /// Print one JSON object a line
     #[arg(long)]

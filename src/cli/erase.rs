@@ -79,5 +79,8 @@ fn show(out: &mut impl Write, receipt: &ReceiptView) -> std::io::Result<()> {
     if !told.is_empty() {
         writeln!(out, "was told   {}: what they have is not reached from here", told.join(", "))?;
     }
-    writeln!(out, "backups hold copies until they are replaced")
+    writeln!(
+        out,
+        "backups, and what a restore put aside (.before-…), hold copies until the key of their day is destroyed"
+    )
 }

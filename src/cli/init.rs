@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -72,13 +73,13 @@ impl Init {
     }
 }
 
-/// Never over a file that came in the meantime.
+/// Never over a file that came in the meantime; not for everybody's eyes: people and their telephones will be in it.
 fn write_new(path: &Path, text: &str) -> anyhow::Result<()> {
     let write = || {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
-        let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o640).open(path)?;
         file.write_all(text.as_bytes())
     };
     write()

@@ -36,7 +36,6 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
@@ -174,11 +173,11 @@ impl Found {
 
     /// The same as an error.
     fn sound(self) -> anyhow::Result<Config> {
-        let summary = self.summary();
+        let words = self.summary();
         if self.config.is_none() {
             show(&self.findings);
         }
-        self.config.context(summary)
+        self.config.ok_or_else(|| Refused { exit: Exit::Config, words }.into())
     }
 }
 
@@ -195,6 +194,14 @@ enum Exit {
     Temporary,
     /// The configuration cannot be used (`EX_CONFIG`).
     Config,
+}
+
+/// Why a command did not begin.
+#[derive(Debug, thiserror::Error)]
+#[error("{words}")]
+struct Refused {
+    exit: Exit,
+    words: String,
 }
 
 impl From<Exit> for ExitCode {
@@ -257,7 +264,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) if is_broken_pipe(&error) => Exit::Fine.into(),
         Err(error) => {
             say(&format!("error: {error:#}"));
-            Exit::Failed.into()
+            error.downcast_ref().map_or(Exit::Failed, |Refused { exit, .. }| *exit).into()
         }
     }
 }

@@ -2,8 +2,10 @@
 
 mod page;
 
+use std::fs::OpenOptions;
 use std::io::Write;
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -43,11 +45,17 @@ pub(super) struct Report {
     daemon: DaemonArgs,
 }
 
+/// Writes a file that only its owner may read: people's words are in it, and who they are.
+fn keep(path: &Path, text: &str) -> std::io::Result<()> {
+    let new = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+    new?.write_all(text.as_bytes())
+}
+
 impl Report {
     pub(super) fn main(self) -> anyhow::Result<Exit> {
         let written = self.write()?;
         match &self.output {
-            Some(path) => std::fs::write(path, written).with_context(|| path.display().to_string())?,
+            Some(path) => keep(path, &written).with_context(|| path.display().to_string())?,
             None => write!(std::io::stdout().lock(), "{written}")?,
         }
         Ok(Exit::Fine)

@@ -15,7 +15,7 @@ use super::{ConfigArgs, Exit, organization_name, say, show};
 use crate::app::clock::SystemClock;
 use crate::app::daemon::{self, Failure, Setup};
 use crate::app::kept::Kept;
-use crate::app::reload::Reload;
+use crate::app::reload::{Reload, Standing};
 use crate::app::rulebook::{Rulebook, default_rules};
 use crate::config::environment::Environment;
 use crate::config::load::{SecretPolicy, find, load};
@@ -145,7 +145,8 @@ impl Sound {
 
 fn reload(path: PathBuf, environment: Environment, config: &Config, kept: Option<Kept>) -> Reload {
     let receivers = config.receivers.iter().map(|receiver| receiver.name.clone()).collect();
-    Reload { path, environment, receivers, store: config.store.clone(), kept }
+    let standing = Standing::of(&path);
+    Reload { path, environment, receivers, store: config.store.clone(), kept, standing }
 }
 
 /// Runs a daemon in this process until it ends.

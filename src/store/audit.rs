@@ -129,7 +129,8 @@ impl Reader {
             met |= known == Some(link);
         }
         if !met {
-            let why = "the entry that the journal names is missing: the log was cut off, or written anew";
+            let why = "the entry that the journal names is not in it: the log was cut off or written anew, or an older backup was \
+                       restored since, which the log says (store.restored)";
             return Ok(Verdict::Broken { number: entries + 1, at: Timestamp::default(), why });
         }
         Ok(Verdict::Sound { entries: entries.unsigned_abs(), head: link })

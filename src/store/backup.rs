@@ -9,7 +9,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use super::error::StoreError;
-use super::files::{self, beside, folder_of, sync_folder};
+use super::files::{self, beside, folder_of, put_aside_as, sync_folder};
 use super::keys::{Keys, SUFFIX};
 use super::write::Store;
 use super::{AuditVerdict, Reader, migrate};
@@ -39,8 +39,11 @@ impl Contents {
     /// # Errors
     /// [`StoreError::Damaged`] when anything in it is not as it was written, and those of [`Reader::open`].
     pub fn of(path: &Path) -> Result<Self, StoreError> {
-        let reader = Reader::open(path)?;
         let damaged = |what: String| StoreError::Damaged { path: path.to_owned(), what };
+        let reader = Reader::open(path).map_err(|error| match error {
+            StoreError::Corrupt(what) => damaged(what.to_string()),
+            error => error,
+        })?;
         let sound: String = reader.sql.query_row("PRAGMA integrity_check(1)", (), |row| row.get(0))?;
         if sound != "ok" {
             return Err(damaged(sound));
@@ -112,7 +115,8 @@ impl Reader {
 
 impl Store {
     /// Puts a backup in the place of a database, or with `None` leaves the database, puts its keys beside it, brings it to
-    /// the present schema, and notes that in its audit log. What was there is kept beside it.
+    /// the present schema, and notes that in its audit log. What was there is kept beside it; a database that loses what
+    /// is sealed is copied for that.
     ///
     /// # Errors
     /// [`StoreError::Locked`] while a daemon runs, those of [`Contents::of`] for the backup, [`StoreError::NoKeys`] and its
@@ -125,9 +129,10 @@ impl Store {
         let before = fs::metadata(database).map_err(failed(database))?;
         let (keys, all_new) = with.keys(from, database)?;
         let mut put_back = PutBack::default();
-        if let Some(backup) = backup {
+        // The keys may be found one day, and then there must be something that they open.
+        if backup.is_some() || all_new {
             let new = beside(database, ".restoring");
-            Reader::open(backup)?.copy(&new)?;
+            Reader::open(from)?.copy(&new)?;
             put_back.aside = put_aside(database, before.len(), noted.at)?;
             fs::rename(&new, database).and_then(|()| sync_folder(database)).map_err(failed(database))?;
         }
@@ -178,7 +183,10 @@ impl With {
         let keys = match (self, reader.keys.id()) {
             // From before there were keys: it is sealed when it is opened.
             (_, None) => Keys::begin(database)?,
-            (Self::Nothing, Some(_)) => return Ok((Keys::anew(database)?, true)),
+            (Self::Nothing, Some(ring)) => {
+                let found = Keys::beside(database, ring).is_ok() || reader.keys.are_there();
+                return if found { Err(StoreError::KeysThere) } else { Ok((Keys::anew(database)?, true)) };
+            }
             (Self::Keys(file), Some(ring)) => Keys::of_file(file, database, ring)?,
             (Self::Found, Some(ring)) => {
                 let own = Keys::beside(database, ring);
@@ -194,7 +202,7 @@ fn put_aside(database: &Path, bytes: u64, at: Timestamp) -> Result<Option<PathBu
     if bytes == 0 {
         return Ok(None);
     }
-    let old = beside(database, &format!(".before-{}", at.micros() / 1_000_000));
+    let old = put_aside_as(database, "", at);
     fs::rename(database, &old).map_err(failed(database))?;
     let log = beside(database, "-wal");
     if log.symlink_metadata().is_ok() {

@@ -272,7 +272,7 @@ fn posts_of(sql: &Connection, keys: &Keys, what: &Erasure) -> Result<Vec<String>
 }
 
 /// The first hold that one of these posts is under.
-fn hold_of_one(sql: &Connection, posts: &str) -> Result<Option<NotErased>, StoreError> {
+pub(super) fn hold_of_one(sql: &Connection, posts: &str) -> Result<Option<NotErased>, StoreError> {
     let mut select = sql.prepare(&format!(
         "SELECT hold.incident, hold.approved_by FROM hold WHERE EXISTS (
            SELECT 1 FROM sighting WHERE post IN (SELECT value FROM json_each(?1)) AND incident IN ({HELD}

@@ -75,6 +75,12 @@ pub enum StoreError {
         /// What they should open.
         database: PathBuf,
     },
+    /// What is sealed was to be given up, and need not be.
+    #[error(
+        "the keys are there, and open the database: nothing has to be given up. Leave --without-keys out; or, if what is \
+         kept is to go, move the file of keys away first"
+    )]
+    KeysThere,
     /// The file of keys is not as it was written.
     #[error(
         "{path} is damaged: put the newest copy of these keys back (`stormbell restore --keys FILE`), or go on without what \

@@ -9,6 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::error::StoreError;
+use crate::domain::time::Timestamp;
 
 /// Held for as long as the database is open; the system lets go of it even after `kill -9`.
 #[derive(Debug)]
@@ -50,6 +51,17 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
+/// A name beside a file under which nothing is, for what was there until an instant.
+pub(super) fn put_aside_as(path: &Path, suffix: &str, at: Timestamp) -> PathBuf {
+    let seconds = at.micros() / 1_000_000;
+    let named = |n: u32| match n {
+        1 => beside(path, &format!(".before-{seconds}{suffix}")),
+        n => beside(path, &format!(".before-{seconds}-{n}{suffix}")),
+    };
+    // As many as there are: each is somebody's only copy.
+    (1..u32::MAX).map(named).find(|name| name.symlink_metadata().is_err()).unwrap_or_else(|| named(u32::MAX))
+}
+
 /// That a name stands for a file is on disk only once its folder is.
 pub(super) fn sync_folder(file: &Path) -> io::Result<()> {
     File::open(folder_of(file))?.sync_all()
@@ -58,6 +70,16 @@ pub(super) fn sync_folder(file: &Path) -> io::Result<()> {
 /// The folder of a file.
 pub(super) fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Whether a name stands for a file that we may read.
+pub(super) fn readable(path: &Path) -> Result<(), StoreError> {
+    let is_file = File::open(path).and_then(|file| Ok(file.metadata()?.is_file()));
+    match is_file {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(StoreError::file(path, io::ErrorKind::IsADirectory.into())),
+        Err(error) => Err(StoreError::file(path, error)),
+    }
 }
 
 /// Opens or creates a file that only its owner may read, whatever the umask or its past.

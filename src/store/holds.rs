@@ -7,6 +7,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest as _, Sha256};
 
+use super::erasure::hold_of_one;
 use super::error::StoreError;
 use super::keys::{About, Keys};
 use super::read::Reader;
@@ -14,7 +15,7 @@ use super::stored;
 use super::write::Writing;
 use super::writer::StoreHandle;
 use crate::domain::audit::Entry;
-use crate::domain::erasure::Hold;
+use crate::domain::erasure::{Hold, NotErased};
 use crate::domain::id::IncidentId;
 use crate::domain::post::Post;
 use crate::domain::time::Timestamp;
@@ -140,6 +141,20 @@ impl Reader {
     pub fn holds(&self) -> Result<Vec<Hold>, StoreError> {
         let mut select = self.sql.prepare(&format!("{HOLDS} ORDER BY at, incident"))?;
         Ok(select.query_map((), read)?.collect::<Result<_, _>>()?)
+    }
+
+    /// The hold that keeps a post of that kind though its author took it back, if any.
+    pub fn hold_on_taken_back(&self, is_it: impl Fn(&Post) -> bool) -> Result<Option<NotErased>, StoreError> {
+        let mut select = self.sql.prepare("SELECT post, json FROM held ORDER BY seq")?;
+        let mut rows = select.query(())?;
+        while let Some(row) = rows.next()? {
+            let (name, sealed): (String, String) = (row.get(0)?, row.get(1)?);
+            let Some(json) = self.keys.open(About::new("held", &name), &sealed)? else { continue };
+            if stored::post_from_json(&json).is_ok_and(|post| is_it(&post)) {
+                return hold_of_one(&self.sql, &serde_json::json!([name]).to_string());
+            }
+        }
+        Ok(None)
     }
 }
 

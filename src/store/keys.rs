@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::error::StoreError;
-use super::files::{beside, folder_of};
+use super::files::{beside, folder_of, put_aside_as};
 use super::ring::{DAY, DayKey, Lane, Ring, Secret};
 use crate::domain::time::Timestamp;
 
@@ -251,7 +251,7 @@ impl Keys {
         let path = beside(&place.database, SUFFIX);
         let mut aside = None;
         if path.symlink_metadata().is_ok() && !Ring::read(&path).is_ok_and(|ring| ring.id == place.ring) {
-            let old = beside(&place.database, &format!(".before-{}{SUFFIX}", at.micros() / 1_000_000));
+            let old = put_aside_as(&place.database, SUFFIX, at);
             fs::rename(&path, &old).map_err(|error| StoreError::file(&path, error))?;
             aside = Some(old);
         }

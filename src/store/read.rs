@@ -14,7 +14,7 @@ use super::growth::names;
 use super::keys::{About, Keys};
 use super::outbox::{OutboxState, existing_posts};
 use super::sealing::open_alert;
-use super::{migrate, restore, stored};
+use super::{files, migrate, restore, stored};
 use crate::domain::event::{Cursor, Ledger, Rejected};
 use crate::domain::id::{IncidentId, PostId, ReceiverName, RuleId, SourceName};
 use crate::domain::incident::{Gap, Incident, IncidentState, Severity};
@@ -142,6 +142,8 @@ pub struct OutboxCount {
 impl Reader {
     /// Opens a database that a [`super::Store`] has made.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        // SQLite says of all that may be wrong with the name that the file cannot be opened.
+        files::readable(path)?;
         let sql =
             Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         sql.busy_timeout(Duration::from_secs(5))?;

@@ -339,6 +339,11 @@ pub fn archive_unread(path: &Path, error: &(dyn std::error::Error + 'static)) {
     warn!(event = "rule.archive.unread", %path, error, "archive not read: new rules learn from now on");
 }
 
+/// A reload left out what only a restart takes over.
+pub fn reload_not_all(tables: &str) {
+    warn!(event = "config.reload.incomplete", tables, "not taken over until a restart: what was changed in {tables}");
+}
+
 /// A new configuration has errors; the old one stays in force (invariant 7).
 pub fn reload_refused(errors: usize) {
     error!(event = "config.reload.refused", errors, "configuration refused, the old one stays; run stormbell check");

@@ -1,6 +1,6 @@
 //! `backup` and `restore`: what was there is there again, and nothing that is damaged or in use is taken.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use stormbell::domain::audit::Entry;
 use stormbell::domain::commit::Commit;
@@ -169,8 +169,11 @@ fn keys_that_are_lost_are_put_back_or_done_without() {
     assert!(back.err.contains("state/stormbell.db has its keys, with 0 incidents and 1 post"), "{}", back.err);
     assert!(own.is_file() && desk.run(&["replay", "state/stormbell.db"]).code == 0);
 
+    let needless = desk.run(&["restore", "--without-keys"]);
+    assert!(needless.code == 1 && needless.err.contains("nothing has to be given up"), "{}", needless.err);
+
     std::fs::remove_file(&own).unwrap();
-    std::fs::remove_file(desk.path().join(&keys)).unwrap();
+    std::fs::rename(desk.path().join(&keys), desk.path().join("lost")).unwrap();
     let refused = desk.run(&["restore", "copy.db"]);
     assert!(refused.code == 1 && refused.err.contains("is missing"), "{}", refused.err);
     let on = desk.run(&["restore", "--without-keys"]);
@@ -179,4 +182,52 @@ fn keys_that_are_lost_are_put_back_or_done_without() {
     assert_eq!((kept(&desk), own.is_file()), (0, true));
     let reader = Reader::open(&path).unwrap();
     assert!(matches!(reader.verify_audit(None).unwrap(), AuditVerdict::Sound { entries: 2, .. }));
+
+    // Somebody finds them, and there is something that they open.
+    let aside = put_aside(&desk);
+    let found = desk.run(&["restore", "--keys", "lost", aside[0].to_str().unwrap()]);
+    assert_eq!(found.code, 0, "{}", found.err);
+    assert!(kept(&desk) > 0 && desk.run(&["replay", "state/stormbell.db"]).code == 0);
+}
+
+/// The databases that were put aside.
+fn put_aside(desk: &Desk) -> Vec<PathBuf> {
+    let there = std::fs::read_dir(desk.path().join("state")).unwrap().map(|file| file.unwrap().path());
+    let is_one = |path: &PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy();
+        name.contains(".before-") && !name.ends_with(".keys") && !name.ends_with("-wal")
+    };
+    there.filter(is_one).collect()
+}
+
+#[test]
+fn what_two_restores_put_aside_is_there_twice() {
+    let desk = desk();
+    let mut store = Store::open(&desk.path().join("state/stormbell.db")).unwrap();
+    store.commit(&[posts(&["first"])]).unwrap();
+    assert_eq!(desk.run(&["backup", "copy.db"]).code, 0);
+    store.commit(&[posts(&["second"])]).unwrap();
+    store.close().unwrap();
+    let newest = kept(&desk);
+    for _ in 0..3 {
+        assert_eq!(desk.run(&["restore", "copy.db"]).code, 0);
+    }
+    let aside = put_aside(&desk);
+    let kept = |path: &PathBuf| Reader::open(path).unwrap().kept_bytes().unwrap();
+    assert_eq!((aside.len(), aside.iter().filter(|path| kept(path) == newest).count()), (3, 1));
+}
+
+#[test]
+fn a_name_that_leads_nowhere_is_no_failing_disk() {
+    let desk = desk();
+    Store::open(&desk.path().join("state/stormbell.db")).unwrap().close().unwrap();
+    desk.file("letter.txt", "Dear all, this is no database.");
+    for (file, words) in [
+        ("nowhere.db", "nowhere.db: No such file or directory"),
+        ("state", "state: is a directory"),
+        ("letter.txt", "letter.txt is damaged, and was not used"),
+    ] {
+        let ran = desk.run(&["restore", file]);
+        assert!(ran.code == 1 && ran.err.contains(words), "{}", ran.err);
+    }
 }

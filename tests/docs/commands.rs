@@ -157,6 +157,9 @@ fn every_command_of_the_book_that_needs_no_daemon_runs() {
             if !line.text.contains("stormbell init") {
                 world.is_set_up();
             }
+            if line.text.contains("--without-keys") {
+                world.loses_keys();
+            }
             let output = world.shell(&line.text);
             let said = String::from_utf8_lossy(&output.stderr);
             assert_eq!(output.status.code(), Some(line.exit()), "{}: {}\n{said}", line.place, line.text);

@@ -107,6 +107,11 @@ impl World {
         }
     }
 
+    /// What is written for whoever has them no more.
+    pub(crate) fn loses_keys(&self) {
+        fs::remove_file(self.path("var/lib/stormbell/stormbell.db.keys")).unwrap();
+    }
+
     /// Leaves the built-in packs out, because a hundred rules with their tests take seconds each time, and adds people.
     fn adapt(configuration: &Path) {
         let text = fs::read_to_string(configuration).unwrap();

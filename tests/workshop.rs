@@ -34,7 +34,8 @@ struct World {
 impl World {
     async fn new() -> Self {
         let (stream, hook) = (SimJetstream::start(Script::default()).await, SimSink::start().await);
-        let rules = [word_rule(TOPIC, "jump", "critical"), word_rule("service", "parking", "low")];
+        let (service, complaint) = (word_rule("service", "parking", "low"), word_rule("feedback", "complain", "high"));
+        let rules = [word_rule(TOPIC, "jump", "critical"), service, complaint];
         let config = Config::new(&stream.url(), "").webhook("hook", &hook.url("/hook"));
         let place = Place::new(&config.receiver("journal", "kind = \"log\""), &rules);
         let daemon = place.start().await;
@@ -215,6 +216,56 @@ async fn what_is_restricted_is_nowhere_but_before_those_who_may_read_it() {
     let (_, text) = ann.order(service, &[("do", "try"), ("query", "jump OR parking")]).await;
     assert!(text.contains(PLANTED), "{text}");
     is_clean(&world.daemon.log(), "the log");
+    world.daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_lane_took_is_not_shown_by_an_ordinary_incident_either() {
+    let world = World::new().await;
+    let mut ann = Visitor::first(&world.daemon).await;
+    // The first post of all: what a message would show is this one.
+    let there = world.says(AUTHOR, &format!("I complain and I will jump {PLANTED}"), "feedback").await;
+    let id = there["id"].as_str().unwrap().to_owned();
+    world.says("did:plc:bob", "I complain of the food", "feedback").await;
+    let counted = async || world.daemon.get(&format!("/api/v1/incidents/{id}")).await;
+    let ordinary = world.daemon.until(counted, |one| one["posts"] == 2).await;
+    assert!(ordinary["topic"] == "feedback" && ordinary.to_string().contains("the food"), "{ordinary}");
+    assert_eq!(
+        world.daemon.ask(Method::POST, &format!("/api/v1/incidents/{id}/resolve"), "{\"by\": \"api\"}").await.0,
+        200
+    );
+    let told = async || {
+        let all = world.hook.requests();
+        let ordinary = all.iter().map(support::sink::Request::json).filter(|one| one["incident"]["id"] == *id);
+        ordinary.map(|one| one["type"].clone()).collect::<Vec<_>>()
+    };
+    world.daemon.until(told, |told| told.iter().any(|kind| kind == "incident.resolved")).await;
+    for request in world.hook.requests() {
+        is_clean(&String::from_utf8_lossy(&request.body), "a message");
+    }
+
+    every_address_is_clean(&world, &mut ann, &id).await;
+    let report = format!("/api/v1/incidents/{id}/report?posts=true");
+    for path in [report.clone(), format!("{report}&as=html"), format!("/incidents/{id}/report?posts=yes")] {
+        let (status, text) = ann.get(&path).await;
+        assert!(status == StatusCode::OK && text.contains("the food"), "{path}: {status} {text}");
+        is_clean(&text, &path);
+        if path.starts_with("/api/") {
+            is_clean(&world.daemon.ask(Method::GET, &path, "").await.1, &format!("{path} by the token"));
+        }
+    }
+    is_clean(&world.daemon.log(), "the log");
+    let log = world.daemon.log(); // at its start it says what is odd about rules, by their names
+    let told: Vec<&str> = log.lines().filter(|line| line.contains("event=") && line.contains(TOPIC)).collect();
+    assert!(told.is_empty(), "{told:?}");
+
+    // Whoever may read the lane, reads the post wherever it counts.
+    let (status, _) = ann.order("/access/restricted", &[("name", "ann"), ("may", "yes")]).await;
+    assert_eq!(status, StatusCode::SEE_OTHER);
+    for path in [format!("/incidents/{id}"), format!("/api/v1/incidents/{id}"), report] {
+        let (status, text) = ann.get(&path).await;
+        assert!(status == StatusCode::OK && text.contains(PLANTED), "{path}: {status} {text}");
+    }
     world.daemon.stop().await;
 }
 

@@ -207,8 +207,8 @@ impl Backend for Daemon {
         self.read(move |reader| reader.incidents(state, limit)).await
     }
 
-    async fn incident(&self, id: IncidentId) -> Result<Option<IncidentDetail>, BackendError> {
-        let record = self.read(move |reader| reader.incident(&id)).await?;
+    async fn incident(&self, id: IncidentId, sight: Sight) -> Result<Option<IncidentDetail>, BackendError> {
+        let record = self.read(move |reader| reader.incident(&id, sight)).await?;
         Ok(record.map(|record| IncidentDetail {
             incident: record.incident,
             timeline: record
@@ -405,8 +405,8 @@ impl Backend for Daemon {
         Ok(rows.into_iter().map(growth).collect())
     }
 
-    async fn stories(&self, id: IncidentId) -> Result<Vec<Story>, BackendError> {
-        let rows = self.read(move |reader| reader.stories(&id)).await?;
+    async fn stories(&self, id: IncidentId, sight: Sight) -> Result<Vec<Story>, BackendError> {
+        let rows = self.read(move |reader| reader.stories(&id, sight)).await?;
         let story = |StoryRow { post, posts, authors, first }| Story { post, posts, authors, first };
         Ok(rows.into_iter().map(story).collect())
     }

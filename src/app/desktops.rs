@@ -21,6 +21,7 @@ use crate::desk::socket::Socket;
 use crate::domain::engine::{Action, Command, Refused};
 use crate::domain::id::{IncidentId, ReceiverName};
 use crate::domain::incident::{Incident, IncidentState};
+use crate::domain::lane::Sight;
 use crate::domain::message::{Message, MessageKind};
 use crate::notify::desktop::show;
 use crate::store::{Reader, StoreError};
@@ -129,7 +130,7 @@ fn standing(reader: &Reader, receivers: &[ReceiverName]) -> Result<Vec<Standing>
     {
         let was_told = |incident: &Incident| incident.told.receivers.iter().any(|to| receivers.contains(&to.receiver));
         for incident in reader.incidents(Some(state), MAX_LAST)?.into_iter().filter(was_told) {
-            let posts = reader.incident(&incident.id)?.map(|record| record.posts).unwrap_or_default();
+            let posts = reader.incident(&incident.id, Sight::Veiled)?.map(|record| record.posts).unwrap_or_default();
             let muted = incident.muted.is_some();
             // What only others were told since is no news here.
             let told = reader.deliveries(&incident.id)?;

@@ -10,6 +10,7 @@ use crate::config::model::StoreConfig;
 use crate::domain::commit::Erasure;
 use crate::domain::erasure::{Hold, NotErased, Order};
 use crate::domain::id::{AuthorId, IncidentId, SourceName};
+use crate::domain::lane::Sight;
 use crate::domain::post::Post;
 use crate::domain::rule::RuleSet;
 use crate::domain::time::Timestamp;
@@ -84,8 +85,8 @@ impl Privacy for Daemon {
         Ok(released.as_ref().map(view))
     }
 
-    async fn held(&self, incident: IncidentId, by: String) -> Result<Option<Vec<Post>>, BackendError> {
-        self.store.look_at_held(incident, by, self.now()).await.map_err(unavailable)
+    async fn held(&self, incident: IncidentId, by: String, sight: Sight) -> Result<Option<Vec<Post>>, BackendError> {
+        self.store.look_at_held(incident, by, sight, self.now()).await.map_err(unavailable)
     }
 }
 

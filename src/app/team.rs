@@ -6,6 +6,7 @@ use super::backend::Daemon;
 use crate::domain::engine::{Action, Command};
 use crate::domain::id::{IncidentId, PostId, hex};
 use crate::domain::incident::Incident;
+use crate::domain::lane::Sight;
 use crate::domain::playbook::{Approval, Doing, Followed, NotDone, Playbook};
 use crate::domain::time::Timestamp;
 use crate::store::{EvidenceRow, NoteRow, Reader, StoreError};
@@ -68,10 +69,11 @@ impl Team for Daemon {
     async fn evidence(
         &self,
         id: IncidentId,
+        sight: Sight,
         after: Option<(Timestamp, PostId)>,
         limit: usize,
     ) -> Result<Vec<Evidence>, BackendError> {
-        let rows = self.read(move |reader| reader.evidence(&id, after.as_ref(), limit)).await?;
+        let rows = self.read(move |reader| reader.evidence(&id, sight, after.as_ref(), limit)).await?;
         let evidence = |EvidenceRow { id, at, hash, post }| Evidence { id, at, hash, post };
         Ok(rows.into_iter().map(evidence).collect())
     }

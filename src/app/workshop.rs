@@ -19,7 +19,7 @@ use crate::domain::engine::{Batch, Engine, Input, Item};
 use crate::domain::event::{Decoded, SourceEvent};
 use crate::domain::id::{IncidentId, PostId, RuleId};
 use crate::domain::incident::Incident;
-use crate::domain::lane::{Sight, is_restricted};
+use crate::domain::lane::Sight;
 use crate::domain::matcher::Scratch;
 use crate::domain::post::Post;
 use crate::domain::query::explain::{Clause, Form};
@@ -118,7 +118,7 @@ impl Daemon {
     /// Rules in force whose topic, or id, is of the lane.
     fn restricted_rules(&self) -> Vec<String> {
         let rules = Arc::clone(&self.rules.borrow());
-        let restricted = rules.rules().iter().filter(|rule| of_the_lane(rule));
+        let restricted = rules.rules().iter().filter(|rule| rule.is_restricted());
         restricted.map(|rule| rule.id.to_string()).collect()
     }
 
@@ -186,7 +186,7 @@ impl Workshop for Daemon {
     async fn rule(&self, id: RuleId, sight: Sight) -> Result<Option<RuleDetail>, BackendError> {
         let files = Arc::clone(&self.files.borrow());
         let Some((rule, file)) = self.found(&id).zip(files.of(&id).cloned()) else { return Ok(None) };
-        let veiled = sight == Sight::Veiled && of_the_lane(&rule);
+        let veiled = sight == Sight::Veiled && rule.is_restricted();
         let (known_rule, all) = (rule.clone(), Arc::clone(&files));
         let (record, proposal, tests, seen) = self
             .at_length(move |reader, _| {
@@ -398,10 +398,6 @@ impl Played {
         let commit = self.engine.step(Input::Batch(batch), Timestamp::default()).commit;
         self.fired.extend(commit.alerts.iter().filter(|alert| alert.rule == self.rule).map(|alert| alert.at));
     }
-}
-
-fn of_the_lane(rule: &Rule) -> bool {
-    is_restricted(rule.topic.as_str()) || is_restricted(rule.id.as_str())
 }
 
 fn invalid(text: &str) -> BackendError {

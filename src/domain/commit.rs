@@ -1,6 +1,6 @@
 //! What one step changes on disk, all or nothing (invariant 3).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::cap::Quota;
@@ -21,6 +21,8 @@ pub struct Commit {
     pub clock_set: Option<ClockSet>,
     /// Evidence: insert, or replace an older version of the same id.
     pub posts: Vec<Post>,
+    /// Posts that a rule of the duty-of-care lane took: sealed with the lane's keys.
+    pub restricted: BTreeSet<PostId>,
     /// Insert by post, in this order, unless the post is known.
     pub tellings: Vec<Telling>,
     /// Insert by (rule, post); a later one sets the incident.
@@ -140,6 +142,7 @@ impl Commit {
         let Self {
             clock_set,
             posts,
+            restricted: _, // changes with sightings
             tellings,
             sightings,
             erased,
@@ -213,6 +216,7 @@ impl Commit {
             self.clock_set = Some(self.clock_set.map_or(set, |before| before.and(set)));
         }
         self.posts.extend(later.posts);
+        self.restricted.extend(later.restricted);
         self.tellings.extend(later.tellings);
         self.sightings.extend(later.sightings);
         self.erased.extend(later.erased);

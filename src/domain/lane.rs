@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 
 use super::id::Topic;
 use super::incident::Incident;
+use super::rule::Rule;
 
 /// The first words of such topics and rules.
 pub const RESTRICTED: [&str; 2] = ["restricted", "duty-of-care"];
@@ -32,6 +33,13 @@ pub enum Sight {
 pub fn is_restricted(name: &str) -> bool {
     let first = name.split('.').next().unwrap_or_default();
     RESTRICTED.contains(&first)
+}
+
+impl Rule {
+    /// Whether what it takes belongs to the lane.
+    pub fn is_restricted(&self) -> bool {
+        is_restricted(self.topic.as_str()) || is_restricted(self.id.as_str())
+    }
 }
 
 impl Incident {

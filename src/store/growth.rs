@@ -9,6 +9,7 @@ use super::outbox::existing_posts;
 use super::read::Reader;
 use crate::domain::id::IncidentId;
 use crate::domain::incident::Incident;
+use crate::domain::lane::Sight;
 use crate::domain::post::Post;
 use crate::domain::time::Timestamp;
 
@@ -46,7 +47,7 @@ pub struct GrowthRow {
 /// Posts of an incident that say the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoryRow {
-    /// The first of them that still exists.
+    /// The first of them that still exists, if it may be seen.
     pub post: Option<Post>,
     /// How many.
     pub posts: u64,
@@ -93,8 +94,8 @@ impl Reader {
         Ok(GrowthRow { from: Timestamp::from_micros(from), every, moments })
     }
 
-    /// What is said in an incident, what most say first.
-    pub fn stories(&self, id: &IncidentId) -> Result<Vec<StoryRow>, StoreError> {
+    /// What is said in an incident, as far as somebody may see it, what most say first.
+    pub fn stories(&self, id: &IncidentId, sight: Sight) -> Result<Vec<StoryRow>, StoreError> {
         let Some(incident) = self.standing(id)? else { return Ok(Vec::new()) };
         // A telling is kept as long as its story may grow; a post without one is a story of its own. The first post that
         // still has words: the least of its times and numbers, written so that they compare as text.
@@ -109,7 +110,7 @@ impl Reader {
         let mut stories = Vec::new();
         while let Some(row) = rows.next()? {
             let post: Option<String> = row.get(3)?;
-            let post = existing_posts(&self.sql, &self.keys, post.as_deref())?.pop();
+            let post = existing_posts(&self.sql, &self.keys, sight, post.as_deref())?.pop();
             let (posts, authors): (i64, i64) = (row.get(0)?, row.get(1)?);
             let first = Timestamp::from_micros(row.get(2)?);
             stories.push(StoryRow { post, posts: posts.unsigned_abs(), authors: authors.unsigned_abs(), first });

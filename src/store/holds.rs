@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::erasure::hold_of_one;
 use super::error::StoreError;
 use super::keys::{About, Keys};
+use super::lane::may_see;
 use super::read::Reader;
 use super::stored;
 use super::write::Writing;
@@ -17,6 +18,7 @@ use super::writer::StoreHandle;
 use crate::domain::audit::Entry;
 use crate::domain::erasure::{Hold, NotErased};
 use crate::domain::id::IncidentId;
+use crate::domain::lane::Sight;
 use crate::domain::post::Post;
 use crate::domain::time::Timestamp;
 
@@ -55,9 +57,10 @@ impl StoreHandle {
         &self,
         incident: IncidentId,
         by: String,
+        sight: Sight,
         now: Timestamp,
     ) -> Result<Option<Vec<Post>>, StoreError> {
-        self.job(move |writing| writing.look_at_held(&incident, &by, now)).await
+        self.job(move |writing| writing.look_at_held(&incident, &by, sight, now)).await
     }
 }
 
@@ -103,6 +106,7 @@ impl Writing<'_> {
         &self,
         incident: &IncidentId,
         by: &str,
+        sight: Sight,
         now: Timestamp,
     ) -> Result<Option<Vec<Post>>, StoreError> {
         if hold_of(self.sql, incident)?.is_none() {
@@ -116,6 +120,9 @@ impl Writing<'_> {
         let mut posts = Vec::new();
         while let Some(row) = rows.next()? {
             let (name, sealed): (String, String) = (row.get(0)?, row.get(1)?);
+            if !may_see(self.sql, self.keys, sight, &name)? {
+                continue;
+            }
             let Some(json) = self.keys.open(About::new("held", &name), &sealed)? else { continue };
             let post = stored::post_from_json(&json);
             posts.push(post.or(Err(StoreError::Unreadable { table: "held", id: name }))?);

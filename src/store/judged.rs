@@ -10,6 +10,7 @@ use super::writer::StoreHandle;
 use crate::domain::audit::Entry;
 use crate::domain::id::{IncidentId, RuleId};
 use crate::domain::incident::Incident;
+use crate::domain::lane::Sight;
 use crate::domain::post::Post;
 use crate::domain::time::Timestamp;
 
@@ -111,7 +112,8 @@ impl Reader {
         Ok(RuleRecord { fired, alerts: alerts.unsigned_abs(), real, noise, judged })
     }
 
-    /// Kept posts that a rule took in incidents judged real, or noise; the newest.
+    /// Kept posts that a rule took in incidents judged real, or noise; the newest. Exceptions are made of their words, so
+    /// those of the lane are not among them.
     ///
     /// # Errors
     /// What the disk says.
@@ -123,7 +125,7 @@ impl Reader {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let ids = select.query_map(params![rule.as_str(), real, most], |row| row.get::<_, String>(0))?;
         let ids: Vec<String> = ids.collect::<Result<_, _>>()?;
-        existing_posts(&self.sql, &self.keys, ids.iter().map(String::as_str))
+        existing_posts(&self.sql, &self.keys, Sight::Veiled, ids.iter().map(String::as_str))
     }
 
     /// When and whether the last message of an exercise, and the last other one, reached each receiver: the receiver,

@@ -102,6 +102,7 @@ mod tests {
 
     use super::*;
     use crate::domain::audit::{Entry, Link, words};
+    use crate::domain::lane::Sight;
     use crate::domain::post::Post;
     use crate::domain::time::Timestamp;
     use crate::store::{AuditVerdict, Reader, Store, stored};
@@ -223,18 +224,20 @@ mod tests {
         assert_eq!(incident.notable.first().unwrap().what, "plantednotable");
 
         let reader = Reader::open(&path).unwrap();
-        let record = reader.incident(&"i".into()).unwrap().unwrap();
+        let record = reader.incident(&"i".into(), Sight::Whole).unwrap().unwrap();
         let alert = record.alerts.first().unwrap();
         assert_eq!((alert.why.as_str(), alert.key.as_deref()), ("plantedreason", Some("plantedkey")));
         assert_eq!((record.timeline.first().unwrap().text.as_str(), record.posts.len()), ("plantednote", 2));
-        assert_eq!(reader.evidence(&"i".into(), None, 10).unwrap().len(), 2);
+        assert_eq!(reader.evidence(&"i".into(), Sight::Whole, None, 10).unwrap().len(), 2);
         assert!(matches!(reader.verify_audit(None).unwrap(), AuditVerdict::Sound { entries: 1, .. }));
         assert_eq!(reader.audit(None, 9).unwrap().first().unwrap().entry.text, "plantednote");
         drop((store, reader));
         let mut store = Store::open(&path).unwrap();
         let leased = store.lease(&"pager".into(), Timestamp::from_micros(1), Duration::from_secs(1), 9).unwrap();
         assert_eq!(leased.first().unwrap().sample.len(), 0, "of the lane nothing leaves");
-        let held = store.transact(|writing| writing.look_at_held(&"i".into(), "roe", Timestamp::default())).unwrap();
+        let held = store
+            .transact(|writing| writing.look_at_held(&"i".into(), "roe", Sight::Whole, Timestamp::default()))
+            .unwrap();
         assert_eq!(held.unwrap().first().unwrap().text, "plantedbefore");
     }
 

@@ -24,6 +24,7 @@ mod holds;
 mod judged;
 mod keeper;
 mod keys;
+mod lane;
 mod migrate;
 mod outbox;
 mod playbooks;

@@ -14,6 +14,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::error::StoreError;
 use super::keys::Keys;
+use super::lane::may_see;
 use super::stored;
 use super::write::{Store, Writing, passing};
 use crate::domain::addressee::Recipient;
@@ -242,27 +243,31 @@ pub(super) fn undelivered(sql: &Connection) -> Result<Vec<Undelivered>, StoreErr
     Ok(rows)
 }
 
-/// Those of the posts that still have their text, by their names, in the order asked for. What cannot be read is left out.
+/// Those of the posts that still have their text and that somebody may see, by their names, in the order asked for. What
+/// cannot be read is left out.
 pub(super) fn existing_posts<'a>(
     sql: &Connection,
     keys: &Keys,
+    sight: Sight,
     names: impl IntoIterator<Item = &'a str>,
 ) -> Result<Vec<Post>, StoreError> {
     let mut select = sql.prepare_cached("SELECT json FROM post WHERE id = ?1 AND json IS NOT NULL")?;
     let mut posts = Vec::new();
     for name in names {
         let sealed: Option<String> = select.query_row([name], |row| row.get(0)).optional()?;
-        if let Some(sealed) = sealed {
+        if let Some(sealed) = sealed
+            && may_see(sql, keys, sight, name)?
+        {
             posts.extend(StoreError::or_absent(stored::read_post(keys, name, &sealed))?.flatten());
         }
     }
     Ok(posts)
 }
 
-/// Those of an incident's sample.
+/// Those of an incident's sample that may leave the house.
 fn sample_of(sql: &Connection, keys: &Keys, sample: &[PostId]) -> Result<Vec<Post>, StoreError> {
     let names = sample.iter().map(|post| keys.name(post.as_str())).collect::<Result<Vec<_>, _>>()?;
-    existing_posts(sql, keys, names.iter().map(String::as_str))
+    existing_posts(sql, keys, Sight::Veiled, names.iter().map(String::as_str))
 }
 
 fn read_undelivered(row: &Row<'_>) -> rusqlite::Result<Undelivered> {

@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::error::StoreError;
 use super::growth::names;
+use super::lane::may_see;
 use super::read::Reader;
 use super::stored;
 use super::write::Writing;
@@ -15,6 +16,7 @@ use super::writer::StoreHandle;
 use crate::domain::audit::Entry;
 use crate::domain::id::{IncidentId, PostId};
 use crate::domain::incident::TimelineEntry;
+use crate::domain::lane::Sight;
 use crate::domain::playbook::{Approval, Change, Followed, Mark, MarkKind, NotDone};
 use crate::domain::post::Post;
 use crate::domain::time::Timestamp;
@@ -176,10 +178,11 @@ impl Reader {
     }
 
     /// The posts of an incident, oldest first, after one that is named by its time and id, with what proves that a copy
-    /// of one is one.
+    /// of one is one; those that somebody may not see are left out.
     pub fn evidence(
         &self,
         id: &IncidentId,
+        sight: Sight,
         after: Option<&(Timestamp, PostId)>,
         limit: usize,
     ) -> Result<Vec<EvidenceRow>, StoreError> {
@@ -189,17 +192,20 @@ impl Reader {
         let mut select = self.sql.prepare_cached(
             "SELECT id, at, json, hash FROM post WHERE (at, rowid) > (?3, coalesce((SELECT rowid FROM post WHERE id = ?4), 0)) AND id IN (
                SELECT post FROM sighting WHERE incident IN (SELECT value FROM json_each(?1))
-               UNION SELECT value FROM json_each(?2)) ORDER BY at, rowid LIMIT ?5",
+               UNION SELECT value FROM json_each(?2)) ORDER BY at, rowid",
         )?;
         let (at, after) = match after {
             Some((at, id)) => (at.micros(), self.keys.name(id.as_str())?),
             None => (i64::MIN, String::new()),
         };
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let mut rows = select.query(params![names(&incident), sample, at, after, limit])?;
+        let mut rows = select.query(params![names(&incident), sample, at, after])?;
         let mut evidence = Vec::new();
-        while let Some(row) = rows.next()? {
+        while evidence.len() < limit {
+            let Some(row) = rows.next()? else { break };
             let (name, sealed): (String, Option<String>) = (row.get(0)?, row.get(2)?);
+            if !may_see(&self.sql, &self.keys, sight, &name)? {
+                continue;
+            }
             let json = sealed.map(|sealed| stored::open_post(&self.keys, &name, &sealed)).transpose()?.flatten();
             let hash = match &json {
                 Some(json) => Sha256::digest(json).into(),

@@ -12,12 +12,14 @@ use rusqlite::{Connection, OpenFlags, params};
 use super::error::StoreError;
 use super::growth::names;
 use super::keys::{About, Keys};
+use super::lane::may_see;
 use super::outbox::{OutboxState, existing_posts};
 use super::sealing::open_alert;
 use super::{files, migrate, restore, stored};
 use crate::domain::event::{Cursor, Ledger, Rejected};
 use crate::domain::id::{IncidentId, PostId, ReceiverName, RuleId, SourceName};
 use crate::domain::incident::{Gap, Incident, IncidentState, Severity};
+use crate::domain::lane::Sight;
 use crate::domain::post::Post;
 use crate::domain::time::Timestamp;
 
@@ -42,7 +44,7 @@ pub struct IncidentRecord {
     pub timeline: Vec<TimelineRow>,
     /// Its newest alerts, oldest first.
     pub alerts: Vec<AlertRow>,
-    /// Posts that count for it and still exist: first the sample, then the newest.
+    /// Posts that count for it, still exist and may be seen: first the sample, then the newest.
     pub posts: Vec<Post>,
 }
 
@@ -189,12 +191,12 @@ impl Reader {
         Ok(select.query_map([from.micros(), to.micros()], row)?.collect::<Result<_, _>>()?)
     }
 
-    /// One incident with all that belongs to it.
-    pub fn incident(&self, id: &IncidentId) -> Result<Option<IncidentRecord>, StoreError> {
+    /// One incident with all that belongs to it, without the posts that somebody may not see.
+    pub fn incident(&self, id: &IncidentId, sight: Sight) -> Result<Option<IncidentRecord>, StoreError> {
         let Some(incident) = self.standing(id)? else { return Ok(None) };
         // What was found before incidents became one stays under the names it had then.
         let ids = names(&incident);
-        let (timeline, alerts) = (self.timeline(id)?, self.alerts(&ids)?);
+        let (timeline, alerts) = (self.timeline(id)?, self.alerts(&ids, sight)?);
         let sample = incident.sample.iter().map(|post| self.keys.name(post.as_str()));
         let mut posts = sample.collect::<Result<Vec<String>, _>>()?;
         let mut select = self.sql.prepare_cached(
@@ -206,7 +208,7 @@ impl Reader {
                 posts.push(post);
             }
         }
-        let posts = existing_posts(&self.sql, &self.keys, posts.iter().map(String::as_str))?;
+        let posts = existing_posts(&self.sql, &self.keys, sight, posts.iter().map(String::as_str))?;
         Ok(Some(IncidentRecord { incident, timeline, alerts, posts }))
     }
 
@@ -292,8 +294,8 @@ impl Reader {
         Ok(timeline)
     }
 
-    /// Of incidents, named by an array of JSON.
-    fn alerts(&self, ids: &str) -> Result<Vec<AlertRow>, StoreError> {
+    /// Of incidents, named by an array of JSON. The id of a post may name its author.
+    fn alerts(&self, ids: &str, sight: Sight) -> Result<Vec<AlertRow>, StoreError> {
         let mut select = self.sql.prepare_cached(
             "SELECT at, rule, severity, condition, posts, authors, post, why, key, expected, upper, within FROM
                (SELECT * FROM alert WHERE incident IN (SELECT value FROM json_each(?1)) ORDER BY at DESC, seq DESC LIMIT ?2) ORDER BY at, seq",
@@ -308,7 +310,12 @@ impl Reader {
             let (at, post): (i64, Option<String>) = (row.get(0)?, row.get(6)?);
             let sealed: (String, Option<String>) = (row.get(7)?, row.get(8)?);
             let (why, key) = open_alert(&self.keys, (&rule, at, post.as_deref()), (&sealed.0, sealed.1.as_deref()))?;
-            let post = post.map(|name| StoreError::or_absent(self.keys.named(&name))).transpose()?.flatten();
+            let post = match post {
+                Some(name) if may_see(&self.sql, &self.keys, sight, &name)? => {
+                    StoreError::or_absent(self.keys.named(&name))?
+                }
+                _ => None,
+            };
             alerts.push(AlertRow {
                 at: Timestamp::from_micros(at),
                 rule: rule.into(),

@@ -91,11 +91,11 @@ pub(super) fn open_entry(keys: &Keys, number: i64, sealed: &str) -> Result<Optio
 }
 
 impl Writing<'_> {
-    /// Posts of which a sighting, or its incident, is of the lane.
+    /// Posts of which a sighting, its rule or its incident is of the lane.
     pub(super) fn restricted_posts<'c>(&self, commit: &'c Commit) -> Result<BTreeSet<&'c PostId>, StoreError> {
         let mut known: BTreeMap<&IncidentId, bool> =
             commit.incidents.iter().map(|incident| (&incident.id, incident.is_restricted())).collect();
-        let mut posts = BTreeSet::new();
+        let mut posts: BTreeSet<&PostId> = commit.restricted.iter().collect();
         for Sighting { rule, seen, incident, .. } in &commit.sightings {
             let of_lane = match incident {
                 _ if is_restricted(rule.as_str()) => true,

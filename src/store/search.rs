@@ -26,7 +26,8 @@ use crate::domain::time::Timestamp;
 const INCIDENTS: i64 = 10_000;
 
 /// Whether rows that a rule, or an incident's topic, makes restricted are among them.
-const RESTRICTED_SIGHTING: &str = "EXISTS (SELECT 1 FROM sighting g LEFT JOIN incident i ON i.id = g.incident
+pub(super) const RESTRICTED_SIGHTING: &str =
+    "EXISTS (SELECT 1 FROM sighting g LEFT JOIN incident i ON i.id = g.incident
     WHERE g.post = p.id AND (substr(g.rule, 1, instr(g.rule || '.', '.') - 1) IN (SELECT value FROM json_each(:lane))
       OR g.rule IN (SELECT value FROM json_each(:restricted))
       OR substr(i.detail ->> '$.topic', 1, instr((i.detail ->> '$.topic') || '.', '.') - 1)

@@ -162,6 +162,7 @@ impl Writing<'_> {
         let Commit {
             clock_set,
             posts,
+            restricted: _,
             tellings,
             sightings,
             erased,

@@ -11,6 +11,7 @@ use tracing::{debug, error, info, warn};
 use crate::domain::event::{DownReason, Rejected};
 use crate::domain::id::{DeliveryId, IncidentId, ReceiverName, RuleId, SilenceId, SourceName};
 use crate::domain::incident::{Gap, Incident};
+use crate::domain::lane::RESTRICTED;
 use crate::domain::time::{ClockSet, Timestamp, human};
 
 /// The target of lines about incidents, for those who read of them elsewhere.
@@ -120,22 +121,27 @@ pub fn audit_head(number: i64, head: &str) {
     info!(event = "audit.head", number, head, "audit log");
 }
 
+/// What the journal calls an incident's topic: many read the journal who may not see the lane.
+fn topic_of(incident: &Incident) -> &str {
+    if incident.is_restricted() { RESTRICTED[0] } else { incident.topic.as_str() }
+}
+
 /// An incident began.
 pub fn incident_opened(incident: &Incident) {
-    let Incident { id, topic, severity, exercise, late, .. } = incident;
-    warn!(target: INCIDENTS, event = "incident.state.opened", incident = %id, %topic, severity = severity.as_str(), exercise, late, "incident opened");
+    let Incident { id, severity, exercise, late, .. } = incident;
+    warn!(target: INCIDENTS, event = "incident.state.opened", incident = %id, topic = topic_of(incident), severity = severity.as_str(), exercise, late, "incident opened");
 }
 
 /// An incident began again after its end.
 pub fn incident_reopened(incident: &Incident) {
-    let Incident { id, topic, severity, late, .. } = incident;
-    warn!(target: INCIDENTS, event = "incident.state.reopened", incident = %id, %topic, severity = severity.as_str(), late, "incident reopened");
+    let Incident { id, severity, late, .. } = incident;
+    warn!(target: INCIDENTS, event = "incident.state.reopened", incident = %id, topic = topic_of(incident), severity = severity.as_str(), late, "incident reopened");
 }
 
 /// An incident grew.
 pub fn incident_updated(incident: &Incident) {
-    let Incident { id, topic, severity, posts, authors, .. } = incident;
-    info!(target: INCIDENTS, event = "incident.state.updated", incident = %id, %topic, severity = severity.as_str(), posts, authors, "incident updated");
+    let Incident { id, severity, posts, authors, .. } = incident;
+    info!(target: INCIDENTS, event = "incident.state.updated", incident = %id, topic = topic_of(incident), severity = severity.as_str(), posts, authors, "incident updated");
 }
 
 /// Somebody took charge of an incident.
@@ -145,11 +151,11 @@ pub fn incident_acknowledged(id: &IncidentId, by: &str) {
 
 /// An incident goes on, and nobody is told for now.
 pub fn incident_muted(incident: &Incident) {
-    let Incident { id, topic, severity, .. } = incident;
+    let Incident { id, severity, .. } = incident;
     let silences = incident.muted.iter().flat_map(|muted| &muted.silences).map(SilenceId::as_str);
     let bigger = incident.muted.iter().filter_map(|muted| muted.incident.as_ref()).map(IncidentId::as_str);
     let by: Vec<&str> = silences.chain(bigger).collect();
-    warn!(target: INCIDENTS, event = "incident.state.muted", incident = %id, %topic, severity = severity.as_str(), by = by.join(" "), "incident muted");
+    warn!(target: INCIDENTS, event = "incident.state.muted", incident = %id, topic = topic_of(incident), severity = severity.as_str(), by = by.join(" "), "incident muted");
 }
 
 /// Nothing mutes an incident any more.

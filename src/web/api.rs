@@ -191,7 +191,9 @@ pub(super) async fn incident<B: Backend>(
     id: Result<Path<String>, PathRejection>,
 ) -> Answer {
     let Path(id) = id?;
-    let Some(detail) = shared.backend.incident(IncidentId::from(id)).await? else { return Err(no_such_incident()) };
+    let Some(detail) = shared.backend.incident(IncidentId::from(id), caller.sight).await? else {
+        return Err(no_such_incident());
+    };
     let detail = detail.seen_with(caller.sight);
     let IncidentDetail { incident, timeline, alerts, posts } = &detail;
     let console = shared.console.as_ref();
@@ -270,7 +272,7 @@ pub(super) async fn kept_from<B: Backend>(shared: &Shared<B>, caller: &Caller, i
     if caller.sight == Sight::Whole || caller.name().is_none() {
         return Ok(());
     }
-    let detail = shared.backend.incident(IncidentId::from(id)).await?;
+    let detail = shared.backend.incident(IncidentId::from(id), caller.sight).await?;
     if detail.is_some_and(|detail| detail.incident.is_restricted()) {
         return Err(Problem::new(StatusCode::FORBIDDEN, "this incident is restricted; an admin can let you read it"));
     }

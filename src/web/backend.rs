@@ -39,8 +39,12 @@ pub trait Backend: Past + Privacy + Team + Workshop {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Incident>, BackendError>> + Send;
 
-    /// One incident with all that belongs to it.
-    fn incident(&self, id: IncidentId) -> impl Future<Output = Result<Option<IncidentDetail>, BackendError>> + Send;
+    /// One incident with all that belongs to it, without the posts that somebody may not see.
+    fn incident(
+        &self,
+        id: IncidentId,
+        sight: Sight,
+    ) -> impl Future<Output = Result<Option<IncidentDetail>, BackendError>> + Send;
 
     /// Does something to an incident, and answers with it as it then stands, on disk.
     fn act(
@@ -118,8 +122,8 @@ pub trait Backend: Past + Privacy + Team + Workshop {
     /// How incidents grew, in the order they were named; an incident without posts has no moments.
     fn growth(&self, ids: Vec<IncidentId>) -> impl Future<Output = Result<Vec<Growth>, BackendError>> + Send;
 
-    /// What is said in an incident, what most say first.
-    fn stories(&self, id: IncidentId) -> impl Future<Output = Result<Vec<Story>, BackendError>> + Send;
+    /// What is said in an incident, as far as somebody may see it, what most say first.
+    fn stories(&self, id: IncidentId, sight: Sight) -> impl Future<Output = Result<Vec<Story>, BackendError>> + Send;
 
     /// Where in the text of each post the words stand that made those rules take it.
     fn marks(
@@ -181,7 +185,7 @@ pub struct Growth {
 /// Posts of an incident that say the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Story {
-    /// The first of them that still exists.
+    /// The first of them that still exists, if it may be seen.
     pub post: Option<Post>,
     /// How many.
     pub posts: u64,
@@ -203,7 +207,7 @@ pub struct IncidentDetail {
     pub timeline: Vec<TimelineView>,
     /// Oldest first.
     pub alerts: Vec<AlertView>,
-    /// Posts that still exist.
+    /// Posts that still exist and may be seen.
     pub posts: Vec<Post>,
 }
 

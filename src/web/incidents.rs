@@ -277,7 +277,7 @@ pub(super) async fn playbook<B: Backend>(
 ) -> Answer {
     let (Path(id), backend) = (id?, &*shared.backend);
     let id = IncidentId::from(id);
-    let Some(IncidentDetail { incident, .. }) = backend.incident(id.clone()).await? else {
+    let Some(IncidentDetail { incident, .. }) = backend.incident(id.clone(), caller.sight).await? else {
         return Err(no_such_incident());
     };
     // Of what is restricted there is none to be seen: its name alone would tell.
@@ -385,7 +385,7 @@ pub(super) async fn write<B: Backend>(
     console: Option<&Console>,
 ) -> Result<Option<Report>, BackendError> {
     let Wanted { with_posts, after } = wanted;
-    let Some(detail) = backend.incident(id.clone()).await? else { return Ok(None) };
+    let Some(detail) = backend.incident(id.clone(), sight).await? else { return Ok(None) };
     let is_kept = sight == Sight::Veiled && detail.incident.is_restricted();
     let detail = detail.seen_with(sight);
     let IncidentDetail { incident, timeline, alerts, posts } = &detail;
@@ -393,7 +393,7 @@ pub(super) async fn write<B: Backend>(
         (Growth::default(), Vec::new(), Followed::default())
     } else {
         let growth = backend.growth(vec![id.clone()]).await?.pop().unwrap_or_default();
-        let evidence = backend.evidence(id.clone(), after, EVIDENCE + 1).await?;
+        let evidence = backend.evidence(id.clone(), sight, after, EVIDENCE + 1).await?;
         (growth, evidence, backend.followed(id.clone()).await?)
     };
     let more = evidence.len() > EVIDENCE;

@@ -38,7 +38,7 @@ async fn show<B: Backend>(State(shared): App<B>, token: Token) -> Response {
         Ok(link) => link,
         Err(unusable) => return useless(unusable).into_response(),
     };
-    match in_time(shared.backend.incident(link.incident.clone())).await {
+    match in_time(shared.backend.incident(link.incident.clone(), Sight::Veiled)).await {
         Ok(Some(detail)) => standing(&unsigned(detail.incident), &link, None, shared.backend.now()).into_response(),
         Ok(None) => unknown().into_response(),
         Err(_) => unreadable().into_response(),
@@ -57,7 +57,9 @@ async fn take<B: Backend>(State(shared): App<B>, token: Token) -> Response {
         Ok(Some(incident)) => standing(&unsigned(incident), &link, Some(pressed), shared.backend.now()).into_response(),
         Ok(None) => unknown().into_response(),
         // It is over. By whom, the disk knows.
-        Err(BackendError::Conflict(_)) => match in_time(shared.backend.incident(link.incident.clone())).await {
+        Err(BackendError::Conflict(_)) => match in_time(shared.backend.incident(link.incident.clone(), Sight::Veiled))
+            .await
+        {
             Ok(Some(detail)) => standing(&unsigned(detail.incident), &link, None, shared.backend.now()).into_response(),
             Ok(None) => unknown().into_response(),
             Err(_) => unreadable().into_response(),

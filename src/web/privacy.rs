@@ -42,12 +42,13 @@ pub trait Privacy: Send + Sync + 'static {
         reason: String,
     ) -> impl Future<Output = Result<Option<HoldView>, BackendError>> + Send;
 
-    /// What a hold keeps though its authors took it back; that somebody looked is on record when it answers. `None`: there
+    /// What a hold keeps though its authors took it back, as far as somebody may see it; that somebody looked is on record when it answers. `None`: there
     /// is no such hold.
     fn held(
         &self,
         incident: IncidentId,
         by: String,
+        sight: Sight,
     ) -> impl Future<Output = Result<Option<Vec<Post>>, BackendError>> + Send;
 }
 
@@ -285,12 +286,12 @@ pub(super) async fn held<B: Backend>(
     let HeldBody { by } =
         if body.is_empty() { HeldBody::default() } else { read_json(&headers, &body, r#"{"by": "dora"}"#)? };
     let (incident, by) = (IncidentId::from(incident), signed(caller.on_behalf(by))?);
-    let detail = shared.backend.incident(incident.clone()).await?;
+    let detail = shared.backend.incident(incident.clone(), caller.sight).await?;
     if caller.sight == Sight::Veiled && detail.is_some_and(|detail| detail.incident.is_restricted()) {
         let text = "this incident is restricted: only somebody who is signed in and may read it is shown its posts";
         return Err(Problem::new(StatusCode::FORBIDDEN, text));
     }
-    let posts = shared.backend.held(incident, by).await?;
+    let posts = shared.backend.held(incident, by, caller.sight).await?;
     let posts = posts.ok_or_else(no_such_hold)?;
     Ok(Json(posts.iter().map(PostJson::from).collect::<Vec<_>>()).into_response())
 }

@@ -7,6 +7,7 @@ use super::backend::BackendError;
 use super::handover::{Failed, Note};
 use crate::domain::id::{IncidentId, PersonName, PostId};
 use crate::domain::incident::Incident;
+use crate::domain::lane::Sight;
 use crate::domain::playbook::{Approval, Doing, Followed, Playbook};
 use crate::domain::post::Post;
 use crate::domain::time::Timestamp;
@@ -51,10 +52,11 @@ pub trait Team: Send + Sync + 'static {
     /// or its words are others by now.
     fn approve(&self, order: Approve) -> impl Future<Output = Result<Option<()>, BackendError>> + Send;
 
-    /// The posts of an incident, oldest first, after one that is named by its time and id.
+    /// The posts of an incident that somebody may see, oldest first, after one that is named by its time and id.
     fn evidence(
         &self,
         id: IncidentId,
+        sight: Sight,
         after: Option<(Timestamp, PostId)>,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Evidence>, BackendError>> + Send;

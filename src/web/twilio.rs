@@ -183,7 +183,7 @@ impl<B: Backend> Asked<'_, B> {
         if let Some(incident) = done {
             return Ok((Heard::Done, standing(&incident, &who, now)));
         }
-        let over = self.shared.backend.incident(incident.id.clone()).await?;
+        let over = self.shared.backend.incident(incident.id.clone(), Sight::Veiled).await?;
         Ok((Heard::Ignored, over.map_or_else(String::new, |detail| standing(&detail.incident, &who, now))))
     }
 
@@ -254,7 +254,7 @@ impl<B: Backend> Asked<'_, B> {
             newest.into_iter().take(SEARCHED)
         };
         for told in newest {
-            let detail = self.shared.backend.incident(told.incident.id.clone()).await?;
+            let detail = self.shared.backend.incident(told.incident.id.clone(), Sight::Veiled).await?;
             let named = |text: &str| text.ends_with(&format!("({sid})"));
             if detail.is_some_and(|detail| detail.timeline.iter().any(|entry| named(&entry.text))) {
                 return Ok(Some(told));

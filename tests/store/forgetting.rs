@@ -6,6 +6,7 @@ use stormbell::domain::commit::{Commit, Erasure};
 use stormbell::domain::id::PostId;
 use stormbell::domain::incident::IncidentState;
 use stormbell::domain::key::Key;
+use stormbell::domain::lane::Sight;
 use stormbell::domain::message::Attempt;
 use stormbell::store::OutboxState;
 
@@ -127,9 +128,9 @@ fn after_the_retention_time_texts_are_gone_and_incidents_remain() {
     assert!(!folder.keeps("an-old-text") && folder.keeps("a-young-text") && folder.left_of(&before).is_empty());
     assert_eq!(store.restore(at(0)).unwrap().sightings, [sighting("young", 1000, None)]);
     let reader = folder.reader();
-    let over = reader.incident(&"over".into()).unwrap().unwrap();
+    let over = reader.incident(&"over".into(), Sight::Whole).unwrap().unwrap();
     assert_eq!((over.alerts.len(), over.timeline.len()), (0, 0));
-    let open = reader.incident(&"open".into()).unwrap().unwrap();
+    let open = reader.incident(&"open".into(), Sight::Whole).unwrap().unwrap();
     assert_eq!((open.alerts.len(), open.timeline.len()), (1, 1), "what is alive is kept whole");
     let left: Vec<_> = reader.outbox().unwrap().into_iter().map(|row| (row.receiver.to_string(), row.state)).collect();
     assert_eq!(left, [("parked".to_owned(), OutboxState::Parked), ("waiting".to_owned(), OutboxState::Pending)]);

@@ -84,7 +84,7 @@ fn what_most_say_comes_first_with_words_that_still_exist() {
     let posts = vec![post("a1", "ann", "a fire"), post("b2", "carl", "smoke"), post("b3", "carl", "smoke!")];
     let incidents = vec![incident("i", IncidentState::Open, &[])];
     store.commit(&[Commit { posts: posts.clone(), tellings, sightings, incidents, ..Commit::default() }]).unwrap();
-    let stories = folder.reader().stories(&"i".into()).unwrap();
+    let stories = folder.reader().stories(&"i".into(), Sight::Whole).unwrap();
     let row =
         |post: Option<&_>, posts, authors, first| StoryRow { post: post.cloned(), posts, authors, first: at(first) };
     assert_eq!(stories, [row(posts.get(1), 3, 2, 101), row(None, 1, 1, 99), row(posts.first(), 1, 1, 100)]);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use stormbell::domain::commit::{Commit, Erasure};
 use stormbell::domain::erasure::{Hold, NotErased, Order};
 use stormbell::domain::incident::{Alert, Incident, IncidentState, Sighting, TimelineEntry};
+use stormbell::domain::lane::Sight;
 use stormbell::domain::message::Attempt;
 use stormbell::domain::post::Post;
 use stormbell::domain::route::Glob;
@@ -163,19 +164,26 @@ async fn what_is_held_outlives_retention_and_erasure_and_its_authors_wish_out_of
     assert_eq!(folder.reader().hold_against(&Erasure::Post("p5".into())).unwrap(), Some(refused));
     // Of p2 no rule took note: it is no evidence.
     assert_eq!(handle.forget(at(600)).await.unwrap().posts, 1);
-    let kept = folder.reader().incident(&"i".into()).unwrap().unwrap();
+    let kept = folder.reader().incident(&"i".into(), Sight::Whole).unwrap().unwrap();
     assert_eq!((kept.alerts.len(), kept.timeline.len(), kept.posts.len()), (1, 1, 3));
 
     let edited = vec![known("p3", "bob", "edited")];
     let erased = vec![Erasure::Post("p1".into())];
     handle.commit(Commit { posts: edited, erased, ..Commit::default() }).await.unwrap();
-    let shown: Vec<String> =
-        folder.reader().incident(&"i".into()).unwrap().unwrap().posts.into_iter().map(|post| post.text).collect();
+    let shown: Vec<String> = folder
+        .reader()
+        .incident(&"i".into(), Sight::Whole)
+        .unwrap()
+        .unwrap()
+        .posts
+        .into_iter()
+        .map(|post| post.text)
+        .collect();
     assert!(!shown.contains(&"overheard-at-the-door".to_owned()) && shown.contains(&"edited".to_owned()), "{shown:?}");
-    let held = handle.look_at_held("i".into(), "roe".to_owned(), at(700)).await.unwrap().unwrap();
+    let held = handle.look_at_held("i".into(), "roe".to_owned(), Sight::Whole, at(700)).await.unwrap().unwrap();
     let held: Vec<&str> = held.iter().map(|post| post.text.as_str()).collect();
     assert_eq!(held, ["stays", "overheard-at-the-door"]);
-    assert_eq!(handle.look_at_held("before".into(), "roe".to_owned(), at(700)).await.unwrap(), None);
+    assert_eq!(handle.look_at_held("before".into(), "roe".to_owned(), Sight::Whole, at(700)).await.unwrap(), None);
 
     let sealed = folder.sealed();
     let released = handle.release("i".into(), "roe".to_owned(), "settled".to_owned(), at(800)).await.unwrap();
@@ -235,7 +243,7 @@ async fn each_topic_is_kept_as_long_as_it_says_and_the_shortest_wins() {
     };
     let history = |folder: &Folder| {
         ["i-care", "i-long", "i-usual"].map(|id| {
-            let record = folder.reader().incident(&id.into()).unwrap().unwrap();
+            let record = folder.reader().incident(&id.into(), Sight::Whole).unwrap().unwrap();
             (record.alerts.len(), record.timeline.len())
         })
     };

@@ -5,6 +5,7 @@ use stormbell::domain::commit::{Carried, Commit, Erasure, Progress, VolumeState}
 use stormbell::domain::condition::Seen;
 use stormbell::domain::event::{Cursor, Ledger, Rejected};
 use stormbell::domain::incident::{Alert, Gap, Incident, IncidentState, Severity, Sighting, Signature};
+use stormbell::domain::lane::Sight;
 use stormbell::domain::post::{Original, Post};
 use stormbell::domain::story::Story;
 
@@ -89,7 +90,7 @@ fn an_alert_derived_again_after_a_crash_is_one_alert() {
         ..Commit::default()
     };
     store.commit(&[commit.clone(), commit]).unwrap();
-    let record = folder.reader().incident(&"i".into()).unwrap().unwrap();
+    let record = folder.reader().incident(&"i".into(), Sight::Whole).unwrap().unwrap();
     assert_eq!(record.alerts.len(), 2, "{:?}", record.alerts);
 }
 
@@ -109,12 +110,12 @@ fn readers_see_an_incident_with_all_that_belongs_to_it() {
         }])
         .unwrap();
     let reader = folder.reader();
-    let record = reader.incident(&"i".into()).unwrap().unwrap();
+    let record = reader.incident(&"i".into(), Sight::Whole).unwrap().unwrap();
     assert_eq!(record.incident, shown);
     assert_eq!(record.posts.iter().map(|post| post.text.as_str()).collect::<Vec<_>>(), ["one", "two"]);
     assert_eq!(record.timeline.iter().map(|row| row.at).collect::<Vec<_>>(), [at(1), at(2)]);
     assert_eq!((record.alerts[0].condition.as_str(), record.alerts[0].severity), ("count", Severity::High));
-    assert_eq!(reader.incident(&"none".into()).unwrap(), None);
+    assert_eq!(reader.incident(&"none".into(), Sight::Whole).unwrap(), None);
     assert_eq!(reader.incidents(Some(IncidentState::Open), 10).unwrap(), [shown]);
     assert_eq!(reader.incidents(None, 10).unwrap().len(), 2);
     assert_eq!(reader.incidents(None, 1).unwrap().len(), 1);
@@ -131,7 +132,7 @@ fn a_post_that_makes_two_keys_fire_leaves_two_alerts_however_often_it_is_read() 
         ..Commit::default()
     };
     store.commit(&[commit.clone(), commit]).unwrap();
-    let alerts = folder.reader().incident(&"i".into()).unwrap().unwrap().alerts;
+    let alerts = folder.reader().incident(&"i".into(), Sight::Whole).unwrap().unwrap().alerts;
     let keys: Vec<_> = alerts.iter().map(|alert| alert.key.as_deref()).collect();
     assert_eq!(keys, [Some("a.example"), Some("b.example"), None]);
 }

@@ -145,11 +145,11 @@ async fn no_file_says_what_was_written_or_by_whom() {
     none(copy.parent().unwrap());
 
     // All of it is there for whoever has the keys.
-    let held = handle.look_at_held("i".into(), "roe".to_owned(), at(700)).await.unwrap().unwrap();
+    let held = handle.look_at_held("i".into(), "roe".to_owned(), Sight::Whole, at(700)).await.unwrap().unwrap();
     assert_eq!(held.len(), 2);
     assert!(matches!(reader.verify_audit(None).unwrap(), AuditVerdict::Sound { .. }));
     for reader in [&reader, &Reader::open(&copy).unwrap()] {
-        let record = reader.incident(&"i".into()).unwrap().unwrap();
+        let record = reader.incident(&"i".into(), Sight::Whole).unwrap().unwrap();
         assert_eq!(
             (record.incident.why.as_str(), record.timeline[0].text.as_str()),
             ("new: ‘planted-term’", "planted-note")
@@ -195,7 +195,7 @@ fn with_the_key_of_a_day_its_text_is_gone_from_old_copies() {
     // The old copy with the newest keys.
     let reader = Reader::open(&before).unwrap();
     assert_eq!(texts(&reader), ["second"]);
-    let record = reader.incident(&"over".into()).unwrap().unwrap();
+    let record = reader.incident(&"over".into(), Sight::Whole).unwrap().unwrap();
     assert_eq!((record.incident.why.as_str(), record.alerts[0].why.as_str()), ("no longer kept", "no longer kept"));
     drop(reader);
     store.close().unwrap();

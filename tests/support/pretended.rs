@@ -175,7 +175,7 @@ impl Backend for Pretended {
         Ok(IncidentState::ALL.into_iter().filter(|one| state.is_none_or(|state| state == *one)).map(incident).collect())
     }
 
-    async fn incident(&self, id: IncidentId) -> Result<Option<IncidentDetail>, BackendError> {
+    async fn incident(&self, id: IncidentId, _sight: Sight) -> Result<Option<IncidentDetail>, BackendError> {
         let state = match id.as_str() {
             "active-threat/1" | "drill" => IncidentState::Open,
             "taken" => IncidentState::Acknowledged,
@@ -358,7 +358,7 @@ impl Backend for Pretended {
             .collect())
     }
 
-    async fn stories(&self, _id: IncidentId) -> Result<Vec<Story>, BackendError> {
+    async fn stories(&self, _id: IncidentId, _sight: Sight) -> Result<Vec<Story>, BackendError> {
         Ok(vec![Story { post: Some(self.post()), posts: 2, authors: 2, first: at(-60) }])
     }
 

@@ -2,6 +2,7 @@
 
 use stormbell::domain::erasure::Hold;
 use stormbell::domain::id::IncidentId;
+use stormbell::domain::lane::Sight;
 use stormbell::domain::post::Post;
 use stormbell::web::view::{HoldView, ReceiptView};
 use stormbell::web::{BackendError, Erase, Privacy, Subject};
@@ -55,7 +56,7 @@ impl Privacy for Pretended {
         Ok(place.map(|place| view(&held.remove(place))))
     }
 
-    async fn held(&self, incident: IncidentId, _by: String) -> Result<Option<Vec<Post>>, BackendError> {
+    async fn held(&self, incident: IncidentId, _by: String, _sight: Sight) -> Result<Option<Vec<Post>>, BackendError> {
         let is_held = self.held.lock().unwrap().iter().any(|hold| hold.incident == incident);
         Ok(is_held.then(|| vec![self.post()]))
     }

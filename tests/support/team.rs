@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use stormbell::domain::id::{IncidentId, PostId, hex};
 use stormbell::domain::incident::{Incident, IncidentState, Signature};
+use stormbell::domain::lane::Sight;
 use stormbell::domain::playbook::{Approval, Doing, Followed, Mark, NotDone, Playbook, Statement};
 use stormbell::domain::time::Timestamp;
 use stormbell::web::{Approve, BackendError, Escalate, Evidence, Failed, HandOver, Note, Team};
@@ -92,6 +93,7 @@ impl Team for Pretended {
     async fn evidence(
         &self,
         _id: IncidentId,
+        _sight: Sight,
         after: Option<(Timestamp, PostId)>,
         limit: usize,
     ) -> Result<Vec<Evidence>, BackendError> {

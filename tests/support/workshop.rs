@@ -95,7 +95,7 @@ impl Workshop for Pretended {
     }
 
     async fn judge(&self, judgement: Judgement) -> Result<Option<()>, BackendError> {
-        if self.incident(judgement.incident.clone()).await?.is_none() {
+        if self.incident(judgement.incident.clone(), Sight::Veiled).await?.is_none() {
             return Ok(None);
         }
         self.judged.lock().unwrap().push(judgement);

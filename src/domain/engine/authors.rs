@@ -18,8 +18,11 @@ impl Engine {
         self.copies.introduced(&author);
         if let Some(what) = self.routes.terms.notable(&author) {
             let key = Key::of(&author.id);
-            let spoken_of = self.live.iter().filter(|(_, live)| live.has_author(key));
-            let incidents: Vec<IncidentId> = spoken_of.map(|(id, _)| id.clone()).collect();
+            let spoken_of = || self.live.iter().filter(|(_, live)| live.has_author(key));
+            // Whoever is spoken of in the duty-of-care lane is named there alone.
+            let of_lane = spoken_of().any(|(_, live)| live.incident.is_restricted());
+            let told = spoken_of().filter(|(_, live)| !of_lane || live.incident.is_restricted());
+            let incidents: Vec<IncidentId> = told.map(|(id, _)| id.clone()).collect();
             for id in &incidents {
                 self.notice(id, &author, &what, now, commit);
             }

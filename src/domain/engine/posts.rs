@@ -203,6 +203,10 @@ impl Engine {
         let seen = seen(post, story);
         let halves = self.copies.halves(post, story, &self.stories);
         let notable = self.routes.terms.notable(&post.author);
+        let of_lane = taken.hits.iter().filter_map(|&hit| rules.get(hit)).any(Rule::is_restricted);
+        if of_lane {
+            commit.restricted.insert(post.id.clone());
+        }
         let mut news = taken.hits.clone();
         self.sighted.leave_new(seen.post_key, &mut news, |rule| rules.name(rule));
         if news.len() > 1 && !self.live.is_empty() {
@@ -220,7 +224,9 @@ impl Engine {
                     }
                     None => self.sighting((hit, rule), post, taken.words(hit), &seen, now, commit),
                 }
+                // Who wrote what the lane took is told of in the lane alone.
                 if let Some(what) = &notable
+                    && (!of_lane || rule.is_restricted())
                     && let Some(id) = self.incident_of(rule, &seen)
                 {
                     self.notice(&id, &post.author, what, now, commit);

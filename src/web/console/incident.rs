@@ -121,7 +121,7 @@ type Id = Result<Path<String>, PathRejection>;
 pub(super) async fn show<B: Backend>(State(shared): App<B>, f: Frame, id: Id) -> Response {
     let f = f.at("incidents");
     let Ok(Path(id)) = id else { return nothing_of(f) };
-    let detail = match shared.backend.incident(IncidentId::from(id)).await {
+    let detail = match shared.backend.incident(IncidentId::from(id), f.sight()).await {
         Ok(Some(detail)) if f.may_see(&detail.incident) => detail,
         Ok(Some(detail)) => return veiled(f, &detail.incident),
         Ok(None) => return unknown(f),
@@ -148,7 +148,7 @@ pub(super) async fn kept_from<B: Backend>(backend: &B, f: &Frame, id: &str) -> O
     if f.sight() == Sight::Whole {
         return None;
     }
-    match backend.incident(IncidentId::from(id)).await {
+    match backend.incident(IncidentId::from(id), f.sight()).await {
         Ok(detail) => {
             let incident = detail.map(|detail| detail.incident).filter(Incident::is_restricted)?;
             Some(veiled(f.clone(), &incident))
@@ -219,7 +219,7 @@ async fn page<B: Backend>(
     let IncidentDetail { incident, timeline, alerts, posts } = detail;
     // What takes long must not keep the page, and its button, from whoever is to take charge.
     let growth = in_time(backend.growth(vec![id.clone()])).await.pop().unwrap_or_default();
-    let (told, sent) = (in_time(backend.stories(id.clone())).await, backend.deliveries(id).await?);
+    let (told, sent) = (in_time(backend.stories(id.clone(), f.sight())).await, backend.deliveries(id).await?);
     let judged = in_time(backend.judgement(incident.id.clone())).await.map(|one| judge::in_words(f, &one));
     let alive = incident.state != IncidentState::Resolved;
     let others = if alive && f.may_respond() { others(backend, f, &incident).await? } else { Vec::new() };

@@ -332,7 +332,8 @@ fn without_its_keys_a_database_is_not_used_and_there_is_a_way_back_and_a_way_on(
 
     fs::remove_file(&keys).unwrap();
     let done = Store::put_back(None, &folder.db(), &With::Nothing, &noted()).unwrap();
-    assert_eq!(done, PutBack { unreadable: 1, ..PutBack::default() });
+    let aside = done.aside.clone().expect("what the keys would open is kept");
+    assert_eq!(done, PutBack { unreadable: 1, aside: Some(aside.clone()), keys_aside: None });
     let mut store = folder.open();
     let restored = store.restore(at(0)).unwrap();
     assert_eq!((restored.kept.len(), restored.sightings.len(), restored.incidents.len()), (0, 0, 1));
@@ -341,6 +342,12 @@ fn without_its_keys_a_database_is_not_used_and_there_is_a_way_back_and_a_way_on(
     assert_eq!(ids(&lease(&mut store, "pager", 5)), ["d"]);
     assert!(matches!(folder.reader().verify_audit(None).unwrap(), AuditVerdict::Sound { .. }));
     store.commit(&[planted()]).unwrap();
+    assert_eq!(texts(&folder.reader()), ["plantedword in the lobby"]);
+    store.close().unwrap();
+
+    // Somebody finds them after all.
+    let done = Store::put_back(Some(&aside), &folder.db(), &With::Keys(safe), &noted()).unwrap();
+    assert_eq!((done.unreadable, done.keys_aside.is_some()), (0, true));
     assert_eq!(texts(&folder.reader()), ["plantedword in the lobby"]);
 }
 

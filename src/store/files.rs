@@ -72,14 +72,16 @@ pub(super) fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Whether a name stands for a file that we may read.
-pub(super) fn readable(path: &Path) -> Result<(), StoreError> {
-    let is_file = File::open(path).and_then(|file| Ok(file.metadata()?.is_file()));
-    match is_file {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(StoreError::file(path, io::ErrorKind::IsADirectory.into())),
-        Err(error) => Err(StoreError::file(path, error)),
-    }
+/// Why a file cannot be read, where the system knows more than SQLite said. To be asked only once SQLite has failed: whoever
+/// closes a file that a connection of this process has open ends the locks of that connection
+/// (<https://sqlite.org/howtocorrupt.html>, §2.2).
+pub(super) fn unreadable(path: &Path) -> Option<StoreError> {
+    let cause = match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => Some(io::ErrorKind::IsADirectory.into()),
+        Ok(_) => File::open(path).err(),
+        Err(error) => Some(error),
+    };
+    cause.map(|cause| StoreError::file(path, cause))
 }
 
 /// Opens or creates a file that only its owner may read, whatever the umask or its past.

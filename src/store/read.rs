@@ -144,8 +144,14 @@ pub struct OutboxCount {
 impl Reader {
     /// Opens a database that a [`super::Store`] has made.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        // SQLite says of all that may be wrong with the name that the file cannot be opened.
-        files::readable(path)?;
+        Self::opened(path).map_err(|error| match error {
+            // SQLite says of all that may be wrong with the name that the file cannot be opened.
+            StoreError::Unwritable(_) => files::unreadable(path).unwrap_or(error),
+            error => error,
+        })
+    }
+
+    fn opened(path: &Path) -> Result<Self, StoreError> {
         let sql =
             Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         sql.busy_timeout(Duration::from_secs(5))?;

@@ -120,17 +120,9 @@ impl Daemon {
 
 /// Whether an order of erasure means a post.
 fn is_of(post: &Post, subject: &Subject) -> bool {
-    let bare = |handle: &str| handle.trim_start_matches('@').to_lowercase();
     match subject {
         Subject::Post(id) => post.id == *id,
-        Subject::Author { name, source } => {
-            let handle = post.author.handle.as_deref();
-            post.source.as_str() == source
-                && match name.strip_prefix('@') {
-                    Some(wanted) => handle.is_some_and(|handle| bare(handle) == bare(wanted)),
-                    None => post.author.id.as_str() == name,
-                }
-        }
+        Subject::Author { name, source } => post.source.as_str() == source && post.author.is_called(name),
     }
 }
 

@@ -45,11 +45,11 @@ pub struct Reload {
 }
 
 /// The tables of the configuration that only a start takes over, as they were at this one.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Standing(toml::Table);
 
 impl Standing {
-    const KEYS: [&str; 6] = ["drill", "heartbeat", "receiver", "source", "store", "web"];
+    const KEYS: [&str; 7] = ["desk", "drill", "heartbeat", "receiver", "source", "store", "web"];
 
     /// Those of a file. Whether it can be used is for others to say.
     pub fn of(path: &Path) -> Self {
@@ -84,6 +84,8 @@ struct Read {
     files: Vec<RawFile>,
     routes: Routes,
     lessons: Vec<VolumeState>,
+    /// Tables that changed, and wait for a restart.
+    waiting: Vec<&'static str>,
 }
 
 impl Again {
@@ -94,7 +96,7 @@ impl Again {
         let (reload, before) = (self.reload.clone(), Arc::clone(&self.rules.borrow()));
         let read = tokio::task::spawn_blocking(move || reload.read(&before)).await;
         match read.unwrap_or_else(|_| Err(vec![Diagnostic::error("SB0417", "reading the configuration panicked")])) {
-            Ok(Read { rules, files, routes, lessons }) => {
+            Ok(Read { rules, files, routes, lessons, waiting }) => {
                 let (count, receivers) = (rules.rules().len(), self.reload.receivers.clone());
                 let (done, swapped) = oneshot::channel();
                 // An engine that is stopping takes no new rules; the next start reads them.
@@ -102,7 +104,6 @@ impl Again {
                 if sent.is_ok() && swapped.await.is_ok() {
                     shelves.send_replace(Arc::new(Shelf { files, refused: Vec::new() }));
                     events::reload_done(count);
-                    let waiting = self.reload.standing.changed(&self.reload.path);
                     if !waiting.is_empty() {
                         events::reload_not_all(&waiting.join(", "));
                     }
@@ -172,6 +173,6 @@ impl Reload {
         }
         let lessons = lessons::at_reload(&self.store, before, &rulebook.rules, SystemClock.now());
         let Rulebook { rules, files, .. } = rulebook;
-        Ok(Read { rules, files, routes: config.routes, lessons })
+        Ok(Read { rules, files, routes: config.routes, lessons, waiting: self.standing.changed(&self.path) })
     }
 }

@@ -196,6 +196,17 @@ pub struct Author {
     pub followers: Option<u64>,
 }
 
+impl Author {
+    /// Whether people mean them by a name: their id, or after `@` their handle.
+    pub fn is_called(&self, name: &str) -> bool {
+        let bare = |handle: &str| handle.trim_start_matches('@').to_lowercase();
+        match name.strip_prefix('@') {
+            Some(wanted) => self.handle.as_deref().is_some_and(|handle| bare(handle) == wanted.to_lowercase()),
+            None => self.id.as_str() == name,
+        }
+    }
+}
+
 /// How a post relates to others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PostKind {

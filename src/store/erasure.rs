@@ -61,17 +61,12 @@ impl Reader {
         let query = "SELECT id, json FROM post WHERE json IS NOT NULL AND (?1 IS NULL OR author = ?1)";
         let mut select = self.sql.prepare(query)?;
         let mut rows = select.query([author])?;
-        let wanted = name.strip_prefix('@').map(str::to_lowercase);
-        let fits = |handle: Option<&str>| {
-            let handle = handle.map(|handle| handle.trim_start_matches('@').to_lowercase());
-            wanted.is_none() || handle == wanted
-        };
         let mut authors = BTreeSet::new();
         while authors.len() < AUTHORS {
             let Some(row) = rows.next()? else { break };
-            let (name, sealed): (String, String) = (row.get(0)?, row.get(1)?);
-            let Some(post) = stored::read_post(&self.keys, &name, &sealed)? else { continue };
-            if post.source == *source && fits(post.author.handle.as_deref()) {
+            let (id, sealed): (String, String) = (row.get(0)?, row.get(1)?);
+            let Some(post) = stored::read_post(&self.keys, &id, &sealed)? else { continue };
+            if post.source == *source && post.author.is_called(name) {
                 authors.insert(post.author.id);
             }
         }

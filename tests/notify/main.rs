@@ -1,0 +1,10 @@
+//! Receivers and their worker, and drills.
+
+#![cfg(test)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod drill;
+mod receivers;
+mod worker;

@@ -2,8 +2,8 @@
 //!
 //! The veil over an incident does not cover a post that an ordinary rule took as well: so whatever reads the posts of an
 //! incident asks here, post by post. What a rule of the lane took is sealed with keys of the lane, and once there, always
-//! there; sightings say it of a post whose text is gone. It is asked at the time of showing or sending, because the lane's
-//! rule may take a post later than the other.
+//! there; its sightings say it too, and a mark on its row, made when the text goes, outlasts both. It is asked at the time of
+//! showing or sending, because the lane's rule may take a post later than the other.
 
 use rusqlite::{Connection, named_params};
 
@@ -18,14 +18,17 @@ pub(super) fn may_see(sql: &Connection, keys: &Keys, sight: Sight, name: &str) -
     Ok(sight == Sight::Whole || !is_of_lane(sql, keys, name)?)
 }
 
-fn is_of_lane(sql: &Connection, keys: &Keys, name: &str) -> Result<bool, StoreError> {
+/// Whether a post is of the lane, by its name.
+pub(super) fn is_of_lane(sql: &Connection, keys: &Keys, name: &str) -> Result<bool, StoreError> {
     let mut select = sql.prepare_cached(&format!(
-        "SELECT (SELECT json FROM post WHERE id = p.id), {RESTRICTED_SIGHTING} FROM (SELECT :post AS id) p"
+        "SELECT (SELECT json FROM post WHERE id = p.id),
+           coalesce((SELECT restricted FROM post WHERE id = p.id), 0) OR {RESTRICTED_SIGHTING}
+         FROM (SELECT :post AS id) p"
     ))?;
     let lane = serde_json::json!(RESTRICTED).to_string();
     let asked = named_params! { ":post": name, ":lane": lane, ":restricted": "[]" };
-    let (sealed, was_seen): (Option<String>, bool) = select.query_row(asked, |row| Ok((row.get(0)?, row.get(1)?)))?;
-    if was_seen {
+    let (sealed, is_marked): (Option<String>, bool) = select.query_row(asked, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if is_marked {
         return Ok(true);
     }
     let lane = sealed.map(|sealed| keys.lane_of(&sealed)).transpose()?.flatten();
@@ -66,7 +69,12 @@ mod tests {
         for (id, veiled) in [("both", false), ("topic", false), ("ordinary", true), ("unknown", true)] {
             assert_eq!((may(&store, Sight::Veiled, id), may(&store, Sight::Whole, id)), (veiled, true), "{id}");
         }
-        store.commit(&[Commit { erased: vec![Erasure::Post("both".into())], ..Commit::default() }]).unwrap();
-        assert!(!may(&store, Sight::Veiled, "both"));
+        let erased = ["both", "topic", "ordinary"].map(|id| Erasure::Post(id.into())).into();
+        store.commit(&[Commit { erased, ..Commit::default() }]).unwrap();
+        // As retention does when nothing is left of the text.
+        store.conn().execute("DELETE FROM sighting", ()).unwrap();
+        for (id, veiled) in [("both", false), ("topic", false), ("ordinary", true)] {
+            assert_eq!(may(&store, Sight::Veiled, id), veiled, "{id}");
+        }
     }
 }

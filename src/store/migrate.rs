@@ -14,7 +14,7 @@ use super::sealing::seal_all;
 use super::write::{integer, passing};
 
 /// The scripts; the first makes schema 1.
-const SCRIPTS: [&str; 18] = [
+const SCRIPTS: [&str; 19] = [
     include_str!("schema/0001.sql"),
     include_str!("schema/0002-volume.sql"),
     include_str!("schema/0003-stories.sql"),
@@ -33,6 +33,7 @@ const SCRIPTS: [&str; 18] = [
     include_str!("schema/0021-holds.sql"),
     include_str!("schema/0022-copies.sql"),
     include_str!("schema/0023-sealed.sql"),
+    include_str!("schema/0024-lane.sql"),
 ];
 
 /// From this schema on, what strangers wrote is sealed.
@@ -57,9 +58,19 @@ pub(super) fn ring(conn: &Connection, version: i64) -> Result<Option<String>, St
 
 /// Brings a database of ours to the present schema. Its keys are on disk before anything that they seal.
 pub(super) fn migrate(conn: &mut Connection, path: &Path, keys: &Keys) -> Result<(), StoreError> {
-    let mut version = check(conn, path)?;
-    let (begun, was_empty) = (version, version == 0);
-    while let Some(script) = usize::try_from(version).ok().and_then(|version| SCRIPTS.get(version)) {
+    let begun = check(conn, path)?;
+    run(&SCRIPTS, conn, begun, keys)?;
+    if (1..SEALED).contains(&begun) {
+        // What was in clear was overwritten where it stood (`secure_delete`); this gives its room back, and where there is
+        // no room to do so, nothing is worse than before.
+        conn.execute_batch("VACUUM").map_err(StoreError::from).or_else(passing)?;
+    }
+    Ok(())
+}
+
+/// Runs the scripts that come after a version.
+fn run(scripts: &[&str], conn: &mut Connection, mut version: i64, keys: &Keys) -> Result<(), StoreError> {
+    while let Some(script) = usize::try_from(version).ok().and_then(|version| scripts.get(version)) {
         let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(script)?;
         version += 1;
@@ -70,11 +81,6 @@ pub(super) fn migrate(conn: &mut Connection, path: &Path, keys: &Keys) -> Result
         }
         transaction.pragma_update(None, "user_version", version)?;
         transaction.commit()?;
-    }
-    if begun < SEALED && !was_empty {
-        // What was in clear was overwritten where it stood (`secure_delete`); this gives its room back, and where there is
-        // no room to do so, nothing is worse than before.
-        conn.execute_batch("VACUUM").map_err(StoreError::from).or_else(passing)?;
     }
     Ok(())
 }
@@ -108,13 +114,12 @@ mod tests {
     use crate::store::{AuditVerdict, Reader, Store, stored};
 
     fn of_schema(path: &Path, scripts: usize) -> Connection {
-        older(Connection::open(path).unwrap(), path, scripts)
+        older(Connection::open(path).unwrap(), path, scripts, &Keys::begin(path).unwrap())
     }
 
-    fn older(conn: Connection, path: &Path, scripts: usize) -> Connection {
+    fn older(mut conn: Connection, path: &Path, scripts: usize, keys: &Keys) -> Connection {
         claim(&conn, path).unwrap();
-        SCRIPTS.iter().take(scripts).for_each(|script| conn.execute_batch(script).unwrap());
-        conn.pragma_update(None, "user_version", integer(scripts as u64)).unwrap();
+        run(SCRIPTS.get(..scripts).unwrap(), &mut conn, 0, keys).unwrap();
         conn
     }
 
@@ -140,7 +145,7 @@ mod tests {
         let path = folder.path().join("a.db");
         let keys = Keys::begin(&path).unwrap();
         let migrated = |scripts: usize| {
-            let mut conn = older(Connection::open_in_memory().unwrap(), &path, scripts);
+            let mut conn = older(Connection::open_in_memory().unwrap(), &path, scripts, &keys);
             migrate(&mut conn, &path, &keys).unwrap();
             schema(&conn)
         };
@@ -242,6 +247,31 @@ mod tests {
     }
 
     #[test]
+    fn posts_of_the_lane_that_have_lost_their_text_are_marked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let keys = Keys::begin(&path).unwrap();
+        let mut conn = of_schema(&path, 0);
+        migrate(&mut conn, &path, &keys).unwrap();
+        conn.execute_batch(
+            "ALTER TABLE post DROP COLUMN restricted;
+             INSERT INTO post (id, author, at, hash) VALUES
+               ('rule', 'a', 1, x'00'), ('topic', 'a', 1, x'00'), ('none', 'a', 1, x'00'), ('unseen', 'a', 1, x'00');
+             INSERT INTO incident (id, state, opened_at, detail) VALUES
+               ('lane', 'resolved', 1, '{\"topic\":\"duty-of-care.x\"}'), ('other', 'resolved', 1, '{\"topic\":\"duty\"}');
+             INSERT INTO sighting (rule, post, source, author, at, incident) VALUES
+               ('restricted.r', 'rule', 's', 'a', 1, NULL), ('r', 'rule', 's', 'a', 1, 'other'),
+               ('r', 'topic', 's', 'a', 1, 'lane'), ('restrictedly', 'none', 's', 'a', 1, 'other');",
+        )
+        .unwrap();
+        conn.pragma_update(None, "user_version", SEALED).unwrap();
+        migrate(&mut conn, &path, &keys).unwrap();
+        let mut select = conn.prepare("SELECT id FROM post WHERE restricted ORDER BY id").unwrap();
+        let marked: Vec<String> = select.query_map((), |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        assert_eq!(marked, ["rule", "topic"]);
+    }
+
+    #[test]
     fn a_sealing_that_was_broken_off_begins_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
@@ -250,7 +280,7 @@ mod tests {
         let mut conn = Connection::open(&path).unwrap();
         let keys = Keys::begin(&path).unwrap();
         let transaction = conn.transaction().unwrap();
-        transaction.execute_batch(SCRIPTS.last().unwrap()).unwrap();
+        transaction.execute_batch(SCRIPTS.get(usize::try_from(SEALED).unwrap() - 1).unwrap()).unwrap();
         seal_all(&transaction, &keys).unwrap();
         keys.save().unwrap();
         transaction.rollback().unwrap();

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::error::StoreError;
 use super::holds::{HELD, not_held, put_aside};
 use super::keys::Keys;
+use super::lane::is_of_lane;
 use super::sealing::Horizons;
 use super::stored;
 use super::write::{Store, Writing, integer};
@@ -285,8 +286,8 @@ pub(super) fn erase(sql: &Connection, keys: &Keys, name: &str) -> Result<bool, S
         Ok(None) | Err(StoreError::Unreadable { .. }) => [0; 32],
         Err(error) => return Err(error),
     };
-    let mut update = sql.prepare_cached("UPDATE post SET json = NULL, hash = ?2 WHERE id = ?1")?;
-    update.execute(params![name, hash])?;
+    let mut update = sql.prepare_cached("UPDATE post SET json = NULL, hash = ?2, restricted = ?3 WHERE id = ?1")?;
+    update.execute(params![name, hash, is_of_lane(sql, keys, name)?])?;
     // Whoever has a dictionary can read the hashes of its words.
     let mut words = sql.prepare_cached("UPDATE telling SET words = x'' WHERE post = ?1 AND words IS NOT NULL")?;
     words.execute([name])?;

@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 use super::error::StoreError;
 use super::holds::HELD;
 use super::keys::{About, Keys};
+use super::lane::is_of_lane;
 use super::ring::{DAY, Lane, unhex};
 use super::stored;
 use super::write::Writing;
@@ -216,8 +217,8 @@ impl Writing<'_> {
         }
         for name in gone {
             // The hash of what is not there: nobody knows what it was.
-            let blank = "UPDATE post SET json = NULL, hash = zeroblob(32) WHERE id = ?1";
-            posts += self.sql.prepare_cached(blank)?.execute([&name])?;
+            let blank = "UPDATE post SET json = NULL, hash = zeroblob(32), restricted = ?2 WHERE id = ?1";
+            posts += self.sql.prepare_cached(blank)?.execute(params![name, is_of_lane(self.sql, self.keys, &name)?])?;
             let words = "UPDATE telling SET words = x'' WHERE post = ?1 AND words IS NOT NULL";
             self.sql.prepare_cached(words)?.execute([&name])?;
         }

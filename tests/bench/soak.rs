@@ -1,14 +1,17 @@
 //! The daemon under a full stream for half an hour: what must not grow does not. The command judges itself.
 //!
 //! Two things grow with what is found, and are meant to: an incident tells its authors apart as long as it goes on, and
-//! of every post that is kept its name is known. So somebody is at work, who resolves what is five minutes old and would
-//! have it begin anew, and posts are kept for ten minutes: then as much ends as begins.
+//! of every post that is kept its name is known. So somebody is at work, who resolves what is some minutes old and would
+//! have it begin anew, and posts are kept for ten minutes: then as much ends as begins. Not all incidents are resolved at
+//! the same age, or they would go on beginning and ending together, as they did at the start.
 //!
-//! Others are bounded, and full only when enough was sent: a rule that counts knows its last thousand posts, which takes
-//! hours of a rule that takes one a minute. So the warm-up is a stream as fast as the daemon reads it.
+//! Others are bounded, and full only when enough was sent. So the warm-up is a stream as fast as the daemon reads it. And a
+//! rule that counts knows its last thousand posts, which takes days of a rule that takes one in two minutes: so each is
+//! sent some at first, that it knows as many as after days.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -16,10 +19,11 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 
-use super::corpus::rules::{Set, alarm, alarm_rule, file};
+use super::corpus::rules::{ONE_COUNTS, Set, alarm, alarm_rule, file};
 use super::corpus::{Corpus, Draft};
 use super::daemon::{Daemon, source};
 use super::latency::micros_now;
+use super::rng::Rng;
 use super::sink::Sink;
 use super::stream::{Listener, Stream};
 use super::subject::Queries;
@@ -28,13 +32,15 @@ use super::subject::Queries;
 const VARIABLE: &str = "STORMBELL_SOAK_SECONDS";
 const LONG: u64 = 4200;
 /// Until here the stream comes as fast as it is read, so that what is bounded fills up …
-const FULL_SPEED: f64 = 0.35;
+const FULL_SPEED: f64 = 0.2;
 /// … and until here what was kept of it goes again: all that is known is of the stream that is judged.
-const WARM_UP: f64 = 0.57;
+const WARM_UP: f64 = 0.4;
+/// A rule that counts knows between half of these posts and all: when there are more, the older half goes.
+const REMEMBERED: u64 = 1024;
 /// For how long things are kept.
 const KEPT: &str = "store.retention = \"10m\"\nincidents.reopen_within = \"0s\"";
-/// What is open for so long is resolved …
-const RESOLVED_AFTER: Duration = Duration::from_mins(5);
+/// What is open for so many seconds is resolved …
+const RESOLVED_AFTER: Range<u64> = 150..450;
 /// … when somebody looks, so often.
 const LOOKED_EVERY: Duration = Duration::from_secs(10);
 /// A slope is judged where it is longer than what it is made of: pages come and go.
@@ -82,8 +88,12 @@ impl Soak {
         let count = (paced / ALARM_EVERY) as usize + 1;
         let (stream, sink) = (Stream::open(), Sink::open());
         let queries = Queries::new(Set::Mixed, self.rules, seed);
-        let queries = queries.written.iter().map(|written| written.query.as_str());
-        let rules = file(queries, 0) + &(0..count).map(alarm_rule).collect::<String>();
+        let queries = queries.written.into_iter().enumerate().map(|(rule, written)| match filling(rule) {
+            Some(filling) => format!("({}) OR {filling}", written.query),
+            None => written.query,
+        });
+        let queries: Vec<String> = queries.collect();
+        let rules = file(queries.iter().map(String::as_str), 0) + &(0..count).map(alarm_rule).collect::<String>();
         let daemon = Daemon::of(&source(&stream), KEPT, &sink, &rules);
         let mut listener = stream.listener();
         let over = AtomicBool::new(false);
@@ -104,6 +114,14 @@ impl Soak {
     fn send(&self, fast: Duration, paced: u64, count: usize, listener: &mut Listener, seed: u64) -> Sent {
         let mut corpus = Corpus::new(seed);
         let (mut frame, mut alarmed, began, mut at_once) = (String::new(), 0, Instant::now(), 0);
+        let mut rng = Rng(seed);
+        for filling in (0..self.rules).filter_map(filling) {
+            for number in 0..rng.between(REMEMBERED / 2, REMEMBERED) {
+                corpus.post(micros_now(), &Draft::english(&format!("{filling} {number}")), &mut frame);
+                listener.write(&frame);
+                at_once += 1;
+            }
+        }
         while began.elapsed() < fast {
             for _ in 0..AT_ONCE {
                 corpus.frame(micros_now(), &mut frame);
@@ -140,6 +158,11 @@ impl Soak {
     }
 }
 
+/// What a rule that counts takes besides what it was written for.
+fn filling(rule: usize) -> Option<String> {
+    rule.is_multiple_of(ONE_COUNTS).then(|| format!("zqfilling{rule}"))
+}
+
 /// What went out.
 struct Sent {
     /// As fast as it was read, and how fast that was, in frames a second.
@@ -163,13 +186,19 @@ fn resolve(daemon: &Daemon, over: &AtomicBool) -> usize {
         for id in ids {
             open.entry(id).or_insert(looked);
         }
-        for (id, _) in open.iter().filter(|(_, since)| since.elapsed() >= RESOLVED_AFTER) {
+        for (id, _) in open.iter().filter(|(id, since)| since.elapsed() >= resolved_after(id)) {
             daemon.command(&["resolve", id, "--by", "soak"]);
             resolved += 1;
         }
         thread::sleep(LOOKED_EVERY.saturating_sub(looked.elapsed()));
     }
     resolved
+}
+
+/// The age at which that incident is resolved.
+fn resolved_after(id: &str) -> Duration {
+    let mut rng = Rng(id.bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31) + u64::from(byte)));
+    Duration::from_secs(rng.between(RESOLVED_AFTER.start, RESOLVED_AFTER.end))
 }
 
 /// Looks each second.

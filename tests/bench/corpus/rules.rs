@@ -240,7 +240,10 @@ fn quoted(text: &str) -> String {
     format!("\"{text}\"")
 }
 
-/// A file of rules with those queries; one in five counts.
+/// Of so many rules in a file the first counts.
+pub const ONE_COUNTS: usize = 5;
+
+/// A file of rules with those queries; some count.
 pub fn file<'a>(queries: impl Iterator<Item = &'a str>, first: usize) -> String {
     let mut file = "schema = 1\n[pack]\nname = \"bench\"\n".to_owned();
     for (place, query) in queries.enumerate() {
@@ -248,7 +251,7 @@ pub fn file<'a>(queries: impl Iterator<Item = &'a str>, first: usize) -> String 
         let query = toml::Value::from(query);
         write!(file, "[[rule]]\nid = \"bench.{rule}\"\ntitle = \"Rule {rule}\"\nseverity = \"low\"\ntopic = \"bench-{rule}\"\nquery = {query}\n")
             .unwrap();
-        if rule.is_multiple_of(5) {
+        if rule.is_multiple_of(ONE_COUNTS) {
             file.push_str("count = { at_least = 3, distinct = \"author\", within = \"10m\" }\n");
         }
     }

@@ -247,31 +247,6 @@ mod tests {
     }
 
     #[test]
-    fn posts_of_the_lane_that_have_lost_their_text_are_marked() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.db");
-        let keys = Keys::begin(&path).unwrap();
-        let mut conn = of_schema(&path, 0);
-        migrate(&mut conn, &path, &keys).unwrap();
-        conn.execute_batch(
-            "ALTER TABLE post DROP COLUMN restricted;
-             INSERT INTO post (id, author, at, hash) VALUES
-               ('rule', 'a', 1, x'00'), ('topic', 'a', 1, x'00'), ('none', 'a', 1, x'00'), ('unseen', 'a', 1, x'00');
-             INSERT INTO incident (id, state, opened_at, detail) VALUES
-               ('lane', 'resolved', 1, '{\"topic\":\"duty-of-care.x\"}'), ('other', 'resolved', 1, '{\"topic\":\"duty\"}');
-             INSERT INTO sighting (rule, post, source, author, at, incident) VALUES
-               ('restricted.r', 'rule', 's', 'a', 1, NULL), ('r', 'rule', 's', 'a', 1, 'other'),
-               ('r', 'topic', 's', 'a', 1, 'lane'), ('restrictedly', 'none', 's', 'a', 1, 'other');",
-        )
-        .unwrap();
-        conn.pragma_update(None, "user_version", SEALED).unwrap();
-        migrate(&mut conn, &path, &keys).unwrap();
-        let mut select = conn.prepare("SELECT id FROM post WHERE restricted ORDER BY id").unwrap();
-        let marked: Vec<String> = select.query_map((), |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-        assert_eq!(marked, ["rule", "topic"]);
-    }
-
-    #[test]
     fn a_sealing_that_was_broken_off_begins_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");

@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 use super::error::StoreError;
 use super::holds::{HELD, not_held, put_aside};
 use super::keys::Keys;
-use super::lane::is_of_lane;
+use super::lane::NOTHING_LEFT;
+use super::ring::Lane;
 use super::sealing::Horizons;
 use super::stored;
 use super::write::{Store, Writing, integer};
@@ -185,6 +186,8 @@ impl Writing<'_> {
         for (rule, before) in shorter {
             more |= self.sql.execute(&of_rule, params![rule, before])? >= AT_ONCE;
         }
+        let unmark = portion("UPDATE post SET restricted = 0", "post", &format!("restricted AND {NOTHING_LEFT}"));
+        more |= self.sql.execute(&unmark, ())? >= AT_ONCE;
         Ok(more)
     }
 
@@ -286,8 +289,9 @@ pub(super) fn erase(sql: &Connection, keys: &Keys, name: &str) -> Result<bool, S
         Ok(None) | Err(StoreError::Unreadable { .. }) => [0; 32],
         Err(error) => return Err(error),
     };
-    let mut update = sql.prepare_cached("UPDATE post SET json = NULL, hash = ?2, restricted = ?3 WHERE id = ?1")?;
-    update.execute(params![name, hash, is_of_lane(sql, keys, name)?])?;
+    let of_lane = keys.lane_of(&sealed)? == Some(Lane::Restricted);
+    let gone = "UPDATE post SET json = NULL, hash = ?2, restricted = restricted OR ?3 WHERE id = ?1";
+    sql.prepare_cached(gone)?.execute(params![name, hash, of_lane])?;
     // Whoever has a dictionary can read the hashes of its words.
     let mut words = sql.prepare_cached("UPDATE telling SET words = x'' WHERE post = ?1 AND words IS NOT NULL")?;
     words.execute([name])?;

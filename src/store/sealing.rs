@@ -12,7 +12,6 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 use super::error::StoreError;
 use super::holds::HELD;
 use super::keys::{About, Keys};
-use super::lane::is_of_lane;
 use super::ring::{DAY, Lane, unhex};
 use super::stored;
 use super::write::Writing;
@@ -132,6 +131,7 @@ impl Writing<'_> {
     /// Moves a kept post and its words to the lane, if they are not there yet: another rule took it before.
     pub(super) fn restrict(&self, post: &PostId) -> Result<(), StoreError> {
         let name = self.keys.name(post.as_str())?;
+        self.sql.prepare_cached("UPDATE post SET restricted = 1 WHERE id = ?1 AND NOT restricted")?.execute([&name])?;
         let mut kept = self.sql.prepare_cached("SELECT json, at FROM post WHERE id = ?1 AND json IS NOT NULL")?;
         let row = kept.query_row([&name], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))).optional()?;
         let Some((sealed, at)) = row else { return Ok(()) };
@@ -217,8 +217,8 @@ impl Writing<'_> {
         }
         for name in gone {
             // The hash of what is not there: nobody knows what it was.
-            let blank = "UPDATE post SET json = NULL, hash = zeroblob(32), restricted = ?2 WHERE id = ?1";
-            posts += self.sql.prepare_cached(blank)?.execute(params![name, is_of_lane(self.sql, self.keys, &name)?])?;
+            let blank = "UPDATE post SET json = NULL, hash = zeroblob(32) WHERE id = ?1";
+            posts += self.sql.prepare_cached(blank)?.execute([&name])?;
             let words = "UPDATE telling SET words = x'' WHERE post = ?1 AND words IS NOT NULL";
             self.sql.prepare_cached(words)?.execute([&name])?;
         }

@@ -49,7 +49,7 @@ const JUDGED_FROM: Duration = Duration::from_secs(LONG);
 const MOST_AN_HOUR: f64 = 1e6;
 /// A connection may be on its way.
 const MORE_FILES: usize = 3;
-/// The longest that SQLite's log of changes may become, in bytes.
+/// The longest that SQLite's log of changes may become after the warm-up, which begins with a flood, in bytes.
 const MOST_WAL: u64 = 64 << 20;
 /// An alarm each so many seconds: it must come through to the end.
 const ALARM_EVERY: u64 = 30;
@@ -234,10 +234,11 @@ fn judge(soak: &Soak, samples: &[Sample], resolved: usize, sent: &Sent) {
     let files = |samples: &[&Sample]| samples.iter().map(|sample| sample.files).max().unwrap();
     let (early, late) = judged.split_at(judged.len() / 2);
     let (files_before, files_after) = (files(early), files(late));
-    let wal = samples.iter().map(|sample| sample.wal).max().unwrap();
+    let wal_of = |samples: &mut dyn Iterator<Item = &Sample>| samples.map(|sample| sample.wal).max().unwrap();
+    let (wal_ever, wal) = (wal_of(&mut samples.iter()), wal_of(&mut judged.iter().copied()));
     let megabytes = |bytes: u64| bytes as f64 / 1e6;
     println!(
-        "soak      {} frames at {:.0} frames/s, then {} in {:.0} s at {} frames/s with {} rules and the packs ({}), {resolved} incidents resolved: after {:.0} s of warm-up {:.1} MB of its own, {:.1} at the end, {:+.2} MB an hour; {files_before} files, then {files_after}; WAL at most {:.1} MB",
+        "soak      {} frames at {:.0} frames/s, then {} in {:.0} s at {} frames/s with {} rules and the packs ({}), {resolved} incidents resolved: after {:.0} s of warm-up {:.1} MB of its own, {:.1} at the end, {:+.2} MB an hour; {files_before} files, then {files_after}; WAL at most {:.1} MB, in the warm-up too {:.1}",
         sent.at_once,
         sent.at_full_speed,
         sent.frames,
@@ -250,6 +251,7 @@ fn judge(soak: &Soak, samples: &[Sample], resolved: usize, sent: &Sent) {
         megabytes(judged[judged.len() - 1].memory),
         slope / 1e6,
         megabytes(wal),
+        megabytes(wal_ever),
     );
     assert!(sent.took < sent.asked.mul_f64(1.02), "the daemon does not keep up with {} frames a second", soak.rate);
     assert!(files_after <= files_before + MORE_FILES, "files are left open: {files_before}, then {files_after}");

@@ -203,8 +203,13 @@ impl Backend for Daemon {
         reasons
     }
 
-    async fn incidents(&self, state: Option<IncidentState>, limit: usize) -> Result<Vec<Incident>, BackendError> {
-        self.read(move |reader| reader.incidents(state, limit)).await
+    async fn incidents(
+        &self,
+        state: Option<IncidentState>,
+        before: Option<(Timestamp, IncidentId)>,
+        limit: usize,
+    ) -> Result<Vec<Incident>, BackendError> {
+        self.read(move |reader| reader.incidents(state, before, limit)).await
     }
 
     async fn incident(&self, id: IncidentId, sight: Sight) -> Result<Option<IncidentDetail>, BackendError> {
@@ -496,8 +501,8 @@ pub(super) fn stopping() -> BackendError {
 }
 
 fn open(reader: &Reader) -> Result<Vec<Incident>, StoreError> {
-    let mut incidents = reader.incidents(Some(IncidentState::Open), 10_000)?;
-    incidents.extend(reader.incidents(Some(IncidentState::Acknowledged), 10_000)?);
+    let mut incidents = reader.incidents(Some(IncidentState::Open), None, 10_000)?;
+    incidents.extend(reader.incidents(Some(IncidentState::Acknowledged), None, 10_000)?);
     incidents.retain(|incident| !incident.exercise);
     Ok(incidents)
 }

@@ -129,7 +129,7 @@ fn standing(reader: &Reader, receivers: &[ReceiverName]) -> Result<Vec<Standing>
         [(IncidentState::Open, MessageKind::Opened), (IncidentState::Acknowledged, MessageKind::Acknowledged)]
     {
         let was_told = |incident: &Incident| incident.told.receivers.iter().any(|to| receivers.contains(&to.receiver));
-        for incident in reader.incidents(Some(state), MAX_LAST)?.into_iter().filter(was_told) {
+        for incident in reader.incidents(Some(state), None, MAX_LAST)?.into_iter().filter(was_told) {
             let posts = reader.incident(&incident.id, Sight::Veiled)?.map(|record| record.posts).unwrap_or_default();
             let muted = incident.muted.is_some();
             // What only others were told since is no news here.

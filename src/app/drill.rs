@@ -52,7 +52,7 @@ async fn begin(daemon: &Daemon, drill: &Drill, at: Timestamp, now: Timestamp) ->
     }
     let mut real = Vec::new();
     for state in [IncidentState::Open, IncidentState::Acknowledged] {
-        real.extend(daemon.incidents(Some(state), 1000).await.map_err(|error| error.to_string())?);
+        real.extend(daemon.incidents(Some(state), None, usize::MAX).await.map_err(|error| error.to_string())?);
     }
     let grave = |one: &&Incident| !one.exercise && !one.is_own() && one.severity >= Severity::High;
     if let Some(grave) = real.iter().find(grave) {
@@ -70,7 +70,7 @@ async fn end(daemon: &Daemon, drill: &Drill, incidents: Vec<Incident>) {
     let mut waiting: Vec<IncidentId> = incidents.iter().map(|incident| incident.id.clone()).collect();
     while !waiting.is_empty() && daemon.now().since(began) < drill.wait {
         tokio::time::sleep(LOOK).await;
-        let Ok(open) = daemon.incidents(Some(IncidentState::Open), 1000).await else { continue };
+        let Ok(open) = daemon.incidents(Some(IncidentState::Open), None, usize::MAX).await else { continue };
         waiting.retain(|id| open.iter().any(|incident| incident.id == *id));
     }
     for incident in &incidents {

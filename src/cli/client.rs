@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
+use reqwest::header::{HeaderValue, LINK};
 use reqwest::{Client, Method, StatusCode};
 use serde::Deserialize;
 use tokio::runtime::Builder;
@@ -208,15 +209,24 @@ fn show_source(out: &mut impl Write, source: &SourceView) -> std::io::Result<()>
 
 impl Incidents {
     pub(super) fn main(self) -> anyhow::Result<Exit> {
-        let query = self.state.as_ref().map_or_else(String::new, |state| format!("?state={state}"));
-        let text = self.daemon.ask(Method::GET, &format!("incidents{query}"), None)?;
+        let mut query = self.state.as_ref().map_or_else(String::new, |state| format!("?state={state}"));
+        loop {
+            let Answer { text, next } = self.daemon.answer(Method::GET, &format!("incidents{query}"), None)?;
+            self.print(&text)?;
+            match next {
+                Some(next) => query = next,
+                None => return Ok(Exit::Fine),
+            }
+        }
+    }
+
+    fn print(&self, text: &str) -> anyhow::Result<()> {
         let mut out = std::io::stdout().lock();
         if self.json {
-            let incidents: Vec<serde_json::Value> = serde_json::from_str(&text)?;
-            incidents.iter().try_for_each(|incident| writeln!(out, "{incident}"))?;
-            return Ok(Exit::Fine);
+            let incidents: Vec<serde_json::Value> = serde_json::from_str(text)?;
+            return Ok(incidents.iter().try_for_each(|incident| writeln!(out, "{incident}"))?);
         }
-        let incidents: Vec<IncidentLine> = serde_json::from_str(&text)?;
+        let incidents: Vec<IncidentLine> = serde_json::from_str(text)?;
         if incidents.is_empty() {
             writeln!(out, "no incidents")?;
         }
@@ -232,7 +242,7 @@ impl Incidents {
             writeln!(out, "{id}  {severity:<8} {state}{owner}{merged}{muted}  {title}")?;
             writeln!(out, "                opened {}; {summary}", seconds(&opened_at))?;
         }
-        Ok(Exit::Fine)
+        Ok(())
     }
 }
 
@@ -279,9 +289,25 @@ pub(super) fn seconds(time: &str) -> String {
     time.split_once('.').map_or_else(|| time.to_owned(), |(whole, _)| format!("{whole}Z"))
 }
 
+/// An answer's body, and the query of the next part where there is one.
+struct Answer {
+    text: String,
+    next: Option<String>,
+}
+
+/// What the daemon's `Link` has.
+fn next(link: &HeaderValue) -> Option<String> {
+    let next = link.to_str().ok()?.strip_prefix('<')?.strip_suffix(">; rel=\"next\"")?;
+    Some(next.to_owned())
+}
+
 impl DaemonArgs {
     /// Sends a request below `/api/v1/` and gives the answer's body.
     pub(super) fn ask(&self, method: Method, path: &str, body: Option<String>) -> anyhow::Result<String> {
+        Ok(self.answer(method, path, body)?.text)
+    }
+
+    fn answer(&self, method: Method, path: &str, body: Option<String>) -> anyhow::Result<Answer> {
         let Daemon { url, token, certificate } = self.resolve()?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
@@ -302,9 +328,10 @@ impl DaemonArgs {
                 .map_err(|error| anyhow!(error.without_url()))
                 .with_context(|| format!("no stormbell answers at {url}; is it running, with a [web] table?"))?;
             let status = answer.status();
+            let next = answer.headers().get(LINK).and_then(next);
             let text = answer.text().await?;
             if status.is_success() {
-                return Ok(text);
+                return Ok(Answer { text, next });
             }
             let problem = serde_json::from_str::<serde_json::Value>(&text).ok();
             let problem = problem.as_ref().and_then(|problem| problem.get("error")?.as_str()).unwrap_or(&text);

@@ -161,11 +161,19 @@ impl Reader {
         Ok(Self { sql, keys })
     }
 
-    /// Incidents, newest first; of one state or of all.
-    pub fn incidents(&self, state: Option<IncidentState>, limit: usize) -> Result<Vec<Incident>, StoreError> {
+    /// Incidents, newest first; of one state or of all; those that come after one in that order, when it is given.
+    pub fn incidents(
+        &self,
+        state: Option<IncidentState>,
+        before: Option<(Timestamp, IncidentId)>,
+        limit: usize,
+    ) -> Result<Vec<Incident>, StoreError> {
+        let (at, id) = before.map_or((None, None), |(at, id)| (Some(at.micros()), Some(id)));
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let which = "(?1 IS NULL OR state = ?1) ORDER BY opened_at DESC, id LIMIT ?2";
-        restore::incidents(&self.sql, &self.keys, which, params![state.map(IncidentState::as_str), limit])
+        let which = "(?1 IS NULL OR state = ?1) AND (?2 IS NULL OR opened_at < ?2 OR (opened_at = ?2 AND id > ?3))
+             ORDER BY opened_at DESC, id LIMIT ?4";
+        let id = id.as_ref().map(IncidentId::as_str);
+        restore::incidents(&self.sql, &self.keys, which, params![state.map(IncidentState::as_str), at, id, limit])
     }
 
     /// One incident as it stands.

@@ -10,11 +10,13 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json, Router, middleware};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use url::form_urlencoded;
 use utoipa::ToSchema;
 
 use super::backend::{Action, ActionKind, Backend, BackendError, IncidentDetail, Merge};
 use super::caller::Caller;
 use super::guard::guard;
+use super::place::{place, place_of};
 use super::routes::{Needs, Route, Routes};
 use super::view::{IncidentDetailView, ReadyView, RuleView, SourceView, StatusView};
 use super::{
@@ -31,8 +33,8 @@ use crate::wire::oncall::{MOST_DAYS, Question, ScheduleJson, answer};
 
 /// The longest request body.
 const BODY_LIMIT: usize = 64 * 1024;
-/// Incidents in one answer.
-const INCIDENTS: usize = 500;
+/// Incidents in one answer, and on a page of the console.
+pub(super) const INCIDENTS: usize = 500;
 /// The longest name of a person, in characters.
 pub(super) const NAME_LIMIT: usize = 200;
 /// The longest note, in characters.
@@ -147,20 +149,29 @@ pub(super) struct IncidentsQuery {
     /// Only those in this state: `open`, `acknowledged` or `resolved`.
     #[param(pattern = "^(open|acknowledged|resolved)$")]
     state: Option<String>,
+    /// Go on: what `Link` of an earlier answer has.
+    before: Option<String>,
 }
 
 /// Incidents, the newest first: 500 at most, without their posts.
+///
+/// When there are more, the header `Link` says where (RFC 8288).
 #[utoipa::path(
     get,
     path = "/api/v1/incidents",
     tag = "incidents",
     operation_id = "listIncidents",
     params(IncidentsQuery),
-    responses((status = 200, description = "The incidents", body = Vec<IncidentJson<'static>>)),
+    responses((
+        status = 200,
+        description = "The incidents",
+        body = Vec<IncidentJson<'static>>,
+        headers(("Link" = String, description = "When there are older ones: `<?before=…>; rel=\"next\"`, relative to this address")),
+    )),
 )]
 pub(super) async fn all<B: Backend>(State(shared): App<B>, Extension(caller): Extension<Caller>, uri: Uri) -> Answer {
     let Ok(Query(query)) = Query::<IncidentsQuery>::try_from_uri(&uri) else {
-        return Err(Problem::new(StatusCode::BAD_REQUEST, "the only thing to ask for here is state"));
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "what can be asked for here is state and before"));
     };
     let state = match query.state.as_deref() {
         None => None,
@@ -169,11 +180,31 @@ pub(super) async fn all<B: Backend>(State(shared): App<B>, Extension(caller): Ex
                 .ok_or_else(|| Problem::new(StatusCode::BAD_REQUEST, "state is open, acknowledged or resolved"))?,
         ),
     };
-    let incidents = shared.backend.incidents(state, INCIDENTS).await?;
+    let bad = || Problem::new(StatusCode::BAD_REQUEST, "before is what Link of an earlier answer has");
+    let before = query.before.map(|before| place_of(&before).ok_or_else(bad)).transpose()?;
+    let (incidents, older) = incidents_of(&*shared.backend, state, before).await?;
     let incidents: Vec<Incident> = incidents.into_iter().map(|incident| incident.seen_with(caller.sight)).collect();
     let console = shared.console.as_ref();
     let json = incidents.iter().map(|incident| IncidentJson::new(incident, &[], console));
-    Ok(Json(json.collect::<Vec<_>>()).into_response())
+    let link = older.map(|older| [(header::LINK, format!("<?{older}>; rel=\"next\""))]);
+    Ok((link, Json(json.collect::<Vec<_>>())).into_response())
+}
+
+/// As many incidents as are shown at once, and what to ask for older ones, as part of an address.
+pub(super) async fn incidents_of<B: Backend>(
+    backend: &B,
+    state: Option<IncidentState>,
+    before: Option<(Timestamp, IncidentId)>,
+) -> Result<(Vec<Incident>, Option<String>), BackendError> {
+    let mut incidents = backend.incidents(state, before, INCIDENTS + 1).await?;
+    let more = incidents.len() > INCIDENTS;
+    incidents.truncate(INCIDENTS);
+    let older = incidents.last().filter(|_| more).map(|last| {
+        let state = state.map(|state| ("state", state.as_str().to_owned()));
+        let before = ("before", place(last.opened_at, &last.id));
+        form_urlencoded::Serializer::new(String::new()).extend_pairs(state.into_iter().chain([before])).finish()
+    });
+    Ok((incidents, older))
 }
 
 /// An incident with a sample of its posts, its history and its alerts.

@@ -32,10 +32,11 @@ pub trait Backend: Past + Privacy + Team + Workshop {
     /// Why the daemon is not ready; empty when it is.
     fn not_ready(&self) -> impl Future<Output = Vec<String>> + Send;
 
-    /// Incidents, newest first.
+    /// Incidents, newest first; those that come after one in that order, when it is given.
     fn incidents(
         &self,
         state: Option<IncidentState>,
+        before: Option<(Timestamp, IncidentId)>,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Incident>, BackendError>> + Send;
 

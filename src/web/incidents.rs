@@ -14,9 +14,9 @@ use super::api::{Answer, App, Problem, RESPONDER, VIEWER, kept_from, no_such_inc
 use super::backend::{Backend, BackendError, Growth, IncidentDetail};
 use super::caller::Caller;
 use super::console;
+use super::place::{place, place_of};
 use super::report::{self, Facts, Report};
 use super::routes::Routes;
-use super::search::{place, place_of};
 use super::team::{Escalate, HandOver};
 use super::view::IncidentDetailView;
 use crate::domain::id::{IncidentId, PostId};

@@ -23,6 +23,7 @@ mod oidc;
 mod openapi;
 mod page;
 mod pagerduty;
+mod place;
 mod privacy;
 pub mod receipts;
 pub mod report;

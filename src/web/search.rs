@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use super::api::{Answer, App, Problem};
 use super::backend::Backend;
 use super::caller::Caller;
+use super::place::{place, place_of};
 use crate::domain::id::{IncidentId, PostId, RuleId};
 use crate::domain::incident::Severity;
 use crate::domain::seek::{FoundPost, Seek};
@@ -106,20 +107,9 @@ impl Asked {
     }
 }
 
-/// The place that [`place`] wrote.
-pub(super) fn place_of(text: &str) -> Option<(Timestamp, PostId)> {
-    let (at, id) = text.split_once('~')?;
-    Some((Timestamp::from_micros(at.parse().ok()?), PostId::from(id)))
-}
-
 /// Where to go on after a post.
 pub(super) fn next(found: &FoundPost) -> String {
     place(found.post.event_time, &found.post.id)
-}
-
-/// A post by its time and id, as part of an address.
-pub(super) fn place(at: Timestamp, id: &PostId) -> String {
-    format!("{}~{id}", at.micros())
 }
 
 /// A post that was found, with what is known of it.

@@ -137,7 +137,7 @@ pub(super) struct Tried {
 
 /// Holds matchers against the newest incidents on record, of those that may be read.
 pub(super) async fn tried<B: Backend>(backend: &B, matchers: &[Matcher], sight: Sight) -> Result<Tried, BackendError> {
-    let mut incidents = backend.incidents(None, PREVIEWED).await?;
+    let mut incidents = backend.incidents(None, None, PREVIEWED).await?;
     incidents.retain(|incident| sight == Sight::Whole || !incident.is_restricted());
     let mut tried = Tried { looked_at: incidents.len() as u64, muted: Vec::new(), spared: Vec::new() };
     for incident in incidents {

@@ -234,7 +234,7 @@ impl<B: Backend> Asked<'_, B> {
             (IncidentState::Acknowledged, UNDER_WAY),
             (IncidentState::Resolved, OVER),
         ] {
-            all.extend(self.shared.backend.incidents(Some(state), limit).await?);
+            all.extend(self.shared.backend.incidents(Some(state), None, limit).await?);
         }
         let told = |incident: Incident| {
             let person = incident.told.receivers.iter().filter_map(|to| to.recipient.as_ref());

@@ -116,9 +116,39 @@ fn readers_see_an_incident_with_all_that_belongs_to_it() {
     assert_eq!(record.timeline.iter().map(|row| row.at).collect::<Vec<_>>(), [at(1), at(2)]);
     assert_eq!((record.alerts[0].condition.as_str(), record.alerts[0].severity), ("count", Severity::High));
     assert_eq!(reader.incident(&"none".into(), Sight::Whole).unwrap(), None);
-    assert_eq!(reader.incidents(Some(IncidentState::Open), 10).unwrap(), [shown]);
-    assert_eq!(reader.incidents(None, 10).unwrap().len(), 2);
-    assert_eq!(reader.incidents(None, 1).unwrap().len(), 1);
+    assert_eq!(reader.incidents(Some(IncidentState::Open), None, 10).unwrap(), [shown]);
+    assert_eq!(reader.incidents(None, None, 10).unwrap().len(), 2);
+    assert_eq!(reader.incidents(None, None, 1).unwrap().len(), 1);
+}
+
+#[test]
+fn incidents_can_be_read_part_by_part_also_those_that_began_at_one_instant() {
+    let folder = Folder::new();
+    let mut store = folder.open();
+    let state = |number| if number % 3 == 0 { IncidentState::Open } else { IncidentState::Resolved };
+    let opened = |number: i32| Incident {
+        opened_at: at(i64::from(number / 4)),
+        ..incident(&format!("i{number}"), state(number), &[])
+    };
+    store.commit(&[Commit { incidents: (0..30).map(opened).collect(), ..Commit::default() }]).unwrap();
+    let reader = folder.reader();
+    for of in [None, Some(IncidentState::Open)] {
+        let whole = reader.incidents(of, None, 100).unwrap();
+        assert_eq!(whole.len(), if of.is_none() { 30 } else { 10 });
+        for limit in 1..8 {
+            let mut read = Vec::<Incident>::new();
+            loop {
+                let before = read.last().map(|last| (last.opened_at, last.id.clone()));
+                let part = reader.incidents(of, before, limit).unwrap();
+                let ended = part.len() < limit;
+                read.extend(part);
+                if ended {
+                    break;
+                }
+            }
+            assert_eq!(read, whole, "{limit} at a time");
+        }
+    }
 }
 
 #[test]

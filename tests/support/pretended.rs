@@ -1,5 +1,6 @@
 //! A daemon that is only pretended, behind a real server.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -54,6 +55,8 @@ pub struct Pretended {
     pub full: AtomicBool,
     /// No incident is alive.
     pub quiet: AtomicBool,
+    /// How many more incidents are over, two at a time.
+    pub past: AtomicI64,
     /// Seconds since the beginning.
     pub clock: AtomicI64,
     pub not_ready: Mutex<Vec<String>>,
@@ -88,6 +91,7 @@ impl Default for Pretended {
             first_link: Mutex::default(),
             full: AtomicBool::new(false),
             quiet: AtomicBool::new(false),
+            past: AtomicI64::new(0),
             clock: AtomicI64::new(100),
             not_ready: Mutex::default(),
             acted: Mutex::default(),
@@ -168,11 +172,26 @@ impl Backend for Pretended {
         self.not_ready.lock().unwrap().clone()
     }
 
-    async fn incidents(&self, state: Option<IncidentState>, _limit: usize) -> Result<Vec<Incident>, BackendError> {
+    async fn incidents(
+        &self,
+        state: Option<IncidentState>,
+        before: Option<(Timestamp, IncidentId)>,
+        limit: usize,
+    ) -> Result<Vec<Incident>, BackendError> {
         if self.quiet.load(Ordering::Relaxed) && state.is_some() {
             return Ok(Vec::new());
         }
-        Ok(IncidentState::ALL.into_iter().filter(|one| state.is_none_or(|state| state == *one)).map(incident).collect())
+        let past = (0..self.past.load(Ordering::Relaxed)).map(|number| Incident {
+            id: format!("over/{number:04}").into(),
+            opened_at: at(-(number / 2)),
+            ..incident(IncidentState::Resolved)
+        });
+        let asked = |one: &Incident| state.is_none_or(|state| state == one.state);
+        let follows = |one: &Incident| {
+            before.as_ref().is_none_or(|(at, id)| (Reverse(one.opened_at), &one.id) > (Reverse(*at), id))
+        };
+        let all = IncidentState::ALL.into_iter().map(incident).chain(past);
+        Ok(all.filter(asked).filter(follows).take(limit).collect())
     }
 
     async fn incident(&self, id: IncidentId, _sight: Sight) -> Result<Option<IncidentDetail>, BackendError> {

@@ -1,10 +1,13 @@
 //! The API over real connections, with a daemon behind it that is only pretended.
 
+use std::process::Command;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::support::pretended::{HOOK_SECRET, Server, TOKEN, answer, at, is_error, link};
 use crate::support::sink::{signature, user, webhook};
-use reqwest::{Method, StatusCode};
+use reqwest::header::LINK;
+use reqwest::{Method, StatusCode, Url};
 use serde_json::{Value, json};
 use stormbell::domain::addressee::Addressee;
 use stormbell::domain::event::Ledger;
@@ -28,6 +31,44 @@ async fn health_readiness_and_metrics_need_no_token() {
     let response = server.ask(Method::GET, "/metrics").send().await.unwrap();
     assert_eq!(response.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
     assert!(response.text().await.unwrap().contains("stormbell_frames_total{source=\"bluesky\"} 7\n"));
+}
+
+/// 1,201 of them are over.
+#[tokio::test(flavor = "multi_thread")]
+async fn incidents_that_are_too_many_for_an_answer_come_in_parts_and_the_command_lists_them_all() {
+    let server = Server::guarded().await;
+    server.backend.past.store(1_200, Ordering::Relaxed);
+    let ids = |json: &[Value]| json.iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let (mut parts, mut all) = (Vec::new(), Vec::new());
+    let mut address = Url::parse(&format!("http://{}/api/v1/incidents?state=resolved", server.address)).unwrap();
+    loop {
+        let response = server.client.get(address.clone()).bearer_auth(TOKEN).send().await.unwrap();
+        let link = response.headers().get(LINK).map(|link| link.to_str().unwrap().to_owned());
+        let part: Vec<Value> = serde_json::from_str(&response.text().await.unwrap()).unwrap();
+        parts.push(part.len());
+        all.extend(ids(&part));
+        let Some(link) = link else { break };
+        let next = link.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap();
+        address = address.join(next).unwrap();
+    }
+    let expected =
+        ["active-threat/1".to_owned()].into_iter().chain((0..1_200).map(|number| format!("over/{number:04}")));
+    assert_eq!((parts.as_slice(), &all), (&[500, 500, 201][..], &expected.collect()));
+
+    let token = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(token.path(), TOKEN).unwrap();
+    let listed = |json: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stormbell"));
+        command.args(["incidents", "--state", "resolved"]).args(json);
+        command.args(["--url", &format!("http://{}", server.address), "--token-file"]).arg(token.path());
+        let listed = command.env_clear().output().unwrap();
+        assert!(listed.status.success(), "{listed:?}");
+        String::from_utf8(listed.stdout).unwrap()
+    };
+    let json = listed(&["--json"]);
+    assert_eq!(ids(&json.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<_>>()), all);
+    let lines = listed(&[]);
+    assert_eq!(lines.lines().step_by(2).map(|line| line.split(' ').next().unwrap()).collect::<Vec<_>>(), all);
 }
 
 #[tokio::test]
@@ -65,7 +106,8 @@ async fn incidents_are_shown_with_the_names_of_the_webhook_payload() {
     }]);
     assert_eq!(open, expected);
     is_error(&server.get("/api/v1/incidents?state=eaten").await, 400, "open, acknowledged or resolved");
-    is_error(&server.get("/api/v1/incidents?limit=1").await, 400, "state");
+    is_error(&server.get("/api/v1/incidents?limit=1").await, 400, "state and before");
+    is_error(&server.get("/api/v1/incidents?before=yesterday").await, 400, "Link");
 
     let (status, one) = server.get("/api/v1/incidents/active-threat%2F1").await;
     assert_eq!(status, StatusCode::OK);

@@ -660,6 +660,24 @@ async fn what_fired_is_judged_with_a_click_and_a_reason() {
 }
 
 #[tokio::test]
+async fn a_list_of_incidents_that_is_too_long_goes_on_at_its_end() {
+    let server = Server::guarded().await;
+    let mut everybody = with_everybody(&server).await;
+    let viewer = everybody.get_mut(&Role::Viewer).unwrap();
+    let (mut path, mut rows) = ("/incidents?state=resolved".to_owned(), Vec::new());
+    assert!(!viewer.get(&path).await.text.contains("Older incidents"));
+    server.backend.past.store(600, Ordering::Relaxed);
+    loop {
+        let page = viewer.get(&path).await.text;
+        rows.push(page.matches("<tr><td><span class=\"severity").count());
+        assert!(page.contains("<a href=\"/incidents?state=resolved\" aria-current=\"page\">"), "{page}");
+        let Some((before, _)) = page.split_once("\">Older incidents</a>") else { break };
+        path = before.rsplit('"').next().unwrap().replace("&#38;", "&");
+    }
+    assert_eq!(rows, [500, 101]);
+}
+
+#[tokio::test]
 async fn a_search_is_an_address_and_can_be_saved_and_taken_along() {
     let server = Server::guarded().await;
     let mut everybody = with_everybody(&server).await;

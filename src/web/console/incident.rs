@@ -270,8 +270,8 @@ pub(super) async fn in_time<T: Default>(asked: impl Future<Output = Result<T, Ba
 
 /// Those it could go on as.
 async fn others<B: Backend>(backend: &B, f: &Frame, incident: &Incident) -> Result<Vec<Other>, BackendError> {
-    let mut alive = backend.incidents(Some(IncidentState::Open), OTHERS).await?;
-    alive.extend(backend.incidents(Some(IncidentState::Acknowledged), OTHERS).await?);
+    let mut alive = backend.incidents(Some(IncidentState::Open), None, OTHERS).await?;
+    alive.extend(backend.incidents(Some(IncidentState::Acknowledged), None, OTHERS).await?);
     let fits = |other: &&Incident| other.id != incident.id && other.exercise == incident.exercise && f.may_see(other);
     let other = |other: &Incident| Other { id: other.id.to_string(), title: clip(&clean(&other.title), MOST_NAME) };
     Ok(alive.iter().filter(fits).map(other).collect())

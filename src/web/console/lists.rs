@@ -16,13 +16,12 @@ use super::now::percent;
 use super::rule;
 use crate::domain::incident::{IncidentState, Severity};
 use crate::domain::time::{Timestamp, human};
-use crate::web::api::App;
+use crate::web::api::{App, incidents_of};
 use crate::web::backend::{Backend, BackendError};
+use crate::web::place::place_of;
 use crate::web::view::{GapView, RuleView, SourceView};
 use crate::wire::oncall::{Question, ScheduleJson, ShiftJson, answer};
 
-/// Incidents in the list.
-const INCIDENTS: usize = 500;
 /// What a source's server refuses, as far as it is shown; the API has all.
 const UNWATCHED: usize = 20;
 /// Gaps shown of a source, drills shown.
@@ -37,13 +36,16 @@ struct Incidents {
     f: Frame,
     filters: Vec<Entry>,
     rows: Vec<Card>,
+    /// Where older ones are.
+    older: Option<String>,
 }
 
 pub(super) async fn incidents<B: Backend>(State(shared): App<B>, f: Frame, RawQuery(query): RawQuery) -> Response {
     let f = f.at("incidents");
-    let state = IncidentState::parse(Fields::read(query.unwrap_or_default().as_bytes()).get("state"));
-    match shared.backend.incidents(state, INCIDENTS).await {
-        Ok(incidents) => {
+    let asked = Fields::read(query.unwrap_or_default().as_bytes());
+    let state = IncidentState::parse(asked.get("state"));
+    match incidents_of(&*shared.backend, state, place_of(asked.get("before"))).await {
+        Ok((incidents, older)) => {
             let rows = incidents.iter().map(|incident| Card::of(&f, incident)).collect();
             let w = f.w;
             let filters = [
@@ -57,7 +59,7 @@ pub(super) async fn incidents<B: Backend>(State(shared): App<B>, f: Frame, RawQu
                 name: name.to_string(),
                 here: which == state,
             });
-            Frame::show(StatusCode::OK, &Incidents { f, filters: filters.into(), rows })
+            Frame::show(StatusCode::OK, &Incidents { f, filters: filters.into(), rows, older })
         }
         Err(error) => failed(f, &error),
     }

@@ -72,8 +72,8 @@ struct Look {
 }
 
 async fn look<B: Backend>(backend: &B, f: &Frame) -> Result<Look, BackendError> {
-    let mut alive = backend.incidents(Some(IncidentState::Open), LOOKED_AT).await?;
-    alive.extend(backend.incidents(Some(IncidentState::Acknowledged), LOOKED_AT).await?);
+    let mut alive = backend.incidents(Some(IncidentState::Open), None, LOOKED_AT).await?;
+    alive.extend(backend.incidents(Some(IncidentState::Acknowledged), None, LOOKED_AT).await?);
     let real = |state| alive.iter().filter(|one| !one.exercise && one.state == state).count();
     let (free, taken) = (real(IncidentState::Open), real(IncidentState::Acknowledged));
     // The gravest first, of these what nobody has, the newest.
@@ -86,7 +86,7 @@ async fn look<B: Backend>(backend: &B, f: &Frame) -> Result<Look, BackendError> 
     let mut growth = in_time(backend.growth(alive.iter().map(|one| one.id.clone()).collect())).await;
     growth.resize_with(alive.len(), Growth::default);
     let cards = alive.iter().zip(&growth).map(|(one, growth)| Card::of(f, one).grown(f, growth, None)).collect();
-    let ended = backend.incidents(Some(IncidentState::Resolved), ENDED).await?;
+    let ended = backend.incidents(Some(IncidentState::Resolved), None, ENDED).await?;
     let ended = ended.iter().filter(|one| !one.exercise).filter_map(|one| one.resolved.as_ref());
     // Before it started it saw nothing.
     let since = ended.map(|ended| ended.at).max().unwrap_or_default().max(backend.started());

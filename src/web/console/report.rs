@@ -29,8 +29,8 @@ use crate::domain::time::{Timestamp, human};
 use crate::web::api::App;
 use crate::web::backend::{Backend, Growth, Moment};
 use crate::web::incidents::{Wanted, write};
+use crate::web::place::place_of;
 use crate::web::report::{GrowthView, Report, Told};
-use crate::web::search::place_of;
 use crate::web::view::TimelineView;
 
 /// Characters of a post, of a sentence, of anything else a stranger chose.

@@ -362,6 +362,7 @@ pub(super) struct Words {
     pub(super) language: Phrase,
     pub(super) nothing_found: Phrase,
     pub(super) older_posts: Phrase,
+    pub(super) older_incidents: Phrase,
     pub(super) export_hint: Phrase,
     pub(super) saved: Phrase,
     pub(super) save_search: Phrase,

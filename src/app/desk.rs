@@ -23,6 +23,7 @@ use super::status::{Status, Statuses};
 use crate::domain::addressee::Addressee;
 use crate::domain::commit::{Commit, Erasure, VolumeState};
 use crate::domain::engine::{Command, Engine, Exercise, Input, Outcome, Refused, STORAGE};
+use crate::domain::erasure::Account;
 use crate::domain::id::{IncidentId, ReceiverName, SourceName};
 use crate::domain::incident::{Incident, IncidentState, Severity, TimelineEntry};
 use crate::domain::key::Key;
@@ -63,9 +64,9 @@ pub(super) enum Request {
     Answered(Command, Option<Addressee>, Timestamp, oneshot::Sender<Result<Incident, Refused>>),
     /// A person's order about silences, and where the answer goes once it is on disk.
     Silence(silence::Order, oneshot::Sender<Result<Silence, silence::Refused>>),
-    /// What is to be erased, with the names by which alerts may have counted its author; told when memory has forgotten
-    /// it and all that was decided before is on disk.
-    Erase(Erasure, Vec<String>, oneshot::Sender<()>),
+    /// What is to be erased, of an author with what is said of the account; told when memory has forgotten it and all
+    /// that was decided before is on disk.
+    Erase(Erasure, Option<Account>, oneshot::Sender<()>),
     /// Posts and authors of whom nothing is kept any more.
     Forgotten(Vec<Key>),
     /// A delivery that will never arrive.
@@ -272,8 +273,8 @@ impl Desk {
                 pending.answers.extend(outcome.silence.take().map(|reply| answer(asker, reply)));
                 self.took(outcome, pending);
             }
-            Request::Erase(what, names, asker) => {
-                let outcome = self.engine.step(Input::Erase(what, names), now);
+            Request::Erase(what, account, asker) => {
+                let outcome = self.engine.step(Input::Erase(what, account), now);
                 pending.answers.push(answer(asker, ()));
                 self.took(outcome, pending);
             }

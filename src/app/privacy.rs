@@ -8,7 +8,7 @@ use super::backend::{Daemon, stopping};
 use super::desk::Request;
 use crate::config::model::StoreConfig;
 use crate::domain::commit::Erasure;
-use crate::domain::erasure::{Hold, NotErased, Order};
+use crate::domain::erasure::{Account, Hold, NotErased, Order};
 use crate::domain::id::{AuthorId, IncidentId, SourceName};
 use crate::domain::lane::Sight;
 use crate::domain::post::Post;
@@ -35,14 +35,14 @@ impl Privacy for Daemon {
         if let Some(held) = self.read(move |reader| reader.hold_on_taken_back(|post| is_of(post, &taken_back))).await? {
             return Err(BackendError::Conflict(held.to_string()));
         }
-        let Some((what, names)) = self.kept_of(subject).await? else { return Ok(None) };
+        let Some((what, account)) = self.kept_of(subject).await? else { return Ok(None) };
         let asked = what.clone();
         if let Some(held) = self.read(move |reader| reader.hold_against(&asked)).await? {
             return Err(BackendError::Conflict(held.to_string()));
         }
         let (answer, answered) = oneshot::channel();
         // What is on its way to the disk is there when memory has answered, and then goes with the rest.
-        self.engine.send(Request::Erase(what.clone(), names, answer)).await.or(Err(stopping()))?;
+        self.engine.send(Request::Erase(what.clone(), account, answer)).await.or(Err(stopping()))?;
         answered.await.or(Err(stopping()))?;
         let at = self.now();
         let order = Order { what, by: by.clone(), reason: reason.clone(), at };
@@ -91,13 +91,13 @@ impl Privacy for Daemon {
 }
 
 impl Daemon {
-    /// What is kept of whom, and by which names alerts may have counted them.
-    async fn kept_of(&self, subject: Subject) -> Result<Option<(Erasure, Vec<String>)>, BackendError> {
+    /// What is kept of whom, and of an author what is said of the account.
+    async fn kept_of(&self, subject: Subject) -> Result<Option<(Erasure, Option<Account>)>, BackendError> {
         let (name, source) = match subject {
             Subject::Post(post) => {
                 let id = post.clone();
                 let is_kept = self.read(move |reader| reader.keeps(&id)).await?;
-                return Ok(is_kept.then(|| (Erasure::Post(post), Vec::new())));
+                return Ok(is_kept.then(|| (Erasure::Post(post), None)));
             }
             Subject::Author { name, source } => (name, SourceName::from(source)),
         };
@@ -112,9 +112,8 @@ impl Daemon {
             }
         };
         let id = author.clone();
-        let mut names = self.read(move |reader| reader.handles_of(&id)).await?;
-        names.push(author.to_string());
-        Ok(Some((Erasure::Author(author), names)))
+        let account = self.read(move |reader| reader.account_of(&id)).await?;
+        Ok(Some((Erasure::Author(author), Some(account))))
     }
 }
 

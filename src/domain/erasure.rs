@@ -1,7 +1,10 @@
 //! What a person orders about kept posts: that they are erased, or that an incident's are held.
 
 use super::commit::Erasure;
-use super::id::IncidentId;
+use super::condition::by::Named;
+use super::id::{AuthorId, IncidentId};
+use super::incident::Incident;
+use super::key::Key;
 use super::time::Timestamp;
 
 /// A person's order to erase what is kept of an author, or one post.
@@ -47,11 +50,62 @@ pub struct Hold {
     pub at: Timestamp,
 }
 
-/// What stands, in an alert's reason, for the account that it was counted by and that is erased.
+/// What stands, in what was said of it, for an account that is erased.
 pub const ERASED: &str = "[erased]";
 
-/// A reason without that account: strangers' words stand between ‘ and ’.
-#[must_use]
-pub fn unnamed(why: &str, names: &[String]) -> String {
-    names.iter().fold(why.to_owned(), |why, name| why.replace(&format!("‘{name}’"), &format!("‘{ERASED}’")))
+/// An account that is erased, as what was said of it knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    key: Key,
+    counted_as: String,
+    /// What people read of it in reasons.
+    shown: Vec<String>,
+}
+
+impl Account {
+    /// By its id and the handles that it had.
+    pub fn new(author: &AuthorId, handles: &[String]) -> Self {
+        let Named { text, shown, .. } = Named::new(author.as_str());
+        let shown = handles.iter().map(|handle| Named::new(handle).shown).chain([shown]).collect();
+        Self { key: Key::of(author), counted_as: text, shown }
+    }
+
+    /// Its name in counts of authors.
+    pub const fn key(&self) -> Key {
+        self.key
+    }
+
+    /// Whether an alert that was counted by a key was counted by this account.
+    pub fn is_counted_as(&self, key: &str) -> bool {
+        key == self.counted_as
+    }
+
+    /// A reason without it: what strangers wrote stands between ‘ and ’.
+    #[must_use]
+    pub fn out_of(&self, why: &str) -> String {
+        let erased = format!("‘{ERASED}’");
+        self.shown.iter().fold(why.to_owned(), |why, name| why.replace(&format!("‘{name}’"), &erased))
+    }
+
+    /// Takes it out of an incident. By which words it was one of those whose word spreads, if it was; none when nothing
+    /// of it was there.
+    pub fn leave(&self, incident: &mut Incident) -> Option<Vec<String>> {
+        let why = self.out_of(&incident.why);
+        let left: Vec<(usize, String)> = incident
+            .notable
+            .iter()
+            .enumerate()
+            .filter(|(_, notable)| notable.author == self.key)
+            .map(|(place, notable)| (place, notable.what.clone()))
+            .collect();
+        if why == incident.why && left.is_empty() {
+            return None;
+        }
+        incident.why = why;
+        incident.notable.retain(|notable| notable.author != self.key);
+        // People were told of the first so many; the next one is news as before.
+        let told = left.iter().filter(|(place, _)| *place < incident.told.notable).count();
+        incident.told.notable = incident.told.notable.saturating_sub(told);
+        Some(left.into_iter().map(|(_, what)| what).collect())
+    }
 }

@@ -1,7 +1,7 @@
 //! Erasing by order, with a receipt.
 //!
-//! The same erasure as of what an author deletes at the source, and more: alerts that were counted by the account lose
-//! its name, and messages that wait no longer point to the posts. What is erased, its entry in the audit log and the
+//! The same erasure as of what an author deletes at the source, and more: what was said of the account loses its name
+//! (alerts that were counted by it, incidents in which its word spread), and messages that wait no longer point to the posts. What is erased, its entry in the audit log and the
 //! receipt are one transaction. A post's id stays with its hash, or the post would come back when the stream is read
 //! again.
 
@@ -22,10 +22,8 @@ use super::writer::StoreHandle;
 use super::{restore, stored};
 use crate::domain::audit::{Entry, Link};
 use crate::domain::commit::Erasure;
-use crate::domain::erasure::{ERASED, NotErased, Order, unnamed};
+use crate::domain::erasure::{Account, ERASED, NotErased, Order};
 use crate::domain::id::{AuthorId, PostId, ReceiverName, SourceName, hex};
-use crate::domain::incident::Incident;
-use crate::domain::message::Message;
 
 /// Accounts that are named to choose from, at most.
 const AUTHORS: usize = 10;
@@ -55,12 +53,12 @@ impl StoreHandle {
 }
 
 impl Reader {
-    /// The accounts of which text of a source is kept, by id, or by handle after `@`.
+    /// The accounts of which text of a source is kept, by id, or by handle after `@`; by id also one that is only spoken of.
     pub fn authors_of(&self, name: &str, source: &SourceName) -> Result<Vec<AuthorId>, StoreError> {
         let author = if name.starts_with('@') { None } else { Some(self.keys.name(name)?) };
         let query = "SELECT id, json FROM post WHERE json IS NOT NULL AND (?1 IS NULL OR author = ?1)";
         let mut select = self.sql.prepare(query)?;
-        let mut rows = select.query([author])?;
+        let mut rows = select.query([&author])?;
         let mut authors = BTreeSet::new();
         while authors.len() < AUTHORS {
             let Some(row) = rows.next()? else { break };
@@ -69,6 +67,13 @@ impl Reader {
             if post.source == *source && post.author.is_called(name) {
                 authors.insert(post.author.id);
             }
+        }
+        if authors.is_empty() && author.is_some() {
+            // What was said of an account may be kept longer than what it wrote.
+            let account = Account::new(&name.into(), &[]);
+            let is_said =
+                !spread_by(&self.sql, &account)?.is_empty() || !counted_by(&self.sql, &self.keys, &account)?.is_empty();
+            authors.extend(is_said.then(|| AuthorId::from(name)));
         }
         Ok(authors.into_iter().collect())
     }
@@ -84,22 +89,18 @@ impl Reader {
         hold_of_one(&self.sql, &serde_json::json!(posts_of(&self.sql, &self.keys, what)?).to_string())
     }
 
-    /// The handles under which an author stands in kept posts.
-    pub fn handles_of(&self, author: &AuthorId) -> Result<Vec<String>, StoreError> {
-        handles(&self.sql, &self.keys, author.as_str())
+    /// An author as what was said of it knows it.
+    pub fn account_of(&self, author: &AuthorId) -> Result<Account, StoreError> {
+        account(&self.sql, &self.keys, author)
     }
 }
 
 impl Writing<'_> {
     pub(super) fn erase_by_order(&mut self, order: &Order) -> Result<Result<Receipt, NotErased>, StoreError> {
         let posts = posts_of(self.sql, self.keys, &order.what)?;
-        let (subject, names) = match &order.what {
-            Erasure::Post(post) => (post.as_str(), Vec::new()),
-            Erasure::Author(author) => {
-                let mut names = handles(self.sql, self.keys, author.as_str())?;
-                names.push(author.to_string());
-                (author.as_str(), names)
-            }
+        let (subject, account) = match &order.what {
+            Erasure::Post(post) => (post.as_str(), None),
+            Erasure::Author(author) => (author.as_str(), Some(account(self.sql, self.keys, author)?)),
         };
         let listed = serde_json::json!(posts).to_string();
         if let Some(held) = hold_of_one(self.sql, &listed)? {
@@ -116,7 +117,9 @@ impl Writing<'_> {
             erase(self.sql, self.keys, post)?;
         }
         rows.push(("outbox", self.take_out_of_what_waits(&listed)?));
-        rows.extend(self.unname(&names)?);
+        if let Some(account) = account {
+            rows.extend(self.unname(&account)?);
+        }
         self.removed_text = true;
 
         let posts =
@@ -159,53 +162,50 @@ impl Writing<'_> {
         )?)
     }
 
-    /// Takes an account out of what was counted by it: alerts, and what was said of their incidents.
-    fn unname(&self, names: &[String]) -> Result<Vec<(&'static str, usize)>, StoreError> {
-        let (alerts, incidents) = self.unname_alerts(names)?;
-        if alerts == 0 {
+    /// Takes an account out of what was said of it: alerts that were counted by it, and their incidents; incidents in
+    /// which its word spread.
+    fn unname(&self, account: &Account) -> Result<Vec<(&'static str, usize)>, StoreError> {
+        let (alerts, mut incidents) = self.unname_alerts(account)?;
+        incidents.extend(spread_by(self.sql, account)?);
+        if incidents.is_empty() {
             return Ok(Vec::new());
         }
         let mut rows = [("alert", alerts), ("timeline", 0), ("incident", 0), ("outbox", 0), ("audit", 0)];
         let [_, (_, timeline), (_, incident), (_, outbox), (_, audit)] = &mut rows;
         for id in &incidents {
-            *timeline += self.unname_timeline(id, names)?;
-            *incident += self.unname_incident(id, names)?;
-            *outbox += self.unname_messages(id, names)?;
-            *audit += self.unname_audit(id, names)?;
+            let (changed, notable) = self.unname_incident(id, account)?;
+            let out_of = |text: &str| {
+                let unnamed = account.out_of(text);
+                notable.iter().fold(unnamed, |text, what| text.replace(what, ERASED))
+            };
+            *incident += changed;
+            *timeline += self.unname_timeline(id, out_of)?;
+            *outbox += self.unname_messages(id, account)?;
+            *audit += self.unname_audit(id, out_of)?;
         }
         Ok(rows.to_vec())
     }
 
     /// The alerts that were changed, and their incidents.
-    fn unname_alerts(&self, names: &[String]) -> Result<(usize, BTreeSet<String>), StoreError> {
-        let mut select =
-            self.sql.prepare("SELECT seq, rule, at, post, why, key, incident FROM alert WHERE key IS NOT NULL")?;
+    fn unname_alerts(&self, account: &Account) -> Result<(usize, BTreeSet<String>), StoreError> {
         let mut update = self.sql.prepare("UPDATE alert SET why = ?2, key = ?3 WHERE seq = ?1")?;
-        let mut rows = select.query(())?;
         let (mut changed, mut incidents) = (0, BTreeSet::new());
-        while let Some(row) = rows.next()? {
-            let (rule, at, post): (String, i64, Option<String>) = (row.get(1)?, row.get(2)?, row.get(3)?);
-            let sealed: (String, String) = (row.get(4)?, row.get(5)?);
-            let known_by = (rule.as_str(), at, post.as_deref());
-            let (why, key) = open_alert(self.keys, known_by, (&sealed.0, Some(&sealed.1)))?;
-            if !key.is_some_and(|key| names.contains(&key)) {
-                continue;
-            }
-            let unnamed = (&*unnamed(&why, names), ERASED);
-            if let Some((why, key)) = reseal_alert(self.keys, known_by, &sealed.0, unnamed)? {
-                changed += update.execute(params![row.get::<_, i64>(0)?, why, key])?;
-                incidents.insert(row.get(6)?);
+        for Counted { seq, rule, at, post, incident, why, sealed } in counted_by(self.sql, self.keys, account)? {
+            let unnamed = (&*account.out_of(&why), ERASED);
+            if let Some((why, key)) = reseal_alert(self.keys, (&rule, at, post.as_deref()), &sealed, unnamed)? {
+                changed += update.execute(params![seq, why, key])?;
+                incidents.insert(incident);
             }
         }
         Ok((changed, incidents))
     }
 
-    fn unname_timeline(&self, incident: &str, names: &[String]) -> Result<usize, StoreError> {
+    fn unname_timeline(&self, incident: &str, out_of: impl Fn(&str) -> String) -> Result<usize, StoreError> {
         let about = About::new("timeline", incident);
         let mut changed = 0;
         for (row, sealed) in self.texts("SELECT seq, text FROM timeline WHERE incident = ?1", incident)? {
             let Some(was) = self.keys.open(about, &sealed)? else { continue };
-            let is = unnamed(&was, names);
+            let is = out_of(&was);
             if let Some(sealed) = (is != was).then(|| self.keys.reseal(&sealed, about, &is)).transpose()?.flatten() {
                 changed += self.sql.execute("UPDATE timeline SET text = ?2 WHERE seq = ?1", params![row, sealed])?;
             }
@@ -213,23 +213,20 @@ impl Writing<'_> {
         Ok(changed)
     }
 
-    fn unname_incident(&self, id: &str, names: &[String]) -> Result<usize, StoreError> {
-        let Some(incident) = restore::incidents(self.sql, self.keys, "id = ?1", [id])?.pop() else { return Ok(0) };
-        let why = unnamed(&incident.why, names);
-        if why == incident.why {
-            return Ok(0);
-        }
-        let detail = stored::incident_to_json(&Incident { why, ..incident }, self.keys)?;
-        Ok(self.sql.execute("UPDATE incident SET detail = ?2 WHERE id = ?1", [id, &detail])?)
+    /// Whether the incident was changed, and what the account was called in it.
+    fn unname_incident(&self, id: &str, account: &Account) -> Result<(usize, Vec<String>), StoreError> {
+        let incident = restore::incidents(self.sql, self.keys, "id = ?1", [id])?.pop();
+        let Some(mut incident) = incident else { return Ok((0, Vec::new())) };
+        let Some(notable) = account.leave(&mut incident) else { return Ok((0, Vec::new())) };
+        let detail = stored::incident_to_json(&incident, self.keys)?;
+        Ok((self.sql.execute("UPDATE incident SET detail = ?2 WHERE id = ?1", [id, &detail])?, notable))
     }
 
-    fn unname_messages(&self, incident: &str, names: &[String]) -> Result<usize, StoreError> {
+    fn unname_messages(&self, incident: &str, account: &Account) -> Result<usize, StoreError> {
         let mut changed = 0;
         for (row, message) in self.texts("SELECT seq, message FROM outbox WHERE incident = ?1", incident)? {
-            let message = stored::message_from_json(incident, &message, self.keys)?;
-            let why = unnamed(&message.incident.why, names);
-            if why != message.incident.why {
-                let message = Message { incident: Incident { why, ..message.incident }, ..message };
+            let mut message = stored::message_from_json(incident, &message, self.keys)?;
+            if account.leave(&mut message.incident).is_some() {
                 let json = stored::message_to_json(&message, self.keys)?;
                 changed += self.sql.execute("UPDATE outbox SET message = ?2 WHERE seq = ?1", params![row, json])?;
             }
@@ -238,12 +235,12 @@ impl Writing<'_> {
     }
 
     /// Of words that are changed the chain would say so; of those that are gone it holds.
-    fn unname_audit(&self, incident: &str, names: &[String]) -> Result<usize, StoreError> {
+    fn unname_audit(&self, incident: &str, out_of: impl Fn(&str) -> String) -> Result<usize, StoreError> {
         let mut changed = 0;
         let select = "SELECT seq, text FROM audit WHERE text IS NOT NULL AND about = ?1";
         for (number, sealed) in self.texts(select, incident)? {
             let Some((_, was)) = open_entry(self.keys, number, &sealed)? else { continue };
-            if unnamed(&was, names) != was {
+            if out_of(&was) != was {
                 changed += self.sql.execute("UPDATE audit SET text = NULL WHERE seq = ?1", [number])?;
             }
         }
@@ -279,16 +276,50 @@ pub(super) fn hold_of_one(sql: &Connection, posts: &str) -> Result<Option<NotEra
     Ok(held.next().transpose()?)
 }
 
-fn handles(sql: &Connection, keys: &Keys, author: &str) -> Result<Vec<String>, StoreError> {
+/// An author by its id and the handles under which it stands in kept posts.
+fn account(sql: &Connection, keys: &Keys, author: &AuthorId) -> Result<Account, StoreError> {
     let mut select = sql.prepare("SELECT id, json FROM post WHERE author = ?1 AND json IS NOT NULL")?;
-    let mut rows = select.query([keys.name(author)?])?;
+    let mut rows = select.query([keys.name(author.as_str())?])?;
     let mut handles = BTreeSet::new();
     while let Some(row) = rows.next()? {
         let (name, sealed): (String, String) = (row.get(0)?, row.get(1)?);
         let post = stored::read_post(keys, &name, &sealed)?;
         handles.extend(post.and_then(|post| post.author.handle).filter(|handle| !handle.is_empty()));
     }
-    Ok(handles.into_iter().collect())
+    Ok(Account::new(author, &Vec::from_iter(handles)))
+}
+
+/// Incidents in which an account's word spread.
+fn spread_by(sql: &Connection, account: &Account) -> Result<Vec<String>, StoreError> {
+    // Numbers of 64 bits are too long for SQL.
+    let author = format!("\"author\":{},", account.key().bits());
+    ids(sql, "SELECT id FROM incident WHERE instr(detail, ?1)", [author])
+}
+
+/// An alert that was counted by an account.
+struct Counted {
+    seq: i64,
+    rule: String,
+    at: i64,
+    post: Option<String>,
+    incident: String,
+    /// Its reason, and as it is sealed.
+    why: String,
+    sealed: String,
+}
+
+fn counted_by(sql: &Connection, keys: &Keys, account: &Account) -> Result<Vec<Counted>, StoreError> {
+    let mut select = sql.prepare("SELECT seq, rule, at, post, why, key, incident FROM alert WHERE key IS NOT NULL")?;
+    let (mut rows, mut counted) = (select.query(())?, Vec::new());
+    while let Some(row) = rows.next()? {
+        let (rule, at, post): (String, i64, Option<String>) = (row.get(1)?, row.get(2)?, row.get(3)?);
+        let (sealed, key): (String, String) = (row.get(4)?, row.get(5)?);
+        let (why, key) = open_alert(keys, (&rule, at, post.as_deref()), (&sealed, Some(&key)))?;
+        if key.is_some_and(|key| account.is_counted_as(&key)) {
+            counted.push(Counted { seq: row.get(0)?, rule, at, post, incident: row.get(6)?, why, sealed });
+        }
+    }
+    Ok(counted)
 }
 
 fn hashed(id: &str) -> String {

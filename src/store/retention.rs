@@ -78,8 +78,8 @@ impl Store {
     /// Forgets what is older than it may be kept, a bounded part of it at a time.
     ///
     /// The text of posts goes and its hash stays; of a post of several topics, when the first of them says so. Sightings
-    /// go with it. Alerts and history go once their incident is resolved; incidents stay as rows, they are few and hold
-    /// no post's text. Messages go once delivered, or parked and told. Gaps and silences go once over. What is evidence
+    /// go with it. Alerts and history go once their incident is resolved, and so does its reason; incidents stay as rows,
+    /// they are few. Messages go once delivered, or parked and told. Gaps and silences go once over. What is evidence
     /// of an incident that is held stays.
     pub fn forget(&mut self, retention: impl Into<Retention>) -> Result<Forgotten, StoreError> {
         let retention = retention.into();
@@ -156,7 +156,7 @@ impl Writing<'_> {
     fn forget_beside(&self, instants: &Instants) -> Result<bool, StoreError> {
         let Instants { usual, newest, by_topic, .. } = instants;
         let mut more = false;
-        for statement in of_incidents() {
+        for statement in of_incidents().into_iter().chain([words_of_incidents()]) {
             more |= self.sql.execute(&statement, params![usual, newest, by_topic])? >= AT_ONCE;
         }
         let telling = portion("DELETE FROM telling", "telling", "at < ?1");
@@ -273,6 +273,16 @@ fn of_incidents() -> Vec<String> {
         portion(change, table, &which)
     })
     .collect()
+}
+
+/// Of an incident that is over and old, all that was sealed.
+fn words_of_incidents() -> String {
+    let which = format!(
+        "opened_at < ?2 AND max(opened_at, detail ->> '$.last_post_at')
+           < coalesce((SELECT value FROM json_each(?3) WHERE key = detail ->> '$.topic'), ?1)
+         AND state = 'resolved' AND detail ->> '$.why' <> '' AND id NOT IN ({HELD})"
+    );
+    portion("UPDATE incident SET detail = json_set(detail, '$.why', '', '$.notable', json('[]'))", "incident", &which)
 }
 
 /// Removes the text of a post by its name and keeps the hash; whether there was any.

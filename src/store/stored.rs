@@ -330,7 +330,8 @@ impl IncidentJson {
     fn opened(self, keys: &Keys) -> Result<Self, StoreError> {
         let about = About::new(INCIDENT, &self.id);
         let named = |NotableJson { author, what }| Ok(NotableJson { author, what: words_of(keys, about, &what)? });
-        let why = words_of(keys, about, &self.why)?;
+        // Retention leaves nothing of it.
+        let why = if self.why.is_empty() { GONE.to_owned() } else { words_of(keys, about, &self.why)? };
         let notable = self.notable.into_iter().map(named).collect::<Result<_, StoreError>>()?;
         let mut sample = Vec::with_capacity(self.sample.len());
         for name in self.sample {

@@ -3,12 +3,15 @@
 
 use std::time::Duration;
 
-use crate::support::sim::{Sim, at, authors, minutes, posted, route, rule};
+use crate::support::sim::{Sim, at, authors, frame, minutes, post, posted, route, rule, stories};
 use proptest::prelude::*;
+use stormbell::domain::commit::Erasure;
 use stormbell::domain::condition::by::{By, Entries};
 use stormbell::domain::condition::{Condition, Count, Distinct, Spike};
-use stormbell::domain::event::Decoded;
-use stormbell::domain::id::PostId;
+use stormbell::domain::engine::Input;
+use stormbell::domain::erasure::Account;
+use stormbell::domain::event::{Decoded, SourceEvent};
+use stormbell::domain::id::{AuthorId, PostId};
 use stormbell::domain::incident::{Alert, ConditionKind, Severity};
 use stormbell::domain::organization::Organization;
 use stormbell::domain::query::Lists;
@@ -60,6 +63,23 @@ fn three_people_on_one_link_are_told_apart_from_three_on_three() {
     let decided: Vec<&str> = alert.decided_by.iter().map(PostId::as_str).collect();
     assert_eq!(decided, ["q1", "q2", "q3"]);
     assert_eq!((sim.incident().posts, sim.incident().authors), (3, 3), "the others are about other links");
+}
+
+#[test]
+fn an_account_that_is_erased_stands_in_no_reason_of_what_it_was_counted_by() {
+    let mut sim = sim(by(By::Author, stories(2, 10)));
+    let author = AuthorId::from("did:plc:ann");
+    for (id, seconds) in [("1", 0), ("2", 10)] {
+        let mut post = post(id, author.as_str(), at(seconds), &about(&format!("a.example/{id}")));
+        post.author.handle = Some("ann.‘example’".to_owned());
+        sim.feed(vec![frame(Ok(SourceEvent::Post(Box::new(post))), at(seconds))]);
+    }
+    let why = |sim: &Sim| sim.engine.incidents().next().unwrap().why.clone();
+    assert_eq!((keys(&sim), why(&sim).contains("‘ann[.]'example'’")), (vec!["did:plc:ann"], true), "{}", why(&sim));
+    let account = Account::new(&author, &["ann.‘example’".to_owned()]);
+    assert!(account.is_counted_as(keys(&sim)[0]));
+    sim.step(Input::Erase(Erasure::Author(author), Some(account)));
+    assert!(why(&sim).contains("‘[erased]’") && !why(&sim).contains("ann"), "{}", why(&sim));
 }
 
 #[test]

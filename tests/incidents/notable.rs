@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use stormbell::domain::commit::Erasure;
 use stormbell::domain::engine::{Action, Input};
+use stormbell::domain::erasure::Account;
 use stormbell::domain::event::{Decoded, SourceEvent};
 use stormbell::domain::incident::Incident;
 use stormbell::domain::message::MessageKind::{Opened, Updated};
@@ -58,6 +60,20 @@ fn journalists_are_known_by_handle_or_key_however_few_follow_them() {
     assert_eq!(told(&sim, Updated), ["pager", "pager"]);
     let text = summary(only(&sim));
     assert!(text.ends_with("; among its authors: the journalist @Ann.example, the journalist did:plc:bob"), "{text}");
+}
+
+#[test]
+fn whoever_is_erased_is_named_no_more_and_the_next_one_is_news() {
+    let mut sim = sim(terms());
+    sim.post("1", "eve", 10, OUTAGE);
+    feed(&mut sim, by("2", "did:plc:x", 20, Some("ann.example"), None));
+    let account = Account::new(&"did:plc:x".into(), &["ann.example".to_owned()]);
+    sim.step(Input::Erase(Erasure::Author("did:plc:x".into()), Some(account)));
+    assert_eq!(sim.engine.incidents().next().unwrap().notable, []);
+    feed(&mut sim, by("3", "did:plc:bob", 30, None, None));
+    assert_eq!(told(&sim, Updated), ["pager", "pager"]);
+    let text = summary(only(&sim));
+    assert!(text.ends_with("; among its authors: the journalist did:plc:bob"), "{text}");
 }
 
 #[test]

@@ -6,10 +6,12 @@ use std::time::Duration;
 use stormbell::domain::commit::{Commit, Erasure};
 use stormbell::domain::erasure::{Hold, NotErased, Order};
 use stormbell::domain::incident::{Alert, Incident, IncidentState, Sighting, TimelineEntry};
+use stormbell::domain::key::Key;
 use stormbell::domain::lane::Sight;
 use stormbell::domain::message::Attempt;
 use stormbell::domain::post::Post;
 use stormbell::domain::route::Glob;
+use stormbell::domain::terms::Notable;
 use stormbell::domain::time::{Clock, Timestamp};
 use stormbell::store::{self, AuditVerdict, Receipt, Retention, StoreHandle};
 use stormbell::telemetry::metrics::Metrics;
@@ -23,6 +25,9 @@ impl Clock for Still {
         at(1000)
     }
 }
+
+/// Of ann nothing stands under these.
+const NAMES: [&str; 3] = ["ann.example", "ann[.]example", JOURNALIST];
 
 fn writer(folder: &Folder) -> StoreHandle {
     let (handle, requests) = store::channel(Arc::new(Still), Arc::new(Metrics::default()));
@@ -58,10 +63,22 @@ fn sound(folder: &Folder) -> u64 {
     }
 }
 
-/// Two posts by ann, one of which was told; an alert counted her.
+/// As the engine writes it.
+const JOURNALIST: &str = "the journalist @Ann.example";
+
+fn notable(author: &str, what: &str) -> Notable {
+    Notable { author: Key::of(author), what: what.to_owned() }
+}
+
+/// Two posts by ann, one of which was told; an alert counted her, and she is a journalist.
 fn told_of_ann(folder: &Folder) -> StoreHandle {
-    let why = "3 posts within 10 min by ‘ann.example’".to_owned();
-    let counted = Incident { why: why.clone(), ..incident("i", IncidentState::Open, &["p1", "p3"]) };
+    let why = "3 posts within 10 min on ‘ann[.]example’ (at least 3)".to_owned();
+    let mut counted = Incident { why: why.clone(), ..incident("i", IncidentState::Open, &["p1", "p3"]) };
+    counted.notable = vec![notable("ann", JOURNALIST), notable("bob", "the journalist @bob.example")];
+    counted.told.notable = 2;
+    // In another incident nothing was counted by her.
+    let spread = Incident { notable: vec![notable("ann", JOURNALIST)], ..incident("j", IncidentState::Open, &[]) };
+    let joined = TimelineEntry { text: format!("{JOURNALIST} speaks of it"), ..note("j", 100) };
     let mut store = folder.open();
     store
         .commit(&[Commit {
@@ -72,16 +89,16 @@ fn told_of_ann(folder: &Folder) -> StoreHandle {
             ],
             tellings: vec![telling("p1", Some(&[1, 2])), telling("p3", Some(&[3]))],
             sightings: vec![sighting("p1", 100, Some("i")), sighting("p3", 100, Some("i"))],
-            alerts: vec![Alert { key: Some("ann.example".to_owned()), why: why.clone(), ..alert(Some("p1"), "i") }],
-            timeline: vec![TimelineEntry { text: why, ..note("i", 100) }],
+            alerts: vec![Alert { key: Some("ann".to_owned()), why: why.clone(), ..alert(Some("p1"), "i") }],
+            timeline: vec![TimelineEntry { text: why, ..note("i", 100) }, joined],
             outbox: vec![delivery("waits", "pager", counted.clone(), 1), delivery("told", "mail", counted.clone(), 1)],
-            incidents: vec![counted],
+            incidents: vec![counted, spread],
             ..Commit::default()
         }])
         .unwrap();
     store.finish(&"told".into(), &Attempt::Delivered, at(200)).unwrap();
     store.close().unwrap();
-    assert!(folder.keeps("overheard") && folder.keeps("ann.example"));
+    assert!(folder.keeps("overheard") && NAMES.iter().all(|name| folder.keeps(name)));
     writer(folder)
 }
 
@@ -105,7 +122,7 @@ async fn an_author_is_erased_with_a_receipt_and_comes_back_with_new_posts_only()
     let changed = |table: &str| rows.iter().filter(|(name, _)| *name == table).map(|(_, rows)| rows).sum::<usize>();
     // Of the outbox the message that waits lost a post, and both lost the name.
     let counts = ["post", "telling", "alert", "timeline", "incident", "outbox", "audit"].map(changed);
-    assert_eq!(counts, [2, 1, 1, 1, 1, 3, 1]);
+    assert_eq!(counts, [2, 1, 1, 2, 2, 3, 1]);
     assert_eq!(told, &["mail".into()]);
     assert_eq!((*entry, sound(&folder)), (i64::try_from(before).unwrap() + 1, before + 1));
     assert_eq!(folder.reader().audit_head().unwrap(), Some((*entry, *hash)));
@@ -119,11 +136,31 @@ async fn an_author_is_erased_with_a_receipt_and_comes_back_with_new_posts_only()
     let news = vec![known("p1", "ann", "overheard-at-the-door"), post("p4", "ann", "new-words")];
     handle.commit(Commit { posts: news, ..Commit::default() }).await.unwrap();
     handle.close().await.unwrap();
-    assert!(!folder.keeps("overheard") && !folder.keeps("ann.example") && folder.left_of(&sealed).is_empty());
-    assert!(folder.keeps("stays") && folder.keeps("bob.example") && folder.keeps("new-words"));
+    assert!(!folder.keeps("overheard") && folder.left_of(&sealed).is_empty());
+    assert_eq!(NAMES.iter().find(|name| folder.keeps(name)), None);
+    assert!(folder.keeps("stays") && folder.keeps("the journalist @bob.example") && folder.keeps("new-words"));
     let leased = lease(&mut folder.open(), "pager", 5).remove(0);
     assert_eq!(leased.delivery.message.incident.sample, ["p3".into()]);
-    assert_eq!(leased.delivery.message.incident.why, "3 posts within 10 min by ‘[erased]’");
+    let Incident { why, notable: spread, told, .. } = &leased.delivery.message.incident;
+    assert_eq!(why, "3 posts within 10 min on ‘[erased]’ (at least 3)");
+    assert_eq!((spread.as_slice(), told.notable), (&[notable("bob", "the journalist @bob.example")][..], 1));
+    let history = folder.reader().incident(&"j".into(), Sight::Whole).unwrap().unwrap().timeline;
+    assert_eq!(history[0].text, "[erased] speaks of it");
+}
+
+#[tokio::test]
+async fn an_author_of_whom_no_text_is_left_is_taken_out_of_what_was_said_of_the_account() {
+    let folder = Folder::new();
+    let handle = told_of_ann(&folder);
+    let erased = ["p1", "p2"].map(|post| Erasure::Post(post.into())).to_vec();
+    handle.commit(Commit { erased, ..Commit::default() }).await.unwrap();
+    let reader = folder.reader();
+    assert_eq!(reader.authors_of("ann", &"bluesky".into()).unwrap(), ["ann".into()]);
+    assert_eq!(reader.authors_of("eve", &"bluesky".into()).unwrap(), []);
+    let receipt = handle.erase(order(Erasure::Author("ann".into()))).await.unwrap().unwrap();
+    assert_eq!((receipt.posts.len(), receipt.rows.iter().map(|(_, rows)| rows).sum::<usize>() > 0), (0, true));
+    assert_eq!(folder.reader().authors_of("ann", &"bluesky".into()).unwrap(), []);
+    assert!(!folder.keeps(JOURNALIST));
 }
 
 #[tokio::test]
@@ -206,8 +243,11 @@ async fn each_topic_is_kept_as_long_as_it_says_and_the_shortest_wins() {
     let folder = Folder::new();
     let mut store = folder.open();
     let old = |id: &str| post(id, "a", &format!("text-{id}-"));
-    let resolved =
-        |id: &str, topic: &str| Incident { topic: topic.into(), ..incident(id, IncidentState::Resolved, &[]) };
+    let resolved = |id: &str, topic: &str| Incident {
+        topic: topic.into(),
+        notable: vec![notable("a", JOURNALIST)],
+        ..incident(id, IncidentState::Resolved, &[])
+    };
     let alerted = |rule: &str, topic: &str, incident: &str| Alert {
         rule: rule.into(),
         topic: topic.into(),
@@ -244,14 +284,16 @@ async fn each_topic_is_kept_as_long_as_it_says_and_the_shortest_wins() {
     let history = |folder: &Folder| {
         ["i-care", "i-long", "i-usual"].map(|id| {
             let record = folder.reader().incident(&id.into(), Sight::Whole).unwrap().unwrap();
-            (record.alerts.len(), record.timeline.len())
+            let said = (record.incident.why != "no longer kept", record.incident.notable.len());
+            (record.alerts.len(), record.timeline.len(), said)
         })
     };
+    let (all, none) = ((1, 1, (true, 1)), (0, 0, (false, 0)));
     for (now, texts, kept) in [
-        (165, &["care", "long", "gone", "usual", "both", "none"][..], [(1, 1), (1, 1), (1, 1)]),
-        (175, &["long", "usual", "none"][..], [(0, 0), (1, 1), (1, 1)]),
-        (405, &["long"][..], [(0, 0), (1, 1), (0, 0)]),
-        (1005, &[][..], [(0, 0), (0, 0), (0, 0)]),
+        (165, &["care", "long", "gone", "usual", "both", "none"][..], [all, all, all]),
+        (175, &["long", "usual", "none"][..], [none, all, all]),
+        (405, &["long"][..], [none, all, none]),
+        (1005, &[][..], [none, none, none]),
     ] {
         store.forget(retention(now)).unwrap();
         store.scrub().unwrap();

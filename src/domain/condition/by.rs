@@ -55,21 +55,27 @@ pub struct Named {
     pub key: Key,
     /// For programs: one line, bounded.
     pub text: String,
-    /// For people: shorter, and nothing in it can be clicked.
+    /// For people: shorter, without ‘ and ’, and nothing in it can be clicked.
     pub shown: String,
 }
 
 impl Named {
-    fn new(text: &str) -> Self {
+    /// What a stranger wrote.
+    pub fn new(text: &str) -> Self {
         let (key, text) = (Key::of(text), clean(text));
-        let shown = clip(&text, SHOWN).replace("://", "[:]//").replace('.', "[.]");
+        let shown = unquoted(&clip(&text, SHOWN).replace("://", "[:]//").replace('.', "[.]"));
         Self { key, text: clip(&text, TEXT), shown }
     }
 
     /// What the site itself wrote, as it stands.
     fn own(text: &str) -> Self {
-        Self { key: Key::of(text), text: text.to_owned(), shown: text.to_owned() }
+        Self { key: Key::of(text), text: text.to_owned(), shown: unquoted(text) }
     }
+}
+
+/// What strangers wrote stands between ‘ and ’, and ends there.
+fn unquoted(text: &str) -> String {
+    text.replace(['‘', '’'], "'")
 }
 
 impl Entries {

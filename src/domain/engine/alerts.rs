@@ -143,7 +143,7 @@ fn counting(count: &Count, fired: &Fired, on: &str) -> String {
 
 /// The key that a rule fired on, as people read it: what strangers wrote stands between ‘ and ’.
 fn on(rule: &Rule, fired: &Fired) -> Option<String> {
-    let key = fired.key.as_ref()?.shown.replace(['‘', '’'], "'");
+    let key = &fired.key.as_ref()?.shown;
     Some(match rule.by.as_ref()? {
         By::Author | By::Link | By::Tag => format!("‘{key}’"),
         By::Source | By::List(_) => format!("“{key}”"),

@@ -52,6 +52,7 @@ use super::addressee::Addressee;
 use super::cap::Quota;
 use super::commit::{Commit, Erasure, Restored, VolumeState};
 use super::condition::{Condition, Vocabulary, Whole, Window};
+use super::erasure::Account;
 use super::event::{DownReason, Joint};
 use super::id::{AuthorId, IncidentId, PersonName, ReceiverName, SilenceId, SourceName, Topic};
 use super::incident::{Incident, Sighting};
@@ -181,8 +182,8 @@ pub enum Input {
     },
     /// A person's order about silences.
     Silence(Order),
-    /// A person has something erased; with the names by which an alert may have counted its author.
-    Erase(Erasure, Vec<String>),
+    /// A person has something erased; of an author with what is said of the account.
+    Erase(Erasure, Option<Account>),
     /// The disk keeps nothing of these posts and authors any more.
     Forgotten(Vec<Key>),
     /// A delivery that will never arrive.
@@ -430,7 +431,7 @@ impl Engine {
                 outcome.reply = Some(self.answered(command, knows.as_ref(), at, now, commit));
             }
             Input::Silence(order) => outcome.silence = Some(self.silence(order, now, commit)),
-            Input::Erase(what, names) => self.erase(&what, &names, commit),
+            Input::Erase(what, account) => self.erase(&what, account.as_ref(), commit),
             Input::Forgotten(gone) => self.evidence.forget(&gone),
             Input::Undelivered(undelivered) => self.undelivered(undelivered, now, commit),
             Input::Overdue(overdue) => self.overdue(overdue, now, commit),

@@ -11,7 +11,7 @@ use super::spikes::LOOKED_AHEAD;
 use super::{Batch, Engine, Items};
 use crate::domain::commit::{Commit, Erasure, Progress};
 use crate::domain::condition::{Condition, Fired, Seen, Window, terms};
-use crate::domain::erasure::unnamed;
+use crate::domain::erasure::Account;
 use crate::domain::event::{Cursor, Glimpse, Ledger, Passing, Rejected, SourceEvent};
 use crate::domain::id::{AuthorId, IncidentId, PostId};
 use crate::domain::incident::Sighting;
@@ -135,9 +135,9 @@ impl Engine {
         }
     }
 
-    /// A person has something erased: memory forgets it as what its author took back. The store erases it itself, and
-    /// says what it was. `names` are those by which an alert may have counted the author.
-    pub(super) fn erase(&mut self, what: &Erasure, names: &[String], commit: &mut Commit) {
+    /// A person has something erased: memory forgets it as what its author took back, and what was said of the account.
+    /// The store erases it itself, and says what it was.
+    pub(super) fn erase(&mut self, what: &Erasure, account: Option<&Account>, commit: &mut Commit) {
         match what {
             Erasure::Post(post) => {
                 self.deleted.insert(Key::of(post));
@@ -149,7 +149,7 @@ impl Engine {
             }
         }
         for live in self.live.values_mut().chain(self.ended.values_mut()) {
-            live.incident.why = unnamed(&live.incident.why, names);
+            account.map(|account| account.leave(&mut live.incident));
         }
         self.vocabularies.record(commit);
     }

@@ -97,7 +97,7 @@ impl Daemon {
             Subject::Post(post) => {
                 let id = post.clone();
                 let is_kept = self.read(move |reader| reader.keeps(&id)).await?;
-                return Ok(is_kept.then(|| (Erasure::Post(post), None)));
+                return Ok(is_kept.then_some((Erasure::Post(post), None)));
             }
             Subject::Author { name, source } => (name, SourceName::from(source)),
         };

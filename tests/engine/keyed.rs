@@ -174,7 +174,7 @@ fn eight_people_on_one_link_are_unusual_and_eight_on_eight_are_not() {
         let mut sim = sim(by(By::Link, spike()));
         silence(&mut sim, 28 * DAY);
         for (n, mut post) in (0i64..).zip(burst("b", "x", 28 * DAY, 8, 500)) {
-            if let Ok(stormbell::domain::event::SourceEvent::Post(post)) = &mut post.event {
+            if let Ok(SourceEvent::Post(post)) = &mut post.event {
                 post.text = about(&format!("example.org/{}", n % links));
             }
             sim.feed(vec![post]);

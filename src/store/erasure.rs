@@ -59,16 +59,17 @@ impl Reader {
         let query = "SELECT id, json FROM post WHERE json IS NOT NULL AND (?1 IS NULL OR author = ?1)";
         let mut select = self.sql.prepare(query)?;
         let mut rows = select.query([&author])?;
-        let mut authors = BTreeSet::new();
+        let (mut authors, mut is_kept) = (BTreeSet::new(), false);
         while authors.len() < AUTHORS {
             let Some(row) = rows.next()? else { break };
+            is_kept = true;
             let (id, sealed): (String, String) = (row.get(0)?, row.get(1)?);
             let Some(post) = stored::read_post(&self.keys, &id, &sealed)? else { continue };
             if post.source == *source && post.author.is_called(name) {
                 authors.insert(post.author.id);
             }
         }
-        if authors.is_empty() && author.is_some() {
+        if !is_kept && author.is_some() {
             // What was said of an account may be kept longer than what it wrote.
             let account = Account::new(&name.into(), &[]);
             let is_said =

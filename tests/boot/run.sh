@@ -26,6 +26,8 @@ world
 of_unit() { in_guest systemctl show --value -p "$1" stormbell; }
 is_active() { [ "$(of_unit ActiveState)/$(of_unit SubState)" = active/running ]; }
 is_active_as_other() { is_active && [ "$(of_unit MainPID)" != "$1" ]; }
+# What systemd's stamps count in (µs); a container has the host's.
+monotonic() { python3 -c 'import time; print(time.monotonic_ns() // 1000)'; }
 api() { nsenter -t "$leader" -n -- curl --silent --fail --max-time 10 "127.0.0.1:8787$1" "${@:2}"; }
 is_ready() { api /readyz >/dev/null; }
 says() { nsenter -t "$leader" -n -- curl --silent --fail --data-binary "$1" 127.0.0.1:18080/say; }
@@ -133,11 +135,13 @@ ok "the sandbox from inside; $(tail -1 "$work/security" | sed 's/^[^O]*//; s/ [^
 
 # ---- Killed and hung. --------------------------------------------------------------------
 pid=$(of_unit MainPID)
-killed=${EPOCHREALTIME/./}
+killed=$(monotonic)
 in_guest kill -9 "$pid"
 says "there is smoke in the lobby"
 until_true 30 "back after kill -9" is_active_as_other "$pid"
-back=$(((${EPOCHREALTIME/./} - killed) / 1000))
+# Ready by systemd's own stamp: how often is asked here, and how long an answer takes, is no part of it.
+back=$((($(of_unit ActiveEnterTimestampMonotonic) - killed) / 1000))
+[ "$back" -gt 0 ] && [ "$back" -le 1000 ] || die "back within a second after kill -9: $back ms"
 until_true 30 "what was said meanwhile rings" was_told smoke
 [[ $(tail -1 "$work/world/cursors") =~ ^[0-9]+$ ]] || die "it resumed at a cursor"
 [ "$(told fire)" = 1 ] || die "nobody is told twice"

@@ -207,6 +207,47 @@ tells leak "under a refused upgrade"
 mend_it
 ok "upgraded: configuration and data are kept; a version that refuses the configuration does not stop the running one"
 
+# ---- Stopped, failed, removed; then a package. ---------------------------------------------
+says_not_running() { grep -q 'stormbell: the daemon is not running' "$work/dpkg"; }
+in_guest systemctl stop stormbell
+newer 3
+: >"$work/dpkg"
+package "$work/newer.deb" || die "an upgrade of what is stopped"
+[ "$(of_unit ActiveState)" = inactive ] || die "what somebody stopped stays stopped"
+says_not_running || die "the upgrade says that the daemon is not running"
+
+# Nothing that it could go on with.
+break_it
+in_guest rm -rf /var/lib/private/stormbell/configuration
+if in_guest systemctl start stormbell 2>/dev/null; then die "it starts with nonsense"; fi
+has_failed() { [ "$(of_unit ActiveState)" = failed ]; }
+until_true 30 "failed" has_failed
+mend_it
+newer 4
+: >"$work/dpkg"
+package "$work/newer.deb" || die "an upgrade of what has failed"
+is_active || die "an upgrade starts what has failed"
+until_true 60 "ready after it had failed" is_ready
+
+in_guest dpkg --remove stormbell >>"$work/dpkg" 2>&1 || die "removed"
+package "$work/newer.deb" || die "installed again"
+is_active || die "an installation after a removal starts it"
+if says_not_running; then die "nothing says that a running daemon does not run"; fi
+until_true 60 "ready after it was installed again" is_ready
+[ "$(in_guest systemctl is-enabled stormbell)" = enabled ] || die "enabled again"
+cmp -s "$work/good.toml" "$root/etc/stormbell/stormbell.toml" || die "removal and installation keep the configuration"
+tells spill "after removal and installation"
+[ ! -e "$root/var/lib/misc/stormbell.left-running" ] || die "what the removal noted is gone"
+
+in_guest systemctl stop stormbell
+in_guest dpkg --remove stormbell >>"$work/dpkg" 2>&1 || die "removed when it was stopped"
+package "$work/newer.deb" || die "installed again when it was stopped"
+[ "$(of_unit ActiveState)" = inactive ] || die "what somebody stopped before the removal stays stopped"
+says_not_running || die "the installation says that the daemon is not running"
+in_guest systemctl start stormbell
+until_true 60 "ready once more" is_ready
+ok "a package starts what had failed and what the last removal stopped, and says when it leaves alone what somebody stopped"
+
 # ---- A journal of its own. ---------------------------------------------------------------
 dropin=$root/etc/systemd/system/stormbell.service.d/journal-namespace.conf
 install -D -m 0644 "$here/../../deploy/journal/journal-namespace.conf" "$dropin"

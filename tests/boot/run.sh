@@ -49,6 +49,21 @@ until_true 60 "active after installation" is_active
 in_guest stormbell check --config /etc/stormbell/stormbell.toml >/dev/null 2>&1 || die "the sample passes check"
 ok "installed, enabled, active with the sample configuration"
 
+# Debian is kept without documents; so they are looked for in the package.
+content=$(dpkg-deb --fsys-tarfile "$deb" | tar --list | sed 's#^\./##')
+has() { grep -qxF "$1" <<<"$content" || die "the package has $1"; }
+for document in $(sed -n 's/^Documentation=//p' "$root/usr/lib/systemd/system/stormbell.service"); do
+  case $document in
+    man:*) page=${document#man:} && has "usr/share/man/man${page//[^0-9]/}/${page%(*}.${page//[^0-9]/}.gz" ;;
+    *) has "${document#file:///}" ;;
+  esac
+done
+for file in book/SUMMARY.md book/runbook.md book/privacy.md book/admin/backup.md examples/prometheus/stormbell.rules.yml \
+  examples/grafana/stormbell.json examples/backup/stormbell-backup.timer; do
+  has "usr/share/doc/stormbell/$file"
+done
+ok "what the unit and the documents name is in the package"
+
 # Whoever reads the journal as everybody does sees the link.
 [[ $(in_guest journalctl -u stormbell --no-pager) =~ "makes the first one, an admin: http://"[^\ ]+/invited/ ]] \
   || die "the link for the first account is in the journal"

@@ -85,9 +85,12 @@ done
 put CHANGELOG.md "$doc/changelog"
 gzip -9 --no-name "$root/$doc/changelog"
 for file in receivers.toml sources.toml journal/journal-namespace.conf journal/journald@stormbell.conf \
-  templates/message.txt templates/message.de.txt; do
+  templates/message.txt templates/message.de.txt backup/stormbell-backup.service backup/stormbell-backup.timer \
+  prometheus/stormbell.rules.yml prometheus/stormbell.rules.test.yml grafana/stormbell.json; do
   put "deploy/$file" "$doc/examples/$file"
 done
+# For whoever has no network and nothing but the package: the runbook, recovery, every playbook.
+deploy/package/book.sh "$root/$doc/book"
 # The packs are in the program, too; here they can be read and copied.
 (cd rules && find . -type f -print0) | while IFS= read -rd '' file; do put "rules/$file" "usr/share/stormbell/rules/$file"; done
 

@@ -19,12 +19,13 @@ use crate::store::{Contents, Reader, Store, StoreError, With};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  stormbell backup /backup/stormbell-monday.db
-  stormbell backup --config /etc/stormbell/stormbell.toml /backup/stormbell.db
-The copy is read through before it gets its name; only its owner may read it. What people wrote is sealed in it. The keys
-go into a file of their own in the same folder (stormbell-….keys), in the place of those of the last backup: it opens the
-older copies, too, but for days of which nothing is kept any more. Keep one copy of it, elsewhere than the backups, and the
-newest: whoever keeps old ones keeps what should be gone. The configuration is not part of it.")]
+  stormbell backup /backup/stormbell-$(date +%F-%H%M).db
+  stormbell backup --config /etc/stormbell/stormbell.toml /backup/stormbell-$(date +%F-%H%M).db
+The copy is read through before it gets its name; only its owner may read it. What people wrote is
+sealed in it. The keys go into a file of their own in the same folder (stormbell-….keys), in the
+place of those of the last backup: it opens the older copies, too, but for days of which nothing is
+kept any more. Keep one copy of it, elsewhere than the backups, and the newest: whoever keeps old
+ones keeps what should be gone. The configuration is not part of it.")]
 pub(super) struct Backup {
     #[command(flatten)]
     config: ConfigArgs,
@@ -58,16 +59,22 @@ impl Backup {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  systemctl stop stormbell && stormbell restore /backup/stormbell-monday.db && systemctl start stormbell
-  stormbell restore --keys /safe/stormbell-3f2a9c01.keys /backup/stormbell-monday.db
+  systemctl stop stormbell
+  stormbell restore /backup/stormbell-2026-11-30-0230.db
+  systemctl start stormbell
+
+  stormbell restore --keys /safe/stormbell-3f2a9c01.keys /backup/stormbell-2026-11-30-0230.db
   stormbell restore --keys /safe/stormbell-3f2a9c01.keys
   stormbell restore --without-keys
-The keys are those beside the database, if they fit, or those beside the backup, or those of --keys. Without a backup the
-database stays, and gets its keys back; with --without-keys it goes on with new ones when nobody has the old: kept posts,
-alerts and the history's words are gone then, while incidents, messages and what rules have learnt stay. The database that was there is kept beside it. Sources go on where the backup left them, as far as they still have it,
-and messages that waited to be sent when it was made are sent (again), under the names they had: receivers that tell
-repetitions by them, do. Posts that their authors took back since are in it again until retention takes them; posts of
-days whose keys are destroyed are not.")]
+The keys are those beside the database, if they fit, or those beside the backup, or those of --keys.
+Without a backup the database stays, and gets its keys back; with --without-keys it goes on with new
+ones when nobody has the old: kept posts, alerts and the history's words are gone then, while
+incidents, messages and what rules have learnt stay. The database that was there is kept beside it.
+Sources go on where the backup left them, as far as they still have it, and messages that waited to
+be sent when it was made are sent (again), under the names they had: receivers that tell repetitions
+by them, do. Posts that their authors took back since are in it again until retention takes them;
+posts of days whose keys are destroyed are not. What `stormbell erase` erased since is there again,
+too, and holds that were added since are gone: order both anew.")]
 pub(super) struct Restore {
     #[command(flatten)]
     config: ConfigArgs,
@@ -119,12 +126,19 @@ impl Restore {
         for aside in [done.aside, done.keys_aside].into_iter().flatten() {
             say(&format!("what was there is kept as {}; remove it once all is well", aside.display()));
         }
+        if self.file.is_some() {
+            say(SINCE);
+        }
         if contents.waiting > 0 {
             say(&format!("{} will be sent at the start, some perhaps again", counted(contents.waiting, "message")));
         }
         Ok(Exit::Fine)
     }
 }
+
+/// What only people know who were there since the backup was made.
+const SINCE: &str = "what was erased since the backup is there again, and holds added since are gone: order both anew. The \
+                     start removes what is older than `retention`: where a hold is to keep such posts, raise that first";
 
 /// Where the daemon of this configuration has its database.
 fn database(config: &ConfigArgs) -> anyhow::Result<PathBuf> {

@@ -26,6 +26,8 @@ world
 of_unit() { in_guest systemctl show --value -p "$1" stormbell; }
 is_active() { [ "$(of_unit ActiveState)/$(of_unit SubState)" = active/running ]; }
 is_active_as_other() { is_active && [ "$(of_unit MainPID)" != "$1" ]; }
+# What systemd's stamps count in (µs); a container has the host's.
+monotonic() { python3 -c 'import time; print(time.monotonic_ns() // 1000)'; }
 api() { nsenter -t "$leader" -n -- curl --silent --fail --max-time 10 "127.0.0.1:8787$1" "${@:2}"; }
 is_ready() { api /readyz >/dev/null; }
 says() { nsenter -t "$leader" -n -- curl --silent --fail --data-binary "$1" 127.0.0.1:18080/say; }
@@ -46,6 +48,21 @@ until_true 60 "active after installation" is_active
 [ "$(in_guest stat -c '%a %U:%G' /etc/stormbell/stormbell.toml)" = "640 root:stormbell-config" ] || die "the configuration is not everybody's to read"
 in_guest stormbell check --config /etc/stormbell/stormbell.toml >/dev/null 2>&1 || die "the sample passes check"
 ok "installed, enabled, active with the sample configuration"
+
+# Debian is kept without documents; so they are looked for in the package.
+content=$(dpkg-deb --fsys-tarfile "$deb" | tar --list | sed 's#^\./##')
+has() { grep -qxF "$1" <<<"$content" || die "the package has $1"; }
+for document in $(sed -n 's/^Documentation=//p' "$root/usr/lib/systemd/system/stormbell.service"); do
+  case $document in
+    man:*) page=${document#man:} && has "usr/share/man/man${page//[^0-9]/}/${page%(*}.${page//[^0-9]/}.gz" ;;
+    *) has "${document#file:///}" ;;
+  esac
+done
+for file in book/SUMMARY.md book/runbook.md book/privacy.md book/admin/backup.md examples/prometheus/stormbell.rules.yml \
+  examples/grafana/stormbell.json examples/backup/stormbell-backup.timer; do
+  has "usr/share/doc/stormbell/$file"
+done
+ok "what the unit and the documents name is in the package"
 
 # Whoever reads the journal as everybody does sees the link.
 [[ $(in_guest journalctl -u stormbell --no-pager) =~ "makes the first one, an admin: http://"[^\ ]+/invited/ ]] \
@@ -133,11 +150,13 @@ ok "the sandbox from inside; $(tail -1 "$work/security" | sed 's/^[^O]*//; s/ [^
 
 # ---- Killed and hung. --------------------------------------------------------------------
 pid=$(of_unit MainPID)
-killed=${EPOCHREALTIME/./}
+killed=$(monotonic)
 in_guest kill -9 "$pid"
 says "there is smoke in the lobby"
 until_true 30 "back after kill -9" is_active_as_other "$pid"
-back=$(((${EPOCHREALTIME/./} - killed) / 1000))
+# Ready by systemd's own stamp: how often is asked here, and how long an answer takes, is no part of it.
+back=$((($(of_unit ActiveEnterTimestampMonotonic) - killed) / 1000))
+[ "$back" -gt 0 ] && [ "$back" -le 1000 ] || die "back within a second after kill -9: $back ms"
 until_true 30 "what was said meanwhile rings" was_told smoke
 [[ $(tail -1 "$work/world/cursors") =~ ^[0-9]+$ ]] || die "it resumed at a cursor"
 [ "$(told fire)" = 1 ] || die "nobody is told twice"
@@ -202,6 +221,47 @@ is_active && [ "$(of_unit MainPID)" = "$pid" ] || die "a new version that refuse
 tells leak "under a refused upgrade"
 mend_it
 ok "upgraded: configuration and data are kept; a version that refuses the configuration does not stop the running one"
+
+# ---- Stopped, failed, removed; then a package. ---------------------------------------------
+says_not_running() { grep -q 'stormbell: the daemon is not running' "$work/dpkg"; }
+in_guest systemctl stop stormbell
+newer 3
+: >"$work/dpkg"
+package "$work/newer.deb" || die "an upgrade of what is stopped"
+[ "$(of_unit ActiveState)" = inactive ] || die "what somebody stopped stays stopped"
+says_not_running || die "the upgrade says that the daemon is not running"
+
+# Nothing that it could go on with.
+break_it
+in_guest rm -rf /var/lib/private/stormbell/configuration
+if in_guest systemctl start stormbell 2>/dev/null; then die "it starts with nonsense"; fi
+has_failed() { [ "$(of_unit ActiveState)" = failed ]; }
+until_true 30 "failed" has_failed
+mend_it
+newer 4
+: >"$work/dpkg"
+package "$work/newer.deb" || die "an upgrade of what has failed"
+is_active || die "an upgrade starts what has failed"
+until_true 60 "ready after it had failed" is_ready
+
+in_guest dpkg --remove stormbell >>"$work/dpkg" 2>&1 || die "removed"
+package "$work/newer.deb" || die "installed again"
+is_active || die "an installation after a removal starts it"
+if says_not_running; then die "nothing says that a running daemon does not run"; fi
+until_true 60 "ready after it was installed again" is_ready
+[ "$(in_guest systemctl is-enabled stormbell)" = enabled ] || die "enabled again"
+cmp -s "$work/good.toml" "$root/etc/stormbell/stormbell.toml" || die "removal and installation keep the configuration"
+tells spill "after removal and installation"
+[ ! -e "$root/var/lib/misc/stormbell.left-running" ] || die "what the removal noted is gone"
+
+in_guest systemctl stop stormbell
+in_guest dpkg --remove stormbell >>"$work/dpkg" 2>&1 || die "removed when it was stopped"
+package "$work/newer.deb" || die "installed again when it was stopped"
+[ "$(of_unit ActiveState)" = inactive ] || die "what somebody stopped before the removal stays stopped"
+says_not_running || die "the installation says that the daemon is not running"
+in_guest systemctl start stormbell
+until_true 60 "ready once more" is_ready
+ok "a package starts what had failed and what the last removal stopped, and says when it leaves alone what somebody stopped"
 
 # ---- A journal of its own. ---------------------------------------------------------------
 dropin=$root/etc/systemd/system/stormbell.service.d/journal-namespace.conf

@@ -51,6 +51,7 @@ fn a_backup_of_a_database_in_use_brings_it_back() {
 
     let restored = desk.run(&["restore", "copy.db"]);
     assert_eq!(restored.code, 0, "{}", restored.err);
+    assert!(restored.err.contains("holds added since are gone: order both anew"), "{}", restored.err);
     assert_eq!(kept(&desk), before);
     let reader = Reader::open(&desk.path().join("state/stormbell.db")).unwrap();
     assert!(matches!(reader.verify_audit(None).unwrap(), AuditVerdict::Sound { entries: 1, .. }));
@@ -167,6 +168,7 @@ fn keys_that_are_lost_are_put_back_or_done_without() {
     let back = desk.run(&["restore", "--keys", &keys]);
     assert_eq!(back.code, 0, "{}", back.err);
     assert!(back.err.contains("state/stormbell.db has its keys, with 0 incidents and 1 post"), "{}", back.err);
+    assert!(!back.err.contains("order both anew"), "nothing is as it was before: {}", back.err);
     assert!(own.is_file() && desk.run(&["replay", "state/stormbell.db"]).code == 0);
 
     let needless = desk.run(&["restore", "--without-keys"]);

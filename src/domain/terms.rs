@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::id::{AuthorId, Topic};
 use super::incident::Incident;
 use super::key::Key;
+use super::lane::RESTRICTED;
 use super::message::counted;
 use super::post::Author;
 use super::route::Glob;
@@ -49,7 +50,7 @@ impl Default for Terms {
             reopen_within: Duration::from_hours(1),
             large_account: 50_000,
             journalists: Vec::new(),
-            apart: ["restricted.*", "duty-of-care.*"].map(|topic| Glob(topic.to_owned())).to_vec(),
+            apart: RESTRICTED.map(|beginning| Glob(format!("{beginning}*"))).to_vec(),
         }
     }
 }

@@ -43,6 +43,16 @@ pub struct Notable {
     pub what: String,
 }
 
+/// How the words for a journalist begin; the account follows.
+const JOURNALIST: &str = "the journalist ";
+
+impl Notable {
+    /// What they are, and not who.
+    pub fn kind(&self) -> &str {
+        if self.what.starts_with(JOURNALIST) { "a journalist" } else { &self.what }
+    }
+}
+
 impl Default for Terms {
     fn default() -> Self {
         Self {
@@ -84,8 +94,8 @@ impl Terms {
         };
         if let Some(journalist) = self.journalists.iter().find(is) {
             return Some(match journalist {
-                Journalist::Handle(handle) => format!("the journalist @{handle}"),
-                Journalist::Id(id) => format!("the journalist {id}"),
+                Journalist::Handle(handle) => format!("{JOURNALIST}@{handle}"),
+                Journalist::Id(id) => format!("{JOURNALIST}{id}"),
             });
         }
         let followers = author.followers.filter(|followers| *followers >= self.large_account)?;

@@ -460,8 +460,12 @@ impl Desk {
         }
         // Perhaps nobody looks on.
         commit.incidents.iter().for_each(|one| drop(self.live.send(Live::Incident(Arc::new(one.clone())))));
-        commit.alerts.iter().for_each(|alert| self.metrics.alert(&alert.rule));
-        commit.crowded_out.iter().for_each(|(rule, sightings)| self.metrics.crowded_out(rule, *sightings));
+        commit.alerts.iter().for_each(|alert| self.metrics.alert(&alert.rule, &alert.topic));
+        let rules = Arc::clone(&self.rules.borrow());
+        for (rule, sightings) in &commit.crowded_out {
+            let topic = rules.find(rule.as_str()).map(|(_, rule)| &rule.topic);
+            self.metrics.crowded_out(rule, topic, *sightings);
+        }
         for entry in &commit.timeline {
             let incident = commit.incidents.iter().rev().find(|incident| incident.id == entry.incident);
             match (entry.what, incident) {

@@ -1,4 +1,7 @@
 //! `[[person]]`, `[[team]]` and `[[schedule]]`: who can be told besides receivers.
+//!
+//! Findings reach the journal, which many read. So where people are reached is hidden in all of them, also where it
+//! stands under a wrong key, and no message quotes it.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -83,9 +86,12 @@ fn know<'d>(tables: &[Table<'d>], known: &mut Vec<Known<'d>>, target: impl Fn(&s
 }
 
 fn person(table: &Table<'_>, ways: &[Way<'_>], home: &Zone) -> Checked<Person> {
-    table.allow_only(&["name", "contact", "quiet", "timezone", "language"]);
+    const KEYS: [&str; 5] = ["name", "contact", "quiet", "timezone", "language"];
+    table.allow_only(&KEYS);
+    table.in_order().iter().filter(|(key, _, _)| !KEYS.contains(key)).for_each(|(_, _, value)| value.hide());
+    let who = table.get("name").and_then(|name| name.as_str()).map_or_else(|| "this person".to_owned(), quoted);
     let contact = table.require("contact", "`contact = { receiver = \"address\" }`");
-    let contact = contact.and_then(|value| contacts(&value, ways));
+    let contact = contact.and_then(|value| contacts(&value, &who, ways));
     let zone = table.get("timezone").map_or_else(|| Ok(home.clone()), |value| zone(&value));
     let quiet = table.get("quiet").map_or(Ok(Vec::new()), |value| {
         let hours = hours_of(&value)?;
@@ -99,9 +105,13 @@ fn person(table: &Table<'_>, ways: &[Way<'_>], home: &Zone) -> Checked<Person> {
     Ok(Person { contact: contact?, zone: zone?, quiet: quiet?, language: language? })
 }
 
-fn contacts(value: &Value<'_>, ways: &[Way<'_>]) -> Checked<BTreeMap<ReceiverName, String>> {
+fn contacts(value: &Value<'_>, who: &str, ways: &[Way<'_>]) -> Checked<BTreeMap<ReceiverName, String>> {
+    if !value.is_table() {
+        value.hide();
+    }
     let table = value.table("`contact`")?;
     let entries = table.in_order();
+    entries.iter().for_each(|(_, _, address)| address.hide());
     if entries.is_empty() {
         let help = "write where to reach them: contact = { receiver = \"address\" }";
         return value.error("SB0430", "this person cannot be reached", help);
@@ -122,7 +132,7 @@ fn contacts(value: &Value<'_>, ways: &[Way<'_>]) -> Checked<BTreeMap<ReceiverNam
         };
         let text = address.filled()?;
         if let Err(help) = check(text) {
-            let message = format!("{} is no address for `{receiver}` ({kind})", quoted(text));
+            let message = format!("the contact of {who} is no address for `{receiver}` ({kind})");
             return address.error("SB0431", message, help);
         }
         Ok((ReceiverName::from(*receiver), text.to_owned()))

@@ -9,7 +9,8 @@
 //! is said about what is absent: it may stand where the parser lost its way.
 //!
 //! Secrets do not belong in these texts. Where one stands all the same, it is
-//! replaced by asterisks in every finding before anybody sees it.
+//! replaced by asterisks in every finding before anybody sees it; so is where people
+//! are reached, which is for nobody who reads the journal.
 
 use std::cell::RefCell;
 use std::fmt::Display;
@@ -26,7 +27,7 @@ mod mask;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextKind {
     /// `stormbell.toml`: logins in addresses are masked, and whole lines with a
-    /// secret-looking key when its TOML is broken.
+    /// private-looking key when its TOML is broken.
     Settings,
     /// A rule file: nothing in it is secret.
     Rules,
@@ -61,7 +62,7 @@ pub fn read<T>(source: &Arc<SourceText>, kind: TextKind, visit: impl FnOnce(&Tab
     if kind == TextKind::Settings {
         notes.masks.extend(mask::logins(&source.text));
         if !errors.is_empty() {
-            notes.masks.extend(mask::secret_looking_lines(&source.text));
+            notes.masks.extend(mask::private_lines(&source.text));
         }
     }
     (value, notes.finish(source, &errors))
@@ -177,7 +178,7 @@ impl<'d> Table<'d> {
             if let Some(near) = near {
                 self.text.notes.borrow_mut().misspelt.push((self.span(), near.to_owned()));
             }
-            if mask::looks_secret(name) || near.is_some_and(mask::looks_secret) {
+            if mask::looks_private(name) || near.is_some_and(mask::looks_private) {
                 self.text.notes.borrow_mut().masks.push(value.span());
             }
             let message = format!("unknown key {} in {}", quoted(name), self.name);

@@ -1,11 +1,13 @@
 //! The duty-of-care lane: what not everybody may read.
 //!
-//! Topics `restricted` and `duty-of-care`, and what stands below them, are for a few trained people: somebody near us
-//! may be about to hurt themselves. Accounts that may read it are named one by one; everybody and everything else
+//! Topics that begin with `restricted` or `duty-of-care` are for a few trained people: somebody near us may be about to
+//! hurt themselves. Accounts that may read it are named one by one; everybody and everything else
 //! (lists, search, exports, screens on a wall, streams of events, messages through third parties) learns that something
 //! is there, how grave it is and who has it, and nothing that anybody wrote.
 //!
-//! By the name alone, and not by a key of the configuration: what is forgotten there must not lay it open.
+//! By the name alone, and not by a key of the configuration: what is forgotten there must not lay it open. And by how
+//! the name begins, not by its first part: `duty-of-care-staff` is meant for the few as well, and a name that is
+//! veiled by chance (`restrictedness`) is the lesser harm.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +15,7 @@ use super::id::Topic;
 use super::incident::Incident;
 use super::rule::Rule;
 
-/// The first words of such topics and rules.
+/// How such topics and rules begin.
 pub const RESTRICTED: [&str; 2] = ["restricted", "duty-of-care"];
 
 /// What is said of such an incident to those who may not read it.
@@ -31,8 +33,7 @@ pub enum Sight {
 
 /// Whether a topic, or a rule by its id, belongs to the lane.
 pub fn is_restricted(name: &str) -> bool {
-    let first = name.split('.').next().unwrap_or_default();
-    RESTRICTED.contains(&first)
+    RESTRICTED.iter().any(|beginning| name.starts_with(beginning))
 }
 
 impl Rule {
@@ -81,12 +82,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_lane_is_known_by_the_first_word() {
+    fn the_lane_is_known_by_how_a_name_begins() {
         for (name, restricted) in [
             ("duty-of-care.self-harm", true),
             ("duty-of-care", true),
+            ("duty-of-care-staff", true),
+            ("duty-of-care_staff.self-harm", true),
             ("restricted.vip", true),
-            ("restrictedness", false),
+            ("restricted-hr", true),
+            ("restrictedness", true),
+            ("duty-of", false),
+            ("duty.of-care", false),
             ("service.duty-of-care", false),
             ("", false),
         ] {

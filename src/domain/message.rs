@@ -6,6 +6,7 @@ use super::addressee::Recipient;
 use super::id::{DeliveryId, IncidentId, PersonName, ReceiverName};
 use super::incident::{Incident, IncidentState, Severity};
 use super::post::Post;
+use super::terms::Notable;
 use super::time::Timestamp;
 
 /// What happened to an incident.
@@ -76,10 +77,19 @@ impl Message {
     pub fn summary(&self) -> String {
         summary(&self.incident)
     }
+
+    /// The same without names of accounts, for whoever may not read posts.
+    pub fn thin_summary(&self) -> String {
+        sentence(&self.incident, Notable::kind)
+    }
 }
 
 /// Counts and times of an incident in a sentence; no post's text.
 pub fn summary(incident: &Incident) -> String {
+    sentence(incident, |notable| &notable.what)
+}
+
+fn sentence(incident: &Incident, who: fn(&Notable) -> &str) -> String {
     let posts = counted(incident.posts, "post");
     let spread = incident.last_post_at.since(incident.first_post_at);
     let when = incident.first_post_at.whole_second();
@@ -96,7 +106,7 @@ pub fn summary(incident: &Incident) -> String {
         }
     };
     if !incident.notable.is_empty() {
-        let notable: Vec<&str> = incident.notable.iter().map(|notable| notable.what.as_str()).collect();
+        let notable: Vec<&str> = incident.notable.iter().map(who).collect();
         text = format!("{text}; among its authors: {}", notable.join(", "));
     }
     if incident.is_flood() {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::id::{AuthorId, Topic};
 use super::incident::Incident;
 use super::key::Key;
+use super::lane::RESTRICTED;
 use super::message::counted;
 use super::post::Author;
 use super::route::Glob;
@@ -42,6 +43,16 @@ pub struct Notable {
     pub what: String,
 }
 
+/// How the words for a journalist begin; the account follows.
+const JOURNALIST: &str = "the journalist ";
+
+impl Notable {
+    /// What they are, and not who.
+    pub fn kind(&self) -> &str {
+        if self.what.starts_with(JOURNALIST) { "a journalist" } else { &self.what }
+    }
+}
+
 impl Default for Terms {
     fn default() -> Self {
         Self {
@@ -49,7 +60,7 @@ impl Default for Terms {
             reopen_within: Duration::from_hours(1),
             large_account: 50_000,
             journalists: Vec::new(),
-            apart: ["restricted.*", "duty-of-care.*"].map(|topic| Glob(topic.to_owned())).to_vec(),
+            apart: RESTRICTED.map(|beginning| Glob(format!("{beginning}*"))).to_vec(),
         }
     }
 }
@@ -83,8 +94,8 @@ impl Terms {
         };
         if let Some(journalist) = self.journalists.iter().find(is) {
             return Some(match journalist {
-                Journalist::Handle(handle) => format!("the journalist @{handle}"),
-                Journalist::Id(id) => format!("the journalist {id}"),
+                Journalist::Handle(handle) => format!("{JOURNALIST}@{handle}"),
+                Journalist::Id(id) => format!("{JOURNALIST}{id}"),
             });
         }
         let followers = author.followers.filter(|followers| *followers >= self.large_account)?;

@@ -21,7 +21,7 @@ pub(super) fn write(message: &Message) {
     };
     let summary = match &incident.merged_into {
         Some(into) => format!("goes on as {into}"),
-        None => message.summary(),
+        None => message.thin_summary(),
     };
     tracing::warn!(topic, why, "{exercise}{what} {id}: {} {title}; {summary}", severity.to_uppercase());
 }
@@ -34,7 +34,9 @@ mod tests {
 
     use crate::domain::id::ReceiverName;
     use crate::domain::incident::{Incident, IncidentState, Severity, Told};
+    use crate::domain::key::Key;
     use crate::domain::message::{Delivery, Leased, Message, MessageKind};
+    use crate::domain::terms::Notable;
     use crate::domain::time::Timestamp;
     use crate::notify::{Receiver, ReceiverConfig, ReceiverKind};
 
@@ -78,7 +80,7 @@ mod tests {
             merged_into: None,
             reopened: None,
             again: None,
-            notable: Vec::new(),
+            notable: vec![Notable { author: Key::from_bits(1), what: "the journalist @ann.example".to_owned() }],
             anew: None,
             muted: None,
             revision: 1,
@@ -104,8 +106,8 @@ mod tests {
         let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         assert_eq!(
             text,
-            " WARN stormbell::notify::log: opened 7h3x: CRITICAL Gunman[31m reported; 1 post at 1970-01-01T00:00:00Z \
-             topic=\"active-threat\" why=\"gunman\"\n"
+            " WARN stormbell::notify::log: opened 7h3x: CRITICAL Gunman[31m reported; 1 post at 1970-01-01T00:00:00Z; \
+             among its authors: a journalist topic=\"active-threat\" why=\"gunman\"\n"
         );
     }
 }

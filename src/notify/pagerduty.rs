@@ -138,7 +138,7 @@ fn payload(message: &Message) -> Payload<'_> {
     let incident = &message.incident;
     let mark = if incident.exercise { "EXERCISE " } else { "" };
     let again = if message.begins_again() { "again: " } else { "" };
-    let summary = format!("{mark}{again}{}: {}", incident.unmarked_title(), message.summary());
+    let summary = format!("{mark}{again}{}: {}", incident.unmarked_title(), message.thin_summary());
     Payload {
         summary: clip(&clean(&summary), MAX_SUMMARY),
         source: "stormbell",
@@ -152,7 +152,7 @@ fn payload(message: &Message) -> Payload<'_> {
         class: incident.topic.as_str(),
         custom_details: Some(Details {
             why: without_terms(&incident.why),
-            summary: message.summary(),
+            summary: message.thin_summary(),
             severity: incident.severity.as_str(),
             posts: incident.posts,
             authors: incident.authors,

@@ -49,6 +49,14 @@ impl Clearance {
     pub(super) fn of(cleared: bool) -> Self {
         if cleared { Self::Cleared } else { Self::Thin }
     }
+
+    /// Counts and times, as far as the receiver may know them.
+    pub(super) fn summary(self, message: &Message) -> String {
+        match self {
+            Self::Thin => message.thin_summary(),
+            Self::Cleared => message.summary(),
+        }
+    }
 }
 
 /// How loudly a receiver should speak.
@@ -264,7 +272,7 @@ fn facts(message: &Message, clearance: Clearance) -> Vec<Fact> {
     if incident.exercise {
         say("Exercise", "this is a drill, nothing happened");
     }
-    say("Seen", &message.summary());
+    say("Seen", &clearance.summary(message));
     let signed = match message.kind {
         MessageKind::Resolved if incident.merged_into.is_some() => {
             incident.resolved.as_ref().map(|signature| ("Merged by", signature))

@@ -102,7 +102,7 @@ impl Wording {
             posts: incident.posts,
             authors: incident.authors,
             stories: incident.stories,
-            summary: message.summary(),
+            summary: self.clearance.summary(message),
             why: shown(&why, MAX_FACT),
             playbook: incident.playbook.as_deref().map(clean),
             exercise: incident.exercise,

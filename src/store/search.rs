@@ -25,13 +25,14 @@ use crate::domain::time::Timestamp;
 /// Incidents that are looked at.
 const INCIDENTS: i64 = 10_000;
 
-/// Whether rows that a rule, or an incident's topic, makes restricted are among them.
+/// Whether rows that a rule, or an incident's topic, makes restricted are among them; names are
+/// taken as `domain::lane::is_restricted` takes them.
 pub(super) const RESTRICTED_SIGHTING: &str =
     "EXISTS (SELECT 1 FROM sighting g LEFT JOIN incident i ON i.id = g.incident
-    WHERE g.post = p.id AND (substr(g.rule, 1, instr(g.rule || '.', '.') - 1) IN (SELECT value FROM json_each(:lane))
-      OR g.rule IN (SELECT value FROM json_each(:restricted))
-      OR substr(i.detail ->> '$.topic', 1, instr((i.detail ->> '$.topic') || '.', '.') - 1)
-        IN (SELECT value FROM json_each(:lane))))";
+    WHERE g.post = p.id AND (g.rule IN (SELECT value FROM json_each(:restricted))
+      OR EXISTS (SELECT 1 FROM json_each(:lane) beginning
+        WHERE substr(g.rule, 1, length(beginning.value)) = beginning.value
+          OR substr(i.detail ->> '$.topic', 1, length(beginning.value)) = beginning.value)))";
 
 impl Reader {
     /// By what a search that takes too long is ended.
@@ -326,13 +327,15 @@ mod tests {
 
     #[test]
     fn what_a_rule_of_the_lane_took_is_found_by_nobody_who_may_not() {
-        let posts = [post("a", 1, "planted"), post("b", 2, "planted"), post("c", 3, "planted")];
+        let posts =
+            [post("a", 1, "planted"), post("b", 2, "planted"), post("c", 3, "planted"), post("d", 4, "planted")];
         let (folder, mut store) = store_of(&posts);
         let sightings = vec![
             sighting("service.rule", &posts[0]),
             sighting("duty-of-care.self-harm", &posts[1]),
             sighting("service.rule", &posts[1]),
             sighting("other.rule", &posts[2]),
+            sighting("duty-of-care-staff.rule", &posts[3]),
         ];
         store.commit(&[Commit { sightings, ..Commit::default() }]).unwrap();
         let reader = Reader::open(&folder.path().join("a.db")).unwrap();
@@ -342,7 +345,7 @@ mod tests {
         };
         assert_eq!(ids(Sight::Veiled, &[]), ["c", "a"]);
         assert_eq!(ids(Sight::Veiled, &["other.rule"]), ["a"], "by the topic of a rule in force");
-        assert_eq!(ids(Sight::Whole, &[]), ["c", "b", "a"]);
+        assert_eq!(ids(Sight::Whole, &[]), ["d", "c", "b", "a"]);
         let rule = Seek { rule: "service.rule".to_owned(), ..Seek::default() };
         assert_eq!(reader.search(&rule, Sight::Whole, &[], None, 9).unwrap().len(), 2);
         let older = reader.search(&words(""), Sight::Whole, &[], Some((at(3), "c")), 1).unwrap();

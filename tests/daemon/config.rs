@@ -28,7 +28,7 @@ use stormbell::domain::rule::raw::{RawFile, Status};
 use stormbell::domain::terms::{Journalist, Terms};
 use stormbell::domain::time::Timestamp;
 use stormbell::domain::volume::Promise;
-use stormbell::report::{Colours, render, summary};
+use stormbell::report::{Colours, line, render, summary};
 
 /// The sample of the interface description, with the receiver its route speaks of.
 const SAMPLE: &str = include_str!("../golden/sample-config.toml");
@@ -1003,6 +1003,36 @@ fn mistakes_about_people_are_told_where_they_are() {
              [[route]]\nlast_resort = \"5m\"\nsteps = [{{ notify = [\"leeds\"], ack_within = \"5m\" }}]\n"
         ),
     );
+}
+
+#[test]
+fn where_people_are_reached_is_in_no_finding() {
+    const NUMBER: &str = "5550104477";
+    let sms = "[[receiver]]\nname = \"sms\"\nkind = \"twilio\"\naccount = \"AC00000000000000000000000000000000\"\n\
+               token = { env = \"HOME\" }\nfrom = \"+15550100000\"\n";
+    let ann = format!("{sms}to = \"+15550100001\"\n[[person]]\nname = \"ann\"\n");
+    for text in [
+        format!("{ann}contact = {{ sms = \"{NUMBER}\" }}\n"),
+        format!("{ann}contact = {{ smms = \"{NUMBER}\" }}\n"),
+        format!("{ann}contact = {{ sms = [\"{NUMBER}\"] }}\n"),
+        format!("{ann}contact = \"{NUMBER}\"\n"),
+        format!("{ann}contcat = {{ sms = \"{NUMBER}\" }}\n"),
+        format!("{ann}phone = \"{NUMBER}\"\n"),
+        format!("{ann}contact = {{ sms = \"{NUMBER}\n"),
+        format!("{ann}[person.contact]\nsms = \"{NUMBER}\n"),
+        format!("{sms}to = [\"{NUMBER}\"]\n"),
+        format!("{sms}to = [\"{NUMBER}\", 5]\n"),
+        format!("{sms}too = \"{NUMBER}\"\n"),
+        format!("{sms}to = [\"{NUMBER}]\n"),
+    ] {
+        let text = format!("{HEAD}{SOURCE}{RECEIVER}{text}");
+        let findings = read(&text, &home(), SecretPolicy::Required).findings;
+        assert!(has_errors(&findings), "{text}");
+        let in_the_journal: String = findings.iter().map(line).collect();
+        for said in [shown(&findings), in_the_journal] {
+            assert!(!said.contains(NUMBER), "{said}");
+        }
+    }
 }
 
 #[test]

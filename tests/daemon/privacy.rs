@@ -1,14 +1,20 @@
 //! Privacy through the built program: one command erases and gives a receipt, a hold stands against it, and what a stranger
 //! says of a patient leaves for no other house, nor stands in a log, a metric or an error.
 
+use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 
 use crate::support::daemon::{Config, Daemon, HOOK, MARK, Place, now, say, word_rule};
 use crate::support::frames::delete;
 use crate::support::jetstream::{Script, SimJetstream};
+use crate::support::mail::MailServer;
 use crate::support::sink::{Act, Request, SimSink};
-use serde_json::Value;
+use serde_json::{Value, json};
+use stormbell::config::load::{SecretPolicy, parse};
+use stormbell::domain::diagnostic::SourceText;
 
 /// What of a patient nobody outside may have.
 const PATIENT: [&str; 4] = ["zzyzx@mail.example", "+1 555 010 4477", "00-778899", "3/4/61"];
@@ -279,10 +285,55 @@ name = "s-hook"
 kind = "webhook"
 format = "discourse"
 secret = { file = "secret" }
+[[source]]
+name = "s-meta"
+kind = "webhook"
+format = "meta"
+secret = { file = "secret" }
+verify_token = { file = "secret" }
+[[source]]
+name = "s-stream"
+kind = "eventstreams"
+url = "URL/stream"
+events = "posts"
+contact = "us@hospital.example"
+token = { file = "secret" }
+[[source]]
+name = "s-youtube"
+kind = "youtube"
+url = "URL/youtube"
+api_key = { file = "secret" }
+videos = ["dQw4w9WgXcQ"]
+[[source]]
+name = "s-twitch"
+kind = "twitch"
+url = "WS/twitch"
+api = "URL/twitch"
+client_id = "abc"
+token = { file = "secret" }
+channels = ["general"]
+[[source]]
+name = "s-twitch-chat"
+kind = "twitch"
+url = "WS/twitch-chat"
+nick = "us"
+token = { file = "secret" }
+channels = ["general"]
+[web.oidc]
+issuer = "URL/realm"
+client_id = "bell"
+client_secret = { file = "secret" }
+roles = { crisis = "responder" }
 "#;
 
+/// Kinds that have no secret but a proxy's, and so stand nowhere among them.
+const WITHOUT_A_SECRET: [(&str, &[&str]); 2] = [("source", &["atproto"]), ("receiver", &["desktop", "syslog"])];
+
+/// A webhook leads to a machine of the hospital, and has posts.
+const OWN: &str = "/refused/own";
+
 /// Receivers that are somebody else's: not cleared, or never to be.
-const ABROAD: [(&str, &str); 10] = [
+const ABROAD: [(&str, &str); 12] = [
     ("ntfy", "kind = \"ntfy\"\nurl = \"URL/ntfy\"\ntopic = { file = \"secret\" }\ntoken = { file = \"secret\" }"),
     (
         "pushover",
@@ -294,27 +345,59 @@ const ABROAD: [(&str, &str); 10] = [
          token = { file = \"secret\" }\nfrom = \"+15550100000\"\nto = [\"+15550100001\"]",
     ),
     ("jsm", "kind = \"jsm\"\nurl = \"URL/jsm\"\napi_key = { file = \"secret\" }"),
+    ("opsgenie", "kind = \"opsgenie\"\nurl = \"URL/opsgenie\"\napi_key = { file = \"secret\" }"),
     ("goalert", "kind = \"goalert\"\nurl = \"URL/goalert\"\ntoken = { file = \"secret\" }"),
     ("slack", "kind = \"slack\"\nurl = { file = \"chat\" }\nallow_private = [\"127.0.0.0/8\"]"),
     ("teams", "kind = \"teams\"\nurl = { file = \"chat\" }\nallow_private = [\"127.0.0.0/8\"]"),
+    ("mattermost", "kind = \"mattermost\"\nurl = { file = \"chat\" }\nallow_private = [\"127.0.0.0/8\"]"),
     ("discord", "kind = \"discord\"\nurl = { file = \"chat\" }\nallow_private = [\"127.0.0.0/8\"]"),
     ("matrix", "kind = \"matrix\"\nurl = \"URL/matrix-room\"\ntoken = { file = \"secret\" }\nroom = \"!a:h.example\""),
     ("alertmanager", "kind = \"alertmanager\"\nurl = \"URL/alertmanager\""),
 ];
 
+/// Where people sign in, as its provider tells of itself.
+fn provider(sink: &SimSink) -> String {
+    let issuer = sink.url("/source/realm").to_string();
+    let below = |path: &str| format!("{issuer}/{path}");
+    let about = json!({
+        "issuer": issuer, "authorization_endpoint": below("authorize"), "token_endpoint": below("token"),
+        "jwks_uri": below("keys"), "token_endpoint_auth_methods_supported": ["client_secret_post"],
+    });
+    about.to_string()
+}
+
+/// A receiver for mail, with a login.
+fn mail(server: &MailServer) -> String {
+    format!(
+        "kind = \"smtp\"\nhost = \"localhost\"\nport = {}\nca_file = \"{}\"\nuser = \"bell\"\n\
+         password = {{ file = \"secret\" }}\nfrom = \"bell@h.example\"\nto = \"ann@h.example\"",
+        server.port(),
+        server.ca_file().display()
+    )
+}
+
 /// Sources and receivers of every kind with a secret. Whatever their server is sent, it throws back; sources are refused, and
-/// so is one receiver of two.
-fn among_strangers(stream: &SimJetstream, sink: &SimSink) -> Place {
-    sink.otherwise(|request| {
+/// so is one receiver of two, and one of two that mail.
+fn among_strangers(stream: &SimJetstream, sink: &SimSink, [takes, refuses]: &[MailServer; 2]) -> Place {
+    let about = provider(sink);
+    sink.otherwise(move |request| {
         let all = format!("{} {:?} {}", request.line, request.headers, String::from_utf8_lossy(&request.body));
         let refused = [401, 400, 500];
         let status = refused[request.line.len() % refused.len()];
-        if request.line.contains("/taken/") { Act::Saying(200, all) } else { Act::Saying(status, all) }
+        match request.line.split(' ').nth(1).unwrap() {
+            "/source/realm/.well-known/openid-configuration" => Act::Saying(200, about.clone()),
+            "/source/realm/keys" => Act::Saying(200, "{\"keys\":[]}".to_owned()),
+            path if path.contains("/taken/") => Act::Saying(200, all),
+            _ => Act::Saying(status, all),
+        }
     });
+    refuses.answer("AUTH", &format!("535 5.7.8 no, {SECRET} is wrong"));
     let here = |path: &str| sink.url(path).to_string().trim_end_matches('/').to_owned();
     let strangers = STRANGERS.replace("URL", &here("/source")).replace("ROOT", &here("/"));
     let strangers = strangers.replace("WS", &here("/source").replace("http", "ws"));
-    let mut config = Config::new(&stream.url(), "").pager(&sink.url("/taken/enqueue")).and(&strangers);
+    let config = Config::new(&stream.url(), "").public("https://bell.example").pager(&sink.url("/taken/enqueue"));
+    let config = config.webhook("own", &sink.url(OWN)).receiver("mail-taken", &mail(takes));
+    let mut config = config.receiver("mail", &mail(refuses)).and(&strangers);
     for (name, keys) in ABROAD {
         config = config.receiver(name, &keys.replace("URL", &here("/refused")));
         let again = keys.replace("URL", &here("/taken")).replace("\"chat\"", "\"taken-chat\"");
@@ -340,6 +423,44 @@ fn loud(place: &Place) -> Command {
     command.args(["-c", "ulimit -c unlimited; exec \"$0\" \"$@\""]).arg(plain.get_program()).args(plain.get_args());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     command
+}
+
+/// The kinds of a table that the program has, as it tells whoever names none.
+fn kinds(table: &str) -> BTreeSet<String> {
+    let text = format!("schema = 1\n[[{table}]]\nname = \"x\"\n");
+    let source = Arc::new(SourceText { name: "stormbell.toml".to_owned(), text });
+    let nowhere = [("HOME", "/nowhere")].into_iter().collect();
+    let loaded = parse(&source, Path::new("/nowhere"), &nowhere, SecretPolicy::MayBeAbsent);
+    let mut helps = loaded.findings.iter().filter_map(|finding| finding.help.as_deref());
+    let listed = helps.find_map(|help| Some(help.split_once("this version has: ")?.1)).unwrap();
+    listed.split(", ").map(str::to_owned).collect()
+}
+
+/// A kind that is new has a place among the strangers, too.
+fn forgets_no_kind(place: &Place) {
+    let text = std::fs::read_to_string(place.path("stormbell.toml")).unwrap();
+    let config: toml::Table = text.parse().unwrap();
+    for (table, without) in WITHOUT_A_SECRET {
+        let tables = config[table].as_array().unwrap().iter();
+        let there: BTreeSet<&str> = tables.map(|one| one["kind"].as_str().unwrap()).collect();
+        let mut all = kinds(table);
+        assert!(all.len() > 10, "{all:?}");
+        all.retain(|kind| !there.contains(kind.as_str()) && !without.contains(&kind.as_str()));
+        assert!(all.is_empty(), "plant a secret in {all:?} of [[{table}]], or say that there is none");
+    }
+}
+
+/// Somebody who signs in elsewhere, and comes back with a code of which the provider knows nothing.
+async fn signs_in_elsewhere(daemon: &Daemon) -> String {
+    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).tls_certs_only([]);
+    let (client, root) = (client.build().unwrap(), format!("http://127.0.0.1:{}/sign-in/oidc", daemon.port()));
+    let begun = client.get(&root).send().await.unwrap();
+    let header = |name: &str| begun.headers()[name].to_str().unwrap();
+    let sent = url::Url::parse(header("location")).unwrap();
+    let (_, state) = sent.query_pairs().find(|(key, _)| key == "state").unwrap();
+    let cookie = header("set-cookie").split(';').next().unwrap();
+    let back = client.get(format!("{root}/back?code=x&state={state}")).header("cookie", cookie).send().await.unwrap();
+    back.text().await.unwrap()
 }
 
 /// A reload of a file with a secret in it.
@@ -390,7 +511,9 @@ async fn crashes_without_a_dump(place: &Place, daemon: &mut Daemon) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_planted_secret_and_a_planted_name_are_in_no_log_metric_error_message_backup_or_crash_dump() {
     let (stream, sink) = (SimJetstream::start(Script::default()).await, SimSink::start().await);
-    let place = among_strangers(&stream, &sink);
+    let mails = [MailServer::with_tls().await, MailServer::with_tls().await];
+    let place = among_strangers(&stream, &sink, &mails);
+    forgets_no_kind(&place);
     let mut daemon = place.start_as(loud(&place)).await;
     daemon.says("source=sky").await;
     stream.push(say(now(), "did:plc:eve", "k1", &format!("fire; {NAME} is on ward 3")));
@@ -399,17 +522,22 @@ async fn a_planted_secret_and_a_planted_name_are_in_no_log_metric_error_message_
         let requests = sink.requests();
         let count = |path: &str| requests.iter().filter(|one| one.line.contains(path)).count();
         let asked = requests.iter().filter(|one| is_of_source(one)).count();
-        count("/taken/") > ABROAD.len() && count("/refused/") > ABROAD.len() && asked >= 12
+        let mailed = !mails[0].mails().is_empty() && daemon.said("refused the login") > 0;
+        count("/taken/") > ABROAD.len() && count("/refused/") > ABROAD.len() && asked >= 12 && mailed
     };
     daemon.until(reached, |reached| *reached).await;
+    let page = signs_in_elsewhere(&daemon).await;
+    assert!(sink.requests().iter().any(|one| one.line.contains("/realm/token")), "{page}");
     reloads_a_secret(&place, &daemon).await;
     let mut said = answers(&daemon, &id).await;
+    said.push(("the page after signing in", page));
+    said.extend(mails[0].mails().into_iter().map(|mail| ("a mail", mail.text)));
     let (copy, words) = backed_up(&place);
     said.push(("words of backup", words));
     crashes_without_a_dump(&place, &mut daemon).await;
     said.push(("the log", daemon.log()));
 
-    for request in sink.requests().iter().filter(|one| !is_of_source(one)) {
+    for request in sink.requests().iter().filter(|one| !is_of_source(one) && !one.line.contains(OWN)) {
         let body = String::from_utf8_lossy(&request.body);
         assert!(!body.contains("Vexworthy"), "the name was sent to {}: {body}", request.line);
     }

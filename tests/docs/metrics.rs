@@ -13,15 +13,16 @@ use super::book::{page, read};
 /// A page on which every metric has a sample.
 fn everything_counted() -> String {
     let metrics = Metrics::default();
-    let (source, receiver, rule, second) = ("s".into(), "r".into(), "p.r".into(), Duration::from_secs(1));
+    let (source, receiver, second) = ("s".into(), "r".into(), Duration::from_secs(1));
+    let (rule, topic) = ("p.r".into(), "p".into());
     metrics.ledger(&source, &Ledger::default());
     metrics.source_up(&source, true);
     metrics.source_paid(&source, Paid { read: 1, budget: 2 });
     metrics.source_unwatched(&source, 1);
     metrics.source_seen(&source, Timestamp::default());
     metrics.gap(&source, second);
-    metrics.alert(&rule);
-    metrics.crowded_out(&rule, 1);
+    metrics.alert(&rule, &topic);
+    metrics.crowded_out(&rule, Some(&topic), 1);
     for outcome in [Outcome::Delivered, Outcome::Retried, Outcome::Parked] {
         metrics.delivery(&receiver, outcome, Some(second));
     }

@@ -8,7 +8,7 @@ use stormbell::domain::erasure::Account;
 use stormbell::domain::event::{Decoded, SourceEvent};
 use stormbell::domain::incident::Incident;
 use stormbell::domain::message::MessageKind::{Opened, Updated};
-use stormbell::domain::message::summary;
+use stormbell::domain::message::{Message, summary};
 use stormbell::domain::post::Author;
 use stormbell::domain::terms::{Journalist, Terms};
 
@@ -60,6 +60,8 @@ fn journalists_are_known_by_handle_or_key_however_few_follow_them() {
     assert_eq!(told(&sim, Updated), ["pager", "pager"]);
     let text = summary(only(&sim));
     assert!(text.ends_with("; among its authors: the journalist @Ann.example, the journalist did:plc:bob"), "{text}");
+    let text = Message { kind: Updated, at: sim.now, incident: only(&sim).clone() }.thin_summary();
+    assert!(text.ends_with("; among its authors: a journalist, a journalist"), "{text}");
 }
 
 #[test]

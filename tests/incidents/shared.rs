@@ -212,7 +212,7 @@ fn topics_that_not_everybody_may_know_of_keep_to_themselves() {
         assert_eq!(sim.engine.open_incidents(), topics, "{apart}");
     }
     let terms = Terms::default();
-    for topic in ["restricted.doxing", "duty-of-care.self-harm"] {
+    for topic in ["restricted.doxing", "duty-of-care.self-harm", "duty-of-care-staff"] {
         assert!(terms.is_apart(&topic.into()), "{topic} of the built-in packs");
     }
 }

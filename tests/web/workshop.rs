@@ -180,6 +180,11 @@ async fn what_is_restricted_is_nowhere_but_before_those_who_may_read_it() {
         }
     }
 
+    // Nobody signs in to read what is measured.
+    let (_, metrics) = world.daemon.ask(Method::GET, "/metrics", "").await;
+    assert!(metrics.contains(r#"stormbell_alerts_total{rule="restricted"} 1"#), "{metrics}");
+    assert!(!metrics.contains("duty-of-care."), "{metrics}");
+
     every_address_is_clean(&world, &mut ann, &id).await;
     let service = "/rules/service.rule";
     for form in [&[("do", "try"), ("query", "jump OR parking OR i")][..], &[("do", "preview"), ("query", "jump")]] {

@@ -1,4 +1,4 @@
-//! Hides secrets that stand in a configuration text although they should not.
+//! Hides secrets that stand in a configuration text although they should not, and where people are reached.
 //!
 //! Bytes become asterisks one for one, so that spans and columns stay right.
 
@@ -6,10 +6,13 @@ use std::ops::Range;
 
 use crate::domain::diagnostic::SourceText;
 
-/// Whether a key of this name is likely to hold a secret.
-pub(super) fn looks_secret(key: &str) -> bool {
+/// Whom a message is for, in receivers that are told.
+const TO: &str = "to";
+
+/// Whether a key of this name is likely to hold a secret, or where somebody is reached.
+pub(super) fn looks_private(key: &str) -> bool {
     let key = key.to_lowercase();
-    ["secret", "token", "passw", "key", "auth"].iter().any(|part| key.contains(part))
+    key == TO || ["secret", "token", "passw", "key", "auth", "contact"].iter().any(|part| key.contains(part))
 }
 
 /// The text with the given bytes replaced.
@@ -26,14 +29,19 @@ pub(super) fn masked(source: &SourceText, spans: &[Range<usize>]) -> SourceText 
     SourceText { name: source.name.clone(), text }
 }
 
-/// In a text whose TOML is broken, the bytes after each key that looks like a
-/// secret's. There is no tree to ask, so this goes by lines, and hides too much
-/// rather than too little.
-pub(super) fn secret_looking_lines(text: &str) -> Vec<Range<usize>> {
+/// In a text whose TOML is broken, the bytes after each key that looks private, and after
+/// every key of a table of contacts. There is no tree to ask, so this goes by lines, and
+/// hides too much rather than too little.
+pub(super) fn private_lines(text: &str) -> Vec<Range<usize>> {
     let mut spans = Vec::new();
     let mut start = 0;
+    let mut of_contacts = false;
     for line in text.split_inclusive('\n') {
-        if let Some(value) = value_of_secret_key(line) {
+        if line.trim_start().starts_with('[') {
+            of_contacts = line.contains("contact");
+        }
+        let value = value_of_private_key(line).or_else(|| of_contacts.then(|| after_equals(line)));
+        if let Some(value) = value {
             let end = multi_line_end(text, start + value.start).unwrap_or(start + value.end);
             spans.push(start + value.start..end);
         }
@@ -56,7 +64,7 @@ pub(super) fn logins(text: &str) -> Vec<Range<usize>> {
     spans
 }
 
-fn value_of_secret_key(line: &str) -> Option<Range<usize>> {
+fn value_of_private_key(line: &str) -> Option<Range<usize>> {
     let part_of_key = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
     let mut rest = line;
     while let Some(word_start) = rest.find(part_of_key) {
@@ -64,13 +72,20 @@ fn value_of_secret_key(line: &str) -> Option<Range<usize>> {
         let word_end = rest.find(|c| !part_of_key(c)).unwrap_or(rest.len());
         let (word, after) = rest.split_at(word_end);
         rest = after;
-        if looks_secret(word) {
-            let value = after.trim_start_matches(['"', '\'', ' ', '\t', '=']);
+        let value = after.trim_start_matches(['"', '\'', ' ', '\t', '=']);
+        // In comments it is a word like any other.
+        let is_only_a_word = word == TO && !after.contains('=');
+        if looks_private(word) && !is_only_a_word {
             let start = line.len() - value.len();
             return (!is_reference(value)).then_some(start..line.len());
         }
     }
     None
+}
+
+fn after_equals(line: &str) -> Range<usize> {
+    let value = line.split_once('=').map_or(line, |(_, value)| value).trim_start_matches(['"', '\'', ' ', '\t']);
+    line.len() - value.len()..line.len()
 }
 
 fn is_reference(value: &str) -> bool {
@@ -90,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_with_a_secret_are_hidden_however_broken_they_are() {
+    fn lines_with_something_private_are_hidden_however_broken_they_are() {
         for (line, shown) in [
             ("routing_key = \"R0UT\n", "routing_key = \"****\n"),
             ("routing_key R0UT", "routing_key ****"),
@@ -99,9 +114,13 @@ mod tests {
             ("r = { name = \"x\", secret = \"é\" }", "r = { name = \"x\", secret = \"*****"),
             ("secret = '''\nab\ncd''' \nx = 1", "secret = '''\n**\n**''' \nx = 1"),
             ("name = \"x\"", "name = \"x\""),
+            ("contact = { sms = \"+1555\n", "contact = **************\n"),
+            ("to = [\"+1555\n", "to = *******\n"),
+            ("# what to do\n", "# what to do\n"),
+            ("[person.contact]\nsms = \"+1555\n[web]\nx = 1", "[person.contact*\nsms = \"*****\n[web]\nx = 1"),
         ] {
             let source = SourceText { name: String::new(), text: line.to_owned() };
-            assert_eq!(masked(&source, &secret_looking_lines(line)).text, shown);
+            assert_eq!(masked(&source, &private_lines(line)).text, shown);
         }
     }
 

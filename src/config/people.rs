@@ -111,7 +111,9 @@ fn contacts(value: &Value<'_>, who: &str, ways: &[Way<'_>]) -> Checked<BTreeMap<
     }
     let table = value.table("`contact`")?;
     let entries = table.in_order();
-    entries.iter().for_each(|(_, _, address)| address.hide());
+    for (_, _, address) in &entries {
+        address.hide();
+    }
     if entries.is_empty() {
         let help = "write where to reach them: contact = { receiver = \"address\" }";
         return value.error("SB0430", "this person cannot be reached", help);

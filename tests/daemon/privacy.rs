@@ -382,8 +382,8 @@ fn among_strangers(stream: &SimJetstream, sink: &SimSink, [takes, refuses]: &[Ma
     let about = provider(sink);
     sink.otherwise(move |request| {
         let all = format!("{} {:?} {}", request.line, request.headers, String::from_utf8_lossy(&request.body));
-        let refused = [401, 400, 500];
-        let status = refused[request.line.len() % refused.len()];
+        let answers = [401, 400, 500];
+        let status = answers[request.line.len() % answers.len()];
         match request.line.split(' ').nth(1).unwrap() {
             "/source/realm/.well-known/openid-configuration" => Act::Saying(200, about.clone()),
             "/source/realm/keys" => Act::Saying(200, "{\"keys\":[]}".to_owned()),

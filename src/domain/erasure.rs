@@ -80,6 +80,13 @@ impl Account {
         key == self.counted_as
     }
 
+    /// Also by the name that it has in the reason of an alert that was counted by it: handles change. That is the first that
+    /// stands between ‘ and ’.
+    pub fn is_shown_in(&mut self, why: &str) {
+        let name = why.split_once('‘').and_then(|(_, rest)| rest.split_once('’')).map(|(name, _)| name);
+        self.shown.extend(name.map(ToOwned::to_owned));
+    }
+
     /// A reason without it: what strangers wrote stands between ‘ and ’.
     #[must_use]
     pub fn out_of(&self, why: &str) -> String {
@@ -87,8 +94,8 @@ impl Account {
         self.shown.iter().fold(why.to_owned(), |why, name| why.replace(&format!("‘{name}’"), &erased))
     }
 
-    /// Takes it out of an incident. By which words it was one of those whose word spreads, if it was; none when nothing
-    /// of it was there.
+    /// Takes it out of an incident. By which words it alone was one of those whose word spreads, if it was; none when
+    /// nothing of it was there.
     pub fn leave(&self, incident: &mut Incident) -> Option<Vec<String>> {
         let why = self.out_of(&incident.why);
         let left: Vec<(usize, String)> = incident
@@ -106,6 +113,7 @@ impl Account {
         // People were told of the first so many; the next one is news as before.
         let told = left.iter().filter(|(place, _)| *place < incident.told.notable).count();
         incident.told.notable = incident.told.notable.saturating_sub(told);
-        Some(left.into_iter().map(|(_, what)| what).collect())
+        let of_others = |what: &String| incident.notable.iter().any(|notable| notable.what == *what);
+        Some(left.into_iter().map(|(_, what)| what).filter(|what| !of_others(what)).collect())
     }
 }

@@ -47,6 +47,11 @@ pub struct Notable {
 const JOURNALIST: &str = "the journalist ";
 
 impl Notable {
+    /// What the history says when somebody joins.
+    pub fn speaks(what: &str) -> String {
+        format!("{what} speaks of it")
+    }
+
     /// What they are, and not who.
     pub fn kind(&self) -> &str {
         if self.what.starts_with(JOURNALIST) { "a journalist" } else { &self.what }

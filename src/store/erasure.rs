@@ -7,22 +7,23 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::audit::head;
 use super::error::StoreError;
 use super::holds::HELD;
-use super::keys::{About, Keys};
+use super::keys::Keys;
 use super::read::Reader;
 use super::retention::{erase, ids};
-use super::sealing::{open_alert, open_entry, reseal_alert};
+use super::said::Said;
+use super::stored;
 use super::write::Writing;
 use super::writer::StoreHandle;
-use super::{restore, stored};
 use crate::domain::audit::{Entry, Link};
 use crate::domain::commit::Erasure;
-use crate::domain::erasure::{Account, ERASED, NotErased, Order};
+use crate::domain::erasure::{NotErased, Order};
 use crate::domain::id::{AuthorId, PostId, ReceiverName, SourceName, hex};
 
 /// Accounts that are named to choose from, at most.
@@ -71,10 +72,9 @@ impl Reader {
         }
         if !is_kept && author.is_some() {
             // What was said of an account may be kept longer than what it wrote.
-            let account = Account::new(&name.into(), &[]);
-            let is_said =
-                !spread_by(&self.sql, &account)?.is_empty() || !counted_by(&self.sql, &self.keys, &account)?.is_empty();
-            authors.extend(is_said.then(|| AuthorId::from(name)));
+            let author = AuthorId::from(name);
+            let is_said = !Said::of(&self.sql, &self.keys, &author)?.incidents.is_empty();
+            authors.extend(is_said.then_some(author));
         }
         Ok(authors.into_iter().collect())
     }
@@ -87,24 +87,29 @@ impl Reader {
 
     /// The hold by which nothing may be erased there, if any.
     pub fn hold_against(&self, what: &Erasure) -> Result<Option<NotErased>, StoreError> {
-        hold_of_one(&self.sql, &serde_json::json!(posts_of(&self.sql, &self.keys, what)?).to_string())
-    }
-
-    /// An author as what was said of it knows it.
-    pub fn account_of(&self, author: &AuthorId) -> Result<Account, StoreError> {
-        account(&self.sql, &self.keys, author)
+        let held = hold_of_one(&self.sql, &listed(posts_of(&self.sql, &self.keys, what)?))?;
+        match what {
+            Erasure::Author(author) if held.is_none() => {
+                hold_of_incidents(&self.sql, &Said::of(&self.sql, &self.keys, author)?.incidents)
+            }
+            _ => Ok(held),
+        }
     }
 }
 
 impl Writing<'_> {
     pub(super) fn erase_by_order(&mut self, order: &Order) -> Result<Result<Receipt, NotErased>, StoreError> {
         let posts = posts_of(self.sql, self.keys, &order.what)?;
-        let (subject, account) = match &order.what {
+        let (subject, said) = match &order.what {
             Erasure::Post(post) => (post.as_str(), None),
-            Erasure::Author(author) => (author.as_str(), Some(account(self.sql, self.keys, author)?)),
+            Erasure::Author(author) => (author.as_str(), Some(Said::of(self.sql, self.keys, author)?)),
         };
-        let listed = serde_json::json!(posts).to_string();
-        if let Some(held) = hold_of_one(self.sql, &listed)? {
+        let listed = listed(&posts);
+        let mut held = hold_of_one(self.sql, &listed)?;
+        if let Some(said) = said.as_ref().filter(|_| held.is_none()) {
+            held = hold_of_incidents(self.sql, &said.incidents)?;
+        }
+        if let Some(held) = held {
             return Ok(Err(held));
         }
         let words = self.sql.query_row(
@@ -112,14 +117,14 @@ impl Writing<'_> {
             [&listed],
             |row| row.get::<_, i64>(0),
         )?;
-        let told = self.told_of(&listed)?;
+        let mut told = self.told_of(&listed)?;
         let mut rows = vec![("post", posts.len()), ("telling", usize::try_from(words).unwrap_or_default())];
         for post in &posts {
             erase(self.sql, self.keys, post)?;
         }
         rows.push(("outbox", self.take_out_of_what_waits(&listed)?));
-        if let Some(account) = account {
-            rows.extend(self.unname(&account)?);
+        if let Some(said) = said {
+            rows.extend(self.unsay(&said, &mut told)?);
         }
         self.removed_text = true;
 
@@ -135,19 +140,16 @@ impl Writing<'_> {
         let text = format!("{reason} ({})", counts.join(", "));
         self.audit(&Entry { at: *at, by: by.clone(), what: what.to_owned(), about: subject.clone(), text })?;
         let (entry, hash) = head(self.sql)?.unwrap_or((0, Link::FIRST));
+        let told = told.into_iter().map(ReceiverName::from).collect();
         Ok(Ok(Receipt { subject, posts, rows, told, entry, hash }))
     }
 
     /// Receivers that took messages which show one of these posts.
-    fn told_of(&self, posts: &str) -> Result<Vec<ReceiverName>, StoreError> {
-        let told = ids(
-            self.sql,
-            "SELECT DISTINCT receiver FROM outbox WHERE state = 'delivered' AND EXISTS (
+    fn told_of(&self, posts: &str) -> Result<BTreeSet<String>, StoreError> {
+        let told = "SELECT DISTINCT receiver FROM outbox WHERE state = 'delivered' AND EXISTS (
                SELECT 1 FROM json_each(message, '$.incident.sample') AS shown
-               WHERE shown.value IN (SELECT value FROM json_each(?1))) ORDER BY receiver",
-            [posts],
-        )?;
-        Ok(told.into_iter().map(ReceiverName::from).collect())
+               WHERE shown.value IN (SELECT value FROM json_each(?1)))";
+        Ok(ids(self.sql, told, [posts])?.into_iter().collect())
     }
 
     /// Messages that wait show these posts no longer.
@@ -162,97 +164,6 @@ impl Writing<'_> {
             [posts],
         )?)
     }
-
-    /// Takes an account out of what was said of it: alerts that were counted by it, and their incidents; incidents in
-    /// which its word spread.
-    fn unname(&self, account: &Account) -> Result<Vec<(&'static str, usize)>, StoreError> {
-        let (alerts, mut incidents) = self.unname_alerts(account)?;
-        incidents.extend(spread_by(self.sql, account)?);
-        if incidents.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut rows = [("alert", alerts), ("timeline", 0), ("incident", 0), ("outbox", 0), ("audit", 0)];
-        let [_, (_, timeline), (_, incident), (_, outbox), (_, audit)] = &mut rows;
-        for id in &incidents {
-            let (changed, notable) = self.unname_incident(id, account)?;
-            let out_of = |text: &str| {
-                let unnamed = account.out_of(text);
-                notable.iter().fold(unnamed, |text, what| text.replace(what, ERASED))
-            };
-            *incident += changed;
-            *timeline += self.unname_timeline(id, out_of)?;
-            *outbox += self.unname_messages(id, account)?;
-            *audit += self.unname_audit(id, out_of)?;
-        }
-        Ok(rows.to_vec())
-    }
-
-    /// The alerts that were changed, and their incidents.
-    fn unname_alerts(&self, account: &Account) -> Result<(usize, BTreeSet<String>), StoreError> {
-        let mut update = self.sql.prepare("UPDATE alert SET why = ?2, key = ?3 WHERE seq = ?1")?;
-        let (mut changed, mut incidents) = (0, BTreeSet::new());
-        for Counted { seq, rule, at, post, incident, why, sealed } in counted_by(self.sql, self.keys, account)? {
-            let unnamed = (&*account.out_of(&why), ERASED);
-            if let Some((why, key)) = reseal_alert(self.keys, (&rule, at, post.as_deref()), &sealed, unnamed)? {
-                changed += update.execute(params![seq, why, key])?;
-                incidents.insert(incident);
-            }
-        }
-        Ok((changed, incidents))
-    }
-
-    fn unname_timeline(&self, incident: &str, out_of: impl Fn(&str) -> String) -> Result<usize, StoreError> {
-        let about = About::new("timeline", incident);
-        let mut changed = 0;
-        for (row, sealed) in self.texts("SELECT seq, text FROM timeline WHERE incident = ?1", incident)? {
-            let Some(was) = self.keys.open(about, &sealed)? else { continue };
-            let is = out_of(&was);
-            if let Some(sealed) = (is != was).then(|| self.keys.reseal(&sealed, about, &is)).transpose()?.flatten() {
-                changed += self.sql.execute("UPDATE timeline SET text = ?2 WHERE seq = ?1", params![row, sealed])?;
-            }
-        }
-        Ok(changed)
-    }
-
-    /// Whether the incident was changed, and what the account was called in it.
-    fn unname_incident(&self, id: &str, account: &Account) -> Result<(usize, Vec<String>), StoreError> {
-        let incident = restore::incidents(self.sql, self.keys, "id = ?1", [id])?.pop();
-        let Some(mut incident) = incident else { return Ok((0, Vec::new())) };
-        let Some(notable) = account.leave(&mut incident) else { return Ok((0, Vec::new())) };
-        let detail = stored::incident_to_json(&incident, self.keys)?;
-        Ok((self.sql.execute("UPDATE incident SET detail = ?2 WHERE id = ?1", [id, &detail])?, notable))
-    }
-
-    fn unname_messages(&self, incident: &str, account: &Account) -> Result<usize, StoreError> {
-        let mut changed = 0;
-        for (row, message) in self.texts("SELECT seq, message FROM outbox WHERE incident = ?1", incident)? {
-            let mut message = stored::message_from_json(incident, &message, self.keys)?;
-            if account.leave(&mut message.incident).is_some() {
-                let json = stored::message_to_json(&message, self.keys)?;
-                changed += self.sql.execute("UPDATE outbox SET message = ?2 WHERE seq = ?1", params![row, json])?;
-            }
-        }
-        Ok(changed)
-    }
-
-    /// Of words that are changed the chain would say so; of those that are gone it holds.
-    fn unname_audit(&self, incident: &str, out_of: impl Fn(&str) -> String) -> Result<usize, StoreError> {
-        let mut changed = 0;
-        let select = "SELECT seq, text FROM audit WHERE text IS NOT NULL AND about = ?1";
-        for (number, sealed) in self.texts(select, incident)? {
-            let Some((_, was)) = open_entry(self.keys, number, &sealed)? else { continue };
-            if out_of(&was) != was {
-                changed += self.sql.execute("UPDATE audit SET text = NULL WHERE seq = ?1", [number])?;
-            }
-        }
-        Ok(changed)
-    }
-
-    fn texts(&self, select: &str, of: &str) -> Result<Vec<(i64, String)>, StoreError> {
-        let mut select = self.sql.prepare(select)?;
-        let rows = select.query_map([of], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
 }
 
 /// Posts of which text is kept, by their names.
@@ -266,61 +177,29 @@ fn posts_of(sql: &Connection, keys: &Keys, what: &Erasure) -> Result<Vec<String>
 
 /// The first hold that one of these posts is under.
 pub(super) fn hold_of_one(sql: &Connection, posts: &str) -> Result<Option<NotErased>, StoreError> {
+    first_hold(sql, "SELECT 1 FROM sighting WHERE post IN (SELECT value FROM json_each(?1)) AND incident", posts)
+}
+
+/// The first hold that one of these incidents is under.
+fn hold_of_incidents(sql: &Connection, incidents: &BTreeSet<String>) -> Result<Option<NotErased>, StoreError> {
+    first_hold(sql, "SELECT 1 FROM json_each(?1) AS one WHERE one.value", &listed(incidents))
+}
+
+/// The first hold on an incident that is `one` of those in the list.
+fn first_hold(sql: &Connection, one: &str, list: &str) -> Result<Option<NotErased>, StoreError> {
     let mut select = sql.prepare(&format!(
-        "SELECT hold.incident, hold.approved_by FROM hold WHERE EXISTS (
-           SELECT 1 FROM sighting WHERE post IN (SELECT value FROM json_each(?1)) AND incident IN ({HELD}
-             WHERE hold.incident = by_hold))"
+        "SELECT hold.incident, hold.approved_by FROM hold
+         WHERE EXISTS ({one} IN ({HELD} WHERE hold.incident = by_hold))"
     ))?;
-    let mut held = select.query_map([posts], |row| {
+    let mut held = select.query_map([list], |row| {
         Ok(NotErased::Held { incident: row.get::<_, String>(0)?.into(), approved_by: row.get(1)? })
     })?;
     Ok(held.next().transpose()?)
 }
 
-/// An author by its id and the handles under which it stands in kept posts.
-fn account(sql: &Connection, keys: &Keys, author: &AuthorId) -> Result<Account, StoreError> {
-    let mut select = sql.prepare("SELECT id, json FROM post WHERE author = ?1 AND json IS NOT NULL")?;
-    let mut rows = select.query([keys.name(author.as_str())?])?;
-    let mut handles = BTreeSet::new();
-    while let Some(row) = rows.next()? {
-        let (name, sealed): (String, String) = (row.get(0)?, row.get(1)?);
-        let post = stored::read_post(keys, &name, &sealed)?;
-        handles.extend(post.and_then(|post| post.author.handle).filter(|handle| !handle.is_empty()));
-    }
-    Ok(Account::new(author, &Vec::from_iter(handles)))
-}
-
-/// Incidents in which an account's word spread.
-fn spread_by(sql: &Connection, account: &Account) -> Result<Vec<String>, StoreError> {
-    // Numbers of 64 bits are too long for SQL.
-    let author = format!("\"author\":{},", account.key().bits());
-    ids(sql, "SELECT id FROM incident WHERE instr(detail, ?1)", [author])
-}
-
-/// An alert that was counted by an account.
-struct Counted {
-    seq: i64,
-    rule: String,
-    at: i64,
-    post: Option<String>,
-    incident: String,
-    /// Its reason, and as it is sealed.
-    why: String,
-    sealed: String,
-}
-
-fn counted_by(sql: &Connection, keys: &Keys, account: &Account) -> Result<Vec<Counted>, StoreError> {
-    let mut select = sql.prepare("SELECT seq, rule, at, post, why, key, incident FROM alert WHERE key IS NOT NULL")?;
-    let (mut rows, mut counted) = (select.query(())?, Vec::new());
-    while let Some(row) = rows.next()? {
-        let (rule, at, post): (String, i64, Option<String>) = (row.get(1)?, row.get(2)?, row.get(3)?);
-        let (sealed, key): (String, String) = (row.get(4)?, row.get(5)?);
-        let (why, key) = open_alert(keys, (&rule, at, post.as_deref()), (&sealed, Some(&key)))?;
-        if key.is_some_and(|key| account.is_counted_as(&key)) {
-            counted.push(Counted { seq: row.get(0)?, rule, at, post, incident: row.get(6)?, why, sealed });
-        }
-    }
-    Ok(counted)
+/// As SQL takes them.
+pub(super) fn listed(names: impl Serialize) -> String {
+    serde_json::json!(names).to_string()
 }
 
 fn hashed(id: &str) -> String {

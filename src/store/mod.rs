@@ -33,6 +33,7 @@ mod read;
 mod restore;
 mod retention;
 mod ring;
+mod said;
 mod sealing;
 mod search;
 mod silences;

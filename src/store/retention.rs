@@ -275,12 +275,14 @@ fn of_incidents() -> Vec<String> {
     .collect()
 }
 
-/// Of an incident that is over and old, all that was sealed.
+/// Of an incident that is over and old, all that was sealed, once its history and messages are gone: by it those are found.
 fn words_of_incidents() -> String {
     let which = format!(
         "opened_at < ?2 AND max(opened_at, detail ->> '$.last_post_at')
            < coalesce((SELECT value FROM json_each(?3) WHERE key = detail ->> '$.topic'), ?1)
-         AND state = 'resolved' AND detail ->> '$.why' <> '' AND id NOT IN ({HELD})"
+         AND state = 'resolved' AND detail ->> '$.why' <> '' AND id NOT IN ({HELD})
+         AND NOT EXISTS (SELECT 1 FROM timeline WHERE timeline.incident = incident.id)
+         AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.incident = incident.id)"
     );
     portion("UPDATE incident SET detail = json_set(detail, '$.why', '', '$.notable', json('[]'))", "incident", &which)
 }

@@ -257,8 +257,8 @@ impl Metrics {
     }
 }
 
-/// What a rule is called here, where nobody signs in: of the duty-of-care lane the journal says no more, either. A rule
-/// of which nobody knows the topic may have been of the lane.
+/// What a rule is called here, where nobody signs in: of the duty-of-care lane no more than that it is. A rule of which
+/// nobody knows the topic may have been of the lane.
 fn shown<'r>(rule: &'r RuleId, topic: Option<&Topic>) -> &'r str {
     let of_lane = topic.is_none_or(|topic| is_restricted(topic.as_str())) || is_restricted(rule.as_str());
     if of_lane { RESTRICTED[0] } else { rule.as_str() }

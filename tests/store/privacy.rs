@@ -85,7 +85,10 @@ fn told_of_ann(folder: &Folder) -> StoreHandle {
     let mut counted = Incident { why: why.clone(), ..incident("i", IncidentState::Open, &["p1", "p3"]) };
     counted.notable = vec![notable("ann", JOURNALIST), notable("bob", "the journalist @bob.example")];
     counted.told.notable = 2;
-    // In another incident nothing was counted by her.
+    // It went on as another, which took its reason over.
+    let after =
+        Incident { merged: ["i".into()].into(), why: why.clone(), ..incident("after", IncidentState::Open, &[]) };
+    // In another one nothing was counted by her.
     let spread = Incident { notable: vec![notable("ann", JOURNALIST)], ..incident("j", IncidentState::Open, &[]) };
     let joined = TimelineEntry { text: format!("{JOURNALIST} speaks of it"), ..note("j", 100) };
     let mut store = folder.open();
@@ -101,7 +104,7 @@ fn told_of_ann(folder: &Folder) -> StoreHandle {
             alerts: vec![Alert { key: Some("ann".to_owned()), why: why.clone(), ..alert(Some("p1"), "i") }],
             timeline: vec![TimelineEntry { text: why, ..note("i", 100) }, joined],
             outbox: vec![delivery("waits", "pager", counted.clone(), 1), delivery("told", "mail", counted.clone(), 1)],
-            incidents: vec![counted, spread],
+            incidents: vec![counted, after, spread],
             ..Commit::default()
         }])
         .unwrap();
@@ -131,7 +134,7 @@ async fn an_author_is_erased_with_a_receipt_and_comes_back_with_new_posts_only()
     let changed = |table: &str| rows.iter().filter(|(name, _)| *name == table).map(|(_, rows)| rows).sum::<usize>();
     // Of the outbox the message that waits lost a post, and both lost the name.
     let counts = ["post", "telling", "alert", "timeline", "incident", "outbox", "audit"].map(changed);
-    assert_eq!(counts, [2, 1, 1, 2, 2, 3, 2]);
+    assert_eq!(counts, [2, 1, 1, 2, 3, 3, 2]);
     assert_eq!(told, &["mail".into()]);
     assert_eq!((*entry, sound(&folder)), (i64::try_from(before).unwrap() + 1, before + 1));
     assert_eq!(folder.reader().audit_head().unwrap(), Some((*entry, *hash)));
@@ -167,9 +170,26 @@ async fn an_author_of_whom_no_text_is_left_is_taken_out_of_what_was_said_of_the_
     assert_eq!(reader.authors_of("ann", &"bluesky".into()).unwrap(), ["ann".into()]);
     assert_eq!(reader.authors_of("eve", &"bluesky".into()).unwrap(), []);
     let receipt = handle.erase(order(Erasure::Author("ann".into()))).await.unwrap().unwrap();
-    assert_eq!((receipt.posts.len(), receipt.rows.iter().map(|(_, rows)| rows).sum::<usize>() > 0), (0, true));
+    assert_eq!((receipt.posts.as_slice(), receipt.told.as_slice()), (&[][..], &["mail".into()][..]));
     assert_eq!(folder.reader().authors_of("ann", &"bluesky".into()).unwrap(), []);
-    assert!(!says(&folder, JOURNALIST));
+    assert_eq!(NAMES.iter().find(|name| says(&folder, name)), None);
+}
+
+#[tokio::test]
+async fn what_was_said_of_an_account_is_evidence_as_well() {
+    for held in ["i", "j", "after"] {
+        let folder = Folder::new();
+        let handle = told_of_ann(&folder);
+        // Of what she wrote nothing was left when the hold came.
+        let erased = ["p1", "p2"].map(|post| Erasure::Post(post.into())).to_vec();
+        handle.commit(Commit { erased, ..Commit::default() }).await.unwrap();
+        assert_eq!(handle.hold(hold(held)).await.unwrap(), Some(()));
+        let author = Erasure::Author("ann".into());
+        let refused = handle.erase(order(author.clone())).await.unwrap().unwrap_err();
+        assert_eq!(refused, NotErased::Held { incident: held.into(), approved_by: "Dr. Roe".to_owned() });
+        assert_eq!(folder.reader().hold_against(&author).unwrap(), Some(refused));
+        assert!(NAMES.iter().all(|name| *name == "ann.example" || says(&folder, name)), "{held}");
+    }
 }
 
 #[tokio::test]
@@ -212,6 +232,8 @@ async fn what_is_held_outlives_retention_and_erasure_and_its_authors_wish_out_of
     assert_eq!(handle.forget(at(600)).await.unwrap().posts, 1);
     let kept = folder.reader().incident(&"i".into(), Sight::Whole).unwrap().unwrap();
     assert_eq!((kept.alerts.len(), kept.timeline.len(), kept.posts.len()), (1, 1, 3));
+    let why = |folder: &Folder| folder.reader().standing(&"before".into()).unwrap().unwrap().why;
+    assert_eq!(why(&folder), incident("before", IncidentState::Resolved, &[]).why);
 
     let edited = vec![known("p3", "bob", "edited")];
     let erased = vec![Erasure::Post("p1".into())];
@@ -244,6 +266,7 @@ async fn what_is_held_outlives_retention_and_erasure_and_its_authors_wish_out_of
         assert!(!folder.keeps(gone), "{gone}");
     }
     assert!(folder.left_of(&sealed).is_empty());
+    assert_eq!(why(&folder), "no longer kept");
     sound(&folder);
 }
 
@@ -266,8 +289,13 @@ async fn each_topic_is_kept_as_long_as_it_says_and_the_shortest_wins() {
     let mut sightings: Vec<Sighting> = seen.iter().map(|(rule, post)| of_rule(rule, post, 100, None)).collect();
     sightings.extend(["care", "long"].map(|rule| of_rule(rule, "of-both", 100, None)));
     let posts = ["of-care", "of-long", "of-gone", "of-usual", "of-both", "of-none"].map(old).to_vec();
-    let incidents =
-        vec![resolved("i-care", "duty-of-care.x"), resolved("i-long", "cyber"), resolved("i-usual", "complaints")];
+    let going_on = Incident { state: IncidentState::Open, ..resolved("i-open", "complaints") };
+    let incidents = vec![
+        resolved("i-care", "duty-of-care.x"),
+        resolved("i-long", "cyber"),
+        resolved("i-usual", "complaints"),
+        going_on.clone(),
+    ];
     let alerts = vec![
         alerted("gone", "duty-of-care.old", "i-care"),
         alerted("usual", "complaints", "i-usual"),
@@ -309,4 +337,5 @@ async fn each_topic_is_kept_as_long_as_it_says_and_the_shortest_wins() {
         assert_eq!((left(&folder), history(&folder)), (texts.to_vec(), kept), "at {now}");
     }
     assert_eq!(store.restore(at(0)).unwrap().sightings, []);
+    assert_eq!(folder.reader().standing(&"i-open".into()).unwrap(), Some(going_on));
 }

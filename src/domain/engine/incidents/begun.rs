@@ -162,7 +162,7 @@ impl Engine {
             return;
         }
         incident.notable.push(Notable { author, what: what.to_owned() });
-        commit.timeline.push(entry(id, now, "joined", SELF, format!("{what} speaks of it")));
+        commit.timeline.push(entry(id, now, "joined", SELF, Notable::speaks(what)));
         self.changed.insert(id.clone());
     }
 }

@@ -233,7 +233,7 @@ says_not_running || die "the upgrade says that the daemon is not running"
 
 # Nothing that it could go on with.
 break_it
-in_guest rm -rf /var/lib/private/stormbell/configuration
+in_guest rm -rf /var/lib/private/stormbell/configuration /var/lib/private/stormbell/configuration.old
 if in_guest systemctl start stormbell 2>/dev/null; then die "it starts with nonsense"; fi
 has_failed() { [ "$(of_unit ActiveState)" = failed ]; }
 until_true 30 "failed" has_failed

@@ -117,6 +117,14 @@ impl Browser {
         self.on(selector, "click", json!({})).await;
     }
 
+    /// Opens what is folded, as somebody does who looks: a page that renews itself may move below the pointer.
+    pub async fn unfold(&self, details: &str) {
+        let is_open = format!("return document.querySelector('{details}').open");
+        while self.run(&is_open).await != true {
+            self.press(&format!("{details} summary")).await;
+        }
+    }
+
     /// Does something to an element; to its successor if the page renewed itself in between.
     async fn on(&self, selector: &str, what: &str, body: Value) {
         loop {

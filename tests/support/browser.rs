@@ -117,21 +117,16 @@ impl Browser {
         self.on(selector, "click", json!({})).await;
     }
 
-    /// Opens what is folded, as somebody does who looks: a page that renews itself may move below the pointer.
-    pub async fn unfold(&self, details: &str) {
-        let is_open = format!("return document.querySelector('{details}').open");
-        while self.run(&is_open).await != true {
-            self.press(&format!("{details} summary")).await;
-        }
-    }
-
     /// Does something to an element; to its successor if the page renewed itself in between.
     async fn on(&self, selector: &str, what: &str, body: Value) {
         loop {
-            let path = format!("/element/{}/{what}", self.element(selector).await);
+            let element = self.element(selector).await;
+            let path = format!("/element/{element}/{what}");
             let answer = self.ask(&path, &body).await;
-            if answer["value"]["error"] != "stale element reference" {
-                assert!(answer["value"]["error"].is_null(), "{path}: {answer:#}");
+            let error = &answer["value"]["error"];
+            // What leaves the page while something is done to it is said to be stale, or not to be shown.
+            if error.is_null() || (error != "stale element reference" && self.element(selector).await == element) {
+                assert!(error.is_null(), "{path}: {answer:#}");
                 return;
             }
         }

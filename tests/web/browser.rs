@@ -155,7 +155,7 @@ async fn a_crisis_is_seen_taken_and_ended_in_a_real_browser() {
     assert_eq!(world.daemon.get(&format!("/api/v1/incidents/{id}")).await["acknowledged"]["by"], "ann");
 
     // It grows while somebody writes: what was typed stays.
-    browser.unfold(".actions details").await;
+    browser.press(".actions details summary").await;
     browser.fill(".actions textarea", "called the police").await;
     world.stream.push(say(now(), "did:plc:carl", &format!("k{}", now()), "gunman at the door"));
     world.sees(&browser, "#head .numbers", "3 authors").await;
@@ -226,13 +226,13 @@ async fn follow_the_playbook(world: &World, browser: &Browser, axe: &str, id: &s
     world.sees(browser, "#playbook .clock", "The first statement is due in").await;
     send(world, browser, "#playbook .step button.tick").await;
     world.sees(browser, "#playbook .step.done", "ann").await;
-    browser.unfold("#playbook details.roles").await;
+    browser.press("#playbook details.roles summary").await;
     browser.fill("#playbook .roles input[name=person]", "Dr. Roe").await;
     send(world, browser, "#playbook .roles form button").await;
     world.sees(browser, "#playbook .roles", "Dr. Roe").await;
     world.sees(browser, "#playbook .statements .mark", "not approved").await;
     browser.go(&format!("{}/playbooks", world.root)).await;
-    browser.unfold("details.playbook").await;
+    browser.press("details.playbook summary").await;
     judge(browser, axe, "an open playbook").await;
     browser.picture("console-playbook-open.png").await;
     send(world, browser, "button[name=may]").await;
@@ -242,7 +242,7 @@ async fn follow_the_playbook(world: &World, browser: &Browser, axe: &str, id: &s
     browser.picture("console-statements.png").await;
     send(world, browser, "#playbook .statements form button").await;
     world.sees(browser, "#playbook .clock.out", "First statement out").await;
-    browser.unfold(".actions details:nth-of-type(3)").await;
+    browser.press(".actions details:nth-of-type(3) summary").await;
     judge(browser, axe, "a hand-over").await;
     browser.picture("console-hand-over.png").await;
     send(world, browser, ".actions details:nth-of-type(3) button").await;
@@ -373,7 +373,7 @@ async fn without_script_one_reads_and_takes_charge_all_the_same() {
     assert_eq!(browser.text("#posts mark").await, "gunman");
     browser.press("form.take button").await;
     world.sees(&browser, ".owner", "ann has it").await;
-    browser.unfold(".actions details").await;
+    browser.press(".actions details summary").await;
     browser.fill(".actions textarea", "called the police").await;
     browser.press(".actions details button").await;
     world.sees(&browser, "#timeline", "called the police").await;
@@ -465,7 +465,7 @@ async fn what_answers_a_form_is_fine_small_and_large_by_day_and_by_night() {
         send(&world, &browser, "#try button[value=try]").await;
         shown("rule-refused").await;
         browser.go(&at("playbooks")).await;
-        browser.unfold("details.playbook").await;
+        browser.press("details.playbook summary").await;
         shown("playbook-open").await;
         browser.go(&at("handover")).await;
         browser.fill("#notes textarea", "The press office of the city called twice.").await;
@@ -632,7 +632,7 @@ async fn at_night_on_a_telephone_it_is_the_same() {
     world.sees(&browser, "#head h1", "active-threat").await;
     judge(&browser, axe, "an incident at night").await;
     browser.picture("console-night-incident.png").await;
-    browser.unfold("#playbook details.roles").await;
+    browser.press("#playbook details.roles summary").await;
     judge(&browser, axe, "a playbook at night").await;
     browser.picture("console-night-playbook.png").await;
     browser.press("a[href$='/report']").await;

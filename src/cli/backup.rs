@@ -137,8 +137,9 @@ impl Restore {
 }
 
 /// What only people know who were there since the backup was made.
-const SINCE: &str = "what was erased since the backup is there again, and holds added since are gone: order both anew, in their order. The \
-                     start removes what is older than `retention`: where a hold is to keep such posts, raise that first";
+const SINCE: &str = "what was erased since the backup is there again, and holds added since are gone: order both \
+                     anew, in their order. The start removes what is older than `retention`: where a hold is to keep such \
+                     posts, raise that first";
 
 /// Where the daemon of this configuration has its database.
 fn database(config: &ConfigArgs) -> anyhow::Result<PathBuf> {

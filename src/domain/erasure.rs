@@ -80,9 +80,9 @@ impl Account {
         key == self.counted_as
     }
 
-    /// Also by the name that it has in the reason of an alert that was counted by it: handles change. That is the first that
-    /// stands between ‘ and ’.
-    pub fn is_shown_in(&mut self, why: &str) {
+    /// Takes note of the name that it has in the reason of an alert that was counted by it, for handles change: the first
+    /// that stands between ‘ and ’.
+    pub fn note_name_in(&mut self, why: &str) {
         let name = why.split_once('‘').and_then(|(_, rest)| rest.split_once('’')).map(|(name, _)| name);
         self.shown.extend(name.map(ToOwned::to_owned));
     }

@@ -1,7 +1,7 @@
 //! Erasing by order, with a receipt.
 //!
-//! The same erasure as of what an author deletes at the source, and more: what was said of the account loses its name
-//! (alerts that were counted by it, incidents in which its word spread), and messages that wait no longer point to the posts. What is erased, its entry in the audit log and the
+//! The same erasure as of what an author deletes at the source, and more: the account goes out of what was said of it
+//! (`said.rs`), and messages that wait no longer point to the posts. What is erased, its entry in the audit log and the
 //! receipt are one transaction. A post's id stays with its hash, or the post would come back when the stream is read
 //! again.
 

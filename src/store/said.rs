@@ -44,7 +44,7 @@ impl Said {
         let mut account = Account::new(author, &handles(sql, keys, author)?);
         let alerts = counted_by(sql, keys, &account)?;
         for alert in &alerts {
-            account.is_shown_in(&alert.why);
+            account.note_name_in(&alert.why);
         }
         let mut incidents: BTreeSet<String> = alerts.iter().map(|alert| alert.incident.clone()).collect();
         // Numbers of 64 bits are too long for SQL.

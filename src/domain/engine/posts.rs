@@ -148,8 +148,10 @@ impl Engine {
                 self.handles.forget(author);
             }
         }
-        for live in self.live.values_mut().chain(self.ended.values_mut()) {
-            account.map(|account| account.leave(&mut live.incident));
+        if let Some(account) = account {
+            for live in self.live.values_mut().chain(self.ended.values_mut()) {
+                account.leave(&mut live.incident);
+            }
         }
         self.vocabularies.record(commit);
     }
